@@ -7,7 +7,7 @@ from common.domain.images import StoredImage, image_object_name
 from common.domain.models.catalog import DEMO_MODEL
 from common.domain.parameters import GenerationParameters
 from common.domain.provenance import DrawConditions, Environment, Provenance
-from common.domain.task import AttemptOutput, RunSeconds, Task
+from common.domain.task import AttemptOutput, Claim, RunSeconds, Task
 from common.domain.worker_report import WorkerReport
 
 NOW = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
@@ -32,6 +32,12 @@ def submitted_task(**changes: Any) -> Task:
         **changes,
     }
     return Task.submitted(**fields)
+
+
+def claim_of(task: Task) -> Claim:
+    """Return the claim of a processing task."""
+    assert task.claim is not None
+    return task.claim
 
 
 def stored_image(task: Task, index: int = 0, *, attempt: int | None = None) -> StoredImage:

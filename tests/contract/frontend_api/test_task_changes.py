@@ -16,7 +16,7 @@ from frontend_api.adapters.firestore.task_changes import FirestoreTaskChanges
 from frontend_api.streams.ports import TaskChanges, TaskSnapshot
 from tests.chaos.network import Network
 from tests.emulators import Emulators
-from tests.factories import NOW, submitted_task
+from tests.factories import NOW, claim_of, submitted_task
 from tests.fakes.in_memory_task_changes import InMemoryTaskChanges
 from tests.fakes.in_memory_task_store import InMemoryTaskStore
 
@@ -169,10 +169,8 @@ def test_changes_during_an_outage_are_reported_afterwards(emulators: Emulators, 
     claimed = watched.claimed(task)
     assert subscriber.next() == claimed
     link.refuse()
-    assert claimed.claim is not None
-    claim = claimed.claim
     watched.store.update(task.id, lambda found: found.cancel_requested(NOW))
-    watched.store.update(task.id, lambda found: found.cancelled_by_holder(claim, NOW))
+    watched.store.update(task.id, lambda found: found.cancelled_by_holder(claim_of(found), NOW))
     link.restore()
     assert subscriber.next() == watched.store.get(task.id)  # the newest state, none of the earlier ones
     watched.store.delete(other.id, now=NOW)

@@ -29,7 +29,7 @@ from frontend_api.stats.ports import QueueLine, TaskStats
 from frontend_api.usage.ports import NO_USAGE, UsageBook, UsageTotals
 from local_stack.loopback import free_port
 from tests.emulators import Emulators
-from tests.factories import NOW, parameters, spent, submitted_task
+from tests.factories import NOW, claim_of, parameters, spent, submitted_task
 from tests.fakes.in_memory_dead_letter_archive import InMemoryDeadLetterArchive
 from tests.fakes.in_memory_task_stats import InMemoryTaskStats
 from tests.fakes.in_memory_task_store import InMemoryTaskStore
@@ -72,19 +72,15 @@ class Measured:
         wasted: float = 0.0,
     ) -> Task:
         task = self.claimed(user_id, at=at, model=model)
-        claim = task.claim
-        assert claim is not None
         usage = Usage(inference_seconds=useful, gpu_seconds=useful, wasted_gpu_seconds=wasted)
-        return self.store.update(task.id, lambda t: replace(t.completed(claim, (), at), usage=usage))
+        return self.store.update(task.id, lambda t: replace(t.completed(claim_of(t), (), at), usage=usage))
 
     def failed(
         self, user_id: str = "ada", *, at: datetime = NOW, wasted: float = 0.0, code: str = "invalid_output"
     ) -> Task:
         task = self.claimed(user_id, at=at)
-        claim = task.claim
-        assert claim is not None
         failure = Failure(code=code, message="no image")
-        return self.store.update(task.id, lambda t: t.failed(claim, failure, at, output=spent(wasted)))
+        return self.store.update(task.id, lambda t: t.failed(claim_of(t), failure, at, output=spent(wasted)))
 
     def cancelled(self, user_id: str = "ada", *, at: datetime = NOW) -> Task:
         return self.store.update(self.queued(user_id, at=at).id, lambda t: t.cancelled(at))
@@ -350,9 +346,8 @@ def test_totals_of_counts_unfinished_tasks_on_the_day_of_deletion(
     measured: Measured,
 ) -> None:
     task = measured.claimed(at=MIDNIGHT - SECOND)
-    claim, failure = task.claim, Failure(code="engine_crashed", message="died", retryable=True)
-    assert claim is not None
-    measured.store.update(task.id, lambda t: t.released(claim, failure, NOW, output=spent(1.5)))
+    failure = Failure(code="engine_crashed", message="died", retryable=True)
+    measured.store.update(task.id, lambda t: t.released(claim_of(t), failure, NOW, output=spent(1.5)))
     retried = measured.failed(at=MIDNIGHT - SECOND, wasted=2.0)
     measured.store.update(retried.id, lambda t: t.resubmitted(NOW))
     for deleted in (task, retried):

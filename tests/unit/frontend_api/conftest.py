@@ -38,7 +38,7 @@ from frontend_api.usage.usage import GpuPrice
 from frontend_api.webhooks.delivery_limiter import DeliveryLimiter
 from frontend_api.webhooks.signing_secrets import SigningSecrets
 from frontend_api.webhooks.url_policy import CallbackUrlPolicy
-from tests.factories import submitted_task
+from tests.factories import claim_of, submitted_task
 from tests.fakes.fake_clock import FakeClock
 from tests.fakes.fake_image_links import FakeImageLinks
 from tests.fakes.fake_probe import FakeProbe
@@ -194,11 +194,9 @@ class Api:
 
     def complete(self, task: Task) -> Task:
         """Have its worker store one image and complete it."""
-        claim = self.store.get(task.id).claim
-        assert claim is not None
         image = stored_image(task)
         self.images.objects[image.object_name] = PNG
-        return self.store.update(task.id, lambda t: t.completed(claim, (image,), self.clock.now()))
+        return self.store.update(task.id, lambda t: t.completed(claim_of(t), (image,), self.clock.now()))
 
     def has_taken_nothing(self) -> bool:
         """Whether no task was stored and none published."""

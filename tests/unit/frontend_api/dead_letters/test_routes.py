@@ -11,6 +11,7 @@ from werkzeug.test import TestResponse
 from common.domain.task import Task, TaskStatus
 from common.wire_formats.task_event import ending_of
 from common.wire_formats.task_message import encode_task_message
+from tests.factories import claim_of
 from tests.unit.frontend_api.conftest import INTERNAL_TOKEN, Api, signed_in_as
 
 OPERATOR = signed_in_as("olga")
@@ -97,9 +98,7 @@ def test_unreadable_message_is_archived_with_its_attributes(api: Api) -> None:
 
 def test_task_of_a_dead_letter_fails_and_keeps_its_history(api: Api) -> None:
     task = api.claimed_task()
-    claim = task.claim
-    assert claim is not None
-    task = api.store.update(task.id, lambda t: t.handed_back(claim, api.clock.now()))
+    task = api.store.update(task.id, lambda t: t.handed_back(claim_of(t), api.clock.now()))
     letter_id = died_of(api, task)
     stored = api.stored(task.id)
     assert stored.status is TaskStatus.FAILED

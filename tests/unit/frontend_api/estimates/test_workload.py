@@ -13,7 +13,7 @@ from common.domain.worker_report import ModelTimes, WorkerReport
 from frontend_api.estimates.workload import Workload
 from frontend_api.estimates.workload_cache import WorkloadCache
 from frontend_api.stats.backlog import ActiveTask, Backlog, Work
-from tests.factories import NOW, parameters, submitted_task, worker_report
+from tests.factories import NOW, claim_of, parameters, submitted_task, worker_report
 from tests.fakes.fake_clock import FakeClock
 from tests.fakes.in_memory_dead_letter_archive import InMemoryDeadLetterArchive
 from tests.fakes.in_memory_task_stats import InMemoryTaskStats
@@ -70,6 +70,11 @@ def test_one_held_task_per_worker_counts_half() -> None:
     assert held.units_in_work("demo") == pytest.approx(2 * 2.0 + 2 * 1.0)
 
 
+def queued_in(found: Workload | None) -> int:
+    assert found is not None
+    return found.backlog_of("demo").all_queued.tasks
+
+
 class Reading:
     """A WorkloadCache over fakes."""
 
@@ -93,21 +98,16 @@ class Reading:
         )
 
     def finish(self, task: Task) -> None:
-        claim = self.claim(task).claim
-        assert claim is not None
-        self.store.update(task.id, lambda t: t.completed(claim, (), self.clock.now()))
+        self.claim(task)
+        self.store.update(task.id, lambda t: t.completed(claim_of(t), (), self.clock.now()))
 
     @property
     def queued(self) -> int:
-        latest = self.read.latest()
-        assert latest is not None
-        return latest.backlog_of("demo").all_queued.tasks
+        return queued_in(self.read.latest())
 
     @property
     def queued_before_submission(self) -> int:
-        latest = self.read.latest(checked=True)
-        assert latest is not None
-        return latest.backlog_of("demo").all_queued.tasks
+        return queued_in(self.read.latest(checked=True))
 
 
 @pytest.fixture
@@ -198,9 +198,7 @@ def test_other_process_counts_arrivals_and_finished_tasks_within_a_second(readin
     )
 
     def queued_there() -> int:
-        latest = other.latest(checked=True)
-        assert latest is not None
-        return latest.backlog_of("demo").all_queued.tasks
+        return queued_in(other.latest(checked=True))
 
     assert (reading.queued, queued_there()) == (0, 0)
     tasks = [reading.submit(name) for name in ("one", "two", "three")]

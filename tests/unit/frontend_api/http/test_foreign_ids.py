@@ -12,6 +12,7 @@ from werkzeug.test import TestResponse
 
 from common.domain.images import Preview
 from common.domain.task import Failure, Task
+from tests.factories import claim_of
 from tests.unit.frontend_api.conftest import PNG, Api, signed_in_as, stored_image
 
 ADA, BOB, OLGA = signed_in_as("ada"), signed_in_as("bob"), signed_in_as("olga")
@@ -118,10 +119,11 @@ def queued(api: Api) -> Task:
 
 def processing(api: Api) -> Task:
     task = api.claimed_task(user_id="bob", task_id="b" * 32)
-    claim, previews = task.claim, (Preview(index=0, step=1, jpeg=b"JPEG, as far as this test goes"),)
-    assert claim is not None
+    previews = (Preview(index=0, step=1, jpeg=b"JPEG, as far as this test goes"),)
     ttl = timedelta(seconds=60)
-    return api.store.update(task.id, lambda t: t.renewed(claim, api.clock.now(), ttl, previews=previews))
+    return api.store.update(
+        task.id, lambda t: t.renewed(claim_of(t), api.clock.now(), ttl, previews=previews)
+    )
 
 
 def completed(api: Api) -> Task:

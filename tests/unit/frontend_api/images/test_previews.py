@@ -4,18 +4,16 @@ from datetime import timedelta
 
 from common.domain.images import Preview
 from common.domain.task import Task
+from tests.factories import claim_of
 from tests.unit.frontend_api.conftest import Api
 
 JPEG = b"\xff\xd8, as far as these tests go"
 
 
 def emerging(api: Api, *previews: Preview) -> Task:
-    task = api.claimed_task()
-    claim = task.claim
-    assert claim is not None
     return api.store.update(
-        task.id,
-        lambda task: task.renewed(claim, api.clock.now(), timedelta(seconds=60), previews=previews),
+        api.claimed_task().id,
+        lambda t: t.renewed(claim_of(t), api.clock.now(), timedelta(seconds=60), previews=previews),
     )
 
 

@@ -9,7 +9,7 @@ from common.domain.task import Failure
 from common.domain.worker_report import BrokenModel, ModelTimes, SizeTimes
 from common.shared_values import SHARED
 from frontend_api.operations.alerts import ALERT_RULES
-from tests.factories import spent, worker_report
+from tests.factories import claim_of, spent, worker_report
 from tests.unit.frontend_api.conftest import Api, signed_in_as
 
 OPERATOR = signed_in_as("olga")
@@ -26,10 +26,9 @@ def states(api: Api) -> dict[str, str]:
 
 
 def fail(api: Api, code: str, task_id: str) -> None:
-    claim = api.claimed_task(task_id=task_id).claim
-    assert claim is not None
+    api.claimed_task(task_id=task_id)
     failure = Failure(code=code, message="no picture")
-    api.store.update(task_id, lambda t: t.failed(claim, failure, api.clock.now(), output=spent(1.5)))
+    api.store.update(task_id, lambda t: t.failed(claim_of(t), failure, api.clock.now(), output=spent(1.5)))
 
 
 def size(pixels: int, *, step: float, images: int) -> SizeTimes:

@@ -7,7 +7,7 @@ import pytest
 from common.domain.task import Task
 from frontend_api.rescue.policy import RescuePolicy, Verdict
 from frontend_api.tasks.final_events import with_event_pending
-from tests.factories import NOW, submitted_task
+from tests.factories import NOW, claim_of, submitted_task
 
 TTL = timedelta(seconds=60)
 DAY = 86_400
@@ -19,13 +19,11 @@ def at(seconds: float) -> datetime:
 
 
 def handed_back(task: Task) -> Task:
-    assert task.claim is not None
-    return task.handed_back(task.claim, NOW).enqueued(NOW)
+    return task.handed_back(claim_of(task), NOW).enqueued(NOW)
 
 
 def completed(task: Task) -> Task:
-    assert task.claim is not None
-    return task.completed(task.claim, (), NOW)
+    return task.completed(claim_of(task), (), NOW)
 
 
 QUEUED = submitted_task(now=NOW)

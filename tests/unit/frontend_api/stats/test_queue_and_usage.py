@@ -10,20 +10,16 @@ import pytest
 from common.domain.task import Usage
 from common.domain.worker_report import ModelTimes
 from frontend_api.usage.usage import GpuPrice
-from tests.factories import worker_report
+from tests.factories import claim_of, worker_report
 from tests.unit.frontend_api.conftest import Api, signed_in_as
 
 DAY_SECONDS = 86_400
 
 
 def end_one(api: Api, *, useful: float, wasted: float = 0.0, user_id: str = "local") -> None:
-    number = len(api.store.all_tasks)
-    claim = api.claimed_task(task_id=f"task-{number}", user_id=user_id).claim
-    assert claim is not None
+    task = api.claimed_task(task_id=f"task-{len(api.store.all_tasks)}", user_id=user_id)
     usage = Usage(inference_seconds=useful, gpu_seconds=useful, wasted_gpu_seconds=wasted)
-    api.store.update(
-        f"task-{number}", lambda t: replace(t.completed(claim, (), api.clock.now()), usage=usage)
-    )
+    api.store.update(task.id, lambda t: replace(t.completed(claim_of(t), (), api.clock.now()), usage=usage))
 
 
 def queue(api: Api) -> Any:

@@ -7,6 +7,7 @@ import pytest
 
 from common.domain.errors import TaskNotFoundError
 from common.domain.task import Failure, TaskStatus
+from tests.factories import claim_of
 from tests.unit.frontend_api.conftest import PNG, Api, stored_image
 
 
@@ -43,10 +44,8 @@ def test_retry_keeps_id_and_seed_of_a_cancelled_task(api: Api) -> None:
 
 def test_retry_restores_the_attempts_and_continues_their_numbers(api: Api) -> None:
     task = api.claimed_task(attempts=1)
-    claim = task.claim
-    assert claim is not None
     failure = Failure(code="out_of_gpu_memory", message="The image does not fit.", retryable=False)
-    api.store.update(task.id, lambda t: t.failed(claim, failure, api.clock.now()))
+    api.store.update(task.id, lambda t: t.failed(claim_of(t), failure, api.clock.now()))
     answer = api.client.post(f"/v1/tasks/{task.id}/retry").get_json()
     assert (answer["status"], answer["failure"], answer["expires_at"]) == ("queued", None, None)
     assert (api.stored(task.id).attempt, api.stored(task.id).attempts_left) == (1, 4)
@@ -118,8 +117,6 @@ def test_delete_removes_a_processing_task(api: Api) -> None:
 
 def test_delete_removes_everything_when_a_completion_overtakes_it(api: Api) -> None:
     task = api.claimed_task()
-    claim = task.claim
-    assert claim is not None
     image = stored_image(task)
     remove = api.images.remove_folder
 
@@ -127,13 +124,13 @@ def test_delete_removes_everything_when_a_completion_overtakes_it(api: Api) -> N
         remove(folder)
         if task.id in {stored.id for stored in api.store.all_tasks}:
             api.images.objects[image.object_name] = PNG
-            api.store.update(task.id, lambda t: t.completed(claim, (image,), api.clock.now()))
+            api.store.update(task.id, lambda t: t.completed(claim_of(t), (image,), api.clock.now()))
 
     api.images.remove_folder = completed_meanwhile  # type: ignore[method-assign]
     assert api.client.delete(f"/v1/tasks/{task.id}").status_code == 204
     assert (api.store.all_tasks, api.images.objects) == ((), {})
     with pytest.raises(TaskNotFoundError):  # the worker detects it at its next write
-        api.store.update(task.id, lambda t: t.completed(claim, (image,), api.clock.now()))
+        api.store.update(task.id, lambda t: t.completed(claim_of(t), (image,), api.clock.now()))
 
 
 def test_delete_can_be_repeated_when_the_bucket_is_unreachable(api: Api) -> None:

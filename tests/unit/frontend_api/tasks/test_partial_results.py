@@ -1,28 +1,30 @@
 """The answers to callers about a task with some of its images."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from common.domain.task import AttemptOutput, FailedImage, RunSeconds, Task
-from tests.factories import parameters, spent, stored_image
+from tests.factories import claim_of, parameters, spent, stored_image
 from tests.recorded_telemetry import CountedMetrics, labelled
 from tests.unit.frontend_api.conftest import PNG, Api
 
+TTL = timedelta(seconds=60)
 REFUSED = FailedImage(index=1, code="content_filtered", message="The safety checker refused the picture.")
 
 
 def with_one_image(api: Api) -> Task:
     """Return a processing task of two images of which the first is finished."""
     task = api.claimed_task(parameters=parameters(num_images=2))
-    claim, image = task.claim, stored_image(task)
-    assert claim is not None
+    image = stored_image(task)
     api.images.objects[image.object_name] = PNG
     output = AttemptOutput(images=(image,), runs=(RunSeconds(index=0, gpu_seconds=1.5),))
-    return api.store.update(
-        task.id,
-        lambda t: t.renewed(claim, api.clock.now(), claim.expires_at - api.clock.now(), output=output),
-    )
+    return renewed(api, task, output)
+
+
+def renewed(api: Api, task: Task, output: AttemptOutput) -> Task:
+    return api.store.update(task.id, lambda t: t.renewed(claim_of(t), api.clock.now(), TTL, output=output))
 
 
 def answered(api: Api, task: Task) -> dict[str, Any]:
@@ -40,10 +42,8 @@ def test_finished_image_of_a_processing_task_is_served(api: Api) -> None:
 
 def test_cancelled_task_serves_and_bills_its_finished_images(api: Api) -> None:
     task = with_one_image(api)
-    claim = task.claim
-    assert claim is not None
     api.client.post(f"/v1/tasks/{task.id}/cancel")
-    api.store.update(task.id, lambda t: t.cancelled_by_holder(claim, api.clock.now()))
+    api.store.update(task.id, lambda t: t.cancelled_by_holder(claim_of(t), api.clock.now()))
     found = answered(api, task)
     assert (found["status"], len(found["images"])) == ("cancelled", 1)
     assert (found["metrics"]["gpu_seconds"], found["metrics"]["wasted_gpu_seconds"]) == (1.5, 0.0)
@@ -52,9 +52,9 @@ def test_cancelled_task_serves_and_bills_its_finished_images(api: Api) -> None:
 
 def test_task_lists_its_failed_images_and_can_be_retried(api: Api) -> None:
     task = with_one_image(api)
-    claim = task.claim
-    assert claim is not None
-    api.store.update(task.id, lambda t: t.completed(claim, (), api.clock.now(), failed_images=(REFUSED,)))
+    api.store.update(
+        task.id, lambda t: t.completed(claim_of(t), (), api.clock.now(), failed_images=(REFUSED,))
+    )
     found = answered(api, task)
     assert (found["status"], found["failed_images"]) == (
         "completed",
@@ -80,9 +80,7 @@ def counted() -> CountedMetrics:
 
 def test_wasted_seconds_are_counted_when_the_api_finishes_the_task(api: Api, counted: CountedMetrics) -> None:
     task = api.claimed_task()
-    claim = task.claim
-    assert claim is not None
-    api.store.update(task.id, lambda t: t.handed_back(claim, api.clock.now(), output=spent(29.6)))
+    api.store.update(task.id, lambda t: t.handed_back(claim_of(t), api.clock.now(), output=spent(29.6)))
     assert answered(api, task)["metrics"]["wasted_gpu_seconds"] == 0.0
     api.client.post(f"/v1/tasks/{task.id}/cancel")
     assert answered(api, task)["metrics"]["wasted_gpu_seconds"] == 29.6
@@ -93,13 +91,8 @@ def test_wasted_seconds_are_counted_when_the_api_finishes_the_task(api: Api, cou
 
 def test_usage_keeps_the_seconds_of_a_deleted_task(api: Api) -> None:
     task = with_one_image(api)
-    claim = task.claim
-    assert claim is not None
     output = AttemptOutput(runs=(RunSeconds(index=0, gpu_seconds=1.5), RunSeconds(index=1, gpu_seconds=0.25)))
-    api.store.update(
-        task.id,
-        lambda t: t.renewed(claim, api.clock.now(), claim.expires_at - api.clock.now(), output=output),
-    )
+    renewed(api, task, output)
     api.client.delete(f"/v1/tasks/{task.id}")
     total = api.client.get("/v1/usage").get_json()["total"]
     assert (total["gpu_seconds"], total["wasted_gpu_seconds"]) == (1.5, 0.25)

@@ -20,6 +20,7 @@ from common.wire_formats.task_event import (
     start_of,
 )
 from frontend_api.webhooks.delivery_log import MAX_DELIVERIES_KEPT, MAX_TRIES_KEPT, Outcome
+from tests.factories import claim_of
 from tests.recorded_telemetry import RecordedSpans
 from tests.unit.frontend_api.conftest import INTERNAL_TOKEN, Api, signed_in_as
 from tests.unit.frontend_api.dead_letters.test_routes import envelope
@@ -152,9 +153,7 @@ def test_subscribed_progress_events_are_sent(api: Api) -> None:
         ("task.started", "processing"),
         ("task.progress", "processing"),
     ]
-    claim = task.claim
-    assert claim is not None
-    ended = api.store.update(task.id, lambda t: t.cancelled_by_holder(claim, api.clock.now()))
+    ended = api.store.update(task.id, lambda t: t.cancelled_by_holder(claim_of(t), api.clock.now()))
     late = encode_task_event(progress_of(replace(task, progress=replace(task.progress, step=9))))
     for body in (late, encode_task_event(ending_of(ended))):  # no longer true, and not requested
         assert push(api, body).status_code == 204
