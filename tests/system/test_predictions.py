@@ -1,6 +1,7 @@
 """ETAs in the running system: workers report, the API computes, and the tasks finish as predicted."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,20 @@ from darkroom import Client, Task, TaskStatus
 from local_stack import application
 from local_stack.loopback import free_port
 from local_stack.processes.child_process import ChildProcess
-from tests.system.conftest import System
+from tests.system.conftest import System, start
 
 pytestmark = pytest.mark.end_to_end
 PROMPT = "a large red circle on a white background"
 MORE_THAN_ARE_DRAWN_AT_ONCE = 12
 TASKS = 12
 SMALL: dict[str, Any] = {"steps": 20, "width": 128, "height": 128}
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """A stack of its own: the tasks of other tests would calibrate these estimates."""
+    with ExitStack() as exits:
+        yield start(exits, tmp_path_factory.mktemp("predictions"))
 
 
 def test_eta_is_of_the_order_of_the_actual_time(system: System) -> None:
@@ -29,10 +37,10 @@ def test_eta_is_of_the_order_of_the_actual_time(system: System) -> None:
         assert client.queue().workers == client.model("demo").workers == 1
     assert (estimate.feasible, estimate.reason) == (True, None)
     assert estimate.queue_position >= 1
-    for told, came in zip(burst, ended, strict=True):
-        assert came.status is TaskStatus.COMPLETED
+    for submitted, finished in zip(burst, ended, strict=True):
+        assert finished.status is TaskStatus.COMPLETED
         # The machine may be busy, so only the order of magnitude is checked.
-        assert p90_of(told) / 30 < took(came) < 30 * p90_of(told)
+        assert p90_of(submitted) / 30 < took(finished) < 30 * p90_of(submitted)
 
 
 @pytest.fixture
