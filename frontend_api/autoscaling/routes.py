@@ -12,7 +12,7 @@ from frontend_api.http.api_doc import ApiDoc, ResponseDoc
 from frontend_api.http.problems import Complaint, RequestRefusedError, rejected
 from frontend_api.http.requests import current, query
 from frontend_api.http.responses import json_response
-from frontend_api.http.schemas import ResponseBody
+from frontend_api.http.schemas import ResponseBody, RoundedSeconds
 from frontend_api.identity.ports import Identity
 
 blueprint = Blueprint("autoscaling", __name__, url_prefix="/internal/autoscaling")
@@ -42,10 +42,10 @@ class AutoscalingResponse(ResponseBody):
     """The demand of a pool's tasks."""
 
     as_of: datetime = Field(description="Time of the measurement, at most 30 seconds ago.")
-    workers: float = Field(
+    workers: RoundedSeconds = Field(
         description="Number of workers that the pool should have, to be rounded up; 0 only without tasks."
     )
-    gpu_seconds: float | None = Field(
+    gpu_seconds: RoundedSeconds | None = Field(
         description="Time that one worker needs for all unfinished tasks; null if a model has no measured times."
     )
     tasks: int = Field(description="Number of unfinished tasks.")
@@ -75,12 +75,4 @@ def read() -> Response:
             "parameter", "models", f"{error.name[:100]!r} is not one of {', '.join(error.offered)}"
         )
         raise RequestRefusedError(rejected([complaint])) from error
-    return json_response(
-        AutoscalingResponse(
-            as_of=demand.as_of,
-            workers=round(demand.workers, 3),
-            gpu_seconds=None if demand.gpu_seconds is None else round(demand.gpu_seconds, 3),
-            tasks=demand.tasks,
-            busy_workers=demand.busy_workers,
-        )
-    )
+    return json_response(AutoscalingResponse.model_validate(demand))

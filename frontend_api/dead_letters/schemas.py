@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from frontend_api.dead_letters.dead_letter import DeadLetter
-from frontend_api.http.schemas import ResponseBody, Timestamp
+from frontend_api.http.schemas import ResponseBody, Timestamp, fields_of
 
 
 class DeadLetterListQuery(BaseModel):
@@ -56,15 +56,9 @@ class DeadLetterDetailResponse(DeadLetterResponse):
     @classmethod
     def of(cls, letter: DeadLetter) -> "DeadLetterDetailResponse":
         """Build the response; the body is text if it is valid UTF-8."""
-        fields = DeadLetterResponse.model_validate(letter).model_dump()
         body, encoding = _readable(letter.body)
-        return cls(
-            **fields,
-            attributes=dict(letter.attributes),
-            body=body,
-            body_encoding=encoding,
-            body_is_cut=letter.body_is_cut,
-        )
+        shown = {"is_replayable": letter.is_replayable, "body": body, "body_encoding": encoding}
+        return cls.model_validate({**fields_of(letter), **shown})
 
 
 class DeadLetterPageResponse(ResponseBody):

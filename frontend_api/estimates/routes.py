@@ -7,10 +7,10 @@ from frontend_api.estimates.package import Estimates
 from frontend_api.http.api_doc import ApiDoc, ResponseDoc
 from frontend_api.http.requests import authenticate, caller_id, current, json_body
 from frontend_api.http.responses import json_response
-from frontend_api.http.schemas import ResponseBody
+from frontend_api.http.schemas import ResponseBody, RoundedSeconds, fields_of
 from frontend_api.quotas.headers import limit_rejections
 from frontend_api.tasks.package import Tasks
-from frontend_api.tasks.responses import EtaResponse, WarningResponse, warning_responses
+from frontend_api.tasks.responses import EtaResponse, WarningResponse
 from frontend_api.tasks.schemas import TaskSubmission
 from frontend_api.usage.usage import Usage
 
@@ -25,7 +25,7 @@ class EstimateResponse(ResponseBody):
     model: str
     feasible: bool = Field(description="Whether a live worker serves the model.")
     reason: str | None = Field(description="Why no worker can process the task; null if it is feasible.")
-    gpu_seconds: float | None = Field(
+    gpu_seconds: RoundedSeconds | None = Field(
         description="GPU time for the images; null until a worker has reported its speed."
     )
     queue_position: int = Field(description="Number of queued tasks of the model ahead of it.")
@@ -58,15 +58,14 @@ def estimate() -> Response:
     estimate = current(Estimates).estimator.estimate(task.parameters, task.lane)
     price, gpu_seconds = current(Usage).price, estimate.gpu_seconds
     return json_response(
-        EstimateResponse(
-            model=task.parameters.model,
-            feasible=estimate.feasible,
-            reason=estimate.reason,
-            gpu_seconds=None if gpu_seconds is None else round(gpu_seconds, 3),
-            queue_position=estimate.queue_position or 0,
-            eta=EtaResponse.of(estimate.eta),
-            price=None if price is None or gpu_seconds is None else price.of(gpu_seconds),
-            currency=None if price is None else price.currency,
-            warnings=warning_responses(task),
+        EstimateResponse.model_validate(
+            {
+                **fields_of(estimate),
+                "model": task.parameters.model,
+                "queue_position": estimate.queue_position or 0,
+                "price": None if price is None or gpu_seconds is None else price.of(gpu_seconds),
+                "currency": None if price is None else price.currency,
+                "warnings": task.warnings,
+            }
         )
     )

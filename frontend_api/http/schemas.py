@@ -1,7 +1,8 @@
 """Schema parts that all packages share: response bodies, timestamps and problem documents."""
 
 import re
-from typing import Annotated
+from dataclasses import fields
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -32,10 +33,18 @@ def storable(text: str) -> str:
 Text = Annotated[str, AfterValidator(storable)]
 
 
+RoundedSeconds = Annotated[float, AfterValidator(lambda seconds: round(seconds, 3))]
+
+
 class ResponseBody(BaseModel):
     """The JSON body of a response."""
 
     model_config = ConfigDict(frozen=True, from_attributes=True)
+
+
+def fields_of(record: Any) -> dict[str, Any]:
+    """Return the fields of a dataclass by name, for a response that adds some of its own."""
+    return {field.name: getattr(record, field.name) for field in fields(record)}
 
 
 class BodyComplaint(BaseModel):

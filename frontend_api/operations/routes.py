@@ -1,6 +1,5 @@
 """/v1/operations: the state of the whole system. For operators only."""
 
-from dataclasses import asdict
 from datetime import datetime
 from typing import Literal
 
@@ -12,7 +11,7 @@ from common.domain.worker_report import ModelTimes, WorkerReport
 from frontend_api.http.api_doc import ApiDoc, ResponseDoc
 from frontend_api.http.requests import authenticate_operator, current
 from frontend_api.http.responses import json_response
-from frontend_api.http.schemas import ResponseBody
+from frontend_api.http.schemas import ResponseBody, RoundedSeconds, fields_of
 from frontend_api.identity.ports import Scope
 from frontend_api.operations.alerts import Alert, AlertState
 from frontend_api.operations.status import MOST_FAILURES, ReadOperations
@@ -39,8 +38,7 @@ class AlertResponse(ResponseBody):
 
     @classmethod
     def of(cls, alert: Alert) -> "AlertResponse":
-        """Build the response from an alert and its rule."""
-        return cls.model_validate({**asdict(alert.rule), "state": alert.state, "says": alert.says})
+        return cls.model_validate({**fields_of(alert.rule), "state": alert.state, "says": alert.says})
 
 
 class WorkerTimesResponse(ResponseBody):
@@ -94,19 +92,8 @@ class WorkerResponse(ResponseBody):
 
     @classmethod
     def of(cls, report: WorkerReport) -> "WorkerResponse":
-        """Build the answer, without the fields that only predictions use."""
-        return cls(
-            worker_id=report.worker_id,
-            models=report.models,
-            broken_models=tuple(
-                BrokenModelResponse.model_validate(broken) for broken in report.broken_models
-            ),
-            device=report.device,
-            slots=report.slots,
-            deliveries=report.deliveries,
-            reported_at=report.reported_at,
-            times=tuple(WorkerTimesResponse.of(times) for times in report.times if times.sizes),
-        )
+        times = [WorkerTimesResponse.of(times) for times in report.times if times.sizes]
+        return cls.model_validate({**fields_of(report), "times": times})
 
 
 class FailureCountResponse(ResponseBody):
@@ -122,23 +109,22 @@ class LastHourResponse(ResponseBody):
     completed: int
     failed: int
     cancelled: int
-    gpu_seconds: float = Field(description="GPU seconds of images that were kept.")
-    wasted_gpu_seconds: float = Field(description="GPU seconds that produced no image.")
+    gpu_seconds: RoundedSeconds = Field(description="GPU seconds of images that were kept.")
+    wasted_gpu_seconds: RoundedSeconds = Field(description="GPU seconds that produced no image.")
     failures: tuple[FailureCountResponse, ...] = Field(
         description=f"By code, most frequent first; of more than {MOST_FAILURES} failed tasks, the earliest."
     )
 
     @classmethod
     def of(cls, lately: Lately) -> "LastHourResponse":
-        """Build the sums over all statuses."""
         of_status = {status: lately.hour.get(status, NO_USAGE) for status in TaskStatus}
         by_frequency = sorted(lately.failure_codes.items(), key=lambda one: (-one[1], one[0]))
         return cls(
             completed=of_status[TaskStatus.COMPLETED].tasks,
             failed=of_status[TaskStatus.FAILED].tasks,
             cancelled=of_status[TaskStatus.CANCELLED].tasks,
-            gpu_seconds=round(sum(one.gpu_seconds for one in of_status.values()), 3),
-            wasted_gpu_seconds=round(sum(one.wasted_gpu_seconds for one in of_status.values()), 3),
+            gpu_seconds=sum(one.gpu_seconds for one in of_status.values()),
+            wasted_gpu_seconds=sum(one.wasted_gpu_seconds for one in of_status.values()),
             failures=tuple(FailureCountResponse(code=code, tasks=tasks) for code, tasks in by_frequency),
         )
 

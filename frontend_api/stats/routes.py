@@ -10,7 +10,7 @@ from frontend_api.estimates.workload import Workload
 from frontend_api.http.api_doc import ApiDoc, ResponseDoc
 from frontend_api.http.requests import authenticate, current
 from frontend_api.http.responses import json_response
-from frontend_api.http.schemas import ResponseBody
+from frontend_api.http.schemas import ResponseBody, RoundedSeconds
 from frontend_api.stats.ports import QueueLine
 from frontend_api.stats.queue import LATELY, QueueState, ReadQueue
 
@@ -23,10 +23,10 @@ class QueueLineResponse(ResponseBody):
     """The queue of one model or of all models."""
 
     queued: int
-    oldest_seconds: float | None = Field(description="Age of the oldest queued task.")
+    oldest_seconds: RoundedSeconds | None = Field(description="Age of the oldest queued task.")
     processing: int
-    completed_per_minute: float = Field(description="Average of the last five minutes.")
-    backlog_gpu_seconds: float | None = Field(
+    completed_per_minute: RoundedSeconds = Field(description="Average of the last five minutes.")
+    backlog_gpu_seconds: RoundedSeconds | None = Field(
         description="Time that one worker needs for all unfinished tasks; null if a model has no measured times."
     )
     workers: int = Field(description="Live workers that serve the model.")
@@ -35,15 +35,13 @@ class QueueLineResponse(ResponseBody):
     def of(
         cls, line: QueueLine, as_of: datetime, *, gpu_seconds: float | None, workers: int
     ) -> "QueueLineResponse":
-        """Build the answer, with timestamps converted to ages."""
         oldest = line.oldest_queued_at
-        waited = None if oldest is None else max(0.0, (as_of - oldest).total_seconds())
         return cls(
             queued=line.queued,
-            oldest_seconds=None if waited is None else round(waited, 3),
+            oldest_seconds=None if oldest is None else max(0.0, (as_of - oldest).total_seconds()),
             processing=line.processing,
-            completed_per_minute=round(line.completed_lately * 60 / LATELY.total_seconds(), 3),
-            backlog_gpu_seconds=None if gpu_seconds is None else round(gpu_seconds, 3),
+            completed_per_minute=line.completed_lately * 60 / LATELY.total_seconds(),
+            backlog_gpu_seconds=gpu_seconds,
             workers=workers,
         )
 
@@ -66,7 +64,6 @@ class QueueResponse(QueueLineResponse):
 
     @classmethod
     def of_all(cls, state: QueueState, workload: Workload) -> "QueueResponse":
-        """Build the answer in total and per model."""
         all_models = QueueLineResponse.of(
             state.all_models,
             state.as_of,

@@ -15,10 +15,9 @@ from common.domain.parameters import GenerationParameters
 from common.domain.provenance import Provenance
 from common.domain.task import Lane, Phase, Task, TaskStatus
 from common.wire_formats.task_event import TaskEvent
-from frontend_api.estimates.calibration import Eta
 from frontend_api.estimates.estimate import NO_ESTIMATE, Estimate
 from frontend_api.estimates.estimator import TaskEstimator
-from frontend_api.http.schemas import ResponseBody
+from frontend_api.http.schemas import ResponseBody, RoundedSeconds, fields_of
 from frontend_api.images.ports import ImageLinks, SignedLink
 from frontend_api.usage.usage import GpuPrice
 
@@ -104,15 +103,8 @@ class EtaResponse(ResponseBody):
     Half of such tasks finish within p50, nine of ten within p90.
     """
 
-    p50_seconds: float
-    p90_seconds: float
-
-    @classmethod
-    def of(cls, eta: Eta | None) -> "EtaResponse | None":
-        """Convert an estimate, rounded to milliseconds."""
-        if eta is None:
-            return None
-        return cls(p50_seconds=round(eta.p50_seconds, 3), p90_seconds=round(eta.p90_seconds, 3))
+    p50_seconds: RoundedSeconds
+    p90_seconds: RoundedSeconds
 
 
 class CostResponse(ResponseBody):
@@ -213,38 +205,23 @@ class TaskResponse(ResponseBody):
 
         `links` maps the indexes of images to signed links; images without a link may be missing.
         """
-        return cls(
-            id=task.id,
-            status=task.status,
-            model=task.parameters.model,
-            parameters=task.parameters,
-            labels=dict(task.labels),
-            lane=task.lane,
-            created_at=task.created_at,
-            started_at=task.started_at,
-            finished_at=task.finished_at,
-            expires_at=task.expires_at,
-            start_by=task.start_by,
-            cancel_requested_at=task.cancel_requested_at,
-            attempt=task.attempt,
-            history=tuple(AttemptResponse.model_validate(attempt) for attempt in task.history),
-            queue_position=estimate.queue_position,
-            eta=EtaResponse.of(estimate.eta),
-            model_served=estimate.model_served,
-            progress=ProgressResponse.model_validate(task.progress),
-            images=tuple(_image_response(task.id, image, links.get(image.index)) for image in task.images),
-            failed_images=tuple(FailedImageResponse.model_validate(image) for image in task.failed_images),
-            failure=None if task.failure is None else FailureResponse.model_validate(task.failure),
-            warnings=warning_responses(task),
-            callback_url=task.callback_url,
-            callback_events=task.callback_events,
-            metrics=_metrics_response(task),
-            cost=CostResponse.of(task.usage.gpu_seconds, price),
-            urls=UrlsResponse(
-                self_=task_path(task.id),
-                events=f"{task_path(task.id)}/events",
-                cancel=f"{task_path(task.id)}/cancel",
-            ),
+        return cls.model_validate(
+            {
+                **fields_of(task),
+                "model": task.parameters.model,
+                "expires_at": task.expires_at,
+                "queue_position": estimate.queue_position,
+                "eta": estimate.eta,
+                "model_served": estimate.model_served,
+                "images": [_image_response(task.id, image, links.get(image.index)) for image in task.images],
+                "metrics": _metrics_response(task),
+                "cost": CostResponse.of(task.usage.gpu_seconds, price),
+                "urls": UrlsResponse(
+                    self_=task_path(task.id),
+                    events=f"{task_path(task.id)}/events",
+                    cancel=f"{task_path(task.id)}/cancel",
+                ),
+            }
         )
 
 
@@ -336,27 +313,13 @@ def signed_links(task: Task, image_links: ImageLinks) -> dict[int, SignedLink]:
 
 
 def task_path(task_id: str) -> str:
-    """The URL path of a task."""
     return f"/v1/tasks/{task_id}"
 
 
-def warning_responses(task: Task) -> tuple[WarningResponse, ...]:
-    return tuple(WarningResponse.model_validate(warning) for warning in task.warnings)
-
-
 def _image_response(task_id: str, image: StoredImage, link: SignedLink | None) -> ImageResponse:
-    return ImageResponse(
-        index=image.index,
-        url=f"{task_path(task_id)}/images/{image.index}" if link is None else link.url,
-        url_expires_at=None if link is None else link.expires_at,
-        width=image.width,
-        height=image.height,
-        seed=image.seed,
-        content_type=image.content_type,
-        size_bytes=image.size_bytes,
-        sha256=image.sha256,
-        provenance=image.provenance,
-    )
+    url = f"{task_path(task_id)}/images/{image.index}" if link is None else link.url
+    expires_at = None if link is None else link.expires_at
+    return ImageResponse.model_validate({**fields_of(image), "url": url, "url_expires_at": expires_at})
 
 
 def _metrics_response(task: Task) -> MetricsResponse:

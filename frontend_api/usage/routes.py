@@ -11,7 +11,7 @@ from frontend_api.http.api_doc import ApiDoc, ResponseDoc
 from frontend_api.http.problems import Complaint, RequestRefusedError, rejected
 from frontend_api.http.requests import authenticate, caller_id, current, query
 from frontend_api.http.responses import json_response
-from frontend_api.http.schemas import ResponseBody
+from frontend_api.http.schemas import ResponseBody, RoundedSeconds, fields_of
 from frontend_api.usage.ports import NO_USAGE, UsageTotals
 from frontend_api.usage.usage import Usage
 
@@ -50,22 +50,17 @@ class UsageResponse(ResponseBody):
     """The costs of tasks."""
 
     tasks: int = Field(description="Finished tasks, in any terminal state.")
-    gpu_seconds: float = Field(description="GPU seconds of images that were kept.")
-    wasted_gpu_seconds: float = Field(
+    gpu_seconds: RoundedSeconds = Field(description="GPU seconds of images that were kept.")
+    wasted_gpu_seconds: RoundedSeconds = Field(
         description="GPU seconds that produced no image. They are free of charge."
     )
     price: float | None = Field(description="Price of `gpu_seconds`; null if no price is configured.")
 
     @classmethod
     def of(cls, totals: UsageTotals) -> "UsageResponse":
-        """Build the answer from the totals and the price."""
         price = current(Usage).price
-        return cls(
-            tasks=totals.tasks,
-            gpu_seconds=round(totals.gpu_seconds, 3),
-            wasted_gpu_seconds=round(totals.wasted_gpu_seconds, 3),
-            price=None if price is None else price.of(totals.gpu_seconds),
-        )
+        costs = None if price is None else price.of(totals.gpu_seconds)
+        return cls.model_validate({**fields_of(totals), "price": costs})
 
 
 class DayOfUsageResponse(UsageResponse):
@@ -93,12 +88,14 @@ def read() -> Response:
     first, last = _interval(query(UsageQuery))
     days = current(Usage).by_day(caller_id(), first=first, last=last)
     price = current(Usage).price
-    total = sum((one.totals for one in days), NO_USAGE)
+    total = sum(days.values(), NO_USAGE)
     return json_response(
         UsageReportResponse(
             currency=None if price is None else price.currency,
             total=UsageResponse.of(total),
-            days=tuple(DayOfUsageResponse(day=one.day, **dict(UsageResponse.of(one.totals))) for one in days),
+            days=tuple(
+                DayOfUsageResponse(day=day, **dict(UsageResponse.of(each))) for day, each in days.items()
+            ),
         )
     )
 

@@ -22,24 +22,15 @@ class GpuPrice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DayOfUsage:
-    """One day's totals."""
-
-    day: date
-    totals: UsageTotals
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
     book: UsageBook
     price: GpuPrice | None
     clock: Clock
 
-    def by_day(self, user_id: str, *, first: date, last: date) -> tuple[DayOfUsage, ...]:
+    def by_day(self, user_id: str, *, first: date, last: date) -> dict[date, UsageTotals]:
         """Return every day from `first` to `last`, inclusive. Raises DependencyUnavailableError."""
         days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
-        totals = self.book.totals_of(user_id, days)
-        return tuple(DayOfUsage(day=day, totals=total) for day, total in zip(days, totals, strict=True))
+        return dict(zip(days, self.book.totals_of(user_id, days), strict=True))
 
     def gpu_cost(self) -> GpuCost:
         """Return the counter of GPU seconds and their price."""

@@ -5,9 +5,8 @@ from typing import Self
 
 from pydantic import Field
 
-from frontend_api.http.schemas import ResponseBody
+from frontend_api.http.schemas import ResponseBody, fields_of
 from frontend_api.webhooks.delivery_log import DeliveryState, WebhookDelivery, WebhookLog
-from frontend_api.webhooks.signing_secrets import ValidSecret
 
 
 class WebhookTryResponse(ResponseBody):
@@ -34,18 +33,7 @@ class WebhookDeliveryResponse(ResponseBody):
 
     @classmethod
     def of(cls, log: WebhookLog, delivery: WebhookDelivery) -> Self:
-        """Build the response for the task's owner."""
-        return cls(
-            number=delivery.number,
-            event_id=delivery.event_id,
-            type=delivery.type,
-            timestamp=delivery.timestamp,
-            url=delivery.url,
-            state=log.state_of(delivery),
-            delivered_at=delivery.delivered_at,
-            tries_made=delivery.tries_made,
-            tries=tuple(WebhookTryResponse.model_validate(one) for one in delivery.tries),
-        )
+        return cls.model_validate({**fields_of(delivery), "state": log.state_of(delivery)})
 
 
 class WebhookDeliveriesResponse(ResponseBody):
@@ -60,7 +48,6 @@ class WebhookDeliveriesResponse(ResponseBody):
 
     @classmethod
     def of(cls, log: WebhookLog) -> Self:
-        """Build the response for the task's owner."""
         deliveries = tuple(WebhookDeliveryResponse.of(log, delivery) for delivery in log.deliveries)
         return cls(deliveries=deliveries, stopped_at=log.stopped_at)
 
@@ -68,7 +55,10 @@ class WebhookDeliveriesResponse(ResponseBody):
 class WebhookSecretResponse(ResponseBody):
     """A secret that signs deliveries."""
 
-    secret: str = Field(description="`whsec_` and the key in base64, in the format of Standard Webhooks.")
+    secret: str = Field(
+        validation_alias="text",
+        description="`whsec_` and the key in base64, in the format of Standard Webhooks.",
+    )
     created_at: datetime | None = Field(description="null for the initial secret.")
     expires_at: datetime | None = Field(
         description="When it stops signing deliveries; null until a rotation."
@@ -79,13 +69,3 @@ class WebhookSecretsResponse(ResponseBody):
     """The valid secrets, newest first: one, or two for some time after a rotation."""
 
     secrets: tuple[WebhookSecretResponse, ...]
-
-    @classmethod
-    def of(cls, secrets: tuple[ValidSecret, ...]) -> Self:
-        """Build the response for the secrets' owner."""
-        return cls(
-            secrets=tuple(
-                WebhookSecretResponse(secret=one.text, created_at=one.created_at, expires_at=one.expires_at)
-                for one in secrets
-            )
-        )

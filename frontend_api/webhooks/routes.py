@@ -53,7 +53,8 @@ def replay_delivery(task_id: str, number: int) -> Response:
 )
 def read_secrets() -> Response:
     """Read the secrets that sign your webhooks."""
-    return json_response(WebhookSecretsResponse.of(current(Webhooks).secrets.of(caller_id())))
+    secrets = current(Webhooks).secrets.of(caller_id())
+    return json_response(WebhookSecretsResponse.model_validate({"secrets": secrets}))
 
 
 @blueprint.post("/webhook-secrets/rotate")
@@ -69,4 +70,5 @@ def rotate_secret() -> Response:
     Until the old one expires, deliveries carry both signatures. Not idempotent: two rotations in a
     row invalidate all earlier secrets.
     """
-    return json_response(WebhookSecretsResponse.of(current(Webhooks).secrets.rotate(caller_id())))
+    secrets = current(Webhooks).secrets.rotate(caller_id())
+    return json_response(WebhookSecretsResponse.model_validate({"secrets": secrets}))
