@@ -34,9 +34,7 @@ class PubSubProbe:
     name: str = "pubsub"
 
     def check(self) -> None:
-        """Check that Pub/Sub answers. "Permission denied" counts as reachable: publishing does not
-        need the permission to read the topic.
-        """
+        """ "Permission denied" counts as reachable: publishing needs no permission to read the topic."""
         try:
             self.client.get_topic(topic=self.topic_path, retry=None, timeout=_TIMEOUT_SECONDS)
         except google_errors.PermissionDenied:

@@ -85,9 +85,7 @@ class FirebaseAuthenticator:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceAccountAuthenticator:
-    """An Authenticator for programs: OIDC tokens issued for `audience`. The user id is the
-    account's email.
-    """
+    """An Authenticator for programs by OIDC tokens; the user id is the account's email."""
 
     audience: str
     keys: GoogleKeys = field(default_factory=lambda: GoogleKeys(OIDC_KEYS_URL))
@@ -117,9 +115,7 @@ class OidcCallers:
 
 
 def _verified(token: str, keys: GoogleKeys, *, audience: str) -> Mapping[str, Any]:
-    """Return the claims of a token that is signed by one of the keys, current, and issued for
-    `audience`.
-    """
+    """Return the claims of a current token for `audience` that one of the keys has signed."""
     try:
         header = jwt.decode_header(token)
         # google-auth also accepts other algorithms, and tries every key for a token without `kid`.

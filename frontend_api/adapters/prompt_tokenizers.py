@@ -46,9 +46,7 @@ class FilePromptTokenizers:
 
 
 def with_prompt_limits(catalog: ModelCatalog) -> ModelCatalog:
-    """Return the catalog with `max_prompt_tokens` set for models that do not declare it and whose
-    tokenizer can be read.
-    """
+    """Set `max_prompt_tokens` of models that omit it, where the tokenizer can be read."""
     return catalog.model_copy(update={"models": tuple(map(_with_prompt_limit, catalog.models))})
 
 

@@ -99,8 +99,6 @@ class PinnedWebhookSender:
 
 
 class _Deadline:
-    """A point in time on the monotonic clock."""
-
     def __init__(self, at: float) -> None:
         self._at = at
 
@@ -143,9 +141,7 @@ class _PinnedBackend(httpcore.NetworkBackend):
 
 
 class _BoundedStream(httpcore.NetworkStream):
-    """A stream whose operations share one deadline, so that a slowly sending receiver also times
-    out.
-    """
+    """A stream with one deadline for all operations: a receiver that sends slowly times out."""
 
     def __init__(self, stream: httpcore.NetworkStream, deadline: _Deadline) -> None:
         self._stream = stream

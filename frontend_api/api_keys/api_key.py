@@ -29,8 +29,6 @@ _KEY = re.compile(
 
 
 class ApiKeyNotFoundError(DomainError):
-    """The caller has no API key with this id."""
-
     code = "api_key_not_found"
 
     def __init__(self, key_id: str) -> None:
@@ -39,8 +37,6 @@ class ApiKeyNotFoundError(DomainError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiKey:
-    """The stored record of a key."""
-
     id: str
     user_id: str
     """The user that the key authenticates."""
@@ -76,7 +72,6 @@ def id_of(shown: str) -> str | None:
 
 
 def is_key_id(text: str) -> bool:
-    """Return whether a text has the format of a key id."""
     return _KEY_ID.fullmatch(text) is not None
 
 

@@ -13,8 +13,6 @@ MAX_KEYS_PER_CALLER = 50
 
 
 class TooManyApiKeysError(DomainError):
-    """The caller has the maximum number of keys."""
-
     code = "too_many_api_keys"
 
 

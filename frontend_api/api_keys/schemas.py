@@ -35,7 +35,6 @@ class ApiKeyRequest(BaseModel):
 
     @property
     def good_for(self) -> timedelta | None:
-        """How long the key is valid."""
         return None if self.expires_in_days is None else timedelta(days=self.expires_in_days)
 
 

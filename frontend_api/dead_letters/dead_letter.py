@@ -20,8 +20,6 @@ _LETTER_ID = re.compile(r"\d{8}-\d{6}-\d{3}-[A-Za-z0-9_.-]{1,128}", re.ASCII)
 
 
 class DeadLetterNotFoundError(DomainError):
-    """No dead letter with this id is stored."""
-
     code = "dead_letter_not_found"
 
     def __init__(self, letter_id: str) -> None:
@@ -48,8 +46,6 @@ class DeadMessage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
-    """A stored dead letter."""
-
     id: str
     """Built from `died_at` and the message id, so that the newest sorts last."""
     died_at: datetime
@@ -117,7 +113,6 @@ class DeadLetter:
 
 
 def is_letter_id(text: str) -> bool:
-    """Return whether a text has the format of a dead letter's id."""
     return _LETTER_ID.fullmatch(text) is not None
 
 

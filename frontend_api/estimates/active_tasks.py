@@ -43,7 +43,6 @@ class ActiveTasks:
 
     @property
     def count(self) -> int:
-        """Number of tasks."""
         if self._by_id is not None:
             return len(self._by_id)
         arrived = sum(work.tasks for lanes in self._arrivals.values() for work in lanes.values())
@@ -56,7 +55,6 @@ class ActiveTasks:
 
     @property
     def is_listed(self) -> bool:
-        """Whether the tasks are kept one by one."""
         return self._by_id is not None
 
     def add(self, task: Task) -> None:

@@ -89,7 +89,6 @@ class Calibration:
         return cls(tuple(map(_Band.of, bands)), tuple(limits))
 
     def eta(self, predicted_seconds: float) -> Eta:
-        """Return the calibrated estimate for a prediction."""
         band = self._bands[bisect_left(self._limits, predicted_seconds)]
         seconds = max(_SHORTEST_SECONDS, predicted_seconds)
         scaled = seconds

@@ -44,15 +44,12 @@ NO_ESTIMATE = Estimate()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueuePosition:
-    """The queue position of a task at one moment."""
-
     as_of: datetime
     tasks_ahead: int
     wait_seconds: float
     """Until generation of this task begins."""
 
     def wait_seconds_at(self, now: datetime) -> float:
-        """Return the rest of the wait at `now`."""
         return max(0.0, self.wait_seconds - (now - self.as_of).total_seconds())
 
 

@@ -33,7 +33,6 @@ class Workload:
     """For each model that no live worker has measured, the latest that had, newest first."""
 
     def with_task(self, task: Task) -> "Workload":
-        """Return a copy with one more queued task."""
         model = task.parameters.model
         lanes = self.arrivals.get(model, {})
         joined = {**lanes, task.lane: lanes.get(task.lane, NO_WORK) + Work.of(task)}
@@ -41,11 +40,9 @@ class Workload:
 
     @property
     def models(self) -> frozenset[str]:
-        """The offered models."""
         return frozenset(self.measured)
 
     def backlog_of(self, model: str) -> Backlog:
-        """Return the queued and processing work of a model."""
         measured = self.measured.get(model, Backlog())
         return measured.with_task(self.arrivals[model]) if model in self.arrivals else measured
 

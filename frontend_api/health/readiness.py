@@ -28,8 +28,6 @@ class Probe(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reachability:
-    """The state of one dependency, and the duration of its probe."""
-
     name: str
     is_reachable: bool
     latency_seconds: float

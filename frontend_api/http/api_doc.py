@@ -116,5 +116,4 @@ class ApiDoc:
 
 
 def operation_of(view: Callable[..., Any]) -> Operation | None:
-    """Return the description attached to a view."""
     return getattr(view, _ATTRIBUTE, None)

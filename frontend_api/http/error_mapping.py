@@ -45,7 +45,6 @@ def query_problem(error: ValidationError) -> Problem:
 
 
 def header_problem(name: str, detail: str) -> Problem:
-    """Build the problem for an invalid header."""
     return rejected([Complaint("header", name, detail)])
 
 

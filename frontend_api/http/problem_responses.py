@@ -21,12 +21,10 @@ _log = structlog.get_logger(__name__)
 
 
 def handle_errors(app: Flask) -> None:
-    """Register the error handler."""
     app.register_error_handler(Exception, _answer)
 
 
 def problem_response(problem: Problem) -> Response:
-    """Build the response for a problem."""
     body = json.dumps(problem.body(trace_id=current_trace_id()))
     answer = Response(
         body, status=problem.kind.status, content_type=PROBLEM_TYPE, headers=dict(problem.headers)

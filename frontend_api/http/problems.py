@@ -80,7 +80,6 @@ class Problem:
 
     @property
     def kind(self) -> ProblemKind:
-        """The table entry of the code."""
         return PROBLEMS[self.code]
 
     def body(self, *, trace_id: str | None) -> dict[str, Any]:
@@ -112,7 +111,6 @@ def problem_type(code: str) -> str:
 
 
 def rejected(complaints: Iterable[Complaint]) -> Problem:
-    """Build the problem for invalid fields, parameters or headers."""
     found = tuple(complaints)
     count = "1 field is" if len(found) == 1 else f"{len(found)} fields are"
     more = f"; `errors` lists the first {_MAX_COMPLAINTS}" if len(found) > _MAX_COMPLAINTS else ""

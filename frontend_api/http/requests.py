@@ -42,9 +42,7 @@ def authenticate() -> None:
 
 
 def authenticate_operator() -> None:
-    """Do the same for routes that only operators may use: those that show data of the system or of
-    all callers.
-    """
+    """Do the same for routes with data of the system or of all callers: operators only."""
     admit(current(Identity).operators.check(dict(request.headers)))
 
 
@@ -80,13 +78,11 @@ def permission_check() -> Callable[[], bool]:
 
 
 def caller() -> Principal:
-    """Return the authenticated caller."""
     principal: Principal = g.principal
     return principal
 
 
 def caller_id() -> str:
-    """Return the caller's user id."""
     return caller().user_id
 
 
@@ -137,7 +133,6 @@ def json_body(
 
 
 def query(schema: type[_Body]) -> _Body:
-    """Return the request's query as a record."""
     doubled = [name for name, values in request.args.lists() if len(values) > 1]
     if doubled:
         complaints = (Complaint("parameter", name[:100], "must be given only once") for name in doubled)
@@ -149,7 +144,6 @@ def query(schema: type[_Body]) -> _Body:
 
 
 def idempotency_key() -> str | None:
-    """Return the Idempotency-Key header, or None."""
     key = request.headers.get("Idempotency-Key")
     if key is not None and not _IDEMPOTENCY_KEY.fullmatch(key):
         problem = header_problem("Idempotency-Key", "must be 1 to 255 printable ASCII characters")

@@ -38,6 +38,5 @@ def pointer_of(location: tuple[int | str, ...]) -> str:
 
 
 def detail_of(error: ErrorDetails) -> str:
-    """Return what is accepted."""
     describe = _DETAILS.get(error["type"])
     return error["msg"] if describe is None else describe(error.get("ctx", {}))

@@ -72,7 +72,6 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
     """`keepalived_conns` of the base class holds the connections without any byte of a request."""
 
     def init_process(self) -> None:
-        """Prepare the worker process, before its loop."""
         settings = ApiSettings()
         self._trusted_proxies = settings.trusted_proxies
         self._unfinished: UnfinishedRequests[_Connection] = UnfinishedRequests(
@@ -111,7 +110,6 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         self._await_request(connection)
 
     def on_client_socket_readable(self, conn: _Connection, client: socket.socket) -> None:
-        """Begin to read a request."""
         try:
             self.keepalived_conns.remove(conn)
         except ValueError:

@@ -39,7 +39,6 @@ class UnfinishedRequests(Generic[_Connection]):
         return connection in self._all
 
     def begin(self, connection: _Connection, *, now: float) -> None:
-        """Add a request whose first byte has arrived."""
         self._all[connection] = _Unfinished(deadline=now + self._limits.seconds)
         self._requests[None] += 1
 
@@ -64,11 +63,9 @@ class UnfinishedRequests(Generic[_Connection]):
         return []
 
     def end(self, connection: _Connection) -> None:
-        """Remove a request that is complete or closed."""
         self._forget(self._all.pop(connection))
 
     def oldest(self) -> _Connection | None:
-        """Return the request that began first."""
         return next(iter(self._all), None)
 
     def overdue(self, *, now: float) -> list[_Connection]:

@@ -75,8 +75,6 @@ class Operators(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """Identifies each kind of caller."""
-
     authenticator: Authenticator
     operators: Operators
     internal_callers: InternalCallers

@@ -26,8 +26,6 @@ class AlertState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertRule:
-    """The constant properties of an alert."""
-
     name: str
     title: str
     """A noun phrase that fits every state."""

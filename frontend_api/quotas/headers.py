@@ -28,9 +28,7 @@ def add_rate_limit_headers(app: Flask) -> None:
 
 
 def limit_rejections() -> None:
-    """Return 429 after too many rejected submissions, before the body is read; count this one if it
-    is rejected.
-    """
+    """Return 429 after too many rejections, before reading the body; count this one if rejected."""
     quotas, user_id = current(Quotas), caller_id()
     quotas.check_rejections(user_id)
 

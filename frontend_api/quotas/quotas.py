@@ -61,8 +61,6 @@ class QueueFullError(QuotaExceededError):
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A limit that applies to each caller separately."""
-
     name: str
     limit: int
     window_seconds: int | None = None
@@ -125,7 +123,6 @@ class Quotas:
             )
 
     def count_rejected(self, user_id: str) -> None:
-        """Count a submission that was rejected for its content."""
         caller = self._caller(user_id)
         with self._lock:
             caller.refused += 1

@@ -41,7 +41,6 @@ class Rescued:
 
     @property
     def published(self) -> int:
-        """Number of tasks for which a message was sent."""
         return sum(count for verdict, count in self.by_verdict.items() if verdict.publishes)
 
     @property

@@ -16,7 +16,6 @@ class Work:
 
     @classmethod
     def of(cls, task: Task) -> "Work":
-        """One complete task."""
         return cls(tasks=1, units=task.parameters.work_units)
 
     def __add__(self, other: "Work") -> "Work":
@@ -38,7 +37,6 @@ class ActiveTask:
 
     @classmethod
     def of(cls, task: Task) -> "ActiveTask":
-        """Copy these fields from a stored task."""
         return cls(
             id=task.id,
             model=task.parameters.model,
@@ -57,7 +55,6 @@ class Backlog:
 
     @classmethod
     def of(cls, tasks: Iterable[ActiveTask]) -> "Backlog":
-        """Sum tasks of one model."""
         queued, processing = dict.fromkeys(Lane, NO_WORK), dict.fromkeys(Lane, NO_WORK)
         for task in tasks:
             by_lane = queued if task.status is TaskStatus.QUEUED else processing
@@ -66,20 +63,16 @@ class Backlog:
 
     @property
     def tasks(self) -> int:
-        """Number of queued and processing tasks."""
         return self.all_queued.tasks + self.all_processing.tasks
 
     @property
     def all_queued(self) -> Work:
-        """Of both lanes."""
         return sum(self.queued.values(), NO_WORK)
 
     @property
     def all_processing(self) -> Work:
-        """Of both lanes."""
         return sum(self.processing.values(), NO_WORK)
 
     def with_task(self, newcomers: Mapping[Lane, Work]) -> "Backlog":
-        """Return a copy with more queued tasks."""
         queued = {lane: self.queued.get(lane, NO_WORK) + newcomers.get(lane, NO_WORK) for lane in Lane}
         return Backlog(queued=queued, processing=self.processing)

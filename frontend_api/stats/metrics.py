@@ -45,7 +45,6 @@ class QueueGauges:
         self._not_before = float("-inf")
 
     def depth(self) -> Reading:
-        """Queued tasks by model."""
         return self._by_model(lambda line, _state: line.queued)
 
     def oldest_age(self) -> Reading:
@@ -53,11 +52,9 @@ class QueueGauges:
         return self._by_model(_oldest_age)
 
     def in_flight(self) -> Reading:
-        """Tasks that workers hold, by model."""
         return self._by_model(lambda line, _state: line.processing)
 
     def dead_letters(self) -> Reading:
-        """Stored dead letters."""
         state = self._state()
         return {} if state is None else {(): state.dead_letters}
 

@@ -17,8 +17,6 @@ _TTL = timedelta(seconds=2)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueState:
-    """The whole queue, and the queue of each offered model."""
-
     as_of: datetime
     all_models: QueueLine
     by_model: Mapping[str, QueueLine]

@@ -40,12 +40,10 @@ def wait_seconds(prefer: str | None) -> int | None:
 
 
 def preferred_wait() -> int | None:
-    """Return the number of seconds that the caller wants to wait; None for no wait."""
     return wait_seconds(request.headers.get("Prefer"))
 
 
 def with_applied_wait(response: Response, seconds: int | None) -> Response:
-    """Add the header that reports the applied wait."""
     if seconds is not None:
         response.headers["Preference-Applied"] = f"wait={seconds}"
     return response

@@ -97,9 +97,7 @@ _PERMISSION_REVOKED, _TASK_DELETED = 4401, 4404
 
 @sockets.before_request
 def authenticate_socket() -> None:
-    """Authenticate by header, or by a token among the subprotocols: a browser's WebSocket cannot
-    send headers.
-    """
+    """Authenticate by header or, for browsers, by a token among the subprotocols."""
     headers = dict(request.headers)
     for protocol in _offered_protocols():
         if protocol.startswith(_TOKEN):

@@ -47,12 +47,10 @@ class Subscription:
         """Set when the process stops: the caller must stop waiting."""
 
     def start(self, task: Task) -> None:
-        """Receive every state newer than `task` from now on."""
         self._unsubscribe = self._changes.subscribe(task, self._on_change)
 
     @property
     def has_update(self) -> bool:
-        """Whether there is a state to take."""
         return self._pending is not None
 
     def take(self) -> TaskSnapshot | None:
@@ -69,7 +67,6 @@ class Subscription:
                 self._is_signalled = False
 
     def fileno(self) -> int:
-        """The file descriptor for `select` and `poll`."""
         return self._wakeup_reader.fileno()
 
     def shut_down(self) -> None:
@@ -138,7 +135,6 @@ class Subscriptions:
 
     @property
     def waiting(self) -> int:
-        """Number of open subscriptions."""
         with self._lock:
             return len(self._subscriptions)
 

@@ -28,9 +28,7 @@ class PermissionRevoked:
 
 
 class SnapshotCache:
-    """Serializes each task change once and shares the result with all subscribers, which all wake at
-    the same time.
-    """
+    """Serializes each task change once for all subscribers, which wake at the same time."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -34,7 +34,6 @@ class WebSocket:
         self.is_open = True
 
     def send(self, text: str) -> None:
-        """Send one text message."""
         self._connection.sendall(self._wire.send(TextMessage(data=text)))
 
     def ping(self) -> bool:

@@ -16,8 +16,6 @@ class ImageNotFoundError(DomainError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadTask:
-    """Reads tasks, images and previews for their owner."""
-
     store: TaskStore
 
     def __call__(self, user_id: str, task_id: str) -> Task:

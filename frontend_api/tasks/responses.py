@@ -257,8 +257,6 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenderTask:
-    """Serializes tasks for their owners."""
-
     image_links: ImageLinks
     estimator: TaskEstimator
     price: GpuPrice | None

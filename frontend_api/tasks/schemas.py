@@ -139,7 +139,6 @@ class TaskSubmission(BaseModel):
         return _limit_fields(fields)
 
     def submission(self, *, user_id: str, idempotency_key: str | None) -> Submission:
-        """Convert to the use case's Submission."""
         parameters: dict[str, Any] = self.model_dump(include=set(_PARAMETERS))
         seconds = self.deadline_seconds
         return Submission(

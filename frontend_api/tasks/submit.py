@@ -32,8 +32,6 @@ from frontend_api.webhooks.url_policy import CallbackRefusedError, CallbackUrlPo
 
 
 class IdempotencyKeyReusedError(DomainError):
-    """The idempotency key was used before for a different request."""
-
     code = "idempotency_key_reused"
 
 

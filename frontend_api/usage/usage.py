@@ -10,14 +10,11 @@ from frontend_api.usage.ports import UsageBook, UsageTotals
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GpuPrice:
-    """The published price of a useful GPU second."""
-
     per_second: float
     currency: str
     """An ISO 4217 code."""
 
     def of(self, gpu_seconds: float) -> float:
-        """Return the price of this many useful seconds."""
         return round(gpu_seconds * self.per_second, 6)
 
 
@@ -33,7 +30,6 @@ class Usage:
         return dict(zip(days, self.book.totals_of(user_id, days), strict=True))
 
     def gpu_cost(self) -> GpuCost:
-        """Return the counter of GPU seconds and their price."""
         if self.price is None:
             return GpuCost()
         return GpuCost(price_per_second=self.price.per_second, currency=self.price.currency)

@@ -30,9 +30,7 @@ class DeliveryLimiter:
 
     @contextmanager
     def slot(self, host: str) -> Iterator[None]:
-        """Hold a slot. Raises ReceiverBusyError at once when none is free: waiting in Pub/Sub is
-        cheaper than blocking a thread.
-        """
+        """Hold a slot. Raises ReceiverBusyError when none is free: Pub/Sub waits at less cost."""
         self._acquire(host)
         try:
             yield

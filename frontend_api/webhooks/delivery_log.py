@@ -16,8 +16,6 @@ _ERROR_CHARACTERS = 200
 
 
 class DeliveryNotFoundError(DomainError):
-    """The task has no webhook delivery with this number."""
-
     code = "webhook_delivery_not_found"
 
     def __init__(self, number: int) -> None:
@@ -44,7 +42,6 @@ class Outcome:
 
     @property
     def is_success(self) -> bool:
-        """Whether the status is 2xx."""
         return self.status is not None and 200 <= self.status < 300
 
     @property
@@ -102,7 +99,6 @@ class WebhookLog:
         raise DeliveryNotFoundError(number)
 
     def state_of(self, delivery: WebhookDelivery) -> DeliveryState:
-        """Return the state of a delivery."""
         if delivery.delivered_at is not None:
             return DeliveryState.DELIVERED
         return DeliveryState.PENDING if self.stopped_at is None else DeliveryState.STOPPED

@@ -85,9 +85,7 @@ class SigningSecrets:
 
 
 def signed_headers(message_id: str, *, at: datetime, body: bytes, keys: Iterable[bytes]) -> dict[str, str]:
-    """Return the signature headers: one signature per key, so that a receiver can verify with
-    either of two secrets.
-    """
+    """Return the headers, with one signature per key: a receiver may know only one of two."""
     timestamp = str(int(at.timestamp()))
     content = b".".join((message_id.encode(), timestamp.encode(), body))
     signatures = (base64.b64encode(hmac.digest(key, content, hashlib.sha256)).decode() for key in keys)

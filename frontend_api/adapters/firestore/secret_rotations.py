@@ -39,7 +39,5 @@ class FirestoreSecretRotations:
         return self.of(user_id)
 
     def _document(self, user_id: str) -> Any:
-        """Return the document, named by a hash: a user id may contain characters that Firestore
-        refuses in a document name.
-        """
+        """Name the document by a hash: Firestore refuses some characters in a document name."""
         return self._callers.document(hashlib.sha256(user_id.encode()).hexdigest()[:40])

@@ -170,9 +170,7 @@ class FirestoreTaskChanges:
                 subscriber.notify(snapshot, written_at)
 
     def _check_target(self, change: Any) -> None:
-        """Raise when Firestore removed a target that still has subscribers, so that the stream is
-        reopened.
-        """
+        """Raise, so that the stream is reopened, when Firestore removed a target with subscribers."""
         if change.target_change_type != TargetChange.TargetChangeType.REMOVE:
             return
         with self._lock:
