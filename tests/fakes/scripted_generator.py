@@ -76,7 +76,7 @@ def draw_everything(generation: ScriptedGeneration) -> Iterator[Piece]:
         generation.listener.phase_changed(index, Phase.DENOISING)
         for step in range(1, parameters.steps + 1):
             if generation.interrupted:
-                raise GenerationInterruptedError("told to")
+                raise GenerationInterruptedError("scripted")
             generation.listener.step_done(index, step)
         generation.spend(index, 0.5)
         yield grey_image(generation.task, index)

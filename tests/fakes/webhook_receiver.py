@@ -70,22 +70,22 @@ class WebhookReceiver:
 
     def received(self, headers: dict[str, str], body: bytes) -> int:
         """Record an arrival and return the status to answer."""
-        told = None
+        event = None
         for secret in self.secrets:
             try:
-                told = Webhook(secret).verify(body, headers)
+                event = Webhook(secret).verify(body, headers)
             except WebhookVerificationError:
                 continue
         with self._changed:
             self.traceparents.append(headers.get("traceparent", ""))
-            if told is None:
+            if event is None:
                 self.forged += 1
                 return 401
             event_id = headers["webhook-id"]
             self._arrivals[event_id] += 1
             status = self.status(event_id, self._arrivals[event_id])
             if 200 <= status < 300:
-                self._taken[event_id] = told
+                self._taken[event_id] = event
             self._changed.notify_all()
             return status
 

@@ -26,9 +26,9 @@ def test_demand_rises_with_tasks_and_requires_the_token(system: System) -> None:
         http.post("/v1/tasks", json={"prompt": "a large red circle", **LONG}).json()["id"] for _ in range(8)
     ]
     try:
-        told = _asked_until(lambda: http.get(address, headers=by_token).json(), tasks=len(submitted))
-        assert told["gpu_seconds"] > before["gpu_seconds"]
-        assert 1 <= told["workers"] <= told["tasks"]
+        demand = _asked_until(lambda: http.get(address, headers=by_token).json(), tasks=len(submitted))
+        assert demand["gpu_seconds"] > before["gpu_seconds"]
+        assert 1 <= demand["workers"] <= demand["tasks"]
     finally:
         for task_id in submitted:
             http.post(f"/v1/tasks/{task_id}/cancel")
@@ -39,7 +39,7 @@ def _asked_until(ask: Callable[[], dict[str, Any]], *, tasks: int) -> dict[str, 
     seconds.
     """
     asking = Retrying(
-        retry=retry_if_result(lambda told: told["tasks"] < tasks),
+        retry=retry_if_result(lambda demand: demand["tasks"] < tasks),
         wait=wait_fixed(0.2),
         stop=stop_after_delay(60),
     )

@@ -68,8 +68,8 @@ def test_webhook_example_receives_the_final_event(system: System) -> None:
     try:
         address = next(line.split()[-1] for line in receiver.stderr if "Running on" in line)
         task_id = system.client.submit(PROMPT, steps=2, callback_url=address)
-        told = next(line for line in receiver.stdout if task_id in line)
-        assert told.split()[1:] == ["task.completed", task_id, "completed"]
+        printed = next(line for line in receiver.stdout if task_id in line)
+        assert printed.split()[1:] == ["task.completed", task_id, "completed"]
         unsigned = system.client.http.post(address, content=b"{}")
         assert (unsigned.status_code, "Missing required headers" in unsigned.text) == (400, True)
     finally:

@@ -46,7 +46,7 @@ def test_one_trace_joins_request_message_worker_bucket_and_webhook(tmp_path: Pat
                 client.http.headers["traceparent"] = f"00-{TRACE}-{IN_THE_BROWSER}-01"
                 task_id = client.submit("a large red circle", callback_url=receiver.url)
                 assert receiver.wait_until(lambda: bool(receiver.taken), timeout_seconds=120)
-                assert [trace_id_of(told) for told in receiver.traceparents] == [TRACE]
+                assert [trace_id_of(traceparent) for traceparent in receiver.traceparents] == [TRACE]
         shown = {name: list(format_metrics(text)) for name, text in fetch_metrics(stack.ports).items()}
 
     # Read after the stack has stopped: by then every span has ended.
@@ -62,11 +62,11 @@ def test_one_trace_joins_request_message_worker_bucket_and_webhook(tmp_path: Pat
         assert one(spans, part).parent_id == process.span_id, part
     assert process.links == ()
 
-    told = one(spans, "process darkroom-task-events-push")
-    assert told.parent_id == one(spans, "send darkroom-task-events").span_id
-    assert one(spans, "POST").parent_id == told.span_id
+    push_consumer = one(spans, "process darkroom-task-events-push")
+    assert push_consumer.parent_id == one(spans, "send darkroom-task-events").span_id
+    assert one(spans, "POST").parent_id == push_consumer.span_id
     (push,) = (span for span in read_spans(tmp_path / "traces") if span.name == "POST /internal/events")
-    assert told.links == ((push.trace_id, push.span_id),)
+    assert push_consumer.links == ((push.trace_id, push.span_id),)
     assert {span.process for span in spans} == {"darkroom-api", "darkroom-worker"}
     assert {request.attributes["darkroom.task_id"], process.attributes["darkroom.task_id"]} == {task_id}
     assert one(spans, "draw image").events == ("encoding_prompt", "denoising", "decoding")

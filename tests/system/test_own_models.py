@@ -121,9 +121,9 @@ def test_start_reports_unserved_models_and_ignored_variables(shell: Shell) -> No
 def test_each_catalog_model_generates_an_image(shell: Shell, model: str) -> None:
     done = shell.darkroom("generate", "a circle", "--model", model, "--to", str(shell.folder), "--json")
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    assert told["task"]["model"] == model
-    assert Path(told["files"][0]).read_bytes().startswith(b"\x89PNG")
+    output = json.loads(done.stdout)
+    assert output["task"]["model"] == model
+    assert Path(output["files"][0]).read_bytes().startswith(b"\x89PNG")
 
 
 def test_status_models_and_queue_show_served_models(shell: Shell) -> None:

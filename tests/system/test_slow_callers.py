@@ -289,8 +289,8 @@ def test_oversized_body_is_rejected_with_an_answer(port: int) -> None:
 def test_invalid_http_is_answered_and_closed(port: int, sent: bytes) -> None:
     with ExitStack() as exits:
         connection = connected(exits, port, sent)
-        told = connection.makefile("rb").read()
-        assert told.startswith(b"HTTP/1.1 400 ") or told == b""
+        response = connection.makefile("rb").read()
+        assert response.startswith(b"HTTP/1.1 400 ") or response == b""
     assert_others_are_served(port)
 
 

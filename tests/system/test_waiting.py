@@ -114,8 +114,8 @@ def test_held_read_is_answered_on_a_change(api: Api) -> None:
     headers = {**LONG, "If-None-Match": etag}
     answer = api.pool.submit(lambda: api.http.get(f"/v1/tasks/{task_id}", headers=headers))
     api.claim(task_id)
-    told = answer.result(PATIENCE_SECONDS)
-    assert (told.status_code, told.json()["status"]) == (200, "processing")
+    response = answer.result(PATIENCE_SECONDS)
+    assert (response.status_code, response.json()["status"]) == (200, "processing")
 
 
 def test_held_submission_is_answered_at_the_end(api: Api) -> None:
@@ -123,8 +123,8 @@ def test_held_submission_is_answered_at_the_end(api: Api) -> None:
     answer = api.pool.submit(lambda: api.http.post("/v1/tasks", json=PROMPT, headers=headers))
     first = api.http.post("/v1/tasks", json=PROMPT, headers={"Idempotency-Key": "held"})
     api.http.post(f"/v1/tasks/{first.json()['id']}/cancel")
-    told = answer.result(PATIENCE_SECONDS)
-    assert (told.status_code, told.json()["status"]) == (200, "cancelled")
+    response = answer.result(PATIENCE_SECONDS)
+    assert (response.status_code, response.json()["status"]) == (200, "cancelled")
 
 
 def test_disconnected_waiters_free_their_slots(api: Api) -> None:

@@ -29,7 +29,7 @@ def cancelled_task(system: System, callback_url: str) -> str:
 
 def types_of(receiver: WebhookReceiver) -> set[str]:
     """Return the types of the events that the receiver has accepted."""
-    return {str(told["type"]) for told in receiver.taken.values()}
+    return {str(event["type"]) for event in receiver.taken.values()}
 
 
 def log_of(system: System, task_id: str) -> dict[str, Any]:
@@ -51,10 +51,10 @@ def test_webhook_receives_start_progress_and_final_events(
         assert receiver.wait_until(lambda: on_the_way <= types_of(receiver), timeout_seconds=120)
         system.client.http.post(f"/v1/tasks/{task_id}/cancel").raise_for_status()
         assert receiver.wait_until(lambda: "task.cancelled" in types_of(receiver), timeout_seconds=120)
-        told = sorted(receiver.taken.values(), key=lambda one: str(one["timestamp"]))
-    assert {one["data"]["id"] for one in told} == {task_id}
-    assert [told[0]["type"], told[-1]["type"]] == ["task.started", "task.cancelled"]
-    assert (told[0]["data"]["status"], told[-1]["data"]["status"]) == ("processing", "cancelled")
+        events = sorted(receiver.taken.values(), key=lambda one: str(one["timestamp"]))
+    assert {one["data"]["id"] for one in events} == {task_id}
+    assert [events[0]["type"], events[-1]["type"]] == ["task.started", "task.cancelled"]
+    assert (events[0]["data"]["status"], events[-1]["data"]["status"]) == ("processing", "cancelled")
 
 
 def test_webhook_is_retried_until_accepted_and_replayed_on_demand(
@@ -66,8 +66,8 @@ def test_webhook_is_retried_until_accepted_and_replayed_on_demand(
     ) as receiver:
         task_id = cancelled_task(quiet, receiver.url)
         assert receiver.wait_until(lambda: bool(receiver.taken), timeout_seconds=120)
-        ((event_id, told),) = receiver.taken.items()
-        assert (told["type"], told["data"]["id"]) == ("task.cancelled", task_id)
+        ((event_id, event),) = receiver.taken.items()
+        assert (event["type"], event["data"]["id"]) == ("task.cancelled", task_id)
 
         path = f"/v1/tasks/{task_id}/webhook-deliveries/1/replay"
         receiver.status = lambda _id, _arrival: 410

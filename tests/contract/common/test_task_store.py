@@ -65,9 +65,9 @@ def test_create_fails_for_existing_id(store: TaskStore) -> None:
 
 def test_get_fails_for_unknown_task(store: TaskStore) -> None:
     with pytest.raises(TaskNotFoundError):
-        store.get("nobody")
+        store.get("unknown")
     with pytest.raises(TaskNotFoundError):
-        store.update("nobody", lambda task: task.enqueued(NOW))
+        store.update("unknown", lambda task: task.enqueued(NOW))
 
 
 def test_update_writes_the_change_and_returns_it(store: TaskStore) -> None:

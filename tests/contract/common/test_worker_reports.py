@@ -105,8 +105,10 @@ def test_alive_skips_undecodable_reports(emulators: Emulators) -> None:
 def test_reports_fail_within_seconds_when_store_is_unreachable(kind: str) -> None:
     fake = InMemoryWorkerReports()
     fake.unavailable = True
-    nobody = firestore_client("demo-nobody", emulator_host=f"127.0.0.1:{free_port()}")
-    reports: WorkerReports = fake if kind == "fake" else FirestoreWorkerReports(nobody, timeout_seconds=0.5)
+    unreachable = firestore_client("demo-unreachable", emulator_host=f"127.0.0.1:{free_port()}")
+    reports: WorkerReports = (
+        fake if kind == "fake" else FirestoreWorkerReports(unreachable, timeout_seconds=0.5)
+    )
     calls: list[Callable[[], object]] = [
         lambda: reports.publish(worker_report()),
         lambda: reports.alive(NOW),

@@ -35,8 +35,8 @@ def unreachable(request: pytest.FixtureRequest) -> ApiKeyStore:
         fake = InMemoryApiKeys()
         fake.unavailable = True
         return fake
-    nobody = firestore_client("demo-nobody", emulator_host=f"127.0.0.1:{free_port()}")
-    return FirestoreApiKeys(nobody, timeout_seconds=0.5)
+    unreachable = firestore_client("demo-unreachable", emulator_host=f"127.0.0.1:{free_port()}")
+    return FirestoreApiKeys(unreachable, timeout_seconds=0.5)
 
 
 def made_key(second: int = 0, **changes: object) -> ApiKey:
@@ -65,7 +65,7 @@ def test_list_for_returns_the_users_keys_newest_first(keys: ApiKeyStore) -> None
     for key in (*own, made_key(user_id="bob")):
         keys.add(key)
     assert keys.list_for("ada") == tuple(reversed(own))
-    assert keys.list_for("nobody") == ()
+    assert keys.list_for("unknown") == ()
 
 
 def test_record_use_changes_only_the_time_of_use(keys: ApiKeyStore) -> None:

@@ -117,8 +117,10 @@ def unreachable(request: pytest.FixtureRequest) -> tuple[TaskStats, UsageBook]:
         stats, book = InMemoryTaskStats(store, InMemoryDeadLetterArchive()), InMemoryUsageBook(store)
         stats.unavailable = book.unavailable = True
         return stats, book
-    nobody = firestore_client("demo-nobody", emulator_host=f"127.0.0.1:{free_port()}")
-    return FirestoreTaskStats(nobody, timeout_seconds=0.5), FirestoreUsageBook(nobody, timeout_seconds=0.5)
+    unreachable = firestore_client("demo-unreachable", emulator_host=f"127.0.0.1:{free_port()}")
+    return FirestoreTaskStats(unreachable, timeout_seconds=0.5), FirestoreUsageBook(
+        unreachable, timeout_seconds=0.5
+    )
 
 
 def test_line_is_empty_without_tasks(measured: Measured) -> None:

@@ -182,11 +182,11 @@ def test_queue_and_usage_are_read_from_the_store(
     monkeypatch.setenv("DARKROOM_PRICE_PER_GPU_SECOND", "0.001")
     priced = build_app().test_client()
     day = f"{now:%Y-%m-%d}"
-    told = priced.get(
+    usage = priced.get(
         f"/v1/usage?from={day}&to={day}", headers={"Authorization": client.environ_base["HTTP_AUTHORIZATION"]}
     ).get_json()
     spent_in_all = {"tasks": 1, "gpu_seconds": 1.5, "wasted_gpu_seconds": 0.5, "price": 0.0015}
-    assert told == {"currency": "USD", "total": spent_in_all, "days": [{"day": day, **spent_in_all}]}
+    assert usage == {"currency": "USD", "total": spent_in_all, "days": [{"day": day, **spent_in_all}]}
 
 
 def test_rescue_publishes_a_task_accepted_without_pubsub(

@@ -73,5 +73,7 @@ def test_cloud_rejects_internal_callers_by_default(client: FlaskClient) -> None:
 
 
 def test_cloud_page_config_has_no_emulator_and_no_token(client: FlaskClient) -> None:
-    told = client.get("/config.json").get_json()
-    assert (told["firestore_emulator"], told["mock_user_token"], told["user_id"]) == (None, None, None)
+    configuration = client.get("/config.json").get_json()
+    assert [configuration[name] for name in ("firestore_emulator", "mock_user_token", "user_id")] == [
+        None
+    ] * 3

@@ -42,9 +42,9 @@ def test_demand_is_zero_only_without_tasks(api: Api) -> None:
 def test_demand_rises_with_work_and_falls_with_the_target(api: Api) -> None:
     measured_worker(api, seconds_per_task=20)
     queue(api, 44)
-    told = asked(api)
-    assert told["gpu_seconds"] == pytest.approx(880, abs=0.01)
-    assert told["workers"] == pytest.approx(4, abs=0.001)
+    demand = asked(api)
+    assert demand["gpu_seconds"] == pytest.approx(880, abs=0.01)
+    assert demand["workers"] == pytest.approx(4, abs=0.001)
     assert asked(api, "?target_seconds=88")["workers"] == pytest.approx(10, abs=0.001)
 
 
@@ -53,14 +53,14 @@ def test_busy_worker_counts_as_one(api: Api) -> None:
         measured_worker(api, name, seconds_per_task=1)
     for name in ("a", "b"):
         api.claimed_task(task_id=name)
-    told = asked(api)
-    assert (told["workers"], told["busy_workers"], told["tasks"]) == (2, 2, 2)
+    demand = asked(api)
+    assert (demand["workers"], demand["busy_workers"], demand["tasks"]) == (2, 2, 2)
 
 
 def test_model_without_measurements_counts_as_one_worker(api: Api) -> None:
     queue(api, 500)
-    told = asked(api)
-    assert (told["workers"], told["gpu_seconds"], told["tasks"]) == (1, None, 500)
+    demand = asked(api)
+    assert (demand["workers"], demand["gpu_seconds"], demand["tasks"]) == (1, None, 500)
 
 
 def test_demand_covers_the_pools_models_only(api: Api) -> None:

@@ -51,7 +51,7 @@ def test_limiter_releases_capacity_during_a_wait(api: Api) -> None:
 
 def test_limiter_releases_capacity_after_an_error(api: Api) -> None:
     for _ in range(3):
-        assert api.client.get("/v1/tasks/nobody").status_code == 404
+        assert api.client.get("/v1/tasks/unknown").status_code == 404
         assert api.client.get("/v1/tasks", headers={"Host": "elsewhere.example"}).status_code == 400
         assert api.submit(steps=0).status_code == 422
     assert api.submit().status_code == 202

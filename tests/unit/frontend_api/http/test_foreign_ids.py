@@ -106,7 +106,7 @@ def asked(api: Api, route: str, headers: dict[str, str], **ids: str) -> TestResp
     return api.client.open(path, method=verb, headers=headers)
 
 
-def told(answer: TestResponse, given_id: str) -> tuple[int, dict[str, str], str]:
+def visible_parts(answer: TestResponse, given_id: str) -> tuple[int, dict[str, str], str]:
     """Return all that a caller can see, without the id that they sent and the request's own trace."""
     headers = {name: value for name, value in answer.headers.items() if name != "X-Trace-Id"}
     trace_id = answer.headers.get("X-Trace-Id", "no trace")
@@ -162,7 +162,7 @@ def test_other_users_task_gets_the_response_of_a_missing_one(
     foreign = asked(api, route, ada, task_id=task.id)
     unknown = asked(api, route, ada, task_id=UNKNOWN["task_id"])
     assert unknown.status_code == 404
-    assert told(foreign, task.id) == told(unknown, UNKNOWN["task_id"])
+    assert visible_parts(foreign, task.id) == visible_parts(unknown, UNKNOWN["task_id"])
     assert api.stored(task.id) == task
     assert api.queue.published == published
     if task.images:
@@ -177,17 +177,17 @@ def test_other_users_key_gets_the_response_of_a_missing_one(
     foreign = asked(api, route, ada, key_id=made["id"])
     unknown = asked(api, route, ada, key_id=UNKNOWN["key_id"])
     assert unknown.status_code == 404
-    assert told(foreign, made["id"]) == told(unknown, UNKNOWN["key_id"])
+    assert visible_parts(foreign, made["id"]) == visible_parts(unknown, UNKNOWN["key_id"])
     assert api.client.get("/v1/models", headers={"X-API-Key": made["key"]}).status_code == 200
 
 
 @pytest.mark.parametrize("route", [r for r in of_kind(Kind.THE_CALLERS) if r.startswith("GET")])
 def test_other_users_data_does_not_change_responses(api: Api, ada: dict[str, str], route: str) -> None:
-    before = told(asked(api, route, ada), "no id")
+    before = visible_parts(asked(api, route, ada), "no id")
     completed(api)
     api.stored_task(user_id="bob", task_id="another")
     api.client.post("/v1/keys", json={"name": "bob's", "scopes": ["read"]}, headers=BOB)
-    assert told(asked(api, route, ada), "no id") == before
+    assert visible_parts(asked(api, route, ada), "no id") == before
 
 
 def test_idempotency_keys_are_separate_per_caller(api: Api) -> None:
@@ -207,7 +207,7 @@ def test_operator_routes_reject_other_callers_alike_for_any_id(
 ) -> None:
     answers = [asked(api, route, ada, letter_id=letter) for letter in ("20260101-120000-000-1", "x")]
     assert [answer.status_code for answer in answers] == [403, 403]
-    assert told(answers[0], "no id") == told(answers[1], "no id")
+    assert visible_parts(answers[0], "no id") == visible_parts(answers[1], "no id")
     assert asked(api, route, OLGA, letter_id="20260101-120000-000-1").status_code != 403
 
 

@@ -30,9 +30,9 @@ def test_request_and_task_continue_the_callers_trace(api: Api, spans: RecordedSp
     assert (request.kind, f"{request.context.trace_id:032x}") == (SpanKind.SERVER, TRACE)
     task = api.store.get(answer.get_json()["id"])
     assert task.traceparent == f"00-{TRACE}-{request.context.span_id:016x}-01"
-    told = dict(request.attributes or {})
-    assert (told["http.route"], told["http.response.status_code"]) == ("/v1/tasks", 202)
-    assert told["darkroom.task_id"] == task.id
+    attributes = dict(request.attributes or {})
+    assert (attributes["http.route"], attributes["http.response.status_code"]) == ("/v1/tasks", 202)
+    assert attributes["darkroom.task_id"] == task.id
     assert "red circle" not in request.to_json()
 
 
@@ -47,7 +47,7 @@ def test_request_metrics_have_only_known_routes_and_methods(api: Api) -> None:
     api.client.get("/v1/tasks/unknown-1")
     api.client.get("/v1/tasks/unknown-2")
     api.client.open("/v1/models", method="BREW")
-    told = {
+    requests = {
         (
             dict(key)["http.request.method"],
             dict(key).get("http.route"),
@@ -55,7 +55,7 @@ def test_request_metrics_have_only_known_routes_and_methods(api: Api) -> None:
         ): n
         for key, n in counted.of("http.server.request.duration").items()
     }
-    assert told == {("GET", "/v1/tasks/<task_id>", 404): 2, ("_OTHER", None, 405): 1}
+    assert requests == {("GET", "/v1/tasks/<task_id>", 404): 2, ("_OTHER", None, 405): 1}
 
 
 def test_webhook_continues_the_messages_trace_linked_to_the_push(api: Api, spans: RecordedSpans) -> None:

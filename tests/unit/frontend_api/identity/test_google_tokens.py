@@ -62,9 +62,10 @@ class SigningKey:
         pem = self._private.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
-        told = {"alg": "RS256", "kid": self.key_id, **header}
+        full_header = {"alg": "RS256", "kid": self.key_id, **header}
         parts = [
-            {name: value for name, value in part.items() if value is not None} for part in (told, claims)
+            {name: value for name, value in part.items() if value is not None}
+            for part in (full_header, claims)
         ]
         signed = b".".join(base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in parts)
         signature = crypt.RSASigner.from_string(pem).sign(signed)

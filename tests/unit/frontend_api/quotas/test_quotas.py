@@ -247,8 +247,8 @@ def test_document_has_rate_limit_headers_of_every_response(api: Api) -> None:
     for path, verbs in document["paths"].items():
         for verb in verbs.values():
             for answer in verb["responses"].values():
-                told = {"RateLimit", "RateLimit-Policy"} <= answer.get("headers", {}).keys()
-                assert told == path.startswith("/v1/")
+                has_headers = {"RateLimit", "RateLimit-Policy"} <= answer.get("headers", {}).keys()
+                assert has_headers == path.startswith("/v1/")
 
 
 def test_operators_replay_ignores_the_owners_quota(tmp_path: Path) -> None:

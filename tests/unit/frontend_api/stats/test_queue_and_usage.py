@@ -51,9 +51,9 @@ def test_queue_is_returned_in_total_and_per_model(api: Api) -> None:
 
 
 def test_empty_queue_has_no_oldest_task(api: Api) -> None:
-    told = queue(api)
-    assert (told["queued"], told["oldest_seconds"], told["completed_per_minute"]) == (0, None, 0.0)
-    assert (told["backlog_gpu_seconds"], told["workers"]) == (0.0, 0)
+    body = queue(api)
+    assert (body["queued"], body["oldest_seconds"], body["completed_per_minute"]) == (0, None, 0.0)
+    assert (body["backlog_gpu_seconds"], body["workers"]) == (0.0, 0)
 
 
 def test_backlog_is_returned_in_gpu_seconds(api: Api) -> None:
@@ -69,15 +69,15 @@ def test_backlog_is_returned_in_gpu_seconds(api: Api) -> None:
     api.claimed_task(task_id="drawn")
     api.clock.advance(0.1)
     units = waiting[0].parameters.work_units
-    told = queue(api)
-    assert told["workers"] == 3
-    assert told["models"][0]["workers"] == 2
+    body = queue(api)
+    assert body["workers"] == 3
+    assert body["models"][0]["workers"] == 2
     # The claimed task has half of its work left.
-    assert told["backlog_gpu_seconds"] == pytest.approx(0.5 * units * 3.5, abs=0.001)
+    assert body["backlog_gpu_seconds"] == pytest.approx(0.5 * units * 3.5, abs=0.001)
     api.clock.advance(61)
     gone = queue(api)
     assert gone["workers"] == 0
-    assert gone["backlog_gpu_seconds"] == told["backlog_gpu_seconds"]
+    assert gone["backlog_gpu_seconds"] == body["backlog_gpu_seconds"]
 
 
 def test_throughput_covers_the_last_five_minutes(api: Api) -> None:
@@ -112,24 +112,24 @@ def test_usage_is_returned_by_day_with_its_price(tmp_path: Path) -> None:
     end_one(api, useful=1_000.0, user_id="bob")
     api.clock.advance(DAY_SECONDS)
     end_one(api, useful=1.0)
-    told = usage(api)
-    assert told["currency"] == "EUR"
-    assert told["total"] == {"tasks": 3, "gpu_seconds": 13.5, "wasted_gpu_seconds": 4.0, "price": 0.00675}
-    assert [day["day"] for day in told["days"]] == [f"2025-12-{n}" for n in range(27, 32)] + [
+    body = usage(api)
+    assert body["currency"] == "EUR"
+    assert body["total"] == {"tasks": 3, "gpu_seconds": 13.5, "wasted_gpu_seconds": 4.0, "price": 0.00675}
+    assert [day["day"] for day in body["days"]] == [f"2025-12-{n}" for n in range(27, 32)] + [
         "2026-01-01",
         "2026-01-02",
     ]
-    assert told["days"][5] == {
+    assert body["days"][5] == {
         "day": "2026-01-01", "tasks": 2, "gpu_seconds": 12.5, "wasted_gpu_seconds": 4.0, "price": 0.00625,
     }  # fmt: skip
-    assert told["days"][6]["tasks"] == 1
-    assert told["days"][0]["tasks"] == 0
+    assert body["days"][6]["tasks"] == 1
+    assert body["days"][0]["tasks"] == 0
 
 
 def test_price_is_null_when_none_is_configured(api: Api) -> None:
     end_one(api, useful=10.0)
-    told = usage(api)
-    assert (told["currency"], told["total"]["price"], told["total"]["gpu_seconds"]) == (None, None, 10.0)
+    body = usage(api)
+    assert (body["currency"], body["total"]["price"], body["total"]["gpu_seconds"]) == (None, None, 10.0)
 
 
 def test_usage_days_end_at_midnight_utc(api: Api) -> None:

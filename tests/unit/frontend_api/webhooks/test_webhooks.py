@@ -75,11 +75,11 @@ def test_finished_event_contains_the_task_as_its_owner_reads_it(api: Api) -> Non
     assert push_of(api, task).status_code == 204
     (sent,) = api.receiver.sent
     assert (sent.url.host, sent.url.port, sent.url.target) == ("hooks.example.com", 443, "/darkroom?team=a")
-    told = json.loads(sent.body)
+    body = json.loads(sent.body)
     event = ending_of(task)
-    assert told["type"] == "task.completed"
-    assert datetime.fromisoformat(told["timestamp"]) == event.timestamp
-    assert told["data"] == api.client.get(f"/v1/tasks/{task.id}").get_json()
+    assert body["type"] == "task.completed"
+    assert datetime.fromisoformat(body["timestamp"]) == event.timestamp
+    assert body["data"] == api.client.get(f"/v1/tasks/{task.id}").get_json()
     assert sent.headers["webhook-id"] == event.id
 
 
@@ -148,8 +148,8 @@ def test_subscribed_progress_events_are_sent(api: Api) -> None:
     started, progress = encode_task_event(start_of(task)), encode_task_event(progress_of(task))
     for body in (started, progress, started):
         assert push(api, body).status_code == 204
-    told = [json.loads(sent.body) for sent in api.receiver.sent]
-    assert [(one["type"], one["data"]["status"]) for one in told] == [
+    bodies = [json.loads(sent.body) for sent in api.receiver.sent]
+    assert [(one["type"], one["data"]["status"]) for one in bodies] == [
         ("task.started", "processing"),
         ("task.progress", "processing"),
     ]

@@ -75,7 +75,7 @@ def run_odd_engine(pipe: Connection, settings: EngineSettings) -> None:
                 case "lose":
                     raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
                 case "break":
-                    raise RunStoppedError("raised where nobody expects it")
+                    raise RunStoppedError("raised at an unexpected place")
                 case "large":
                     raise torch.OutOfMemoryError("out of memory")
                 case "crowd" if batch > 1:

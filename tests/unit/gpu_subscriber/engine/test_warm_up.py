@@ -77,11 +77,11 @@ def test_out_of_memory_ends_the_batch_measurement(stock: Any) -> None:
 def test_warm_up_reports_the_time_of_an_image(stock: Any) -> None:
     family = PacedFamily(stock)
     family.milliseconds = {1: 20, 2: 40}
-    told = warm_up(family, TINY, CPU, BatchCaps(max_batch=2), measure=True)
-    assert told is not None
-    assert (told.model, told.steps) == ("tiny", default_parameters(TINY).steps)
-    assert told.times.step_seconds >= 0.0199  # two clocks differ slightly
-    assert min(told.times.preparing_seconds, told.times.decoding_seconds) > 0
+    measured = warm_up(family, TINY, CPU, BatchCaps(max_batch=2), measure=True)
+    assert measured is not None
+    assert (measured.model, measured.steps) == ("tiny", default_parameters(TINY).steps)
+    assert measured.times.step_seconds >= 0.0199  # two clocks differ slightly
+    assert min(measured.times.preparing_seconds, measured.times.decoding_seconds) > 0
 
 
 @pytest.mark.parametrize("measure", [True, False])

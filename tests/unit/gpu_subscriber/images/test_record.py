@@ -22,9 +22,9 @@ def full_record() -> ImageRecord:
         batches=(1,) * 7 + (3,) * 13,
         decoded_in_tiles=True,
     )
-    told = Provenance(**dict(drawn), attempt=2, pixels_sha256="ab" * 32, decoded_sha256="cd" * 32)
+    provenance = Provenance(**dict(drawn), attempt=2, pixels_sha256="ab" * 32, decoded_sha256="cd" * 32)
     own = parameters(num_images=3).of_image(1)
-    return ImageRecord(task_id="task-1", index=1, parameters=own, provenance=told)
+    return ImageRecord(task_id="task-1", index=1, parameters=own, provenance=provenance)
 
 
 def test_image_record_equals_the_golden_file() -> None:

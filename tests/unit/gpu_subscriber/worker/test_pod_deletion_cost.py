@@ -14,14 +14,14 @@ class Pod:
     """An OwnPod that records its calls and may be unreachable."""
 
     def __init__(self) -> None:
-        self.told: list[int] = []
+        self.costs: list[int] = []
         self.out_of_reach = False
         self.heard = threading.Event()
 
     def set_deletion_cost(self, cost: int) -> None:
         if self.out_of_reach:
             raise DependencyUnavailableError("kubernetes")
-        self.told.append(cost)
+        self.costs.append(cost)
         self.heard.set()
 
 
@@ -38,7 +38,7 @@ class Worker:
         self.tasks = tasks
         for _ in range(times):
             self.pod_deletion_cost.update()
-        return self.pod.told
+        return self.pod.costs
 
 
 @pytest.mark.parametrize(("tasks", "cost"), [(0, 0), (1, 1), (2, 2), (3, 2), (4, 3), (7, 3), (8, 4)])
@@ -67,7 +67,7 @@ def test_short_pauses_do_not_change_the_deletion_cost() -> None:
     for _ in range(10):
         worker.looks(1)
         worker.looks(0, times=3)
-    assert worker.pod.told == [1]
+    assert worker.pod.costs == [1]
 
 
 def test_failed_deletion_cost_is_set_later() -> None:
