@@ -61,11 +61,8 @@ def test_attempt_is_one_span_in_the_requests_trace(bench: WorkerBench, spans: Re
     assert parts == ["claim", "store image", "end attempt"]
     assert process.kind is SpanKind.CONSUMER
     attributes = dict(process.attributes or {})
-    assert (attributes["messaging.system"], attributes["darkroom.attempt"], attributes["darkroom.lane"]) == (
-        "gcp_pubsub",
-        1,
-        "interactive",
-    )
+    assert attributes["messaging.system"] == "gcp_pubsub"
+    assert (attributes["darkroom.attempt"], attributes["darkroom.lane"]) == (1, "interactive")
     assert process.status.status_code is StatusCode.UNSET
     assert process.links == ()
     assert "red circle" not in str([span.to_json() for span in spans.all]), "never a prompt"
@@ -117,7 +114,7 @@ def test_cancelled_tasks_seconds_are_counted_once(bench: WorkerBench, counted: C
 
     def cancelled(generation: ScriptedGeneration) -> Iterator[Piece]:
         generation.spend(0, 2.0)
-        bench.store.update(task.id, lambda t: t.cancel_requested(bench.clock.now()))
+        bench.request_cancel(task)
         raise GenerationInterruptedError("cancelled")
 
     bench.generator.script = cancelled
@@ -141,7 +138,7 @@ def test_delivery_of_a_held_task_counts_a_lost_lease(
     bench: WorkerBench, counted: CountedMetrics, holder_id: str, holder: str
 ) -> None:
     task = bench.submit()
-    claimed = bench.store.update(task.id, lambda t: t.claimed_by(holder_id, bench.clock.now(), CLAIM_TTL))
+    claimed = bench.claim(task, holder_id)
 
     def renews() -> None:
         """Renew the claim as a live worker does."""

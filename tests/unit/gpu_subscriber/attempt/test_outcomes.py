@@ -11,7 +11,6 @@ from common.domain.task import (
     Claim,
     FailedImage,
     Failure,
-    RunSeconds,
     Task,
     TaskStatus,
     Usage,
@@ -25,12 +24,10 @@ from gpu_subscriber.attempt.outcomes import (
     finished,
     may_resume_after,
     released_or_failed,
-    settlement_of,
 )
 from gpu_subscriber.engine_host.exit import ENGINE_FAILURE_CODES
 from gpu_subscriber.errors import GenerationFailedError, ObjectConflictError
 from gpu_subscriber.images.storage import removable_attempts
-from gpu_subscriber.ports import Settlement
 from tests.factories import NOW, parameters, spent, stored_image, submitted_task
 
 TTL = timedelta(seconds=60)
@@ -43,18 +40,6 @@ def claimed(**changes: object) -> tuple[Task, Claim]:
     return task, task.claim
 
 
-def test_only_terminal_tasks_are_acknowledged() -> None:
-    assert settlement_of(submitted_task()) is Settlement.RETURN
-    assert settlement_of(claimed()[0]) is Settlement.RETURN
-    assert settlement_of(submitted_task().cancelled(NOW)) is Settlement.ACKNOWLEDGE
-
-
-@pytest.mark.parametrize(("attempts", "status"), [(2, TaskStatus.QUEUED), (1, TaskStatus.FAILED)])
-def test_retryable_failure_is_retried_while_attempts_are_left(attempts: int, status: TaskStatus) -> None:
-    task, claim = claimed(attempts=attempts)
-    assert released_or_failed(task, claim, TIRED, NOW, output=NO_OUTPUT).status is status
-
-
 def test_failed_attempt_cancels_the_task_when_cancel_was_requested() -> None:
     task, claim = claimed()
     task = task.cancel_requested(NOW)
@@ -62,23 +47,9 @@ def test_failed_attempt_cancels_the_task_when_cancel_was_requested() -> None:
     assert (ended.status, ended.failure) == (TaskStatus.CANCELLED, None)
 
 
-def test_handed_back_seconds_are_settled_by_the_next_attempt() -> None:
-    task, claim = claimed()
-    back = cancelled_or_handed_back(task, claim, NOW, output=spent(3.0))
-    assert back.usage == Usage(open_runs=(RunSeconds(index=0, gpu_seconds=3.0),))
-    assert back.attempts_left == submitted_task().attempts_left
-
-
 def test_handed_back_run_without_device_time_leaves_no_open_seconds() -> None:
     task, claim = claimed()
     assert cancelled_or_handed_back(task, claim, NOW, output=spent(0.0)).usage == Usage()
-
-
-def test_cancelled_attempts_seconds_are_wasted() -> None:
-    task, claim = claimed()
-    task = task.cancel_requested(NOW)
-    ended = cancelled_or_handed_back(task, claim, NOW, output=spent(3.0))
-    assert (ended.status, ended.usage.wasted_gpu_seconds) == (TaskStatus.CANCELLED, 3.0)
 
 
 def two_of_three(**changes: object) -> tuple[Task, Claim, AttemptOutput]:
@@ -119,13 +90,6 @@ def test_task_without_images_fails_with_the_first_reason() -> None:
     ended = finished(task, claim, NOW, output=NO_OUTPUT, failures={2: REFUSED, 0: REFUSED, 1: REFUSED})
     assert (ended.status, ended.failure) == (TaskStatus.FAILED, REFUSED)
     assert [image.index for image in ended.failed_images] == [0, 1, 2]
-
-
-def test_last_failed_attempt_completes_a_task_that_has_images() -> None:
-    task, claim, output = two_of_three(attempts=1)
-    ended = released_or_failed(task, claim, TIRED, NOW, output=output)
-    assert (ended.status, ended.history[-1].ending) == (TaskStatus.COMPLETED, "out_of_gpu_memory")
-    assert ended.failed_images == (failed_image(2, TIRED),)
 
 
 @pytest.mark.parametrize("code", sorted(ENGINE_FAILURE_CODES))

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from common.domain.task import FailedImage, Failure, Task, TaskStatus
+from gpu_subscriber.attempt.outcomes import failed_image
 from gpu_subscriber.errors import GenerationFailedError, GenerationInterruptedError
 from gpu_subscriber.ports import FailedRun, Piece, Settlement
 from tests.factories import parameters
@@ -25,6 +26,20 @@ def draw(generation: ScriptedGeneration, *indices: int) -> Iterator[Piece]:
     for index in indices:
         generation.spend(index, 0.5)
         yield grey_image(generation.task, index)
+
+
+class WorkerKilledError(BaseException):
+    """The effect of SIGKILL on all other code."""
+
+
+def take_over(bench: WorkerBench, task: Task) -> Task:
+    """Let a first worker die during its attempt, and a second one complete the task."""
+    with pytest.raises(WorkerKilledError):
+        bench.worker()(delivery_of(task))
+    bench.clock.advance(61)
+    bench.generator.script = draw_everything
+    assert bench.worker("worker-b")(delivery_of(task)) is Settlement.ACKNOWLEDGE
+    return bench.store.get(task.id)
 
 
 def indices_of(task: Task) -> list[int]:
@@ -84,7 +99,7 @@ def test_cancelled_task_keeps_its_finished_images(bench: WorkerBench) -> None:
     def script(generation: ScriptedGeneration) -> Iterator[Piece]:
         yield from draw(generation, 0, 1)
         generation.spend(2, 0.25)
-        bench.store.update(task.id, lambda t: t.cancel_requested(bench.clock.now()))
+        bench.request_cancel(task)
         raise GenerationInterruptedError("cancelled")
 
     bench.generator.script = script
@@ -118,14 +133,9 @@ def test_finished_images_are_stored_while_others_are_generated(bench: WorkerBenc
 
     bench.generator.script = script
     bench.worker()(delivery_of(task))
-    assert [(found.status, len(found.images)) for found in seen[:3]] == [
-        (TaskStatus.PROCESSING, 1),
-        (TaskStatus.PROCESSING, 2),
-        (TaskStatus.PROCESSING, 3),
-    ]
-    assert len(seen[-1].images) == 3, (
-        "the last image comes with the end of the attempt, not with a write of its own"
-    )
+    assert {found.status for found in seen} == {TaskStatus.PROCESSING}
+    # The last image comes with the end of the attempt, not with a write of its own.
+    assert [len(found.images) for found in seen] == [1, 2, 3, 3]
     assert bench.store.get(task.id).status is TaskStatus.COMPLETED
 
 
@@ -143,10 +153,6 @@ def test_drained_worker_hands_back_finished_images(bench: WorkerBench) -> None:
     assert bench.generator.generations[1].task.missing_images == (0, 1, 2)
 
 
-class WorkerKilledError(BaseException):
-    """The effect of SIGKILL on all other code."""
-
-
 def test_killed_worker_leaves_reported_images_and_seconds(bench: WorkerBench) -> None:
     def script(generation: ScriptedGeneration) -> Iterator[Piece]:
         yield from draw(generation, 0, 1)
@@ -157,21 +163,13 @@ def test_killed_worker_leaves_reported_images_and_seconds(bench: WorkerBench) ->
         raise WorkerKilledError
 
     bench.generator.script = script
-    task = four_images(bench)
-    with pytest.raises(WorkerKilledError):
-        bench.worker()(delivery_of(task))
-    bench.clock.advance(61)
-    bench.generator.script = draw_everything
-    assert bench.worker("worker-b")(delivery_of(task)) is Settlement.ACKNOWLEDGE
-    stored = bench.store.get(task.id)
+    stored = take_over(bench, four_images(bench))
     assert attempts_of(stored) == ["attempt-1", "attempt-1", "attempt-2", "attempt-2"]
     assert (stored.usage.gpu_seconds, stored.usage.wasted_gpu_seconds) == (2.0, 0.25)
     assert [attempt.gpu_seconds for attempt in stored.history] == [1.25, 1.0]
 
 
 def test_task_with_all_images_completes_without_another_run(bench: WorkerBench) -> None:
-    task = four_images(bench)
-
     def script(generation: ScriptedGeneration) -> Iterator[Piece]:
         yield from draw(generation, 0, 1, 2, 3)
         bench.clock.advance(4)
@@ -179,12 +177,7 @@ def test_task_with_all_images_completes_without_another_run(bench: WorkerBench) 
         raise WorkerKilledError
 
     bench.generator.script = script
-    with pytest.raises(WorkerKilledError):
-        bench.worker()(delivery_of(task))
-    bench.clock.advance(61)
-    bench.generator.script = draw_everything
-    assert bench.worker("worker-b")(delivery_of(task)) is Settlement.ACKNOWLEDGE
-    stored = bench.store.get(task.id)
+    stored = take_over(bench, four_images(bench))
     assert (stored.status, attempts_of(stored)) == (TaskStatus.COMPLETED, ["attempt-1"] * 4)
     assert bench.generator.generations[1].task.missing_images == ()
 
@@ -218,11 +211,8 @@ def test_last_attempts_failure_completes_a_task_with_images(bench: WorkerBench) 
     assert bench.worker()(delivery_of(task)) is Settlement.ACKNOWLEDGE
     stored = bench.store.get(task.id)
     assert (stored.status, indices_of(stored)) == (TaskStatus.COMPLETED, [1])
-    assert [(image.index, image.code) for image in stored.failed_images] == [
-        (0, "engine_crashed"),
-        (2, "engine_crashed"),
-        (3, "engine_crashed"),
-    ]
+    assert stored.failed_images == tuple(failed_image(index, CRASHED) for index in (0, 2, 3))
+    assert [attempt.ending for attempt in stored.history] == ["engine_crashed"]
     assert [event.type for event in bench.events.events] == ["task.completed"]
 
 

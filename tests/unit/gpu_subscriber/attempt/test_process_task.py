@@ -396,19 +396,6 @@ def test_leftovers_of_a_deleted_task_do_not_conflict(bench: WorkerBench) -> None
     assert set(bench.writer.objects) - left_behind == {f"{task.folder}attempt-1/0.png"}
 
 
-def test_zombie_removes_its_own_images_only(bench: WorkerBench) -> None:
-    task = bench.submit()
-
-    def overtaken() -> None:
-        bench.clock.advance(61)
-        bench.generator.script = draw_everything
-        assert bench.deliver(task, "worker-b") == COMPLETED
-
-    bench.generator.script = draw_after(overtaken)  # stored after the winner has deleted its files
-    assert bench.deliver(task) == (Settlement.RETURN, TaskStatus.COMPLETED)
-    assert set(bench.writer.objects) == {f"{task.folder}attempt-2/0.png"}
-
-
 def make_bucket_unavailable(bench: WorkerBench) -> None:
     bench.writer.failures_left = 1_000
 
