@@ -1,15 +1,15 @@
 """The engine client against a real child process that uses the engine's messages and draws nothing."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
-from common.domain.task import Lane, Phase, Task
+from common.domain.task import Failure, Lane, Phase, Task
 from gpu_subscriber.engine.messages import MAX_CHECKPOINT_BYTES, Start
 from gpu_subscriber.engine_host.process import EngineProcess
 from gpu_subscriber.engine_host.watchdog import AllowedSilence
@@ -32,11 +32,25 @@ def fake_engine(settings: FakeEngineSettings | None = None, **patience: Any) -> 
     )
 
 
+EngineMaker = Callable[..., EngineUnderTest]
+
+
 @pytest.fixture
-def engine() -> Iterator[EngineUnderTest]:
-    running = fake_engine()
-    yield running
-    running.stop()
+def start_engine() -> Iterator[EngineMaker]:
+    """Start engines like `fake_engine`, and stop them after the test."""
+    with ExitStack() as stack:
+
+        def start(*settings: FakeEngineSettings, **patience: Any) -> EngineUnderTest:
+            engine = fake_engine(*settings, **patience)
+            stack.callback(engine.stop)
+            return engine
+
+        yield start
+
+
+@pytest.fixture
+def engine(start_engine: EngineMaker) -> EngineUnderTest:
+    return start_engine()
 
 
 @pytest.fixture
@@ -48,6 +62,17 @@ def callbacks() -> Iterator[ThreadPoolExecutor]:
 def task(prompt: str, *, task_id: str = "task-1", num_images: int = 1) -> Task:
     wanted = parameters(prompt=prompt, num_images=num_images, steps=3, width=64, height=64)
     return submitted_task(task_id=task_id, parameters=wanted)
+
+
+def failure_of(engine: EngineUnderTest, failing: Task) -> Failure:
+    """Return the failure of a task's generation."""
+    with pytest.raises(GenerationFailedError) as raised:
+        engine.drawn(failing)
+    return raised.value.failure
+
+
+def assert_next_task_is_drawn(engine: EngineUnderTest) -> None:
+    assert len(engine.drawn(task("draw", task_id="task-2"))) == 1
 
 
 def test_every_image_is_generated_and_its_progress_reported(engine: EngineUnderTest) -> None:
@@ -89,15 +114,14 @@ def test_generations_with_the_same_id_get_their_own_answers(
 
 
 def test_failed_run_fails_only_its_image(engine: EngineUnderTest) -> None:
-    generation = engine.client.start(task("fail", num_images=2), Listener(), {})
-    failed = [piece for piece in generation if isinstance(piece, FailedRun)]
-    generation.close()
+    with closing(engine.client.start(task("fail", num_images=2), Listener(), {})) as generation:
+        failed = [piece for piece in generation if isinstance(piece, FailedRun)]
     assert {(piece.index, piece.failure.code) for piece in failed} == {
         (0, "out_of_gpu_memory"),
         (1, "out_of_gpu_memory"),
     }
     assert [run.gpu_seconds for run in generation.runs] == [0.5, 0.5]
-    assert len(engine.drawn(task("draw", task_id="task-2"))) == 1
+    assert_next_task_is_drawn(engine)
     assert engine.client.ready is not None
 
 
@@ -125,18 +149,16 @@ def test_interrupted_generation_yields_checkpoints_first(
 
 
 def test_interrupt_before_iteration_is_applied(engine: EngineUnderTest) -> None:
-    generation = engine.client.start(task("wait"), Listener(), {})
-    generation.interrupt()
-    with pytest.raises(GenerationInterruptedError):
-        list(generation)
-    generation.close()
+    with closing(engine.client.start(task("wait"), Listener(), {})) as generation:
+        generation.interrupt()
+        with pytest.raises(GenerationInterruptedError):
+            list(generation)
 
 
 def test_only_task_of_a_crashed_engine_fails(engine: EngineUnderTest) -> None:
-    with pytest.raises(GenerationFailedError) as raised:
-        engine.drawn(task("die"))
-    assert (raised.value.failure.code, raised.value.failure.retryable) == ("engine_crashed", True)
-    assert len(engine.drawn(task("draw", task_id="task-2"))) == 1  # by a new child
+    failure = failure_of(engine, task("die"))
+    assert (failure.code, failure.retryable) == ("engine_crashed", True)
+    assert_next_task_is_drawn(engine)  # by a new child
 
 
 @pytest.mark.parametrize(
@@ -150,38 +172,25 @@ def test_only_task_of_a_crashed_engine_fails(engine: EngineUnderTest) -> None:
     ],
 )
 def test_engine_exit_is_reported_to_the_task_and_the_log(
-    tmp_path: Path, prompt: str, code: str, end: str, cause: str
+    start_engine: EngineMaker, tmp_path: Path, prompt: str, code: str, end: str, cause: str
 ) -> None:
     oom_kills = tmp_path / "oom_kills"
     oom_kills.write_text("3")
-    engine = fake_engine(FakeEngineSettings(oom_kills=oom_kills))
-    try:
-        with capture_logs() as lines:
-            with pytest.raises(GenerationFailedError) as raised:
-                engine.drawn(task(prompt))
-            for _ in range(2):  # the next one is ready, so the end was logged
-                assert engine.lives.acquire(timeout=PATIENCE_SECONDS)
-        assert (raised.value.failure.code, raised.value.failure.retryable) == (code, True)
-        [line] = [line for line in lines if line["event"] == "engine_ended"]
-        assert (line["end"], line["cause"], line["drawing"], line["caused_crash"]) == (
-            end,
-            cause,
-            ["task-1"],
-            True,
-        )
-    finally:
-        engine.stop()
+    engine = start_engine(FakeEngineSettings(oom_kills=oom_kills))
+    with capture_logs() as lines:
+        failure = failure_of(engine, task(prompt))
+        for _ in range(2):  # the next one is ready, so the end was logged
+            assert engine.lives.acquire(timeout=PATIENCE_SECONDS)
+    assert (failure.code, failure.retryable) == (code, True)
+    [line] = [line for line in lines if line["event"] == "engine_ended"]
+    logged = (line["end"], line["cause"], line["drawing"], line["caused_crash"])
+    assert logged == (end, cause, ["task-1"], True)
 
 
-def test_engine_death_is_detected_when_its_pipe_stays_open() -> None:
-    engine = fake_engine(attempt_timeout_seconds=PATIENCE_SECONDS)
-    try:
-        with pytest.raises(GenerationFailedError) as raised:
-            engine.drawn(task("heir"))
-        assert raised.value.failure.code == "engine_crashed"
-        assert len(engine.drawn(task("draw", task_id="task-2"))) == 1
-    finally:
-        engine.stop()
+def test_engine_death_is_detected_when_its_pipe_stays_open(start_engine: EngineMaker) -> None:
+    engine = start_engine(attempt_timeout_seconds=PATIENCE_SECONDS)
+    assert failure_of(engine, task("heir")).code == "engine_crashed"
+    assert_next_task_is_drawn(engine)
 
 
 def test_only_the_culprit_of_a_crashed_engine_fails(
@@ -194,69 +203,51 @@ def test_only_the_culprit_of_a_crashed_engine_fails(
     ]
     assert all(listener.drawing.wait(PATIENCE_SECONDS) for listener in listeners)
 
-    with pytest.raises(GenerationFailedError) as raised:
-        engine.drawn(task("die", task_id="culprit"))
-
-    assert raised.value.failure.code == "engine_crashed"
+    assert failure_of(engine, task("die", task_id="culprit")).code == "engine_crashed"
     assert all(len(innocent.result(PATIENCE_SECONDS)) == 1 for innocent in innocents)
     assert len(engine.drawn(task("draw", task_id="later"))) == 1
 
 
-def test_unresponsive_engine_is_killed_and_replaced(callbacks: ThreadPoolExecutor) -> None:
-    engine = fake_engine(attempt_timeout_seconds=0.5)
-    try:
-        assert engine.lives.acquire(timeout=PATIENCE_SECONDS)
-        with pytest.raises(GenerationFailedError) as raised:
-            engine.drawn(task("deaf"))
-        assert raised.value.failure.code == "attempt_timed_out"
-        assert engine.lives.acquire(timeout=PATIENCE_SECONDS)
-    finally:
-        engine.stop()
+def test_unresponsive_engine_is_killed_and_replaced(start_engine: EngineMaker) -> None:
+    engine = start_engine(attempt_timeout_seconds=0.5)
+    assert engine.lives.acquire(timeout=PATIENCE_SECONDS)
+    assert failure_of(engine, task("deaf")).code == "attempt_timed_out"
+    assert engine.lives.acquire(timeout=PATIENCE_SECONDS)
 
 
 IMPATIENT = AllowedSilence(generation_seconds=1.0, loading_seconds=PATIENCE_SECONDS)
 
 
 @pytest.mark.parametrize("prompt", ["stuck", "mumble"])
-def test_hung_engine_is_killed_and_its_only_task_fails(prompt: str) -> None:
-    engine = fake_engine(allowed_silence=IMPATIENT, attempt_timeout_seconds=PATIENCE_SECONDS)
-    try:
-        with pytest.raises(GenerationFailedError) as raised:
-            engine.drawn(task(prompt))
-        assert (raised.value.failure.code, raised.value.failure.retryable) == ("engine_hung", True)
-        assert len(engine.drawn(task("draw", task_id="task-2"))) == 1
-    finally:
-        engine.stop()
+def test_hung_engine_is_killed_and_its_only_task_fails(start_engine: EngineMaker, prompt: str) -> None:
+    engine = start_engine(allowed_silence=IMPATIENT, attempt_timeout_seconds=PATIENCE_SECONDS)
+    failure = failure_of(engine, task(prompt))
+    assert (failure.code, failure.retryable) == ("engine_hung", True)
+    assert_next_task_is_drawn(engine)
 
 
-def test_only_the_culprit_of_a_hung_engine_fails(callbacks: ThreadPoolExecutor) -> None:
-    engine = fake_engine(allowed_silence=IMPATIENT)
-    try:
-        listener = Listener()
-        innocent = callbacks.submit(engine.drawn, task("wait once", task_id="innocent"), listener)
-        assert listener.drawing.wait(PATIENCE_SECONDS)
-        with pytest.raises(GenerationFailedError) as raised:
-            engine.drawn(task("stuck", task_id="culprit"))
-        assert raised.value.failure.code == "engine_hung"
-        assert len(innocent.result(PATIENCE_SECONDS)) == 1
-    finally:
-        engine.stop()
+def test_only_the_culprit_of_a_hung_engine_fails(
+    start_engine: EngineMaker, callbacks: ThreadPoolExecutor
+) -> None:
+    engine, listener = start_engine(allowed_silence=IMPATIENT), Listener()
+    innocent = callbacks.submit(engine.drawn, task("wait once", task_id="innocent"), listener)
+    assert listener.drawing.wait(PATIENCE_SECONDS)
+    assert failure_of(engine, task("stuck", task_id="culprit")).code == "engine_hung"
+    assert len(innocent.result(PATIENCE_SECONDS)) == 1
 
 
-def test_dismissed_task_that_hangs_the_engine_does_not_blame_others(callbacks: ThreadPoolExecutor) -> None:
-    engine = fake_engine(allowed_silence=IMPATIENT)
-    try:
-        listener = Listener()
-        left = engine.client.start(task("stuck", task_id="left"), listener, {})
-        leaving = callbacks.submit(lambda: list(left))
-        assert listener.drawing.wait(PATIENCE_SECONDS)
-        left.close()
-        assert len(engine.drawn(task("draw", task_id="innocent"))) == 1
-        left.interrupt()
-        with pytest.raises(GenerationInterruptedError):
-            leaving.result(PATIENCE_SECONDS)
-    finally:
-        engine.stop()
+def test_dismissed_task_that_hangs_the_engine_does_not_blame_others(
+    start_engine: EngineMaker, callbacks: ThreadPoolExecutor
+) -> None:
+    engine, listener = start_engine(allowed_silence=IMPATIENT), Listener()
+    left = engine.client.start(task("stuck", task_id="left"), listener, {})
+    leaving = callbacks.submit(lambda: list(left))
+    assert listener.drawing.wait(PATIENCE_SECONDS)
+    left.close()
+    assert_next_task_is_drawn(engine)
+    left.interrupt()
+    with pytest.raises(GenerationInterruptedError):
+        leaving.result(PATIENCE_SECONDS)
 
 
 def test_silent_starting_engine_is_killed_and_abandoned() -> None:
@@ -267,39 +258,28 @@ def test_silent_starting_engine_is_killed_and_abandoned() -> None:
     assert not engine.supervisor.is_alive()
 
 
-def test_idle_engine_may_be_silent() -> None:
-    engine = fake_engine(allowed_silence=AllowedSilence(generation_seconds=0.02))
-    try:
-        assert engine.lives.acquire(timeout=PATIENCE_SECONDS)
-        assert not engine.lives.acquire(timeout=0.5)  # a second start would follow a crash
-        assert engine.client.ready is not None
-    finally:
-        engine.stop()
+def test_idle_engine_may_be_silent(start_engine: EngineMaker) -> None:
+    engine = start_engine(allowed_silence=AllowedSilence(generation_seconds=0.02))
+    assert engine.lives.acquire(timeout=PATIENCE_SECONDS)
+    assert not engine.lives.acquire(timeout=0.5)  # a second start would follow a crash
+    assert engine.client.ready is not None
 
 
-def test_timed_out_attempt_is_interrupted_and_the_engine_stays() -> None:
-    engine = fake_engine(attempt_timeout_seconds=1.0)
-    try:
-        assert engine.lives.acquire(timeout=PATIENCE_SECONDS)
-        before = engine.client.ready
-        with pytest.raises(GenerationFailedError) as raised:
-            engine.drawn(task("wait"))
-        assert raised.value.failure.code == "attempt_timed_out"
-        assert engine.client.ready is before
-    finally:
-        engine.stop()
+def test_timed_out_attempt_is_interrupted_and_the_engine_stays(start_engine: EngineMaker) -> None:
+    engine = start_engine(attempt_timeout_seconds=1.0)
+    assert engine.lives.acquire(timeout=PATIENCE_SECONDS)
+    before = engine.client.ready
+    assert failure_of(engine, task("wait")).code == "attempt_timed_out"
+    assert engine.client.ready is before
 
 
-def test_task_that_waits_too_long_is_handed_back() -> None:
-    engine = fake_engine(attempt_timeout_seconds=0.5)
-    try:
-        assert engine.lives.acquire(timeout=PATIENCE_SECONDS)
-        with pytest.raises(GenerationInterruptedError):
-            engine.drawn(task("behind"))
-        assert engine.drawn(task("draw", task_id="task-2"))
-        assert not engine.lives.acquire(blocking=False)
-    finally:
-        engine.stop()
+def test_task_that_waits_too_long_is_handed_back(start_engine: EngineMaker) -> None:
+    engine = start_engine(attempt_timeout_seconds=0.5)
+    assert engine.lives.acquire(timeout=PATIENCE_SECONDS)
+    with pytest.raises(GenerationInterruptedError):
+        engine.drawn(task("behind"))
+    assert_next_task_is_drawn(engine)
+    assert not engine.lives.acquire(blocking=False)
 
 
 def test_client_gives_up_when_the_engine_never_starts() -> None:
