@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from common.adapters.system_clock import SystemClock
-from common.domain.task import Phase, TaskStatus
+from common.domain.task import Phase, Task, TaskStatus
 from common.domain.worker_report import BrokenModel
 from common.ports import Clock
 from gpu_subscriber.attempt.active_task import Pace
@@ -106,6 +106,14 @@ class RunningWorker:
         self._pool = ThreadPoolExecutor(1)
         self._exit_code = self._pool.submit(self.worker.run)
 
+    def serve(self, ready: EngineReady = READY) -> FakeDeliveryStream:
+        """Make the engine ready, and return the stream that the worker opens first."""
+        self.engine.come_up(ready)
+        return self.source.stream(0)
+
+    def deliver(self, task: Task, *, stream: int = 0) -> Settlement:
+        return self.source.stream(stream).deliver(delivery_of(task)).result(PATIENCE_SECONDS)
+
     def exit_code(self) -> int:
         return self._exit_code.result(PATIENCE_SECONDS)
 
@@ -122,10 +130,14 @@ def running(bench: WorkerBench) -> Iterator[RunningWorker]:
     worker.stop()
 
 
-def test_stream_opens_with_the_engines_slots(running: RunningWorker) -> None:
+@pytest.mark.parametrize(
+    ("ready", "slots"),
+    [(READY, READY.slots + 1), (replace(READY, slots=1, exclusive=("demo",)), 1)],
+    ids=["shared model", "whole pipeline"],
+)
+def test_stream_opens_with_the_engines_slots(running: RunningWorker, ready: EngineReady, slots: int) -> None:
     assert not running.worker.state.ready
-    running.engine.come_up()
-    assert running.source.stream(0).slots == READY.slots + 1
+    assert running.serve(ready).slots == slots
     assert running.worker.state.alive
 
 
@@ -146,8 +158,7 @@ def test_worker_that_was_never_ready_sends_no_report(running: RunningWorker) -> 
 
 
 def test_restarted_engine_opens_no_second_stream(running: RunningWorker) -> None:
-    running.engine.come_up()
-    running.source.stream(0)
+    running.serve()
     running.engine.come_up()
     running.stop()
     assert len(running.source.streams) == 1
@@ -158,26 +169,22 @@ def broken(model: str, *, minutes: float = 60.0) -> BrokenModel:
     return BrokenModel(model=model, reason="OSError: no weights", failures=2, retry_at=retry_at)
 
 
-def test_worker_without_a_working_model_takes_no_deliveries(bench: WorkerBench) -> None:
-    running = RunningWorker(bench)
+def test_worker_without_a_working_model_takes_no_deliveries(running: RunningWorker) -> None:
     running.engine.come_up(replace(READY, broken=(broken("demo"),)))
     assert running.reports.anything_published.wait(PATIENCE_SECONDS)
     assert not running.source.streams
-    unable = running.worker.state
-    assert (unable.ready, unable.alive) == (False, True)
+    assert (running.worker.state.ready, running.worker.state.alive) == (False, True)
     (report,) = running.reports.published
     assert (report.deliveries, report.served_models) == (0, frozenset())
     assert report.broken_models[0].reason == "OSError: no weights"
-    running.engine.come_up()
-    running.source.stream(0)
+    running.serve()
     assert running.worker.state.ready
     running.stop()
     assert running.reports.published[-1].served_models == {"demo"}
 
 
 def test_worker_closes_its_stream_when_its_last_model_breaks(running: RunningWorker) -> None:
-    running.engine.come_up()
-    first = running.source.stream(0)
+    first = running.serve()
     running.engine.come_up(replace(READY, broken=(broken("demo"),)))
     assert first.ended.wait(PATIENCE_SECONDS)
     assert not running.worker.state.ready
@@ -190,26 +197,21 @@ def test_delivery_is_returned_during_its_models_backoff(running: RunningWorker) 
     both = replace(READY, models=("demo", "other"))
     task = running.bench.submit()
     running.engine.come_up(replace(both, broken=(broken("demo"),)))
-    delivery = delivery_of(task)
-    assert running.source.stream(0).deliver(delivery).result(PATIENCE_SECONDS) is Settlement.RETURN
+    assert running.deliver(task) is Settlement.RETURN
     assert running.bench.store.get(task.id).attempt == 0
     running.engine.come_up(replace(both, broken=(broken("demo", minutes=-1.0),)))
-    assert running.source.stream(0).deliver(delivery).result(PATIENCE_SECONDS) is Settlement.ACKNOWLEDGE
+    assert running.deliver(task) is Settlement.ACKNOWLEDGE
 
 
 def test_stream_is_reopened_when_the_slots_change(running: RunningWorker) -> None:
-    running.engine.come_up()
-    running.source.stream(0)
+    running.serve()
     running.engine.come_up(replace(READY, slots=8))
     assert running.source.stream(1).slots == 10
 
 
-def test_worker_of_whole_pipelines_takes_one_delivery(running: RunningWorker) -> None:
-    running.engine.come_up(replace(READY, slots=1, exclusive=("demo",)))
-    assert running.source.stream(0).slots == 1
-
-
-def test_worker_of_both_kinds_takes_one_whole_pipeline_task(bench: WorkerBench) -> None:
+def test_worker_of_both_kinds_takes_one_whole_pipeline_task(
+    bench: WorkerBench, running: RunningWorker
+) -> None:
     drawing, finish = threading.Event(), threading.Event()
 
     def long(generation: ScriptedGeneration) -> Iterator[Piece]:
@@ -218,35 +220,27 @@ def test_worker_of_both_kinds_takes_one_whole_pipeline_task(bench: WorkerBench) 
         yield grey_image(generation.task, 0)
 
     bench.generator.script = long
-    running = RunningWorker(bench)
-    running.engine.come_up(replace(READY, models=("demo", "other"), exclusive=("demo",)))
-    stream = running.source.stream(0)
+    stream = running.serve(replace(READY, models=("demo", "other"), exclusive=("demo",)))
     assert stream.slots == READY.slots + 1
     first, second = bench.submit(task_id="first"), bench.submit(task_id="second")
     settled = stream.deliver(delivery_of(first))
     assert drawing.wait(PATIENCE_SECONDS)
-    assert stream.deliver(delivery_of(second)).result(PATIENCE_SECONDS) is Settlement.RETURN
+    assert running.deliver(second) is Settlement.RETURN
     assert bench.store.get(second.id).attempt == 0
     finish.set()
     assert settled.result(PATIENCE_SECONDS) is Settlement.ACKNOWLEDGE
-    assert stream.deliver(delivery_of(second)).result(PATIENCE_SECONDS) is Settlement.ACKNOWLEDGE
-    running.stop()
+    assert running.deliver(second) is Settlement.ACKNOWLEDGE
 
 
 def test_ended_stream_is_reopened(running: RunningWorker) -> None:
-    running.engine.come_up()
-    running.source.stream(0).break_off("NotFound")
-    task = running.bench.submit()
-    assert (
-        running.source.stream(1).deliver(delivery_of(task)).result(PATIENCE_SECONDS) is Settlement.ACKNOWLEDGE
-    )
+    running.serve().break_off("NotFound")
+    assert running.deliver(running.bench.submit(), stream=1) is Settlement.ACKNOWLEDGE
 
 
 def test_worker_without_a_stream_for_long_is_not_alive(bench: WorkerBench) -> None:
     source, clock = SourceThatHangs(), FakeClock()
     running = RunningWorker(bench, source=source, clock=clock)
-    running.engine.come_up()
-    source.stream(0).break_off("NotFound")
+    running.serve().break_off("NotFound")
     assert source.hangs.wait(PATIENCE_SECONDS)
 
     alive = []
@@ -263,17 +257,16 @@ def test_worker_without_a_stream_for_long_is_not_alive(bench: WorkerBench) -> No
 def test_crashing_delivery_is_returned_and_the_next_processed(
     running: RunningWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    running.engine.come_up()
-    stream, task = running.source.stream(0), running.bench.submit()
+    running.serve()
+    task = running.bench.submit()
     with monkeypatch.context() as patch:
         patch.setattr(running.bench.store, "update", None)
-        assert stream.deliver(delivery_of(task)).result(PATIENCE_SECONDS) is Settlement.RETURN
-    assert stream.deliver(delivery_of(task)).result(PATIENCE_SECONDS) is Settlement.ACKNOWLEDGE
+        assert running.deliver(task) is Settlement.RETURN
+    assert running.deliver(task) is Settlement.ACKNOWLEDGE
 
 
 def test_idle_worker_drains_with_exit_0(running: RunningWorker) -> None:
-    running.engine.come_up()
-    running.source.stream(0)
+    running.serve()
     running.worker.request_drain()
     assert running.exit_code() == EXIT_DRAINED
     assert not running.worker.state.ready
@@ -284,7 +277,7 @@ def test_drain_before_the_engine_is_ready_exits_0(running: RunningWorker) -> Non
     assert running.exit_code() == EXIT_DRAINED
 
 
-def test_drain_hands_back_long_tasks(bench: WorkerBench) -> None:
+def test_drain_hands_back_long_tasks(bench: WorkerBench, running: RunningWorker) -> None:
     drawing = threading.Event()
 
     def endless(generation: ScriptedGeneration) -> Iterator[Piece]:
@@ -294,10 +287,8 @@ def test_drain_hands_back_long_tasks(bench: WorkerBench) -> None:
         raise GenerationInterruptedError("drain")
 
     bench.generator.script = endless
-    running = RunningWorker(bench)
-    running.engine.come_up()
     task = bench.submit()
-    settlement = running.source.stream(0).deliver(delivery_of(task))
+    settlement = running.serve().deliver(delivery_of(task))
     assert drawing.wait(PATIENCE_SECONDS)
 
     running.worker.request_drain()
@@ -310,7 +301,7 @@ def test_drain_hands_back_long_tasks(bench: WorkerBench) -> None:
     assert bench.checkpoints.load(task.folder)[0].step == 3
 
 
-def test_drain_lets_nearly_finished_tasks_complete(bench: WorkerBench) -> None:
+def test_drain_lets_nearly_finished_tasks_complete(bench: WorkerBench, running: RunningWorker) -> None:
     drawn, finish = threading.Event(), threading.Event()
 
     def nearly_done(generation: ScriptedGeneration) -> Iterator[Piece]:
@@ -323,10 +314,8 @@ def test_drain_lets_nearly_finished_tasks_complete(bench: WorkerBench) -> None:
         yield grey_image(generation.task, 0)
 
     bench.generator.script = nearly_done
-    running = RunningWorker(bench)
-    running.engine.come_up()
     task = bench.submit()
-    settlement = running.source.stream(0).deliver(delivery_of(task))
+    settlement = running.serve().deliver(delivery_of(task))
     assert drawn.wait(PATIENCE_SECONDS)
 
     running.worker.request_drain()
@@ -339,24 +328,27 @@ def test_drain_lets_nearly_finished_tasks_complete(bench: WorkerBench) -> None:
 
 
 def test_delivery_during_a_drain_is_returned(running: RunningWorker) -> None:
-    running.engine.come_up()
-    stream = running.source.stream(0)
+    stream = running.serve()
     running.bench.draining.set()
     assert stream.deliver(Delivery(message_id="m", body=b"?")).result(PATIENCE_SECONDS) is Settlement.RETURN
     assert running.bench.dead_letters.published == []
 
 
 def test_worker_exits_1_when_its_engine_gives_up(running: RunningWorker) -> None:
-    running.engine.come_up()
-    running.source.stream(0)
+    running.serve()
     running.engine.ended.set()
     assert running.exit_code() == EXIT_BROKEN
     assert not running.worker.state.alive
 
 
+def reconnecting_stream(clock: FakeClock) -> ReconnectingStream:
+    source = FakeDeliverySource()
+    return ReconnectingStream(source, lambda _delivery: Settlement.RETURN, on_end=lambda: None, clock=clock)
+
+
 def test_pauses_between_streams_grow_and_reset() -> None:
-    clock, source = FakeClock(), FakeDeliverySource()
-    stream = ReconnectingStream(source, lambda _delivery: Settlement.RETURN, on_end=lambda: None, clock=clock)
+    clock = FakeClock()
+    stream = reconnecting_stream(clock)
     assert stream.seconds_until_due is None
     stream.begin(1)
     pauses: list[float | None] = []
@@ -371,8 +363,8 @@ def test_pauses_between_streams_grow_and_reset() -> None:
 
 
 def test_stream_counts_as_down_until_a_steady_one() -> None:
-    clock, source = FakeClock(), FakeDeliverySource()
-    stream = ReconnectingStream(source, lambda _delivery: Settlement.RETURN, on_end=lambda: None, clock=clock)
+    clock = FakeClock()
+    stream = reconnecting_stream(clock)
     assert stream.down_for == timedelta()
     stream.begin(1)
     clock.advance(3600)
@@ -388,8 +380,8 @@ def test_stream_counts_as_down_until_a_steady_one() -> None:
 
 
 def test_clock_set_back_does_not_prolong_the_pause() -> None:
-    clock, source = FakeClock(), FakeDeliverySource()
-    stream = ReconnectingStream(source, lambda _delivery: Settlement.RETURN, on_end=lambda: None, clock=clock)
+    clock = FakeClock()
+    stream = reconnecting_stream(clock)
     stream.begin(1)
     stream.ended()
     clock.advance(-600)
