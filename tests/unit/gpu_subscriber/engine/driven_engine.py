@@ -12,7 +12,7 @@ from common.domain.task import Lane
 from gpu_subscriber.engine.batches.batch_caps import BatchCaps
 from gpu_subscriber.engine.devices import Device, DeviceEvent
 from gpu_subscriber.engine.engine_settings import EngineSettings
-from gpu_subscriber.engine.messages import FromEngine, ImageReady, Interrupt, Start, StepDone
+from gpu_subscriber.engine.messages import FromEngine, ImageReady, Interrupt, RunFailed, Start, StepDone
 from gpu_subscriber.engine.models.model_backoff import ModelBackoff
 from gpu_subscriber.engine.models.model_cache import Family, ModelCache
 from gpu_subscriber.engine.step_engine import StepEngine
@@ -94,12 +94,16 @@ class DrivenEngine:
         )
 
     def hear(self, message: FromEngine) -> None:
-        """Receive the engine's messages."""
         self.sent.append(message)
 
     def start(self, run_id: str, parameters: GenerationParameters, *, index: int = 0, **changes: Any) -> None:
         fields: dict[str, Any] = {"lane": Lane.INTERACTIVE, "submitted_at": 0.0, **changes}
         self.engine.receive(Start(run_id=run_id, parameters=parameters, index=index, **fields))
+
+    def start_runs(self, count: int, **changes: Any) -> None:
+        """Start the runs "0", "1", …, each with its number as seed."""
+        for number in range(count):
+            self.start(str(number), drawing(seed=number, **changes))
 
     def interrupt(self, run_id: str, *, want_checkpoint: bool = False) -> None:
         self.engine.receive(Interrupt(run_id=run_id, want_checkpoint=want_checkpoint))
@@ -115,6 +119,11 @@ class DrivenEngine:
             self.engine.advance()
         raise AssertionError("the engine does not come to an end")
 
+    def draw(self, run_id: str = "run", parameters: GenerationParameters | None = None) -> None:
+        """Start a run, and advance the engine until it is idle."""
+        self.start(run_id, parameters or drawing())
+        self.run_to_end()
+
     def of_kind(self, kind: type, run_id: str | None = None) -> list[Any]:
         return [
             message
@@ -124,6 +133,14 @@ class DrivenEngine:
 
     def steps_of(self, run_id: str) -> list[int]:
         return [message.step for message in self.of_kind(StepDone, run_id)]
+
+    @property
+    def drawn_runs(self) -> list[str]:
+        return [message.run_id for message in self.of_kind(ImageReady)]
+
+    @property
+    def failed_runs(self) -> list[str]:
+        return [message.run_id for message in self.of_kind(RunFailed)]
 
     def picture(self, run_id: str) -> np.ndarray:
         """Return the finished image, (H, W, 3) uint8."""

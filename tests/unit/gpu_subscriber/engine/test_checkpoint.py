@@ -19,7 +19,6 @@ from gpu_subscriber.engine.messages import (
     FromEngine,
     ImageReady,
     RunInterrupted,
-    StepDone,
 )
 from gpu_subscriber.engine.models.model_provenance import software_versions
 from gpu_subscriber.engine.runs import checkpoint as checkpoints
@@ -34,11 +33,21 @@ def stopped_after(stock: Any, steps: int, **changes: Any) -> bytes:
     """Return a checkpoint from an engine that no longer exists."""
     driven = DrivenEngine(RecordingFamily(stock))
     driven.start("first", drawing(steps=STEPS, **changes))
-    driven.step(steps)
-    driven.interrupt("first", want_checkpoint=True)
-    (stopped,) = driven.of_kind(RunInterrupted)
-    assert stopped.step > 0
-    assert stopped.checkpoint is not None
+    checkpoint = interrupted(driven, "first", after_steps=steps)
+    assert checkpoint is not None
+    return checkpoint
+
+
+def resumed_at(driven: DrivenEngine) -> int:
+    (image,) = driven.of_kind(ImageReady)
+    return image.resumed_at_step
+
+
+def interrupted(driven: DrivenEngine, run_id: str, *, after_steps: int) -> bytes | None:
+    """Return the checkpoint of a run that is interrupted after some steps."""
+    driven.step(after_steps)
+    driven.interrupt(run_id, want_checkpoint=True)
+    (stopped,) = driven.of_kind(RunInterrupted, run_id)
     return stopped.checkpoint
 
 
@@ -56,8 +65,7 @@ def test_run_resumes_bit_equal_after_any_step(stock: Any, sampler: Sampler) -> N
     undisturbed, before = resumed(stock, None, sampler=sampler)
     for steps in range(1, STEPS):
         latents, after = resumed(stock, stopped_after(stock, steps, sampler=sampler), sampler=sampler)
-        (image,) = after.of_kind(ImageReady)
-        assert image.resumed_at_step == steps
+        assert resumed_at(after) == steps
         assert torch.equal(latents, undisturbed), steps
         assert np.array_equal(after.picture("second"), before.picture("second"))
 
@@ -100,7 +108,7 @@ def test_periodic_checkpoint_is_complete(stock: Any, sampler: Sampler) -> None:
     assert len(saved) >= STEPS - 2
     for checkpoint in saved:
         latents, again = resumed(stock, checkpoint.checkpoint, sampler=sampler)
-        assert again.of_kind(ImageReady)[0].resumed_at_step == checkpoint.step
+        assert resumed_at(again) == checkpoint.step
         assert torch.equal(latents, family.final_latents[drawing().seed]), checkpoint.step
 
 
@@ -110,17 +118,10 @@ def test_run_can_be_resumed_repeatedly(stock: Any) -> None:
     for _ in range(3):
         driven = DrivenEngine(RecordingFamily(stock))
         driven.start("part", drawing(steps=STEPS, sampler=Sampler.UNIPC), checkpoint=checkpoint)
-        driven.step(2)
-        driven.interrupt("part", want_checkpoint=True)
-        checkpoint = driven.of_kind(RunInterrupted)[0].checkpoint
+        checkpoint = interrupted(driven, "part", after_steps=2)
     latents, driven = resumed(stock, checkpoint, sampler=Sampler.UNIPC)
     assert torch.equal(latents, undisturbed)
     assert driven.steps_of("second") == [7]
-
-
-def test_resumed_run_reports_the_next_step_first(stock: Any) -> None:
-    _, driven = resumed(stock, stopped_after(stock, 3))
-    assert [message.step for message in driven.of_kind(StepDone)] == [4, 5, 6, 7]
 
 
 @pytest.mark.parametrize(
@@ -136,8 +137,7 @@ def test_resumed_run_reports_the_next_step_first(stock: Any) -> None:
 )
 def test_checkpoint_of_another_image_is_refused(stock: Any, changes: dict[str, Any]) -> None:
     checkpoint = stopped_after(stock, 3)
-    family = RecordingFamily(stock)
-    driven = DrivenEngine(family)
+    driven = DrivenEngine(RecordingFamily(stock))
     driven.start("other", drawing(steps=STEPS, **changes), checkpoint=checkpoint)
     driven.run_to_end()
     (image,) = driven.of_kind(ImageReady)
@@ -149,7 +149,7 @@ def test_checkpoint_of_another_image_is_refused(stock: Any, changes: dict[str, A
 
 def test_checkpoint_fits_other_image_counts_and_formats(stock: Any) -> None:
     _, driven = resumed(stock, stopped_after(stock, 3), num_images=4, output_format="webp")
-    assert driven.of_kind(ImageReady)[0].resumed_at_step == 3
+    assert resumed_at(driven) == 3
 
 
 def test_checkpoint_of_other_software_is_refused(stock: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,15 +160,21 @@ def test_checkpoint_of_other_software_is_refused(stock: Any, monkeypatch: pytest
     for versions, step in ((patched, 3), (other, 0)):
         monkeypatch.setattr(checkpoints, "software_versions", lambda versions=versions: versions)
         _, driven = resumed(stock, checkpoint)
-        assert driven.of_kind(ImageReady)[0].resumed_at_step == step
+        assert resumed_at(driven) == step
     assert driven.of_kind(CheckpointRefused)[0].reason == "made for another software"
 
 
 def test_checkpoint_of_other_weights_is_refused(stock: Any, tmp_path: Path) -> None:
     retrained = DiffusionPipeline.from_pretrained(tiny_stable_diffusion(tmp_path / "retrained", seed=1))
     _, driven = resumed(retrained, stopped_after(stock, 3))
-    assert driven.of_kind(ImageReady)[0].resumed_at_step == 0
+    assert resumed_at(driven) == 0
     assert driven.of_kind(CheckpointRefused)[0].reason == "made for another weights"
+
+
+def assert_refused(stock: Any, checkpoint: bytes) -> None:
+    _, driven = resumed(stock, checkpoint)
+    assert resumed_at(driven) == 0
+    assert len(driven.of_kind(CheckpointRefused)) == 1
 
 
 def rewritten(checkpoint: bytes, change: Callable[[dict[str, Any]], None]) -> bytes:
@@ -206,32 +212,31 @@ def that_would_replace_a_method(metadata: dict[str, Any]) -> None:
 def test_checkpoint_of_another_version_is_refused(
     stock: Any, change: Callable[[dict[str, Any]], None]
 ) -> None:
-    _, driven = resumed(stock, rewritten(stopped_after(stock, 3), change))
-    assert driven.of_kind(ImageReady)[0].resumed_at_step == 0
-    assert len(driven.of_kind(CheckpointRefused)) == 1
+    assert_refused(stock, rewritten(stopped_after(stock, 3), change))
 
 
 def test_rewritten_equal_checkpoint_is_accepted(stock: Any) -> None:
     _, driven = resumed(stock, rewritten(stopped_after(stock, 3), lambda metadata: None))
-    assert driven.of_kind(ImageReady)[0].resumed_at_step == 3
+    assert resumed_at(driven) == 3
 
 
 @pytest.mark.parametrize("kept", [10, 45, 500, -1])
 def test_truncated_checkpoint_is_refused(stock: Any, kept: int) -> None:
-    _, driven = resumed(stock, stopped_after(stock, 3)[:kept])
-    assert driven.of_kind(ImageReady)[0].resumed_at_step == 0
-    assert len(driven.of_kind(CheckpointRefused)) == 1
+    assert_refused(stock, stopped_after(stock, 3)[:kept])
+
+
+@pytest.mark.parametrize("junk", [b"", b"junk", checkpoints.MAGIC, checkpoints.MAGIC + bytes(64)])
+def test_arbitrary_bytes_are_refused(stock: Any, junk: bytes) -> None:
+    assert_refused(stock, junk)
 
 
 def test_oversized_checkpoint_is_neither_made_nor_read(stock: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     checkpoint = stopped_after(stock, 3)
     monkeypatch.setattr(checkpoints, "MAX_CHECKPOINT_BYTES", len(checkpoint) - 1)
     _, driven = resumed(stock, checkpoint)
-    assert driven.of_kind(ImageReady)[0].resumed_at_step == 0
+    assert resumed_at(driven) == 0
     driven.start("third", drawing(steps=STEPS))
-    driven.step(3)
-    driven.interrupt("third", want_checkpoint=True)
-    assert driven.of_kind(RunInterrupted)[0].checkpoint is None
+    assert interrupted(driven, "third", after_steps=3) is None
 
 
 def test_expensive_checkpoints_are_less_frequent(family: RecordingFamily) -> None:
@@ -256,14 +261,8 @@ def test_damaged_checkpoint_is_refused(stock: Any, place: int) -> None:
     checkpoint[place] ^= 1
     undisturbed, _ = resumed(stock, None, sampler=Sampler.DPMPP_2M)
     latents, driven = resumed(stock, bytes(checkpoint), sampler=Sampler.DPMPP_2M)
-    assert driven.of_kind(ImageReady)[0].resumed_at_step == 0
+    assert resumed_at(driven) == 0
     assert torch.equal(latents, undisturbed)
-
-
-@pytest.mark.parametrize("junk", [b"", b"junk", checkpoints.MAGIC, checkpoints.MAGIC + bytes(64)])
-def test_arbitrary_bytes_are_refused(stock: Any, junk: bytes) -> None:
-    _, driven = resumed(stock, junk)
-    assert driven.of_kind(ImageReady)[0].resumed_at_step == 0
 
 
 def test_checkpoint_contains_no_prompt(stock: Any) -> None:
@@ -283,5 +282,4 @@ def test_long_run_is_saved_every_few_seconds(family: RecordingFamily) -> None:
 
 def test_run_without_a_step_has_no_checkpoint(driven: DrivenEngine) -> None:
     driven.start("new", drawing())
-    driven.interrupt("new", want_checkpoint=True)
-    assert driven.of_kind(RunInterrupted)[0].checkpoint is None
+    assert interrupted(driven, "new", after_steps=0) is None
