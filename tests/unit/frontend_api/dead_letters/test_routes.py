@@ -110,14 +110,6 @@ def test_task_of_a_dead_letter_fails_and_keeps_its_history(api: Api) -> None:
     assert json.loads(letter["body"])["task_id"] == task.id
 
 
-def test_expired_claim_appears_in_the_history_of_the_failed_task(api: Api) -> None:
-    task = api.claimed_task()
-    died_of(api, task)
-    stored = api.stored(task.id)
-    assert (stored.status, stored.attempt) == (TaskStatus.FAILED, 1)
-    assert [attempt.ending for attempt in stored.history] == ["claim_expired"]
-
-
 def test_task_under_a_live_claim_does_not_fail(api: Api) -> None:
     task = api.stored_task()
     api.clock.advance(60)

@@ -68,11 +68,6 @@ def test_task_lists_its_failed_images_and_can_be_retried(api: Api) -> None:
     assert api.stored(task.id).missing_images == (1,)
 
 
-def test_retry_is_refused_when_all_images_exist(api: Api) -> None:
-    answer = api.client.post(f"/v1/tasks/{api.completed_task().id}/retry")
-    assert (answer.status_code, answer.get_json()["code"]) == (409, "invalid_transition")
-
-
 @pytest.fixture
 def counted() -> CountedMetrics:
     return CountedMetrics()
