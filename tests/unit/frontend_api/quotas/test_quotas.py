@@ -1,7 +1,6 @@
 """Quotas per caller, submission rates, the limit of the queue; and their headers in the answers."""
 
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +15,6 @@ BOB = signed_in_as("bob")
 
 def limited(folder: Path, **limits: int) -> Api:
     return Api(folder=folder, quota_limits=QuotaLimits(**limits))
-
-
-def another_process(api: Api) -> Api:
-    """Create another API over the same store, queue and clock."""
-    return replace(api)
 
 
 def submit(api: Api, key: str | None = None, headers: dict[str, str] | None = None) -> TestResponse:
@@ -165,17 +159,6 @@ def test_rejected_retry_takes_no_quota(tmp_path: Path) -> None:
     for _ in range(5):
         assert api.client.post(f"/v1/tasks/{task_id}/retry").status_code == 409
     assert submit(api).status_code == 202
-
-
-def test_processes_share_limits_through_the_store(tmp_path: Path) -> None:
-    api = limited(tmp_path, active_tasks=100)
-    processes = [api, another_process(api), another_process(api)]
-    accepted = 0
-    for turn in range(400):
-        accepted += submit(processes[turn % 3]).status_code == 202
-        api.clock.advance(0.05)
-    assert 100 <= accepted <= 120
-    assert len(api.store.all_tasks) == accepted
 
 
 def test_quotas_rarely_count_in_the_store(tmp_path: Path) -> None:
