@@ -109,15 +109,8 @@ def _suppressed(behaves: Callable[[socket.socket], None], connection: socket.soc
             return
 
 
-def resolving(*answers: Sequence[str]) -> Callable[[str, float], Sequence[Address]]:
-    """Return a resolver that changes its answer; the last one repeats."""
-    left = list(answers)
-
-    def addresses_of(_host: str, _timeout: float) -> Sequence[Address]:
-        answer = left.pop(0) if len(left) > 1 else left[0]
-        return [ipaddress.ip_address(text) for text in answer]
-
-    return addresses_of
+def resolving(*addresses: str) -> Callable[[str, float], Sequence[Address]]:
+    return lambda _host, _timeout: [ipaddress.ip_address(address) for address in addresses]
 
 
 def post(
@@ -201,8 +194,7 @@ def test_invalid_response_is_reported(behaves: Callable[[socket.socket], None]) 
     with raw_receiver(behaves) as port:
         outcome, _ = post(f"http://127.0.0.1:{port}/")
     assert outcome.status is None
-    assert outcome.error is not None
-    assert outcome.error.startswith(
+    assert str(outcome.error).startswith(
         ("the receiver sent no valid HTTP response", "the receiver broke the connection")
     )
 
@@ -211,8 +203,7 @@ def test_refused_connection_is_reported() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     outcome, _ = post(f"http://127.0.0.1:{port}/")
-    assert outcome.error is not None
-    assert outcome.error.startswith("the receiver cannot be connected to")
+    assert str(outcome.error).startswith("the receiver cannot be connected to")
 
 
 # ── connections ──────────────────────────────────────────────────────────────────────────────────────────
@@ -237,10 +228,9 @@ def test_private_address_is_never_connected_to(
     outcome, _ = post(
         f"https://localhost:{receiver.port}/",
         url_policy=CallbackUrlPolicy(),
-        addresses_of=resolving(addresses),
+        addresses_of=resolving(*addresses),
     )
-    assert outcome.error is not None
-    assert "which is not a public address" in outcome.error
+    assert "which is not a public address" in str(outcome.error)
     assert not connected
     assert not receiver.requests
 
@@ -264,24 +254,12 @@ def test_connection_uses_the_checked_address_when_the_name_changes(
         assert (len(meant.requests), len(internal.requests), len(lookups)) == (1, 0, 1)
         # The next attempt resolves and checks the name again.
         outcome, _ = post(f"http://localhost:{meant.port}/", url_policy=CallbackUrlPolicy())
-        assert outcome.error is not None
-        assert "127.0.0.2, which is not a public address" in outcome.error
+        assert "127.0.0.2, which is not a public address" in str(outcome.error)
         assert (len(meant.requests), len(internal.requests), len(lookups)) == (1, 0, 2)
 
 
-def test_name_that_turns_private_is_refused_at_the_next_attempt(receiver: Receiver) -> None:
-    turning = resolving(["127.0.0.1"], ["10.0.0.1"])
-    url = f"http://localhost:{receiver.port}/"
-    assert post(url, addresses_of=turning)[0].status == 204
-    outcome, _ = post(url, addresses_of=turning)
-    assert outcome.error == "the callback URL leads to 10.0.0.1, which is not a public address"
-    assert len(receiver.requests) == 1
-
-
 def test_next_address_is_tried_when_the_first_refuses(receiver: Receiver) -> None:
-    outcome, _ = post(
-        f"http://localhost:{receiver.port}/", addresses_of=resolving(["127.0.0.77", "127.0.0.1"])
-    )
+    outcome, _ = post(f"http://localhost:{receiver.port}/", addresses_of=resolving("127.0.0.77", "127.0.0.1"))
     assert outcome.status == 204
 
 
@@ -344,10 +322,9 @@ def test_tls_verifies_the_host_name_and_not_the_address(tmp_path: Path, proven: 
     with serving(receiver):
         outcome, _ = post(
             f"https://hooks.example.com:{receiver.port}/",
-            addresses_of=resolving(["127.0.0.1"]),
+            addresses_of=resolving("127.0.0.1"),
             ssl_context=believing,
         )
     assert (outcome.status, len(receiver.requests)) == ((204, 1) if is_taken else (None, 0))
     if not is_taken:
-        assert outcome.error is not None
-        assert "CERTIFICATE_VERIFY_FAILED" in outcome.error
+        assert "CERTIFICATE_VERIFY_FAILED" in str(outcome.error)
