@@ -1,20 +1,16 @@
 """The ApiKeyStore's contract, on the fake and on Firestore's emulator."""
 
-import uuid
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from google.cloud.firestore import Client
 
-from common.adapters.firestore_client import firestore_client
-from common.domain.errors import DependencyUnavailableError
 from frontend_api.adapters.firestore.api_keys import COLLECTION, FirestoreApiKeys
 from frontend_api.api_keys.api_key import ApiKey, ApiKeyNotFoundError, hashed, new_key
 from frontend_api.api_keys.ports import ApiKeyStore
 from frontend_api.identity.ports import Scope
-from local_stack.loopback import free_port
-from tests.emulators import Emulators
+from tests.contract.outages import assert_each_raises_unavailable
 from tests.factories import NOW
 from tests.fakes.in_memory_api_keys import InMemoryApiKeys
 
@@ -23,20 +19,16 @@ from tests.fakes.in_memory_api_keys import InMemoryApiKeys
 def keys(request: pytest.FixtureRequest) -> ApiKeyStore:
     if request.param == "fake":
         return InMemoryApiKeys()
-    emulators: Emulators = request.getfixturevalue("emulators")
-    # A project per test, so that queries find no documents of other tests.
-    client = firestore_client(f"demo-{uuid.uuid4().hex[:12]}", emulator_host=emulators.firestore_host)
-    return FirestoreApiKeys(client, timeout_seconds=10)
+    return FirestoreApiKeys(request.getfixturevalue("firestore"), timeout_seconds=10)
 
 
 @pytest.fixture(params=["fake", "emulator"])
-def unreachable(request: pytest.FixtureRequest) -> ApiKeyStore:
+def unreachable(request: pytest.FixtureRequest, unreachable_firestore: Client) -> ApiKeyStore:
     if request.param == "fake":
         fake = InMemoryApiKeys()
         fake.unavailable = True
         return fake
-    unreachable = firestore_client("demo-unreachable", emulator_host=f"127.0.0.1:{free_port()}")
-    return FirestoreApiKeys(unreachable, timeout_seconds=0.5)
+    return FirestoreApiKeys(unreachable_firestore, timeout_seconds=0.5)
 
 
 def made_key(second: int = 0, **changes: object) -> ApiKey:
@@ -93,25 +85,21 @@ def test_get_raises_not_found_for_malformed_ids(keys: ApiKeyStore, key_id: str) 
 
 
 @pytest.mark.emulator
-def test_unknown_scope_is_ignored(emulators: Emulators) -> None:
-    client = firestore_client(f"demo-{uuid.uuid4().hex[:12]}", emulator_host=emulators.firestore_host)
-    store = FirestoreApiKeys(client, timeout_seconds=10)
+def test_unknown_scope_is_ignored(firestore: Client) -> None:
+    store = FirestoreApiKeys(firestore, timeout_seconds=10)
     key = made_key()
     store.add(key)
-    client.collection(COLLECTION).document(key.id).update({"scopes": ["read", "everything"]})
+    firestore.collection(COLLECTION).document(key.id).update({"scopes": ["read", "everything"]})
     assert store.get(key.id).scopes == {Scope.READ}
 
 
 @pytest.mark.timeout(30)
 def test_methods_raise_within_seconds_when_unreachable(unreachable: ApiKeyStore) -> None:
     key = made_key()
-    calls: list[Callable[[], object]] = [
+    assert_each_raises_unavailable(
         lambda: unreachable.add(key),
         lambda: unreachable.get(key.id),
         lambda: unreachable.list_for("ada"),
         lambda: unreachable.record_use(key, NOW),
         lambda: unreachable.delete(key.id),
-    ]
-    for call in calls:
-        with pytest.raises(DependencyUnavailableError):
-            call()
+    )

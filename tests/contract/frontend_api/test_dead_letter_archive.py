@@ -1,17 +1,16 @@
 """The DeadLetterArchive's contract, on the fake and on Firestore's emulator."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from google.cloud.firestore import Client
 
-from common.domain.errors import DependencyUnavailableError
 from common.ports import InvalidPageTokenError
 from frontend_api.adapters.firestore.dead_letter_archive import FirestoreDeadLetterArchive
 from frontend_api.dead_letters.dead_letter import DeadLetter, DeadLetterNotFoundError, DeadMessage
 from frontend_api.dead_letters.ports import DeadLetterArchive
+from tests.contract.outages import assert_each_raises_unavailable
 from tests.factories import NOW
 from tests.fakes.in_memory_dead_letter_archive import InMemoryDeadLetterArchive
 
@@ -123,14 +122,11 @@ def test_purge_deletes_the_oldest_up_to_its_limit(archive: DeadLetterArchive) ->
 @pytest.mark.timeout(30)
 def test_archive_raises_within_seconds_when_unreachable(unreachable: DeadLetterArchive) -> None:
     letter = dead_letter()
-    calls: list[Callable[[], object]] = [
+    assert_each_raises_unavailable(
         lambda: unreachable.add(letter),
         lambda: unreachable.get(letter.id),
         lambda: unreachable.list_page(page_size=1),
         lambda: unreachable.record_replay(letter.id, NOW),
         lambda: unreachable.delete(letter.id),
         lambda: unreachable.purge(died_before=NOW, limit=1),
-    ]
-    for call in calls:
-        with pytest.raises(DependencyUnavailableError):
-            call()
+    )

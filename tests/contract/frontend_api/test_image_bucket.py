@@ -9,11 +9,11 @@ import pytest
 from google.auth.credentials import AnonymousCredentials
 from google.cloud.storage import Client as StorageClient
 
-from common.domain.errors import DependencyUnavailableError
 from common.domain.images import StoredImage, image_object_name, task_folder
 from frontend_api.adapters.gcs_image_bucket import GcsImageBucket
 from frontend_api.images.ports import ImageBucket, ImageGoneError
 from local_stack.loopback import free_port
+from tests.contract.outages import assert_each_raises_unavailable
 from tests.emulators import Emulators
 from tests.factories import NOW
 from tests.fakes.in_memory_image_bucket import InMemoryImageBucket
@@ -107,7 +107,6 @@ def test_removal_deletes_all_objects_of_one_task_only(arranged: Arranged) -> Non
 
 
 def test_bucket_raises_when_unreachable(arranged: Arranged, image: StoredImage) -> None:
-    with pytest.raises(DependencyUnavailableError):
-        arranged.broken.read(image)
-    with pytest.raises(DependencyUnavailableError):
-        arranged.broken.remove_folder("x")
+    assert_each_raises_unavailable(
+        lambda: arranged.broken.read(image), lambda: arranged.broken.remove_folder("x")
+    )

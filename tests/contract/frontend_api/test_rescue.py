@@ -13,7 +13,6 @@ import pytest
 from google.cloud.firestore import Client
 
 from common.adapters.firestore_task_store import FirestoreTaskStore
-from common.domain.errors import DependencyUnavailableError
 from common.domain.task import Task, TaskStatus
 from common.ports import TaskStore
 from frontend_api.adapters.firestore.rescue_lock import FirestoreRescueLock
@@ -24,6 +23,7 @@ from frontend_api.rescue.rescue import RescueRunningError, RescueStaleTasks
 from frontend_api.tasks.final_events import PublishFinalEvent
 from frontend_api.tasks.ports import TaskBatches
 from frontend_api.tasks.publisher import TaskPublisher
+from tests.contract.outages import assert_each_raises_unavailable
 from tests.factories import submitted_task
 from tests.fakes.fake_clock import FakeClock
 from tests.fakes.immediate_executor import ImmediateExecutor
@@ -127,12 +127,11 @@ def test_lock_is_renewed_and_released_by_its_holder_only(stored: Stored) -> None
 def test_lock_raises_when_firestore_is_unreachable(stored: Stored) -> None:
     held = stored.lock.acquire("holder", now=stored.clock.now(), ttl=TTL)
     assert held is not None
-    with pytest.raises(DependencyUnavailableError):
-        stored.cut_off.acquire("holder", now=stored.clock.now(), ttl=TTL)
-    with pytest.raises(DependencyUnavailableError):
-        stored.cut_off.renew(held, now=stored.clock.now(), ttl=TTL)
-    with pytest.raises(DependencyUnavailableError):
-        stored.cut_off.release(held)
+    assert_each_raises_unavailable(
+        lambda: stored.cut_off.acquire("holder", now=stored.clock.now(), ttl=TTL),
+        lambda: stored.cut_off.renew(held, now=stored.clock.now(), ttl=TTL),
+        lambda: stored.cut_off.release(held),
+    )
 
 
 def test_rescue_acts_once_on_each_kind_of_stale_task(stored: Stored) -> None:

@@ -7,11 +7,12 @@ import pytest
 from google.cloud.firestore import Client
 
 from common.adapters.firestore_task_store import FirestoreTaskStore
-from common.domain.errors import DependencyUnavailableError, TaskAlreadyExistsError
+from common.domain.errors import TaskAlreadyExistsError
 from common.domain.task import Task
 from common.ports import TaskStore
 from frontend_api.adapters.firestore.task_batches import FirestoreTaskBatches
 from frontend_api.tasks.ports import TaskBatches
+from tests.contract.outages import assert_each_raises_unavailable
 from tests.factories import NOW, submitted_task
 from tests.fakes.in_memory_task_batches import InMemoryTaskBatches
 from tests.fakes.in_memory_task_store import InMemoryTaskStore
@@ -86,7 +87,6 @@ def test_update_writes_only_unchanged_tasks(arranged: Arranged) -> None:
 
 def test_batches_raise_when_unreachable(arranged: Arranged) -> None:
     (task,) = new_tasks(1)
-    with pytest.raises(DependencyUnavailableError):
-        arranged.broken.create([task])
-    with pytest.raises(DependencyUnavailableError):
-        arranged.broken.get([task.id])
+    assert_each_raises_unavailable(
+        lambda: arranged.broken.create([task]), lambda: arranged.broken.get([task.id])
+    )

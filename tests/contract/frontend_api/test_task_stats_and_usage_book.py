@@ -2,7 +2,6 @@
 
 import threading
 import uuid
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
@@ -15,7 +14,7 @@ from google.cloud import firestore
 from common.adapters import firestore_usage_entries
 from common.adapters.firestore_client import firestore_client
 from common.adapters.firestore_task_store import FirestoreTaskStore
-from common.domain.errors import DependencyUnavailableError, TaskNotFoundError
+from common.domain.errors import TaskNotFoundError
 from common.domain.task import Failure, Lane, Task, TaskStatus, Usage
 from common.ports import TaskStore
 from common.wire_formats.task_document import COLLECTION
@@ -27,7 +26,7 @@ from frontend_api.dead_letters.ports import DeadLetterArchive
 from frontend_api.stats.backlog import NO_WORK, ActiveTask, Backlog
 from frontend_api.stats.ports import QueueLine, TaskStats
 from frontend_api.usage.ports import NO_USAGE, UsageBook, UsageTotals
-from local_stack.loopback import free_port
+from tests.contract.outages import assert_each_raises_unavailable
 from tests.emulators import Emulators
 from tests.factories import NOW, claim_of, parameters, spent, submitted_task
 from tests.fakes.in_memory_dead_letter_archive import InMemoryDeadLetterArchive
@@ -111,22 +110,29 @@ def measured_by(client: firestore.Client) -> Measured:
 
 
 @pytest.fixture(params=["fake", "emulator"])
-def unreachable(request: pytest.FixtureRequest) -> tuple[TaskStats, UsageBook]:
+def unreachable(
+    request: pytest.FixtureRequest, unreachable_firestore: firestore.Client
+) -> tuple[TaskStats, UsageBook]:
     if request.param == "fake":
         store = InMemoryTaskStore()
         stats, book = InMemoryTaskStats(store, InMemoryDeadLetterArchive()), InMemoryUsageBook(store)
         stats.unavailable = book.unavailable = True
         return stats, book
-    unreachable = firestore_client("demo-unreachable", emulator_host=f"127.0.0.1:{free_port()}")
-    return FirestoreTaskStats(unreachable, timeout_seconds=0.5), FirestoreUsageBook(
-        unreachable, timeout_seconds=0.5
+    return (
+        FirestoreTaskStats(unreachable_firestore, timeout_seconds=0.5),
+        FirestoreUsageBook(unreachable_firestore, timeout_seconds=0.5),
     )
 
 
-def test_line_is_empty_without_tasks(measured: Measured) -> None:
-    assert measured.stats.line(None, completed_since=NOW) == EMPTY
-    assert measured.stats.line("demo", completed_since=NOW) == EMPTY
-    assert measured.stats.dead_letters() == 0
+def test_every_measure_is_empty_without_tasks(measured: Measured) -> None:
+    stats, nothing = measured.stats, dict.fromkeys(Lane, NO_WORK)
+    assert stats.line(None, completed_since=NOW) == stats.line("demo", completed_since=NOW) == EMPTY
+    assert stats.dead_letters() == 0
+    assert stats.backlog("demo", queued_before=NOW) == Backlog(queued=nothing, processing=nothing)
+    assert stats.arrived("demo", since=NOW) == stats.finished("demo", since=NOW) == 0
+    assert stats.totals(TaskStatus.COMPLETED, since=NOW) == NO_USAGE
+    assert not stats.failure_codes(since=NOW, at_most=10)
+    assert measured.book.totals_of("ada", [TODAY, TODAY + DAY]) == (NO_USAGE, NO_USAGE)
 
 
 def test_line_measures_all_models_or_one(measured: Measured) -> None:
@@ -172,13 +178,6 @@ def test_backlog_adds_up_the_work_of_a_model_by_lane(measured: Measured) -> None
         [small.work_units + large.work_units, large.work_units, small.work_units]
     )
     assert backlog.processing[Lane.BATCH] == NO_WORK
-
-
-def test_backlog_is_empty_without_tasks(measured: Measured) -> None:
-    nothing = dict.fromkeys(Lane, NO_WORK)
-    assert measured.stats.backlog("demo", queued_before=NOW + SECOND) == Backlog(
-        queued=nothing, processing=nothing
-    )
 
 
 def test_active_lists_queued_and_processing_tasks(measured: Measured) -> None:
@@ -252,13 +251,6 @@ def test_counts_stop_at_the_given_maximum(measured: Measured) -> None:
     assert measured.stats.queued(at_most=3) == 3
 
 
-def test_recent_counts_are_zero_without_tasks(measured: Measured) -> None:
-    stats = measured.stats
-    assert stats.arrived("demo", since=NOW) == stats.finished("demo", since=NOW) == 0
-    assert stats.totals(TaskStatus.COMPLETED, since=NOW) == NO_USAGE
-    assert not stats.failure_codes(since=NOW, at_most=10)
-
-
 def test_arrived_counts_tasks_of_every_status(measured: Measured) -> None:
     measured.queued()
     measured.claimed()
@@ -322,10 +314,6 @@ def test_totals_of_adds_up_the_users_tasks_by_the_day_they_finished(measured: Me
         UsageTotals(tasks=1, gpu_seconds=10.0, wasted_gpu_seconds=0.0),
         UsageTotals(tasks=3, gpu_seconds=6.5, wasted_gpu_seconds=1.75),
     )
-
-
-def test_totals_of_is_zero_without_tasks(measured: Measured) -> None:
-    assert measured.book.totals_of("ada", [TODAY, TODAY + DAY]) == (NO_USAGE, NO_USAGE)
 
 
 @pytest.mark.parametrize("owner", ["ada", "../ada/__x__", "Ä" * 200, "."])
@@ -458,7 +446,7 @@ def test_every_method_raises_within_seconds_when_firestore_is_unreachable(
     unreachable: tuple[TaskStats, UsageBook],
 ) -> None:
     stats, book = unreachable
-    calls: list[Callable[[], object]] = [
+    assert_each_raises_unavailable(
         lambda: stats.line(None, completed_since=NOW),
         lambda: stats.line("demo", completed_since=NOW),
         lambda: stats.backlog("demo", queued_before=NOW + SECOND),
@@ -474,7 +462,4 @@ def test_every_method_raises_within_seconds_when_firestore_is_unreachable(
         lambda: stats.totals(TaskStatus.FAILED, since=NOW),
         lambda: stats.failure_codes(since=NOW, at_most=1),
         lambda: book.totals_of("ada", [TODAY]),
-    ]
-    for call in calls:
-        with pytest.raises(DependencyUnavailableError):
-            call()
+    )

@@ -8,12 +8,12 @@ from datetime import timedelta
 import pytest
 from google.cloud.firestore import Client
 
-from common.domain.errors import DependencyUnavailableError
 from common.wire_formats.task_event import TaskEvent
 from frontend_api.adapters.firestore.secret_rotations import FirestoreSecretRotations
 from frontend_api.adapters.firestore.webhook_logs import FirestoreWebhookLogs
 from frontend_api.webhooks.delivery_log import Outcome, WebhookLog
 from frontend_api.webhooks.ports import Rotations, SecretRotations, WebhookLogs
+from tests.contract.outages import assert_each_raises_unavailable
 from tests.factories import NOW
 from tests.fakes.in_memory_secret_rotations import InMemorySecretRotations
 from tests.fakes.in_memory_webhook_logs import InMemoryWebhookLogs
@@ -108,14 +108,11 @@ def test_deleted_log_is_empty_and_delete_is_idempotent(stores: Stores) -> None:
 
 @pytest.mark.timeout(30)
 def test_logs_raise_within_seconds_when_unreachable(unreachable: WebhookLogs) -> None:
-    calls: list[Callable[[], object]] = [
+    assert_each_raises_unavailable(
         lambda: unreachable.get("task-1"),
         lambda: unreachable.update("task-1", tried()),
         lambda: unreachable.delete("task-1"),
-    ]
-    for call in calls:
-        with pytest.raises(DependencyUnavailableError):
-            call()
+    )
 
 
 def test_rotations_are_counted_per_caller(stores: Stores) -> None:
