@@ -223,14 +223,21 @@ def fields_of(schema: Any) -> Iterator[str]:
             yield from fields_of(inner)
 
 
-def test_page_is_served_as_built(api: Api) -> None:
-    (api.folder / "assets").mkdir()
-    (api.folder / "index.html").write_text("<title>darkroom</title>")
-    (api.folder / "assets" / "index-abc.js").write_text("1")
-    page = api.client.get("/")
+@pytest.mark.parametrize(
+    ("path", "file"), [("/", "index.html"), ("/operator", "operator.html"), ("/docs", "docs.html")]
+)
+def test_page_is_served_as_built_with_a_policy_of_its_own_origin(api: Api, path: str, file: str) -> None:
+    (api.folder / file).write_text("<title>darkroom</title>")
+    page = api.client.get(path)
     assert (page.status_code, page.text) == (200, "<title>darkroom</title>")
     assert page.headers["Cache-Control"] == "no-cache"
     assert "script-src 'self'" in page.headers["Content-Security-Policy"]
+    assert "connect-src 'self'" in page.headers["Content-Security-Policy"]
+
+
+def test_assets_are_cached_and_the_config_names_the_project(api: Api) -> None:
+    (api.folder / "assets").mkdir()
+    (api.folder / "assets" / "index-abc.js").write_text("1")
     asset = api.client.get("/assets/index-abc.js")
     assert asset.status_code == 200
     assert "immutable" in asset.headers["Cache-Control"]
@@ -242,11 +249,3 @@ def test_page_response_is_404_with_a_link_to_the_document_when_not_built(api: Ap
     answer = api.client.get(path)
     assert answer.status_code == 404
     assert 'href="/openapi.json"' in answer.text
-
-
-def test_docs_page_is_served_with_a_policy_of_its_own_origin_only(api: Api) -> None:
-    (api.folder / "docs.html").write_text("<title>API</title>")
-    page = api.client.get("/docs")
-    assert (page.status_code, page.text) == (200, "<title>API</title>")
-    assert "script-src 'self';" in page.headers["Content-Security-Policy"]
-    assert "connect-src 'self';" in page.headers["Content-Security-Policy"]

@@ -193,12 +193,3 @@ def test_operations_return_503_when_the_store_is_unavailable(api: Api) -> None:
     assert "Retry-After" in refused.headers
     api.stats.unavailable = False
     assert operations(api)["last_hour"]["failed"] == 0
-
-
-def test_operator_page_is_served_as_built(api: Api) -> None:
-    assert api.client.get("/operator").status_code == 404
-    (api.folder / "operator.html").write_text("<title>Operations</title>")
-    page = api.client.get("/operator")
-    assert (page.status_code, page.text) == (200, "<title>Operations</title>")
-    assert page.headers["Cache-Control"] == "no-cache"
-    assert "script-src 'self'" in page.headers["Content-Security-Policy"]
