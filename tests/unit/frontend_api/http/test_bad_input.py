@@ -63,6 +63,9 @@ FIELDS = {
         "/negative_prompt",
         "must not contain NUL characters",
     ),
+    "high surrogate in the prompt": ({"prompt": "a\ud800"}, "/prompt", "surrogate"),
+    "low surrogate in the prompt": ({"prompt": "a\udc00"}, "/prompt", "surrogate"),
+    "swapped surrogates in the prompt": ({"prompt": "a\udc00\ud800"}, "/prompt", "surrogate"),
     "sampler that is not offered": ({"sampler": "heun"}, "/sampler", "must be one of 'ddim', 'euler'"),
     "sampler of a wrong type": ({"sampler": 3}, "/sampler", "must be one of 'ddim', 'euler'"),
     "format that is not offered": (
@@ -85,6 +88,12 @@ FIELDS = {
         "/labels",
         "must have at most 16 entries",
     ),
+    "200 invalid labels": (
+        {"labels": {f"L{n}": "" for n in range(200)}},
+        "/labels",
+        "must have at most 16 entries",
+    ),
+    "too many fields": ({f"f{n}": 1 for n in range(50)}, "", "must have at most 40 fields (got 51)"),
     "deadline in the past": ({"deadline_seconds": 0}, "/deadline_seconds", "must be at least 1"),
     "deadline of a year": ({"deadline_seconds": 31_536_000}, "/deadline_seconds", "must be at most 604800"),
     "model name without end": ({"model": "m" * 10_000}, "/model", "must have at most 63 characters"),
@@ -153,14 +162,6 @@ def test_body_is_rejected_unless_one_json_object(api: Api, body: bytes, detail: 
 def test_missing_prompt_is_rejected(api: Api) -> None:
     problem = problem_in(post(api, b"{}"), "parameters_rejected", 422)
     assert problem["errors"] == [{"pointer": "/prompt", "detail": "is required"}]
-    assert api.has_taken_nothing()
-
-
-@pytest.mark.parametrize("half", ["\\ud800", "\\udc00", "\\udc00\\ud800"])
-def test_prompt_with_a_lone_surrogate_is_rejected(api: Api, half: str) -> None:
-    problem = problem_in(post(api, f'{{"prompt": "a{half}"}}'.encode()), "parameters_rejected", 422)
-    assert problem["errors"][0]["pointer"] == "/prompt"
-    assert "surrogate" in problem["errors"][0]["detail"]
     assert api.has_taken_nothing()
 
 
@@ -247,20 +248,10 @@ def test_punctuation_in_strings_is_not_counted_as_values(api: Api) -> None:
     assert api.submit(prompt=prompt, labels={f"l{n}": ',"{[' * 25 for n in range(16)}).status_code == 202
 
 
-def test_too_many_fields_are_one_error(api: Api) -> None:
-    problem = problem_in(api.submit(**{f"f{n}": 1 for n in range(50)}), "parameters_rejected", 422)
-    assert problem["errors"] == [{"pointer": "", "detail": "must have at most 40 fields (got 51)"}]
-
-
 def test_problem_counts_errors_beyond_the_listed_ones(api: Api) -> None:
     problem = problem_in(api.submit(**{f"f{n}": 1 for n in range(30)}), "parameters_rejected", 422)
     assert len(problem["errors"]) == 20
     assert problem["detail"] == "30 fields are invalid; `errors` lists the first 20"
-
-
-def test_too_many_labels_are_one_error(api: Api) -> None:
-    problem = problem_in(api.submit(labels={f"L{n}": "" for n in range(200)}), "parameters_rejected", 422)
-    assert problem["errors"] == [{"pointer": "/labels", "detail": "must have at most 16 entries"}]
 
 
 def test_response_is_short_for_many_unknown_fields(api: Api) -> None:
