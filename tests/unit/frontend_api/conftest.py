@@ -166,9 +166,12 @@ class Api:
 
     def rescue(self, **body: Any) -> TestResponse:
         """Call rescue as the scheduler does."""
-        return self.client.post(
-            "/internal/rescue", json=body, headers={"Authorization": f"Bearer {INTERNAL_TOKEN}"}
-        )
+        return self.call_internal("rescue", body)
+
+    def call_internal(self, endpoint: str, body: Any = None, *, token: str = INTERNAL_TOKEN) -> TestResponse:
+        """Call an internal endpoint as the scheduler and Pub/Sub do; on any thread."""
+        headers = {"Authorization": f"Bearer {token}"}
+        return self.app.test_client().post(f"/internal/{endpoint}", json=body, headers=headers)
 
     def stored(self, task_id: str) -> Task:
         """Return the task in the store."""

@@ -34,9 +34,7 @@ def envelope(body: bytes, *, died_at: datetime, number: int = 1, **attributes: s
 
 
 def push(api: Api, pushed: Any, *, token: str = INTERNAL_TOKEN) -> TestResponse:
-    return api.client.post(
-        "/internal/dead-letters", json=pushed, headers={"Authorization": f"Bearer {token}"}
-    )
+    return api.call_internal("dead-letters", pushed, token=token)
 
 
 def died(api: Api, body: bytes, *, number: int = 1, **attributes: str) -> str:

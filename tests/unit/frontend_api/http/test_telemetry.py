@@ -10,7 +10,7 @@ from frontend_api.stats.metrics import QueueGauges
 from frontend_api.stats.queue import QueueState
 from frontend_api.webhooks.delivery_log import Outcome
 from tests.recorded_telemetry import CountedMetrics, RecordedSpans, labelled
-from tests.unit.frontend_api.conftest import INTERNAL_TOKEN, Api
+from tests.unit.frontend_api.conftest import Api
 from tests.unit.frontend_api.dead_letters.test_routes import envelope
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -65,8 +65,7 @@ def test_webhook_continues_the_messages_trace_linked_to_the_push(api: Api, spans
         attributes = injected({"type": "task.completed"})
     body = envelope(encode_task_event(ending_of(task)), died_at=api.clock.now())
     body["message"]["attributes"] = attributes
-    headers = {"Authorization": f"Bearer {INTERNAL_TOKEN}"}
-    assert api.app.test_client().post("/internal/events", json=body, headers=headers).status_code == 502
+    assert api.call_internal("events", body).status_code == 502
 
     attempt, push, outgoing = (
         spans.one(name) for name in ("process darkroom-tasks-demo", "POST /internal/events", "POST")
@@ -94,9 +93,7 @@ def test_webhook_attempts_are_counted_by_outcome(api: Api) -> None:
     task = api.completed_task(callback_url=URL)
     body = envelope(encode_task_event(ending_of(task)), died_at=api.clock.now())
     for _ in range(3):
-        api.app.test_client().post(
-            "/internal/events", json=body, headers={"Authorization": f"Bearer {INTERNAL_TOKEN}"}
-        )
+        api.call_internal("events", body)
     assert counted.of("darkroom.webhooks.tries") == {
         labelled(outcome=outcome): 1 for outcome in ("refused", "failed", "delivered")
     }

@@ -6,7 +6,7 @@ import pytest
 import structlog
 
 from common.domain.task import Task, TaskStatus
-from tests.unit.frontend_api.conftest import INTERNAL_TOKEN, Api
+from tests.unit.frontend_api.conftest import Api
 
 NOTHING = {"published": 0, "abandoned": 0, "left": 0}
 
@@ -15,6 +15,10 @@ def rescued(api: Api, **body: object) -> dict[str, int]:
     answer = api.rescue(**body)
     assert answer.status_code == 200, answer.text
     return {name: answer.get_json()[name] for name in NOTHING}
+
+
+def acquired_by_another(api: Api) -> bool:
+    return api.rescue_lock.acquire("another", now=api.clock.now(), ttl=timedelta(seconds=60)) is not None
 
 
 def test_unconfirmed_task_is_published_once(api: Api) -> None:
@@ -38,7 +42,7 @@ def test_every_queued_task_is_published_when_the_queue_was_lost(api: Api) -> Non
 
 
 def test_rescue_accepts_an_empty_body(api: Api) -> None:
-    answer = api.client.post("/internal/rescue", headers={"Authorization": f"Bearer {INTERNAL_TOKEN}"})
+    answer = api.call_internal("rescue")
     assert (answer.status_code, answer.get_json()["published"]) == (200, 0)
 
 
@@ -79,9 +83,7 @@ def test_tasks_in_their_grace_period_never_hide_others(api: Api) -> None:
 def test_rescue_is_refused_at_once_when_another_is_running(api: Api) -> None:
     api.stored_task()
     api.clock.advance(60)
-    assert (
-        api.rescue_lock.acquire("somebody else", now=api.clock.now(), ttl=timedelta(seconds=60)) is not None
-    )
+    assert acquired_by_another(api)
     answer = api.rescue()
     assert (answer.status_code, answer.get_json()["code"]) == (409, "rescue_running")
     assert answer.get_json()["detail"] == "another rescue is running"
@@ -109,10 +111,7 @@ def test_paused_rescue_stops_when_it_has_lost_the_lock(api: Api) -> None:
         publish(*tasks)
         if len(api.queue.published) == 200:  # the last of the page: this run was suspended and overtaken
             api.clock.advance(61)
-            assert (
-                api.rescue_lock.acquire("the next", now=api.clock.now(), ttl=timedelta(seconds=60))
-                is not None
-            )
+            assert acquired_by_another(api)
 
     api.queue.publish = slow_publish  # type: ignore[method-assign]
     assert rescued(api)["published"] == 200

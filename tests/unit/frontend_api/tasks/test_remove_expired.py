@@ -3,15 +3,13 @@
 from datetime import timedelta
 
 from common.domain.task import Task, TaskStatus
-from tests.unit.frontend_api.conftest import INTERNAL_TOKEN, Api
+from tests.unit.frontend_api.conftest import Api
 
 KEPT = timedelta(days=30)  # as the API under test is configured
 
 
 def removed(api: Api) -> int:
-    answer = api.client.post(
-        "/internal/remove-expired", headers={"Authorization": f"Bearer {INTERNAL_TOKEN}"}
-    )
+    answer = api.call_internal("remove-expired")
     assert answer.status_code == 200, answer.text
     return int(answer.get_json()["removed"])
 

@@ -22,20 +22,16 @@ from common.wire_formats.task_event import (
 from frontend_api.webhooks.delivery_log import MAX_DELIVERIES_KEPT, MAX_TRIES_KEPT, Outcome
 from tests.factories import claim_of
 from tests.recorded_telemetry import RecordedSpans
-from tests.unit.frontend_api.conftest import INTERNAL_TOKEN, Api, signed_in_as
+from tests.unit.frontend_api.conftest import Api, signed_in_as
 from tests.unit.frontend_api.dead_letters.test_routes import envelope
 
 URL = "https://hooks.example.com/darkroom?team=a"
 REFUSED = Outcome(status=500, duration_seconds=0.5)
 
 
-def push(api: Api, body: bytes, *, token: str = INTERNAL_TOKEN) -> TestResponse:
+def push(api: Api, body: bytes) -> TestResponse:
     """Push an event as Pub/Sub does."""
-    return api.app.test_client().post(
-        "/internal/events",
-        json=envelope(body, died_at=api.clock.now()),
-        headers={"Authorization": f"Bearer {token}"},
-    )
+    return api.call_internal("events", envelope(body, died_at=api.clock.now()))
 
 
 def push_of(api: Api, task: Task) -> TestResponse:
@@ -94,11 +90,9 @@ def test_webhook_body_matches_the_openapi_document(api: Api, monkeypatch: pytest
     assert {header["name"] for header in described["parameters"]} == set(sent.headers)
 
 
-@pytest.mark.parametrize("callback_url", [None, URL])
-def test_event_is_sent_only_to_tasks_with_a_callback_url(api: Api, callback_url: str | None) -> None:
-    task = api.completed_task(callback_url=callback_url)
-    assert push_of(api, task).status_code == 204
-    assert len(api.receiver.sent) == (0 if callback_url is None else 1)
+def test_event_is_not_sent_without_a_callback_url(api: Api) -> None:
+    assert push_of(api, api.completed_task()).status_code == 204
+    assert not api.receiver.sent
 
 
 def test_repeated_event_is_delivered_once(api: Api) -> None:
@@ -366,7 +360,7 @@ def test_log_is_deleted_with_its_task(api: Api) -> None:
     api.client.delete(f"/v1/tasks/{deleted.id}")
     assert [log.task_id for log in api.webhook_logs.all_logs] == [expired.id]
     api.clock.advance(31 * 86_400)
-    api.client.post("/internal/remove-expired", headers={"Authorization": f"Bearer {INTERNAL_TOKEN}"})
+    api.call_internal("remove-expired")
     assert not api.webhook_logs.all_logs
 
 
