@@ -22,11 +22,10 @@ from frontend_api.rescue.policy import RescuePolicy
 from frontend_api.rescue.rescue import RescueRunningError, RescueStaleTasks
 from frontend_api.tasks.final_events import PublishFinalEvent
 from frontend_api.tasks.ports import TaskBatches
-from frontend_api.tasks.publisher import TaskPublisher
 from tests.contract.outages import assert_each_raises_unavailable
 from tests.factories import submitted_task
 from tests.fakes.fake_clock import FakeClock
-from tests.fakes.immediate_executor import ImmediateExecutor
+from tests.fakes.immediate_publisher import immediate_publisher
 from tests.fakes.in_memory_rescue_lock import InMemoryRescueLock
 from tests.fakes.in_memory_task_batches import InMemoryTaskBatches
 from tests.fakes.in_memory_task_queue import InMemoryTaskQueue
@@ -49,13 +48,7 @@ class Stored:
     def rescue(self, queue: InMemoryTaskQueue, **policy: int) -> RescueStaleTasks:
         return RescueStaleTasks(
             store=self.tasks,
-            publisher=TaskPublisher(
-                queue=queue,
-                batches=self.batches,
-                writer=ImmediateExecutor(),
-                clock=self.clock,
-                gather_seconds=0,
-            ),
+            publisher=immediate_publisher(queue, self.batches, self.clock),
             publish_final_event=PublishFinalEvent(store=self.tasks, events=RecordingEventPublisher()),
             lock=self.lock,
             clock=self.clock,

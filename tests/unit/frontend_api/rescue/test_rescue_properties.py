@@ -12,10 +12,9 @@ from common.wire_formats.task_event import ending_of
 from frontend_api.rescue.policy import RescuePolicy, Verdict
 from frontend_api.rescue.rescue import RescueStaleTasks
 from frontend_api.tasks.final_events import PublishFinalEvent
-from frontend_api.tasks.publisher import TaskPublisher
 from tests.factories import NOW, submitted_task
 from tests.fakes.fake_clock import FakeClock
-from tests.fakes.immediate_executor import ImmediateExecutor
+from tests.fakes.immediate_publisher import immediate_publisher
 from tests.fakes.in_memory_rescue_lock import InMemoryRescueLock
 from tests.fakes.in_memory_task_batches import InMemoryTaskBatches
 from tests.fakes.in_memory_task_queue import InMemoryTaskQueue
@@ -74,13 +73,7 @@ def test_rescue_handles_every_stale_task_and_a_second_run_finds_none(
     events = RecordingEventPublisher()
     rescue = RescueStaleTasks(
         store=store,
-        publisher=TaskPublisher(
-            queue=queue,
-            batches=InMemoryTaskBatches(store),
-            writer=ImmediateExecutor(),
-            clock=clock,
-            gather_seconds=0,
-        ),
+        publisher=immediate_publisher(queue, InMemoryTaskBatches(store), clock),
         publish_final_event=PublishFinalEvent(store=store, events=events),
         lock=InMemoryRescueLock(),
         clock=clock,
