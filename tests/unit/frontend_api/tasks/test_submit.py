@@ -5,12 +5,17 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from werkzeug.test import TestResponse
 
 from common.domain.task import Lane, Task, TaskStatus
 from frontend_api.quotas.quotas import QuotaLimits
 from tests.unit.frontend_api.conftest import Api
 
 KEY = {"Idempotency-Key": "order-66"}
+
+
+def submit_keyed(api: Api, **changes: object) -> TestResponse:
+    return api.client.post("/v1/tasks", json={"prompt": "a circle", **changes}, headers=KEY)
 
 
 def test_submission_stores_publishes_and_confirms_the_task(api: Api) -> None:
@@ -77,20 +82,20 @@ def test_submission_publishes_nothing_when_firestore_is_unavailable(api: Api) ->
 
 def test_replay_finds_the_task_when_the_first_outcome_was_unknown(api: Api) -> None:
     api.store.loses_answers = True
-    lost = api.client.post("/v1/tasks", json={"prompt": "a circle"}, headers=KEY)
+    lost = submit_keyed(api)
     problem = lost.get_json()
     assert (lost.status_code, problem["code"], problem["retryable"]) == (503, "dependency_unavailable", True)
     assert [task.id for task in api.store.all_tasks] == [problem["task_id"]]
     api.store.loses_answers = False
-    again = api.client.post("/v1/tasks", json={"prompt": "a circle"}, headers=KEY)
+    again = submit_keyed(api)
     assert (again.status_code, again.get_json()["id"]) == (200, problem["task_id"])
     assert [task.id for task in api.queue.published] == [problem["task_id"]]
 
 
 def test_replay_names_the_task_when_it_cannot_be_read(api: Api) -> None:
-    first = api.client.post("/v1/tasks", json={"prompt": "a circle"}, headers=KEY).get_json()
+    first = submit_keyed(api).get_json()
     api.store.unavailable = True
-    again = api.client.post("/v1/tasks", json={"prompt": "a circle"}, headers=KEY)
+    again = submit_keyed(api)
     assert (again.status_code, again.get_json()["task_id"]) == (503, first["id"])
 
 
@@ -106,10 +111,9 @@ def test_submission_succeeds_when_the_confirmation_cannot_be_stored(api: Api) ->
 
 
 def test_replay_returns_the_first_task(api: Api) -> None:
-    body = {"prompt": "a large red circle"}
-    first = api.client.post("/v1/tasks", json=body, headers=KEY)
+    first = submit_keyed(api)
     api.clock.advance(60)
-    second = api.client.post("/v1/tasks", json=body, headers=KEY)
+    second = submit_keyed(api)
     assert (first.status_code, second.status_code) == (202, 200)
     assert "Idempotency-Replayed" not in first.headers
     assert second.headers["Idempotency-Replayed"] == "true"
@@ -121,20 +125,17 @@ def test_replay_returns_the_first_task(api: Api) -> None:
     "change", [{"prompt": "a blue square"}, {"seed": 1}, {"lane": "batch"}, {"labels": {"a": "b"}}]
 )
 def test_submission_is_refused_when_its_key_has_another_request(api: Api, change: dict[str, object]) -> None:
-    body = {"prompt": "a large red circle", "deadline_seconds": 60}
-    api.client.post("/v1/tasks", json=body, headers=KEY)
-    answer = api.client.post("/v1/tasks", json={**body, **change}, headers=KEY)
-    assert answer.status_code == 422
-    assert answer.get_json()["code"] == "idempotency_key_reused"
+    submit_keyed(api, deadline_seconds=60)
+    answer = submit_keyed(api, deadline_seconds=60, **change)
+    assert (answer.status_code, answer.get_json()["code"]) == (422, "idempotency_key_reused")
     assert len(api.store.all_tasks) == len(api.queue.published) == 1
 
 
 def test_replay_publishes_a_task_that_was_never_confirmed(api: Api) -> None:
-    body = {"prompt": "a large red circle"}
     api.queue.unavailable = True
-    lost = api.client.post("/v1/tasks", json=body, headers=KEY)
+    lost = submit_keyed(api)
     api.queue.unavailable = False
-    replayed = api.client.post("/v1/tasks", json=body, headers=KEY)
+    replayed = submit_keyed(api)
     assert (lost.status_code, replayed.status_code) == (503, 200)
     assert replayed.get_json()["id"] == lost.get_json()["task_id"]
     assert len(api.queue.published) == 1
@@ -142,10 +143,9 @@ def test_replay_publishes_a_task_that_was_never_confirmed(api: Api) -> None:
 
 
 def test_replay_of_a_finished_task_publishes_nothing(api: Api) -> None:
-    body = {"prompt": "a large red circle"}
-    task_id = api.client.post("/v1/tasks", json=body, headers=KEY).get_json()["id"]
+    task_id = submit_keyed(api).get_json()["id"]
     api.client.post(f"/v1/tasks/{task_id}/cancel")
-    replayed = api.client.post("/v1/tasks", json=body, headers=KEY)
+    replayed = submit_keyed(api)
     assert replayed.get_json()["status"] == "cancelled"
     assert len(api.queue.published) == 1
 
