@@ -3,14 +3,17 @@
 import random
 from dataclasses import replace
 from datetime import timedelta
+from statistics import fmean
 from typing import Any
 
 import pytest
 
+from common.domain.parameters import GenerationParameters
 from common.domain.task import Lane, Phase, Progress
 from common.domain.worker_report import ModelTimes, PredictionSample, SizeTimes, WorkerReport
 from frontend_api.estimates.calibration import Calibration
 from frontend_api.estimates.estimate import (
+    DrawTime,
     draw_time_of,
     position_behind,
     position_of_newest,
@@ -50,33 +53,35 @@ def workload(
     return Workload(as_of=NOW, measured={"demo": backlog}, workers=workers or (worker(),))
 
 
+def drawn_in(found: Workload, asked: GenerationParameters) -> DrawTime:
+    draw_time = draw_time_of(found, asked)
+    assert draw_time is not None
+    return draw_time
+
+
 # ── time for drawing ─────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_draw_time_follows_the_measured_size() -> None:
-    draw_time = draw_time_of(workload(), PARAMETERS)
-    assert draw_time is not None
+    draw_time = drawn_in(workload(), PARAMETERS)
     assert (draw_time.gpu_seconds, draw_time.alone_seconds) == pytest.approx((GPU_SECONDS, ALONE_SECONDS))
 
 
 def test_further_images_share_their_steps_with_the_first() -> None:
-    draw_time = draw_time_of(workload(), PARAMETERS.model_copy(update={"num_images": 3}))
-    assert draw_time is not None
+    draw_time = drawn_in(workload(), PARAMETERS.model_copy(update={"num_images": 3}))
     assert draw_time.gpu_seconds == pytest.approx(3 * GPU_SECONDS)
     assert draw_time.alone_seconds == pytest.approx(ALONE_SECONDS + 2 * GPU_SECONDS)
 
 
 def test_draw_time_is_scaled_from_the_most_similar_size() -> None:
     small = replace(SIZE, pass_pixels=PASS_PIXELS // 16, step_seconds=0.01, alone_step_seconds=None)
-    draw_time = draw_time_of(workload(worker("w", small, SIZE)), parameters(steps=20, width=512, height=512))
-    assert draw_time is not None
+    draw_time = drawn_in(workload(worker("w", small, SIZE)), parameters(steps=20, width=512, height=512))
     assert draw_time.gpu_seconds == pytest.approx(0.02 + 4 * (20 * 0.05 + 0.08))
 
 
 def test_draw_time_is_the_median_of_the_workers() -> None:
     slow = replace(SIZE, step_seconds=50.0)
-    draw_time = draw_time_of(workload(worker("a"), worker("b"), worker("c", slow)), PARAMETERS)
-    assert draw_time is not None
+    draw_time = drawn_in(workload(worker("a"), worker("b"), worker("c", slow)), PARAMETERS)
     assert draw_time.gpu_seconds == pytest.approx(GPU_SECONDS)
 
 
@@ -93,13 +98,10 @@ def test_wait_is_zero_when_a_worker_is_free() -> None:
 
 
 def test_wait_counts_queued_and_half_of_held_work_shared_by_workers() -> None:
-    queued, drawn = (
-        {Lane.INTERACTIVE: Work(tasks=6, units=12.0)},
-        {Lane.INTERACTIVE: Work(tasks=2, units=4.0)},
-    )
-    position = position_of_newest(
-        workload(worker("a"), worker("b"), queued=queued, processing=drawn), "demo", Lane.INTERACTIVE, NOW
-    )
+    queued = {Lane.INTERACTIVE: Work(tasks=6, units=12.0)}
+    drawn = {Lane.INTERACTIVE: Work(tasks=2, units=4.0)}
+    shared = workload(worker("a"), worker("b"), queued=queued, processing=drawn)
+    position = position_of_newest(shared, "demo", Lane.INTERACTIVE, NOW)
     assert (position.tasks_ahead, position.wait_seconds) == pytest.approx((6, (12.0 + 2.0) / 2))
 
 
@@ -120,10 +122,8 @@ def test_position_in_a_long_backlog_follows_the_elapsed_time() -> None:
         position = position_of_newest(long, "demo", Lane.BATCH, NOW + timedelta(seconds=passed))
         assert position.tasks_ahead == ahead
     without_workers = Workload(as_of=NOW, measured=long.measured, workers=())
-    assert (
-        position_of_newest(without_workers, "demo", Lane.BATCH, NOW + timedelta(seconds=5)).tasks_ahead
-        == 2_000
-    )
+    position = position_of_newest(without_workers, "demo", Lane.BATCH, NOW + timedelta(seconds=5))
+    assert position.tasks_ahead == 2_000
 
 
 def test_models_on_one_worker_wait_for_each_other() -> None:
@@ -157,16 +157,14 @@ def test_wait_counts_only_the_tasks_ahead() -> None:
 
 def test_prediction_adds_wait_drawing_and_handling() -> None:
     here = workload()
-    draw_time = draw_time_of(here, PARAMETERS)
-    assert draw_time is not None
+    draw_time = drawn_in(here, PARAMETERS)
     assert predicted_seconds(here, draw_time, wait_seconds=7.0) == pytest.approx(7.0 + ALONE_SECONDS + 0.25)
 
 
 def test_prediction_of_a_held_task_counts_the_rest() -> None:
     held = submitted_task().claimed_by("w", NOW, timedelta(seconds=60))
     here = workload(processing={Lane.INTERACTIVE: Work(tasks=1, units=held.parameters.work_units)})
-    draw_time = draw_time_of(here, held.parameters)
-    assert draw_time is not None
+    draw_time = drawn_in(here, held.parameters)
     drawn = replace(held, progress=Progress(phase=Phase.DENOISING, step=15, steps=20, value=0.75))
     assert predicted_seconds_left(here, draw_time, drawn) == pytest.approx(draw_time.alone_seconds / 4 + 0.25)
     assert predicted_seconds_left(here, draw_time, held) > draw_time.alone_seconds + 0.25
@@ -192,12 +190,8 @@ def test_calibration_covers_p50_and_p90_when_predictions_are_wrong(error: float,
     calibration = Calibration.of(workers)
     later = cases(2_000, about=5.0, error=error, spread=spread, seed=2)
     results = [(case.took_seconds, calibration.eta(case.predicted_seconds)) for case in later]
-    assert sum(took <= eta.p50_seconds for took, eta in results) / len(results) == pytest.approx(
-        0.5, abs=0.05
-    )
-    assert sum(took <= eta.p90_seconds for took, eta in results) / len(results) == pytest.approx(
-        0.9, abs=0.04
-    )
+    assert fmean(took <= eta.p50_seconds for took, eta in results) == pytest.approx(0.5, abs=0.05)
+    assert fmean(took <= eta.p90_seconds for took, eta in results) == pytest.approx(0.9, abs=0.04)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -212,7 +206,7 @@ def test_calibration_covers_p90_when_neighbouring_tasks_are_late_together(seed: 
         if len(past) >= 120:
             in_time += [took <= eta.p90_seconds for took in wave]
         past += [PredictionSample(predicted_seconds=1.0, took_seconds=took) for took in wave]
-    assert sum(in_time) / len(in_time) > 0.86
+    assert fmean(in_time) > 0.86
 
 
 def test_calibration_separates_short_and_long_predictions() -> None:
@@ -266,12 +260,8 @@ def test_each_task_of_a_burst_gets_its_own_position_and_eta(api: Api) -> None:
     assert all(task["eta"]["p90_seconds"] > task["eta"]["p50_seconds"] for task in results)
     stored = [api.stored(task["id"]).predicted_seconds or 0.0 for task in results]
     assert stored == sorted(set(stored))
-    # One measurement was enough for all of them.
-    assert (api.stats.calls["active"], api.stats.calls["backlog"], api.stats.calls["queued_before"]) == (
-        1,
-        0,
-        0,
-    )
+    calls = [api.stats.calls[name] for name in ("active", "backlog", "queued_before")]
+    assert calls == [1, 0, 0]  # one measurement was enough for all of them
 
 
 def test_each_task_in_an_idle_system_is_first(api: Api) -> None:
