@@ -56,8 +56,7 @@ def at_once(stock: Any) -> tuple[DrivenEngine, TimedFamily]:
 
 def test_asynchronous_device_is_timed_by_its_own_events(stock: Any) -> None:
     driven, _, _ = on_a_queue(stock)
-    for number in range(3):
-        driven.start(str(number), drawing(seed=number, steps=4))
+    driven.start_runs(3, steps=4)
     driven.run_to_end()
     images = driven.of_kind(ImageReady)
     assert [image.gpu_seconds for image in images] == pytest.approx(
@@ -93,8 +92,7 @@ def test_interrupted_run_is_charged_for_queued_steps(stock: Any) -> None:
 
 def test_shutdown_reports_the_seconds_of_every_run(stock: Any) -> None:
     driven, _, _ = on_a_queue(stock)
-    for number in range(2):
-        driven.start(str(number), drawing(seed=number, steps=10))
+    driven.start_runs(2, steps=10)
     driven.step(2)
     driven.engine.interrupt_all(want_checkpoints=False)
     answered = driven.of_kind(RunInterrupted)
@@ -127,9 +125,7 @@ def test_whole_pipeline_is_charged_when_it_ends_early(whole: WholePipeline) -> N
             driven.interrupt("stopped")
 
     driven.engine._pump = pump
-    driven.start("stopped", drawing(sampler=Sampler.LCM, steps=4))
-    driven.run_to_end()
+    driven.draw("stopped", drawing(sampler=Sampler.LCM, steps=4))
     assert [one.gpu_seconds for one in driven.of_kind(RunInterrupted)] == [pytest.approx(2 * STEP_SECONDS)]
-    driven.start("drawn", drawing(sampler=Sampler.LCM, steps=4, seed=8))
-    driven.run_to_end()
+    driven.draw("drawn", drawing(sampler=Sampler.LCM, steps=4, seed=8))
     assert driven.of_kind(ImageReady)[0].gpu_seconds == pytest.approx(4 * STEP_SECONDS)

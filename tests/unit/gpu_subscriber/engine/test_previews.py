@@ -58,8 +58,7 @@ def test_last_step_has_no_preview() -> None:
 
 
 def test_preview_is_a_small_jpeg(driven: DrivenEngine) -> None:
-    driven.start("run", drawing(width=64, height=32, steps=4))
-    driven.run_to_end()
+    driven.draw("run", drawing(width=64, height=32, steps=4))
     (preview,) = driven.of_kind(PreviewReady)
     image = Image.open(io.BytesIO(preview.jpeg))
     assert (image.format, image.size) == ("JPEG", (128, 64))
@@ -160,7 +159,6 @@ def test_previews_do_not_change_the_image(stock: Any) -> None:
     pictures = []
     for interval in (0.0, 1e9):
         driven = DrivenEngine(RecordingFamily(stock), preview_interval_seconds=interval)
-        driven.start("run", drawing(sampler=Sampler.EULER_ANCESTRAL, steps=6))
-        driven.run_to_end()
+        driven.draw("run", drawing(sampler=Sampler.EULER_ANCESTRAL, steps=6))
         pictures.append(driven.picture("run"))
     assert np.array_equal(pictures[0], pictures[1])

@@ -139,8 +139,7 @@ def test_engine_reports_what_the_encoder_cuts(family: RecordingFamily) -> None:
 
 def test_whole_pipeline_reports_what_the_encoder_cuts(whole: WholePipeline) -> None:
     driven = DrivenEngine(whole)
-    driven.start("run", drawing(sampler="lcm", prompt="red " * 40))
-    driven.run_to_end()
+    driven.draw("run", drawing(sampler="lcm", prompt="red " * 40))
     (reported,) = driven.of_kind(RunWarned)
     assert [warning.code for warning in reported.warnings] == ["prompt_truncated"]
 

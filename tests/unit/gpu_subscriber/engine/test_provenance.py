@@ -60,8 +60,7 @@ def test_provenance_has_the_current_environment(stable_diffusion_folder: Path) -
 def test_provenance_has_the_batch_size_of_each_step(driven: DrivenEngine) -> None:
     driven.start("first", drawing(steps=5))
     driven.step(2)
-    driven.start("second", drawing(steps=4, seed=8))
-    driven.run_to_end()
+    driven.draw("second", drawing(steps=4, seed=8))
     assert conditions_of(driven, "first").batches == (1, 1, 2, 2, 2)
     assert conditions_of(driven, "second").batches == (2, 2, 2, 1)
 
@@ -76,8 +75,7 @@ def test_provenance_has_the_batch_size_of_each_step(driven: DrivenEngine) -> Non
 def test_provenance_has_the_sampler_configuration(
     driven: DrivenEngine, sampler: Sampler, said: dict[str, Any]
 ) -> None:
-    driven.start("run", drawing(sampler=sampler))
-    driven.run_to_end()
+    driven.draw("run", drawing(sampler=sampler))
     assert said.items() <= conditions_of(driven, "run").sampler_config.items()
     assert "num_train_timesteps" not in conditions_of(driven, "run").sampler_config, (
         "as diffusers has it anyway"
@@ -114,7 +112,6 @@ def test_provenance_has_the_earlier_environment_of_a_moved_run() -> None:
 
 def test_whole_pipeline_has_the_same_provenance(whole: WholePipeline) -> None:
     driven = DrivenEngine(whole)
-    driven.start("run", drawing(steps=3, sampler=Sampler.LCM))
-    driven.run_to_end()
+    driven.draw("run", drawing(steps=3, sampler=Sampler.LCM))
     assert conditions_of(driven, "run").batches == (1, 1, 1)
     assert conditions_of(driven, "run").sampler_config["class"] == "LCMScheduler"

@@ -53,8 +53,7 @@ def test_shared_and_resumed_run_is_reproduced_bit_equal(stock: Any, sampler: Sam
 def test_whole_pipelines_image_is_reproduced_bit_equal(whole: WholePipeline) -> None:
     wanted = drawing(steps=3, sampler=Sampler.LCM)
     driven = DrivenEngine(whole)
-    driven.start("run", wanted)
-    driven.run_to_end()
+    driven.draw("run", wanted)
     image = drawn_image(driven, "run")
     assert generate_like(whole, wanted, image.draw_conditions) == (image.pixels, image.draw_conditions)
 

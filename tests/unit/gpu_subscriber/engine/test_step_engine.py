@@ -74,8 +74,7 @@ def test_image_reports_its_times(stock: Any) -> None:
     driven = DrivenEngine(SlowFamily(stock), checkpoint_interval_seconds=0)
     driven.start("first", drawing(steps=4))
     driven.step(2)
-    driven.start("second", drawing(steps=4))
-    driven.run_to_end()
+    driven.draw("second", drawing(steps=4))
     first, second = (image.times for image in driven.of_kind(ImageReady))
     # Two steps alone and two together; then in reverse order.
     for times in (first, second):

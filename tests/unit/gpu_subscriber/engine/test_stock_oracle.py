@@ -42,8 +42,7 @@ def test_single_run_equals_the_stock_pipeline(
     driven: DrivenEngine, family: RecordingFamily, stock: Any, sampler: Sampler, steps: int
 ) -> None:
     parameters = drawing(sampler=sampler, steps=steps, negative_prompt="blurry")
-    driven.start("alone", parameters)
-    driven.run_to_end()
+    driven.draw("alone", parameters)
     expected = stock_picture(stock, parameters)
     assert torch.equal(family.final_latents[parameters.seed], expected.latents)
     assert np.array_equal(driven.picture("alone"), expected.pixels)
@@ -52,22 +51,19 @@ def test_single_run_equals_the_stock_pipeline(
 @pytest.mark.parametrize("guidance_scale", [0.0, 0.5, 1.0, 1.01, 12.5])
 def test_guidance_equals_the_stock_pipeline(driven: DrivenEngine, stock: Any, guidance_scale: float) -> None:
     parameters = drawing(guidance_scale=guidance_scale, negative_prompt="a green square")
-    driven.start("guided", parameters)
-    driven.run_to_end()
+    driven.draw("guided", parameters)
     assert np.array_equal(driven.picture("guided"), stock_picture(stock, parameters).pixels)
 
 
 def test_long_prompt_is_truncated_like_the_stock_pipeline(driven: DrivenEngine, stock: Any) -> None:
     parameters = drawing(prompt="fox " * 40, negative_prompt="square " * 40)
-    driven.start("long", parameters)
-    driven.run_to_end()
+    driven.draw("long", parameters)
     assert np.array_equal(driven.picture("long"), stock_picture(stock, parameters).pixels)
 
 
 def test_non_square_image_equals_the_stock_pipeline(driven: DrivenEngine, stock: Any) -> None:
     parameters = drawing(width=48, height=24)
-    driven.start("wide", parameters)
-    driven.run_to_end()
+    driven.draw("wide", parameters)
     assert np.array_equal(driven.picture("wide"), stock_picture(stock, parameters).pixels)
 
 
@@ -143,6 +139,5 @@ def test_channels_last_equals_the_stock_pipeline_within_tolerance(
     family = RecordingFamily(pipeline)
     driven = DrivenEngine(family)
     parameters = drawing(sampler=Sampler.DPMPP_2M, steps=6)
-    driven.start("last", parameters)
-    driven.run_to_end()
+    driven.draw("last", parameters)
     assert_is_stock(driven, family, stock, "last", parameters)

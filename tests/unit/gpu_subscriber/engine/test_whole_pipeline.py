@@ -41,15 +41,13 @@ def stock_pixels(whole: WholePipeline, **call: Any) -> np.ndarray:
 
 def test_whole_pipeline_equals_the_stock_call(whole: WholePipeline) -> None:
     driven = DrivenEngine(whole)
-    driven.start("run", whole_drawing())
-    driven.run_to_end()
+    driven.draw("run", whole_drawing())
     assert np.array_equal(driven.picture("run"), stock_pixels(whole))
 
 
 def test_whole_pipeline_reports_steps_and_previews(whole: WholePipeline) -> None:
     driven = DrivenEngine(whole)
-    driven.start("run", whole_drawing())
-    driven.run_to_end()
+    driven.draw("run", whole_drawing())
     assert driven.steps_of("run") == [1, 2, 3, 4]
     assert driven.of_kind(PreviewReady, "run")
 
@@ -91,7 +89,7 @@ def test_whole_pipeline_does_not_starve_shared_runs(whole: WholePipeline, stock:
     driven.start("stepping", drawing(), submitted_at=0.5)
     driven.start("batch", whole_drawing(model="whole"), lane=Lane.BATCH, submitted_at=-1.0)
     driven.run_to_end()
-    drawn = [message.run_id for message in driven.of_kind(ImageReady)]
+    drawn = driven.drawn_runs
     assert drawn == ["whole-0", "stepping", "whole-1", "batch"]
 
 
@@ -100,8 +98,7 @@ def test_whole_pipelines_failure_fails_only_its_run(whole: WholePipeline) -> Non
     driven.start("odd", whole_drawing(width=30))
     driven.start("good", whole_drawing())
     driven.run_to_end()
-    assert [message.run_id for message in driven.of_kind(RunFailed)] == ["odd"]
-    assert [message.run_id for message in driven.of_kind(ImageReady)] == ["good"]
+    assert (driven.failed_runs, driven.drawn_runs) == (["odd"], ["good"])
 
 
 def test_only_arguments_of_the_call_are_passed() -> None:
@@ -152,6 +149,5 @@ def test_non_finite_pixels_never_become_an_image(
         whole.pipeline.vae, "decode", lambda *args, **named: (real(*args, **named)[0] * float("nan"),)
     )
     driven = DrivenEngine(whole)
-    driven.start("run", whole_drawing())
-    driven.run_to_end()
+    driven.draw("run", whole_drawing())
     assert driven.of_kind(RunFailed)[0].failure.code == "invalid_output"
