@@ -32,9 +32,12 @@ class Setting:
 
     def __post_init__(self) -> None:
         self.heartbeat = Heartbeat(clock=self.clock, claim_ttl=TTL, pace=Pace())
+        self.active = self.claim_new_task()
+
+    def claim_new_task(self) -> ActiveTask:
         task = self.store.create(submitted_task(now=self.clock.now()))
         claimed = self.store.update(task.id, lambda t: t.claimed_by("worker-a", self.clock.now(), TTL))
-        self.active = ActiveTask(
+        return ActiveTask(
             claimed,
             store=self.store,
             clock=self.clock,
@@ -122,10 +125,15 @@ def test_image_of_30_seconds_has_about_ten_writes(setting: Setting) -> None:
     assert writes <= 12
 
 
+def attached_generation(active: ActiveTask) -> ScriptedGeneration:
+    generation = ScriptedGeneration(active.task, active, {}, draw_everything)
+    active.attach(generation)
+    return generation
+
+
 @pytest.mark.parametrize("seconds", [2.0, 10.0])
 def test_heartbeat_stops_a_cancelled_task(setting: Setting, seconds: float) -> None:
-    generation = ScriptedGeneration(setting.active.task, setting.active, {}, draw_everything)
-    setting.active.attach(generation)
+    generation = attached_generation(setting.active)
     setting.store.update(setting.active.task.id, lambda t: t.cancel_requested(setting.clock.now()))
     setting.beat_after(seconds)
     assert setting.active.stop_reason is StopReason.CANCELLED
@@ -155,15 +163,7 @@ def test_heartbeat_renews_a_new_task_with_a_reused_id(setting: Setting) -> None:
     """The old drawing is stopped; the new one, with the same worker and number, continues."""
     setting.store.delete(setting.active.task.id, now=setting.clock.now())
     setting.clock.advance(1)
-    new = setting.store.create(submitted_task(now=setting.clock.now()))
-    claimed = setting.store.update(new.id, lambda t: t.claimed_by("worker-a", setting.clock.now(), TTL))
-    successor = ActiveTask(
-        claimed,
-        store=setting.store,
-        clock=setting.clock,
-        on_change=setting.heartbeat.wake,
-        on_progress=setting.progress.append,
-    )
+    successor = setting.claim_new_task()
     with setting.heartbeat.holding(successor):
         with setting.heartbeat.holding(setting.active):
             setting.clock.advance(3)
@@ -198,10 +198,8 @@ def test_heartbeat_does_not_renew_an_ended_attempt(setting: Setting) -> None:
 
 def test_early_stop_reaches_the_generation(setting: Setting) -> None:
     setting.active.stop(StopReason.DRAINING)
-    generation = ScriptedGeneration(setting.active.task, setting.active, {}, draw_everything)
-    setting.active.attach(generation)
-    assert generation.interrupted
-    assert generation.wants_checkpoints
+    generation = attached_generation(setting.active)
+    assert (generation.interrupted, generation.wants_checkpoints) == (True, True)
 
 
 @pytest.mark.parametrize(
