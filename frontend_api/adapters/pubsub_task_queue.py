@@ -78,8 +78,6 @@ class PubSubTaskQueue:
     def _message(self, task: Task) -> Mapping[str, Any]:
         return {
             "data": encode_task_message(task, result_bucket=self._images_bucket),
-            "attributes": self._attributes(task) | injected({}),
+            "attributes": task_message_attributes(task, pool=self._pools.get(task.parameters.model))
+            | injected({}),
         }
-
-    def _attributes(self, task: Task) -> dict[str, str]:
-        return task_message_attributes(task, pool=self._pools.get(task.parameters.model))

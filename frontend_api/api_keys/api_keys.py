@@ -64,10 +64,6 @@ class ApiKeys:
         self.store.add(record)
         return CreatedApiKey(record=record, key=key)
 
-    def list_for(self, user_id: str) -> tuple[ApiKey, ...]:
-        """Return the user's keys, newest first."""
-        return self.store.list_for(user_id)
-
     def revoke(self, user_id: str, key_id: str) -> None:
         """Delete the key. Raises ApiKeyNotFoundError, also for another user's key."""
         if self.store.get(key_id).user_id != user_id:

@@ -39,7 +39,7 @@ def create() -> Response:
 @doc("listApiKeys", {200: ResponseDoc("All keys, newest first.", ApiKeyListResponse)})
 def list_all() -> Response:
     """List your API keys."""
-    keys = current(ApiKeys).list_for(caller_id())
+    keys = current(ApiKeys).store.list_for(caller_id())
     return json_response(ApiKeyListResponse(keys=tuple(ApiKeyResponse.model_validate(key) for key in keys)))
 
 

@@ -100,7 +100,7 @@ class WorkloadCache:
 
         With a long backlog, only the first caller after a pause waits for a measurement.
         """
-        if self._may_try():
+        if self._clock.now() - self._failed_at >= _PAUSE_AFTER_OUTAGE:
             try:
                 self._refresh(checked=checked, waits=False)
             except DependencyUnavailableError as error:
@@ -148,7 +148,8 @@ class WorkloadCache:
         if not self._is_younger(ttl + grace):
             return _Due.MEASUREMENT
         between_checks = max(_SHORTEST_BETWEEN_CHECKS, count * _BETWEEN_CHECKS_PER_TASK)
-        if checked and is_listed and count and not self._was_read_within(between_checks):
+        was_just_read = self._as_of is not None and self._clock.now() - self._as_of < between_checks
+        if checked and is_listed and count and not was_just_read:
             return _Due.CHECK
         if not self._is_younger(ttl - _EARLY):
             return _Due.MEASUREMENT_IN_BACKGROUND
@@ -157,15 +158,9 @@ class WorkloadCache:
     def _is_younger(self, age: timedelta) -> bool:
         return self._measured_at is not None and self._clock.now() - self._measured_at < age
 
-    def _was_read_within(self, age: timedelta) -> bool:
-        return self._as_of is not None and self._clock.now() - self._as_of < age
-
     def _record_failure(self, error: DependencyUnavailableError) -> None:
         self._failed_at = self._clock.now()
         _log.warning("workload_not_measured", reason=error.code)
-
-    def _may_try(self) -> bool:
-        return self._clock.now() - self._failed_at >= _PAUSE_AFTER_OUTAGE
 
     # ── reading; the caller holds `_measuring` ───────────────────────────────────────────────────────────
 

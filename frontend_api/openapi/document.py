@@ -1,7 +1,7 @@
 """The OpenAPI 3.1 document, built from the routes, their Operations and the pydantic schemas."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
@@ -100,10 +100,7 @@ def openapi_document(app: Flask) -> Json:
         "webhooks": {"taskEvent": {"post": _task_event()}},
         "x-problems": {code: asdict(kind) for code, kind in PROBLEMS.items()},
         "components": {
-            "headers": {
-                name: {"description": meaning, "schema": {"type": "string"}}
-                for name, meaning in _EVERYWHERE_BELOW_V1.items()
-            },
+            "headers": _headers(_EVERYWHERE_BELOW_V1),
             "schemas": _schemas([operation for _, _, operation in operations]),
             "securitySchemes": {
                 "bearer": {
@@ -201,15 +198,18 @@ def _header_parameters(operation: Operation) -> Iterator[Json]:
 def _response(response: ResponseDoc) -> Json:
     described: Json = {"description": response.description}
     if response.headers:
-        described["headers"] = {
-            name: {"description": meaning, "schema": {"type": "string"}}
-            for name, meaning in response.headers.items()
-        }
+        described["headers"] = _headers(response.headers)
     if response.body is not None:
         described["content"] = {response.media_type: {"schema": _reference(response.body)}}
     elif response.media_type != "application/json":
         described["content"] = {response.media_type: {}}
     return described
+
+
+def _headers(meanings: Mapping[str, str]) -> Json:
+    return {
+        name: {"description": meaning, "schema": {"type": "string"}} for name, meaning in meanings.items()
+    }
 
 
 def _problem_responses(operation: Operation) -> Json:

@@ -85,7 +85,10 @@ class Quotas:
         self._clock = clock
         self._lock = threading.Lock()
         self._callers: MutableMapping[str, _Caller] = LRUCache(_MAX_CALLERS)
-        self._queued = ApproximateCounter(limit=limits.queued_tasks, count=self._count_queued, clock=clock)
+        queued = ApproximateCounter(
+            limit=limits.queued_tasks, count=lambda at_most: stats.queued(at_most=at_most), clock=clock
+        )
+        self._queue: _Limit = (queued, _queue_full)
 
     @contextmanager
     def submission_of(self, user_id: str) -> Iterator[None]:
@@ -100,14 +103,14 @@ class Quotas:
     def retry_of(self, user_id: str) -> Iterator[None]:
         """Wrap the queueing of a finished task: the same, without counting a submission."""
         caller = self._caller(user_id)
-        with _one(_reserve(1, self._active(caller), self._queue())):
+        with _one(_reserve(1, self._active(caller), self._queue)):
             yield
 
     def submissions_of(self, user_id: str, wanted: int) -> "Allowance":
         """Reserve capacity for up to `wanted` new tasks. Raises DependencyUnavailableError."""
         caller = self._caller(user_id)
         submissions = (caller.submissions, self._rate_exceeded)
-        return _reserve(wanted, self._active(caller), submissions, self._queue())
+        return _reserve(wanted, self._active(caller), submissions, self._queue)
 
     def check_rejections(self, user_id: str) -> None:
         """Raise QuotaExceededError for a caller with too many rejected submissions in this minute.
@@ -149,9 +152,6 @@ class Quotas:
     def _active(self, caller: _Caller) -> "_Limit":
         return caller.active, self._too_many_active
 
-    def _queue(self) -> "_Limit":
-        return self._queued, _queue_full
-
     def _too_many_active(self) -> QuotaExceededError:
         return QuotaExceededError(
             f"at most {self._limits.active_tasks} tasks of one caller may be queued or processing",
@@ -179,9 +179,6 @@ class Quotas:
                 caller.window, caller.submissions = window, self._submission_count(user_id, window)
                 caller.refused = 0
         return caller
-
-    def _count_queued(self, at_most: int) -> int:
-        return self._stats.queued(at_most=at_most)
 
     def _active_count(self, user_id: str) -> ApproximateCounter:
         return ApproximateCounter(

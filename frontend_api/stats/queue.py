@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from common.domain.models.catalog import ModelCatalog
 from common.ports import Clock
@@ -38,11 +39,8 @@ class ReadQueue:
     def _measured(self, now: datetime) -> QueueState:
         with ThreadPoolExecutor(max_workers=8, thread_name_prefix="queue-stats") as pool:
             dead_letters = pool.submit(self._stats.dead_letters)
-            lines = [
-                pool.submit(self._stats.line, model, completed_since=now - LATELY)
-                for model in (None, *self._models)
-            ]
-            all_models, *each = [line.result() for line in lines]
+            measure = partial(self._stats.line, completed_since=now - LATELY)
+            all_models, *each = pool.map(measure, (None, *self._models))
             return QueueState(
                 as_of=now,
                 all_models=all_models,

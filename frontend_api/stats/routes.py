@@ -1,6 +1,7 @@
 """/v1/queue: queue depth, age of the oldest task, backlog in GPU seconds, workers, and throughput."""
 
 from datetime import datetime
+from typing import Any, Self
 
 from flask import Blueprint, Response
 from pydantic import Field
@@ -10,7 +11,7 @@ from frontend_api.estimates.workload import Workload
 from frontend_api.http.api_doc import ApiDoc, ResponseDoc
 from frontend_api.http.requests import authenticate, current
 from frontend_api.http.responses import json_response
-from frontend_api.http.schemas import ResponseBody, RoundedSeconds
+from frontend_api.http.schemas import ResponseBody, RoundedSeconds, fields_of
 from frontend_api.stats.ports import QueueLine
 from frontend_api.stats.queue import LATELY, QueueState, ReadQueue
 
@@ -33,16 +34,20 @@ class QueueLineResponse(ResponseBody):
 
     @classmethod
     def of(
-        cls, line: QueueLine, as_of: datetime, *, gpu_seconds: float | None, workers: int
-    ) -> "QueueLineResponse":
+        cls, line: QueueLine, as_of: datetime, *, gpu_seconds: float | None, workers: int, **more: Any
+    ) -> Self:
+        """Build the response; `more` are the fields of a subclass."""
         oldest = line.oldest_queued_at
-        return cls(
-            queued=line.queued,
-            oldest_seconds=None if oldest is None else max(0.0, (as_of - oldest).total_seconds()),
-            processing=line.processing,
-            completed_per_minute=line.completed_lately * 60 / LATELY.total_seconds(),
-            backlog_gpu_seconds=gpu_seconds,
-            workers=workers,
+        return cls.model_validate(
+            {
+                **fields_of(line),
+                "as_of": as_of,
+                "oldest_seconds": None if oldest is None else max(0.0, (as_of - oldest).total_seconds()),
+                "completed_per_minute": line.completed_lately * 60 / LATELY.total_seconds(),
+                "backlog_gpu_seconds": gpu_seconds,
+                "workers": workers,
+                **more,
+            }
         )
 
 
@@ -64,16 +69,21 @@ class QueueResponse(QueueLineResponse):
 
     @classmethod
     def of_all(cls, state: QueueState, workload: Workload) -> "QueueResponse":
-        all_models = QueueLineResponse.of(
+        models = tuple(
+            ModelQueueResponse.of(
+                line,
+                state.as_of,
+                gpu_seconds=workload.gpu_seconds_left(model),
+                workers=len(workload.workers_of(model)),
+                model=model,
+            )
+            for model, line in state.by_model.items()
+        )
+        return cls.of(
             state.all_models,
             state.as_of,
             gpu_seconds=workload.all_gpu_seconds_left,
             workers=len(workload.workers),
-        )
-        models = tuple(_model_answer(model, state, workload) for model in state.by_model)
-        return cls(
-            **dict(all_models),
-            as_of=state.as_of,
             dead_letters=state.dead_letters,
             unserved_models=tuple(model.model for model in models if model.workers == 0),
             models=models,
@@ -85,13 +95,3 @@ class QueueResponse(QueueLineResponse):
 def read() -> Response:
     """Read the queue's length and throughput."""
     return json_response(QueueResponse.of_all(current(ReadQueue)(), current(Estimates).workload_cache()))
-
-
-def _model_answer(model: str, state: QueueState, workload: Workload) -> ModelQueueResponse:
-    line = QueueLineResponse.of(
-        state.by_model[model],
-        state.as_of,
-        gpu_seconds=workload.gpu_seconds_left(model),
-        workers=len(workload.workers_of(model)),
-    )
-    return ModelQueueResponse(model=model, **dict(line))

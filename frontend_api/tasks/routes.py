@@ -315,11 +315,7 @@ def _batch_response(results: Sequence[Outcome | ValidationError]) -> BatchRespon
         current(Quotas).count_rejected(caller_id())
     counts = Counter(one.outcome for one in results_of_items)
     return BatchResponse(
-        accepted=counts[BatchOutcome.ACCEPTED],
-        replayed=counts[BatchOutcome.REPLAYED],
-        refused=counts[BatchOutcome.REFUSED],
-        unknown=counts[BatchOutcome.UNKNOWN],
-        results=results_of_items,
+        **{outcome.value: counts[outcome] for outcome in BatchOutcome}, results=results_of_items
     )
 
 

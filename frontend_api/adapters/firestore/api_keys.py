@@ -24,7 +24,6 @@ class FirestoreApiKeys:
     """The ApiKeyStore of production and, through the emulator, of the local stack."""
 
     def __init__(self, client: firestore.Client, *, timeout_seconds: float) -> None:
-        self._client = client
         self._keys = client.collection(COLLECTION)
         self._calls = repeatable_within(timeout_seconds)
         self._timeout = timeout_seconds

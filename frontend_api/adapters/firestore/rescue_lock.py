@@ -13,7 +13,7 @@ from common.adapters.firestore_revisions import revision_of, update_time_of
 from frontend_api.rescue.lock import HeldLock
 
 _DOCUMENT = "turns/rescue"
-_LOST = (*CHANGED_MEANWHILE, google_errors.NotFound)
+_LOST = (*CHANGED_MEANWHILE, google_errors.Conflict, google_errors.NotFound)
 
 
 class FirestoreRescueLock:
@@ -29,11 +29,10 @@ class FirestoreRescueLock:
     def acquire(self, holder: str, *, now: datetime, ttl: timedelta) -> HeldLock | None:
         with translated_errors():
             found = self._document.get(**self._once)
-            if not found.exists:
-                return self._created(holder, now + ttl)
-            if found.get("expires_at") > now:
+            if found.exists and found.get("expires_at") > now:
                 return None
-            return self._written(holder, now + ttl, over=revision_of(found.update_time))
+            over = revision_of(found.update_time) if found.exists else None
+            return self._written(holder, now + ttl, over=over)
 
     def renew(self, held: HeldLock, *, now: datetime, ttl: timedelta) -> HeldLock | None:
         with translated_errors():
@@ -46,17 +45,13 @@ class FirestoreRescueLock:
             except _LOST:
                 return
 
-    def _created(self, holder: str, expires_at: datetime) -> HeldLock | None:
-        try:
-            result = self._document.create({"holder": holder, "expires_at": expires_at}, **self._once)
-        except google_errors.Conflict:
-            return None
-        return HeldLock(holder=holder, expires_at=expires_at, revision=revision_of(result.update_time))
-
-    def _written(self, holder: str, expires_at: datetime, *, over: str) -> HeldLock | None:
+    def _written(self, holder: str, expires_at: datetime, *, over: str | None) -> HeldLock | None:
         fields = {"holder": holder, "expires_at": expires_at}
         try:
-            result = self._document.update(fields, option=self._unchanged_since(over), **self._once)
+            if over is None:
+                result = self._document.create(fields, **self._once)
+            else:
+                result = self._document.update(fields, option=self._unchanged_since(over), **self._once)
         except _LOST:
             return None
         return HeldLock(holder=holder, expires_at=expires_at, revision=revision_of(result.update_time))
