@@ -25,12 +25,10 @@ threads = int(os.environ.get("DARKROOM_API_THREADS", SHARED.api.threads)) + _mos
 # Idle keep-alive connections come on top.
 worker_connections = threads + 1_000
 
-# Google's clients are created in the worker process: gRPC hangs in a child that was forked after
-# its first use.
+# The worker process creates Google's clients: gRPC hangs in a child forked after its first use.
 preload_app = False
 
-# Above the longest wait inside a request (Firestore, then Pub/Sub, 5 s each), below Cloud Run's
-# limit.
+# Above the longest wait in a request (Firestore, then Pub/Sub, 5 s each), below Cloud Run's limit.
 timeout = 60
 graceful_timeout = SHARED.cloud_run.kill_after_seconds - 2
 # Longer than the load balancer keeps idle connections, so that the load balancer closes them first.
@@ -74,8 +72,7 @@ def _end_waits_at(number: signal.Signals, worker: Any) -> None:
     stop: Any = signal.getsignal(number)
 
     def end_waits_and_stop(received: int, frame: Any) -> None:
-        # On a separate thread: this one may have been interrupted while it holds a lock that the
-        # call needs.
+        # On a separate thread: the interrupted one may hold a lock that the call needs.
         subscriptions = worker.wsgi.extensions["darkroom"].streams.subscriptions
         threading.Thread(target=subscriptions.shut_down).start()
         stop(received, frame)

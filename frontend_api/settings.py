@@ -166,8 +166,7 @@ class ApiSettings(SharedSettings):
     def check(self) -> None:
         """Raise SettingsError for a configuration that must not run.
 
-        With the Firestore emulator, callers are not authenticated; it must never be combined with
-        real services.
+        The emulators do not authenticate callers and must never be combined with real services.
         """
         emulators = {
             "FIRESTORE_EMULATOR_HOST": self.firestore_emulator_host,

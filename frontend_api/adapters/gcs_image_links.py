@@ -32,8 +32,7 @@ class NoImageLinks:
 
 
 class GcsImageLinks:
-    """The ImageLinks of the cloud. IAM signs for the service account, so there is no key file to
-    protect.
+    """The ImageLinks of the cloud. IAM signs for the service account, without a key file.
 
     Links are cached for half of their lifetime: each signature is a network call.
     """

@@ -1,5 +1,4 @@
-"""FilePromptTokenizers: the tokenizers of the offered models, where this process can read their
-files.
+"""FilePromptTokenizers: the tokenizers of the offered models, where this process can read them.
 
 The worker's transformers uses the same library, so both count the same tokens. The library does not
 need torch. A tokenizer is loaded with the first prompt for its model.

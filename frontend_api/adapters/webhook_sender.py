@@ -1,9 +1,7 @@
-"""PinnedWebhookSender: sends one POST to a receiver, over a connection to an address that was
-checked.
+"""PinnedWebhookSender: sends one POST to a receiver, over a connection to a checked address.
 
 The sender resolves the host once, checks the resulting addresses, and connects to one of them. TLS
-still verifies the host name. A later change of the DNS record (DNS rebinding) therefore has no
-effect.
+still verifies the host name. A later change of the DNS record (DNS rebinding) has no effect.
 """
 
 import ssl

@@ -134,8 +134,7 @@ class WorkloadCache:
     def _acquired(self) -> bool:
         """Acquire the measuring lock.
 
-        Without any measurement, callers wait without a limit; otherwise an old one is better than a
-        long wait.
+        Without any measurement, callers wait without a limit; an old one is better than a long wait.
         """
         return self._measuring.acquire(timeout=-1 if self._measured_at is None else _LONGEST_WAIT_SECONDS)
 

@@ -28,8 +28,7 @@ def parse_json_object(body: bytes, *, max_values: int = MAX_VALUES) -> dict[str,
     Stricter than JSON: rejects NaN and Infinity, duplicate names, names that are not valid Unicode,
     integers of more than 400 digits, and nesting deeper than the parser supports.
     """
-    # Counted before parsing: each value costs an object, and each invalid one an error with its
-    # location.
+    # Counted before parsing: each value costs an object, and each invalid one an error.
     _check_values(body, max_values)
     try:
         parsed = json.loads(

@@ -38,8 +38,7 @@ def _answer(error: Exception) -> Response:
         return Response(status=error.code, headers={"Location": error.new_url})
     if isinstance(error, RequestEntityTooLarge):
         answer = problem_response(body_too_large((request.max_content_length or 1) - 1))
-        # Closing a connection with unread bytes resets it, and the caller would not receive the
-        # response.
+        # Closing a connection with unread bytes resets it: the caller would receive no response.
         unread = request.environ["wsgi.input"]
         answer.call_on_close(lambda: _discard(unread))
         return answer

@@ -54,8 +54,7 @@ class InternalCallers(Protocol):
     def check(self, headers: Mapping[str, str], *, url_token: str | None = None) -> None:
         """Return if the caller is one of them. Raises as Authenticator.principal does.
 
-        `url_token` is the URL's `token` parameter: the emulator's pushes have no header that could
-        hold it.
+        `url_token` is the URL's `token` parameter: the emulator's pushes cannot set headers.
         """
 
 

@@ -83,8 +83,7 @@ def deliver_event() -> Response:
         _log.error("task_event_undecodable", message_id=message.messageId, reason=error.reason)
         return Response(status=204)  # acknowledged, because a retry would fail to decode it again
     log_task_id(event.task_id)
-    # Pub/Sub carries the trace in the message attributes. The push request has its own trace, which
-    # is linked.
+    # Pub/Sub carries the trace in the message attributes; the push request's own trace is linked.
     with processing(
         envelope.subscription,
         message_id=message.messageId,

@@ -20,8 +20,7 @@ class ApproximateCounter:
 
     The store counts again after this process has taken a tenth of the limit since the last count,
     and before it rejects a caller. A rare caller therefore costs no count, and n processes together
-    exceed the limit by at most (n − 1) tenths. Finished tasks are noticed at the next count. Safe
-    to share between threads.
+    exceed the limit by at most (n − 1) tenths. Finished tasks are noticed at the next count. Thread-safe.
     """
 
     def __init__(

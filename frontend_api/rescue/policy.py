@@ -60,8 +60,7 @@ class RescuePolicy:
     give_up_after: timedelta = timedelta(days=SHARED.retention.give_up_after_days)
     """Longest wait for a worker.
 
-    It bounds the time to a terminal state, so that a maximum age of objects in the bucket can be
-    set.
+    It bounds the time to a terminal state, and so the age of a task's objects in the bucket.
     """
     page_size: int = 200
     max_pages: int = 10

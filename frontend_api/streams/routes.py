@@ -141,8 +141,7 @@ def connect(task_id: str) -> Response:
 class _Upgraded(Response):
     """A response with status 101 whose body uses the raw connection.
 
-    Werkzeug and gunicorn both treat 101 as having no body. gunicorn sends the head with the first
-    chunk.
+    Werkzeug and gunicorn treat 101 as having no body. gunicorn sends the head with the first chunk.
     """
 
     default_mimetype = None

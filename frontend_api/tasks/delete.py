@@ -34,13 +34,11 @@ class DeleteTask:
         self.images.remove_folder(task.folder)
         self.webhook_logs.delete(task_id)
         self.store.delete(task_id, now=self.clock.now())
-        # A worker that finds the task deleted counts its own seconds; no attempt will use the
-        # earlier ones.
+        # A worker that finds no task counts its own seconds; no attempt will use the earlier ones.
         earlier = sum(run.gpu_seconds for run in task.usage.open_runs)
         self.cancel_task.publish_final_event.bill.count(model=task.parameters.model, cancelled=earlier)
         if not task.status.is_terminal:
-            # A worker may have stored an image meanwhile; from now on it finds no task and stores
-            # no more.
+            # A worker may have stored an image meanwhile; without the task it stores no more.
             self.images.remove_folder(task.folder)
 
 
@@ -77,8 +75,7 @@ class RemoveExpiredTasks:
     def _remove(self, task: Task) -> bool:
         """Delete the document first, if it is unchanged: a retry makes the task active again.
 
-        A crash in between leaves unused objects behind; the other order could delete an active
-        task's.
+        A crash in between leaves unused objects; the other order could delete an active task's.
         """
         if not self.store.delete_unchanged(task):
             return False

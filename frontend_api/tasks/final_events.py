@@ -33,8 +33,7 @@ class PublishFinalEvent:
     def __call__(self, task: Task) -> Task:
         """Publish the event if it is pending and return the task.
 
-        Never raises: if the event cannot be published now, it stays pending and rescue publishes
-        it.
+        Never raises: an event that cannot be published now stays pending, and rescue publishes it.
         """
         try:
             return self.or_raise(task)
@@ -49,8 +48,7 @@ class PublishFinalEvent:
         finished_at = task.finished_at
 
         def confirmed(stored: Task) -> Task:
-            # The task may have been retried and even finished again; that event is not published
-            # yet.
+            # The task may have been retried and finished again; that event is not published yet.
             return replace(stored, event_pending_since=None) if stored.finished_at == finished_at else stored
 
         self.events.publish(task)

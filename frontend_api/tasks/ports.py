@@ -13,8 +13,7 @@ class TaskQueue(Protocol):
     def publish(self, *tasks: Task) -> None:
         """Return once the broker has confirmed at least one message for each task, within seconds.
 
-        Raises DependencyUnavailableError without a confirmation; messages may have arrived
-        nevertheless.
+        Raises DependencyUnavailableError without a confirmation; messages may have arrived.
         """
 
 

@@ -78,8 +78,7 @@ class TaskPublisher:
         with self._lock:
             confirmed = dict(islice(self._unwritten.items(), _MAX_PER_WRITE))
         try:
-            # A task that has changed since is skipped: a claim implies a message, and a finished
-            # task needs none.
+            # A changed task is skipped: a claim implies a message, and a finished task needs none.
             self._batches.update_unchanged(
                 [task for task, _ in confirmed.values()], lambda task: task.enqueued(confirmed[task.id][1])
             )

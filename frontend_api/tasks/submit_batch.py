@@ -40,8 +40,7 @@ class SubmitBatch:
     def __call__(self, user_id: str, submissions: Sequence[Submission]) -> tuple[Outcome, ...]:
         """Submit one caller's tasks and return the result of each, in the same order.
 
-        Raises DependencyUnavailableError when quotas cannot be read; in that case nothing is
-        stored.
+        Raises DependencyUnavailableError, and stores nothing, when quotas cannot be read.
         """
         tasks = [self._build(submission) for submission in submissions]
         first: dict[str, Task] = {}

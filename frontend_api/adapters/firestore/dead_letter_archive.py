@@ -103,8 +103,7 @@ class FirestoreDeadLetterArchive:
 
 def _encoded(letter: DeadLetter) -> dict[str, Any]:
     fields = {name: getattr(letter, name) for name in DeadLetter.__dataclass_fields__}
-    # Stored as text: Pub/Sub permits attribute names that Firestore refuses, and every dead letter
-    # must be stored.
+    # As text: Pub/Sub permits attribute names that Firestore refuses.
     return {**fields, "attributes": json.dumps(dict(letter.attributes))}
 
 

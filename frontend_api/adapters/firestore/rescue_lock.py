@@ -1,6 +1,4 @@
-"""FirestoreRescueLock: the rescue lock, one document `turns/rescue` that is only written
-conditionally.
-"""
+"""FirestoreRescueLock: one document `turns/rescue`, which is only written conditionally."""
 
 from datetime import datetime, timedelta
 from typing import Any

@@ -1,6 +1,4 @@
-"""FirestoreSecretRotations: one document `webhook_secret_rotations/{owner}` for each caller who has
-rotated a secret.
-"""
+"""FirestoreSecretRotations: a document `webhook_secret_rotations/{owner}` per caller who rotated."""
 
 import hashlib
 from datetime import datetime
