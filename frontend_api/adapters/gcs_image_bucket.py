@@ -19,8 +19,6 @@ _UNREACHABLE = (
 
 
 class GcsImageBucket:
-    """The ImageBucket of production and, through a bucket server, of the local stack."""
-
     def __init__(self, client: StorageClient, *, bucket: str, timeout_seconds: float = 5.0) -> None:
         self._bucket = client.bucket(bucket)
         self._timeout = timeout_seconds

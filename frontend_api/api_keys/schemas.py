@@ -3,10 +3,10 @@
 from datetime import datetime, timedelta
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from frontend_api.api_keys.api_keys import CreatedApiKey
-from frontend_api.http.schemas import ResponseBody, Text
+from frontend_api.http.schemas import RequestBody, ResponseBody, Text
 from frontend_api.identity.ports import Scope
 
 MAX_DAYS = 3_650
@@ -18,10 +18,8 @@ def _telling_line(text: str) -> str:
     return text
 
 
-class ApiKeyRequest(BaseModel):
+class ApiKeyRequest(RequestBody):
     """A new API key."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     name: Annotated[Text, Field(min_length=1, max_length=100), AfterValidator(_telling_line)] = Field(
         description="Your description of the key's purpose.", examples=["nightly batch"]

@@ -20,8 +20,6 @@ Without an answer the fleet stays as it is; an outdated answer could shrink it w
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetDemand:
-    """The workers that the tasks of some models need."""
-
     as_of: datetime
     workers: float
     """Number of workers, to be rounded up."""

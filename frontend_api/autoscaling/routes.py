@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from flask import Blueprint, Response, request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from common.domain.errors import UnknownModelError
 from frontend_api.autoscaling.demand import ReadFleetDemand
@@ -12,17 +12,15 @@ from frontend_api.http.api_doc import ApiDoc, ResponseDoc
 from frontend_api.http.problems import Complaint, RequestRefusedError, rejected
 from frontend_api.http.requests import current, query
 from frontend_api.http.responses import json_response
-from frontend_api.http.schemas import ResponseBody, RoundedSeconds
+from frontend_api.http.schemas import QueryParameters, ResponseBody, RoundedSeconds
 from frontend_api.identity.ports import Identity
 
 blueprint = Blueprint("autoscaling", __name__, url_prefix="/internal/autoscaling")
 doc = ApiDoc(tag="internal")
 
 
-class AutoscalingQuery(BaseModel):
+class AutoscalingQuery(QueryParameters):
     """The pool and its latency target."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     models: str = Field(
         default="",

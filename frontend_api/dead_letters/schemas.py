@@ -4,16 +4,14 @@ import base64
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from frontend_api.dead_letters.dead_letter import DeadLetter
-from frontend_api.http.schemas import ResponseBody, Timestamp, fields_of
+from frontend_api.http.schemas import QueryParameters, ResponseBody, Timestamp, fields_of
 
 
-class DeadLetterListQuery(BaseModel):
+class DeadLetterListQuery(QueryParameters):
     """Selects a page of dead letters."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     page_size: int = Field(default=20, ge=1, le=100, description="Maximum number of dead letters per page.")
     page_token: Annotated[str, Field(max_length=500)] | None = Field(
@@ -21,10 +19,8 @@ class DeadLetterListQuery(BaseModel):
     )
 
 
-class DeadLetterPurgeQuery(BaseModel):
+class DeadLetterPurgeQuery(QueryParameters):
     """Selects the dead letters to delete. There is no default that selects all."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     older_than: Timestamp = Field(description="Delete dead letters older than this time.")
 

@@ -20,8 +20,6 @@ _DONE_ON_AVERAGE = 0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
-    """The backlog of every offered model, and the workers."""
-
     as_of: datetime
     measured: Mapping[str, Backlog]
     """The backlog at that time, by model."""

@@ -16,8 +16,6 @@ _TTL = timedelta(seconds=1)
 
 
 class Probe(Protocol):
-    """Checks whether one dependency is reachable."""
-
     @property
     def name(self) -> str:
         """The dependency's name, as `/readyz` shows it."""

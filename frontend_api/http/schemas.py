@@ -33,6 +33,14 @@ def storable(text: str) -> str:
 Text = Annotated[str, AfterValidator(storable)]
 
 
+class RequestBody(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class QueryParameters(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
 RoundedSeconds = Annotated[float, AfterValidator(lambda seconds: round(seconds, 3))]
 
 

@@ -9,8 +9,6 @@ from common.domain.images import StoredImage
 
 
 class ImageGoneError(DomainError):
-    """The bucket no longer has an object with this name."""
-
     code = "image_not_found"
 
     def __init__(self, object_name: str) -> None:

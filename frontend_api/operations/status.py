@@ -27,8 +27,6 @@ _ENDINGS = tuple(status for status in TaskStatus if status.is_terminal)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SystemState:
-    """The queue, the workers, recently finished tasks, and the alerts."""
-
     queue: QueueState
     workload: Workload
     lately: Lately

@@ -43,8 +43,6 @@ class QuotaLimits:
 
 
 class QuotaExceededError(DomainError):
-    """The caller has reached a limit of active tasks or submissions."""
-
     code = "quota_exceeded"
     retryable = True
 
@@ -54,8 +52,6 @@ class QuotaExceededError(DomainError):
 
 
 class QueueFullError(QuotaExceededError):
-    """The queue has reached its limit, over all callers."""
-
     code = "queue_full"
 
 

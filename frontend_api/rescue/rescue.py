@@ -35,8 +35,6 @@ class RescueRunningError(DomainError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rescued:
-    """The result of one round: number of tasks by verdict."""
-
     by_verdict: Mapping[Verdict, int]
 
     @property
@@ -45,7 +43,6 @@ class Rescued:
 
     @property
     def abandoned(self) -> int:
-        """Number of tasks that failed because they were abandoned."""
         return sum(count for verdict, count in self.by_verdict.items() if verdict.failure is not None)
 
     @property

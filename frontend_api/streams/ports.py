@@ -18,8 +18,6 @@ class TaskSnapshot:
 
 
 class TaskChanges(Protocol):
-    """Reports changes of tasks as they happen."""
-
     def subscribe(self, task: Task, on_change: Callable[[TaskSnapshot], None]) -> Callable[[], None]:
         """Call `on_change` with each newer state of a task until the returned function is called.
 

@@ -16,8 +16,6 @@ from frontend_api.streams.ports import TaskChanges, TaskSnapshot
 
 
 class TooManyWaitingError(DomainError):
-    """The process has no subscription left for another waiting caller."""
-
     code = "too_many_waiting"
     retryable = True
     retry_after_seconds = 5  # among so many waits, some are always about to end

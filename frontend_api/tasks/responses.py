@@ -322,9 +322,4 @@ def _image_response(task_id: str, image: StoredImage, link: SignedLink | None) -
 
 def _metrics_response(task: Task) -> MetricsResponse:
     waited = None if task.started_at is None else (task.started_at - task.created_at).total_seconds()
-    return MetricsResponse(
-        queue_seconds=waited,
-        inference_seconds=task.usage.inference_seconds,
-        gpu_seconds=task.usage.gpu_seconds,
-        wasted_gpu_seconds=task.usage.wasted_gpu_seconds,
-    )
+    return MetricsResponse.model_validate({**fields_of(task.usage), "queue_seconds": waited})

@@ -9,9 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     SkipValidation,
     ValidationError,
@@ -21,7 +19,7 @@ from pydantic_core import PydanticKnownError
 
 from common.domain.parameters import OutputFormat, Sampler
 from common.domain.task import Lane, TaskStatus
-from frontend_api.http.schemas import Text, storable
+from frontend_api.http.schemas import QueryParameters, RequestBody, Text, storable
 from frontend_api.tasks.submit import Submission
 from frontend_api.webhooks.url_policy import MAX_URL_CHARACTERS
 
@@ -81,13 +79,11 @@ ModelName = Annotated[str, Field(max_length=63), AfterValidator(storable)]
 IdempotencyKey = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[\x20-\x7e]+$")]
 
 
-class TaskSubmission(BaseModel):
+class TaskSubmission(RequestBody):
     """A request for images.
 
     Only the prompt is required; the model provides defaults for the rest. `null` means the default.
     """
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     prompt: Annotated[Text, BeforeValidator(_require), AfterValidator(_not_blank)] = Field(
         description="Description of the images.", examples=["a large red circle above a small blue square"]
@@ -163,10 +159,8 @@ class BatchItem(TaskSubmission):
     )
 
 
-class TaskBatch(BaseModel):
+class TaskBatch(RequestBody):
     """Several requests for images. Each is checked, and accepted or rejected, separately."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     tasks: Annotated[list[SkipValidation[BatchItem]], Field(min_length=1, max_length=MAX_BATCH_ITEMS)]
 
@@ -184,10 +178,8 @@ class TaskBatch(BaseModel):
                 yield refusal
 
 
-class TaskListQuery(BaseModel):
+class TaskListQuery(QueryParameters):
     """Selects the tasks to list."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     status: TaskStatus | None = Field(default=None, description="Return only tasks with this status.")
     model: ModelName | None = Field(default=None, description="Return only tasks of this model.")

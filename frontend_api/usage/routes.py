@@ -5,13 +5,13 @@ from datetime import date, timedelta
 from typing import Annotated
 
 from flask import Blueprint, Response
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
 from frontend_api.http.api_doc import ApiDoc, ResponseDoc
 from frontend_api.http.problems import Complaint, RequestRefusedError, rejected
 from frontend_api.http.requests import authenticate, caller_id, current, query
 from frontend_api.http.responses import json_response
-from frontend_api.http.schemas import ResponseBody, RoundedSeconds, fields_of
+from frontend_api.http.schemas import QueryParameters, ResponseBody, RoundedSeconds, fields_of
 from frontend_api.usage.ports import NO_USAGE, UsageTotals
 from frontend_api.usage.usage import Usage
 
@@ -35,10 +35,8 @@ def _iso_day(given: object) -> object:
 _Day = Annotated[date, BeforeValidator(_iso_day), Field(ge=date(2000, 1, 1), lt=date(9999, 1, 1))]
 
 
-class UsageQuery(BaseModel):
+class UsageQuery(QueryParameters):
     """The range of days, in UTC."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     first: _Day | None = Field(
         default=None, alias="from", description="First day; by default six days before the last."

@@ -80,8 +80,6 @@ class WebhookDelivery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookLog:
-    """All deliveries of one task."""
-
     task_id: str
     deliveries: tuple[WebhookDelivery, ...] = ()
     """The latest deliveries, at most MAX_DELIVERIES_KEPT."""

@@ -46,8 +46,6 @@ class SecretRotations(Protocol):
 
 
 class WebhookSender(Protocol):
-    """Sends one request to a receiver."""
-
     def send(self, url: CallbackUrl, *, headers: Mapping[str, str], body: bytes) -> Outcome:
         """POST the body. Never raises, never follows a redirect, and returns within seconds,
         whatever the receiver does.

@@ -17,8 +17,6 @@ from frontend_api.webhooks.ports import Rotations, SecretRotations
 
 
 class WebhooksNotOfferedError(DomainError):
-    """This deployment has no key to derive secrets from."""
-
     code = "webhooks_not_offered"
 
 

@@ -21,8 +21,6 @@ _MOST_LISTED = 1_000
 
 
 class FirestoreApiKeys:
-    """The ApiKeyStore of production and, through the emulator, of the local stack."""
-
     def __init__(self, client: firestore.Client, *, timeout_seconds: float) -> None:
         self._keys = client.collection(COLLECTION)
         self._calls = repeatable_within(timeout_seconds)

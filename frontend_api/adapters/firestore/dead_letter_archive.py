@@ -26,8 +26,6 @@ _BATCH_SIZE = 400
 
 
 class FirestoreDeadLetterArchive:
-    """The DeadLetterArchive of production and, through the emulator, of the local stack."""
-
     def __init__(self, client: firestore.Client, *, timeout_seconds: float) -> None:
         self._client = client
         self._letters = client.collection(COLLECTION)

@@ -15,8 +15,6 @@ _LOST = (*CHANGED_MEANWHILE, google_errors.Conflict, google_errors.NotFound)
 
 
 class FirestoreRescueLock:
-    """The RescueLock of production and, through the emulator, of the local stack."""
-
     def __init__(self, client: firestore.Client, *, timeout_seconds: float = 5.0) -> None:
         self._client = client
         self._document = client.document(_DOCUMENT)

@@ -14,8 +14,6 @@ _COLLECTION = "webhook_secret_rotations"
 
 
 class FirestoreSecretRotations:
-    """The SecretRotations of production and, through the emulator, of the local stack."""
-
     def __init__(self, client: firestore.Client, *, timeout_seconds: float) -> None:
         self._callers = client.collection(_COLLECTION)
         self._timeout = timeout_seconds

@@ -24,8 +24,6 @@ _CHANGED = (*CHANGED_MEANWHILE, google_errors.Conflict, google_errors.NotFound)
 
 
 class FirestoreWebhookLogs:
-    """The WebhookLogs of production and, through the emulator, of the local stack."""
-
     def __init__(self, client: firestore.Client, *, timeout_seconds: float) -> None:
         self._client = client
         self._logs = client.collection(COLLECTION)
