@@ -7,6 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from frontend_api.tasks.schemas import TaskSubmission
 from tests.unit.frontend_api.conftest import Api
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=40)
@@ -15,22 +16,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
     max_leaves=8,
 )
-NAMES = st.sampled_from(
-    [
-        *(
-            "prompt",
-            "negative_prompt",
-            "model",
-            "steps",
-            "guidance_scale",
-            "seed",
-            "sampler",
-            "width",
-            "height",
-        ),
-        *("num_images", "output_format", "lane", "labels", "deadline_seconds", "user_id"),
-    ]
-)
+NAMES = st.sampled_from([*TaskSubmission.model_fields, "user_id"])
 
 
 @pytest.fixture(scope="module")
