@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 
 import pytest
 
@@ -50,11 +50,7 @@ class Subscriber:
         return self._snapshots.get(timeout=PATIENCE_SECONDS).task
 
     def has_more(self) -> bool:
-        try:
-            self._snapshots.get_nowait()
-        except Empty:
-            return False
-        return True
+        return not self._snapshots.empty()
 
 
 @pytest.fixture(params=["fake", pytest.param("emulator", marks=pytest.mark.emulator)])

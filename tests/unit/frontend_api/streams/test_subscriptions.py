@@ -70,6 +70,13 @@ def change(store: InMemoryTaskStore, task: Task, times: int = 1) -> Task:
     return task
 
 
+def taken_from(subscription: Subscription) -> Task:
+    taken = subscription.take()
+    assert taken is not None
+    assert taken.task is not None
+    return taken.task
+
+
 def test_wait_ends_with_a_change_and_the_newest_state_is_taken(
     store: InMemoryTaskStore, task: Task, subscription: Subscription
 ) -> None:
@@ -78,16 +85,13 @@ def test_wait_ends_with_a_change_and_the_newest_state_is_taken(
         waiting = pool.submit(connection.wait, subscription, LONG)
         newest = change(store, task, times=5)
         assert waiting.result(10) is WaitOutcome.CHANGED
-    taken = subscription.take()
-    assert taken is not None
-    assert taken.task is not None
+    taken = taken_from(subscription)
     # The thread may have woken at the first of the five: it takes the newest by then; the rest
     # follow.
-    if taken.task.revision != newest.revision:
+    if taken.revision != newest.revision:
         assert connection.wait(subscription, AT_ONCE) is WaitOutcome.CHANGED
-        taken = subscription.take()
-    assert taken is not None
-    assert taken.task == newest
+        taken = taken_from(subscription)
+    assert taken == newest
     assert connection.wait(subscription, AT_ONCE) is WaitOutcome.TIMEOUT
     assert subscription.take() is None
 
@@ -128,9 +132,7 @@ def test_change_waits_for_a_slow_reader_and_is_replaced_by_newer_ones(
         assert not waiting.done()
         drain(caller)
         assert waiting.result(10) is WaitOutcome.CHANGED
-    taken = subscription.take()
-    assert taken is not None
-    assert taken.task == newest
+    assert taken_from(subscription) == newest
 
 
 def test_subscriptions_are_limited_and_reusable(
