@@ -40,25 +40,20 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> FlaskClient:
         return build_app().test_client()
 
 
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {},
-        {"Authorization": f"Bearer {unsigned_token('ada', project_id=PROJECT)}"},
-        {"Authorization": f"Bearer {unsigned_token('local', project_id='demo-darkroom')}"},
-        {"Authorization": "Bearer known to the scheduler only"},
-        {"X-API-Key": "drk_" + "0" * 54},
-        {"X-API-Key": new_key()[1], "Authorization": f"Bearer {unsigned_token('ada', project_id=PROJECT)}"},
-    ],
-    ids=[
-        "no credentials",
-        "an unsigned token",
-        "the local stack's user",
-        "a shared token",
-        "a made-up key",
-        "both",
-    ],
-)
+UNSIGNED = {"Authorization": f"Bearer {unsigned_token('ada', project_id=PROJECT)}"}
+UNVERIFIED = {
+    "no credentials": {},
+    "an unsigned token": UNSIGNED,
+    "the local stack's user": {
+        "Authorization": f"Bearer {unsigned_token('local', project_id='demo-darkroom')}"
+    },
+    "a shared token": {"Authorization": "Bearer known to the scheduler only"},
+    "a made-up key": {"X-API-Key": "drk_" + "0" * 54},
+    "both": {"X-API-Key": new_key()[1], **UNSIGNED},
+}
+
+
+@pytest.mark.parametrize("headers", UNVERIFIED.values(), ids=UNVERIFIED)
 @pytest.mark.parametrize("path", ["/v1/tasks", "/v1/keys", "/v1/queue", "/v1/dead-letters"])
 def test_cloud_rejects_unverified_credentials(
     client: FlaskClient, path: str, headers: dict[str, str]
@@ -68,7 +63,7 @@ def test_cloud_rejects_unverified_credentials(
 
 
 def test_cloud_rejects_internal_callers_by_default(client: FlaskClient) -> None:
-    for headers in ({}, {"Authorization": f"Bearer {unsigned_token('ada', project_id=PROJECT)}"}):
+    for headers in ({}, UNSIGNED):
         assert client.post("/internal/rescue?token=", headers=headers).status_code == 401
 
 

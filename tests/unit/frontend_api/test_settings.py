@@ -3,7 +3,6 @@
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -39,32 +38,25 @@ def test_check_accepts_local_and_cloud_settings(monkeypatch: pytest.MonkeyPatch)
     )
 
 
-@pytest.mark.parametrize(
-    "environment",
-    [
-        pytest.param(
-            {**EMULATORS, "DARKROOM_PROJECT_ID": "darkroom-prod"}, id="emulators for a real project"
-        ),
-        pytest.param({}, id="a demo project without emulators"),
-        pytest.param({"FIRESTORE_EMULATOR_HOST": "127.0.0.1:1"}, id="one emulator"),
-        pytest.param({**EMULATORS, "PUBSUB_EMULATOR_HOST": ""}, id="an emulator without a host"),
-        pytest.param(dict.fromkeys(EMULATORS, ""), id="emulators without hosts"),
-        pytest.param(
-            {"DARKROOM_PROJECT_ID": "p", "DARKROOM_INTERNAL_TOKEN": "x"}, id="a shared token in the cloud"
-        ),
-        pytest.param({**EMULATORS, "DARKROOM_INTERNAL_TOKEN": ""}, id="a token that everybody has"),
-        pytest.param({**EMULATORS, "DARKROOM_INTERNAL_TOKEN": " "}, id="a blank token"),
-        pytest.param(
-            {"DARKROOM_PROJECT_ID": "p", "DARKROOM_FIREBASE_WEB_CONFIG": '{"projectId": "q"}'},
-            id="a page that signs people in elsewhere",
-        ),
-        pytest.param(
-            {"DARKROOM_PROJECT_ID": "p", "DARKROOM_INTERNAL_AUDIENCE": "x"},
-            id="an audience without an account",
-        ),
-    ],
-)
-def test_check_rejects_unsafe_settings(monkeypatch: pytest.MonkeyPatch, environment: dict[str, Any]) -> None:
+UNSAFE = {
+    "emulators for a real project": {**EMULATORS, "DARKROOM_PROJECT_ID": "darkroom-prod"},
+    "a demo project without emulators": {},
+    "one emulator": {"FIRESTORE_EMULATOR_HOST": "127.0.0.1:1"},
+    "an emulator without a host": {**EMULATORS, "PUBSUB_EMULATOR_HOST": ""},
+    "emulators without hosts": dict.fromkeys(EMULATORS, ""),
+    "a shared token in the cloud": {"DARKROOM_PROJECT_ID": "p", "DARKROOM_INTERNAL_TOKEN": "x"},
+    "an empty token": {**EMULATORS, "DARKROOM_INTERNAL_TOKEN": ""},
+    "a blank token": {**EMULATORS, "DARKROOM_INTERNAL_TOKEN": " "},
+    "a page that signs users in to another project": {
+        "DARKROOM_PROJECT_ID": "p",
+        "DARKROOM_FIREBASE_WEB_CONFIG": '{"projectId": "q"}',
+    },
+    "an audience without an account": {"DARKROOM_PROJECT_ID": "p", "DARKROOM_INTERNAL_AUDIENCE": "x"},
+}
+
+
+@pytest.mark.parametrize("environment", UNSAFE.values(), ids=UNSAFE)
+def test_check_rejects_unsafe_settings(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> None:
     with pytest.raises(SettingsError, match=r"DARKROOM_|EMULATOR"):
         check(monkeypatch, **environment)
 

@@ -218,21 +218,17 @@ def test_token_is_rejected_with_other_claims_than_were_signed(
         people.principal({"Authorization": f"{header}.{other}.{signature}"})
 
 
-def deeply_nested() -> str:
-    return base64.urlsafe_b64encode(b"[" * 6_000).decode()
+DEEPLY_NESTED = base64.urlsafe_b64encode(b"[" * 6_000).decode()
+MALFORMED = {
+    "one part": "Bearer x",
+    "not base64": "Bearer a.b.c",
+    "unsigned": "Bearer eyJhbGciOiJub25lIn0.e30.",
+    "not ASCII": "Bearer é.é.é",
+    "deep nesting": f"Bearer {DEEPLY_NESTED}.{DEEPLY_NESTED}.",
+}
 
 
-@pytest.mark.parametrize(
-    "authorization",
-    [
-        "Bearer x",
-        "Bearer a.b.c",
-        "Bearer eyJhbGciOiJub25lIn0.e30.",
-        "Bearer é.é.é",
-        f"Bearer {deeply_nested()}.{deeply_nested()}.",
-    ],
-    ids=["one part", "not base64", "unsigned", "not ASCII", "deep nesting"],
-)
+@pytest.mark.parametrize("authorization", MALFORMED.values(), ids=MALFORMED)
 def test_malformed_token_is_rejected(people: FirebaseAuthenticator, authorization: str) -> None:
     with pytest.raises(NotAuthenticatedError):
         people.principal({"Authorization": authorization})
