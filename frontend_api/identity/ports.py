@@ -18,15 +18,12 @@ class Scope(StrEnum):
     """Manage API keys, and dead letters if the owner is an operator."""
 
 
-ALL_SCOPES = frozenset(Scope)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
     """The authenticated caller. `user_id` owns the tasks that it submits and sees no others."""
 
     user_id: str
-    scopes: frozenset[Scope] = ALL_SCOPES
+    scopes: frozenset[Scope] = frozenset(Scope)
     """The caller's permissions: all, unless it uses an API key with fewer."""
     good_until: datetime | None = None
     """Expiry of the API key that the caller uses, if any."""

@@ -48,12 +48,6 @@ def _not_blank(text: str) -> str:
     return text
 
 
-def _limit_fields(fields: object) -> object:
-    if isinstance(fields, dict) and len(fields) > _MAX_FIELDS:
-        raise ValueError(f"must have at most {_MAX_FIELDS} fields (got {len(fields)})")
-    return fields
-
-
 def _limit_labels(labels: object) -> object:
     """Check the limit before each name and value is validated."""
     if isinstance(labels, dict) and len(labels) > MAX_LABELS:
@@ -79,7 +73,16 @@ ModelName = Annotated[str, Field(max_length=63), AfterValidator(storable)]
 IdempotencyKey = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[\x20-\x7e]+$")]
 
 
-class TaskSubmission(RequestBody):
+class _BodyWithFewFields(RequestBody):
+    @model_validator(mode="before")
+    @classmethod
+    def _limit_fields(cls, fields: object) -> object:
+        if isinstance(fields, dict) and len(fields) > _MAX_FIELDS:
+            raise ValueError(f"must have at most {_MAX_FIELDS} fields (got {len(fields)})")
+        return fields
+
+
+class TaskSubmission(_BodyWithFewFields):
     """A request for images.
 
     Only the prompt is required; the model provides defaults for the rest. `null` means the default.
@@ -129,11 +132,6 @@ class TaskSubmission(RequestBody):
         default=None, description="The events to send. Default: `finished`."
     )
 
-    @model_validator(mode="before")
-    @classmethod
-    def _has_few_fields(cls, fields: object) -> object:
-        return _limit_fields(fields)
-
     def submission(self, *, user_id: str, idempotency_key: str | None) -> Submission:
         parameters: dict[str, Any] = self.model_dump(include=set(_PARAMETERS))
         seconds = self.deadline_seconds
@@ -159,15 +157,10 @@ class BatchItem(TaskSubmission):
     )
 
 
-class TaskBatch(RequestBody):
+class TaskBatch(_BodyWithFewFields):
     """Several requests for images. Each is checked, and accepted or rejected, separately."""
 
     tasks: Annotated[list[SkipValidation[BatchItem]], Field(min_length=1, max_length=MAX_BATCH_ITEMS)]
-
-    @model_validator(mode="before")
-    @classmethod
-    def _has_few_fields(cls, fields: object) -> object:
-        return _limit_fields(fields)
 
     def checked(self) -> Iterator[BatchItem | ValidationError]:
         """Yield each item, or its validation error."""
