@@ -13,6 +13,7 @@ from itertools import count
 
 import pytest
 from google.api_core.exceptions import Aborted
+from google.cloud.firestore import Client
 
 from common.adapters.firestore_client import firestore_client
 from common.adapters.firestore_task_store import FirestoreTaskStore
@@ -34,14 +35,17 @@ from tests.fakes.in_memory_task_store import InMemoryTaskStore
 TTL = timedelta(seconds=60)
 
 
+@pytest.fixture
+def client(emulators: Emulators) -> Client:
+    """A client of a project of its own, so that queries find no documents of other tests."""
+    return firestore_client(f"demo-{uuid.uuid4().hex[:12]}", emulator_host=emulators.firestore_host)
+
+
 @pytest.fixture(params=["fake", pytest.param("emulator", marks=pytest.mark.emulator)])
 def store(request: pytest.FixtureRequest) -> TaskStore:
     if request.param == "fake":
         return InMemoryTaskStore()
-    emulators: Emulators = request.getfixturevalue("emulators")
-    # A project per test, so that queries find no documents of other tests.
-    project = f"demo-{uuid.uuid4().hex[:12]}"
-    return FirestoreTaskStore(firestore_client(project, emulator_host=emulators.firestore_host))
+    return FirestoreTaskStore(request.getfixturevalue("client"))
 
 
 def stored_task(store: TaskStore, **changes: object) -> Task:
@@ -294,9 +298,8 @@ def test_list_expired_pages_contain_only_terminal_tasks(store: TaskStore) -> Non
 @pytest.mark.emulator
 @pytest.mark.parametrize("times", [2, None])
 def test_create_retries_conflicts_up_to_a_limit(
-    emulators: Emulators, monkeypatch: pytest.MonkeyPatch, times: int | None
+    client: Client, monkeypatch: pytest.MonkeyPatch, times: int | None
 ) -> None:
-    client = firestore_client(f"demo-{uuid.uuid4().hex[:12]}", emulator_host=emulators.firestore_host)
     store, task = FirestoreTaskStore(client), submitted_task()
     commit, left = store._writes.commit, count() if times is None else iter(range(times))
 
@@ -314,8 +317,7 @@ def test_create_retries_conflicts_up_to_a_limit(
 
 
 @pytest.mark.emulator
-def test_list_skips_undecodable_documents(emulators: Emulators) -> None:
-    client = firestore_client(f"demo-{uuid.uuid4().hex[:12]}", emulator_host=emulators.firestore_host)
+def test_list_skips_undecodable_documents(client: Client) -> None:
     store = FirestoreTaskStore(client)
     tasks = [stored_task(store, task_id=name, keep_for=timedelta(0)) for name in ("a", "b", "c", "d")]
     for name in ("a", "c"):  # as after the rollback of a newer version
@@ -334,8 +336,7 @@ def test_list_skips_undecodable_documents(emulators: Emulators) -> None:
 
 
 @pytest.mark.emulator
-def test_pending_events_stored_under_the_old_name_are_found_and_confirmed(emulators: Emulators) -> None:
-    client = firestore_client(f"demo-{uuid.uuid4().hex[:12]}", emulator_host=emulators.firestore_host)
+def test_pending_events_stored_under_the_old_name_are_found_and_confirmed(client: Client) -> None:
     store = FirestoreTaskStore(client)
 
     def pending(name: str, field: str, minute: int) -> None:
