@@ -82,13 +82,6 @@ def test_start_timeout_raises_the_name_and_the_reason(supervisor: Supervisor, pr
         supervisor.wait_until_ready()
 
 
-def test_watch_raises_when_a_process_exits(supervisor: Supervisor, program: ProgramMaker) -> None:
-    start(supervisor, program("healthy", SLEEPS), program("victim", SLEEPS))
-    supervisor.processes["victim"].kill()
-    with pytest.raises(ProcessFailedError, match=r"victim exited unexpectedly \(SIGKILL\)"):
-        supervisor.watch(no_notice)
-
-
 def test_supervisor_stops_waiting_when_interrupted(supervisor: Supervisor, program: ProgramMaker) -> None:
     supervisor.start(program("slow", "time.sleep(600)"))
     threading.Timer(0.1, supervisor.interrupted.set).start()
