@@ -7,6 +7,7 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -20,14 +21,13 @@ def test_default_settings_are_consistent() -> None:
     assert engine_settings_of(WorkerSettings()).models[0].name == "demo"
 
 
-def test_settings_reject_claims_shorter_than_heartbeats() -> None:
-    with pytest.raises(ValidationError, match="three times"):
-        WorkerSettings(claim_ttl_seconds=8)
-
-
-def test_settings_reject_a_silence_below_two_heartbeats() -> None:
-    with pytest.raises(ValidationError, match="twice"):
-        WorkerSettings(holder_silence_seconds=5)
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [({"claim_ttl_seconds": 8}, "three times"), ({"holder_silence_seconds": 5}, "twice")],
+)
+def test_settings_reject_times_too_short_for_heartbeats(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        WorkerSettings(**changes)
 
 
 def test_settings_reject_an_unknown_model_by_name() -> None:
@@ -53,6 +53,11 @@ def test_parent_process_never_imports_torch() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def wait_for_line(worker: subprocess.Popen[str], event: str) -> None:
+    assert worker.stdout is not None
+    assert any(event in line for line in worker.stdout), f"{event} was not logged"
+
+
 def run_worker(**environment: str) -> subprocess.Popen[str]:
     """Start the real program with addresses where no server listens."""
     nowhere = {
@@ -73,20 +78,14 @@ def run_worker(**environment: str) -> subprocess.Popen[str]:
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_worker_exits_0_when_drained_before_ready(how: signal.Signals) -> None:
     with run_worker() as worker:
-        assert worker.stdout is not None
-        for line in worker.stdout:
-            if "engine_started" in line:
-                break
+        wait_for_line(worker, "engine_started")
         worker.send_signal(how)
         assert_left_in_good_order(worker)
 
 
 def test_worker_drains_when_another_thread_gets_the_signal() -> None:
     with run_worker() as worker:
-        assert worker.stdout is not None
-        for line in worker.stdout:
-            if "engine_ready" in line:  # from now on the main thread only waits
-                break
+        wait_for_line(worker, "engine_ready")  # from now on the main thread only waits
         threads = {int(thread.name) for thread in Path(f"/proc/{worker.pid}/task").iterdir()}
         for thread in sorted(threads - {worker.pid}, reverse=True):
             with suppress(ProcessLookupError):  # the thread has just ended

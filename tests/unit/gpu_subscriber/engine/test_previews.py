@@ -44,12 +44,9 @@ def test_long_run_has_a_preview_per_second_after_a_quarter() -> None:
     assert due_at(steps=40, seconds_per_step=0.5) == list(range(10, 40, 2))
 
 
-def test_run_of_one_second_has_several_previews() -> None:
-    assert len(due_at(steps=20, seconds_per_step=0.05)) in (2, 3)
-
-
-def test_run_of_0_1_seconds_has_one_preview() -> None:
-    assert len(due_at(steps=20, seconds_per_step=0.005)) == 1
+@pytest.mark.parametrize(("seconds_per_step", "previews"), [(0.05, {2, 3}), (0.005, {1})])
+def test_short_run_has_few_previews(seconds_per_step: float, previews: set[int]) -> None:
+    assert len(due_at(steps=20, seconds_per_step=seconds_per_step)) in previews
 
 
 def test_last_step_has_no_preview() -> None:
