@@ -25,8 +25,7 @@ class Cached(Generic[_Value]):
         """`read` gets the current time.
 
         Without `max_age`, a failed read raises its error. With it, the previous value is returned
-        instead until it is older than `max_age`. For `retry_after` after a failure, no new read
-        begins.
+        instead until it is older than `max_age`. No read begins for `retry_after` after a failure.
         """
         self._read = read
         self._ttl = ttl

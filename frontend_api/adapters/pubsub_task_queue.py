@@ -71,8 +71,7 @@ class PubSubTaskQueue:
                 request = _Request(topic=self._topic, messages=[self._message(task) for task in tasks])
                 self._call(request, timeout=self._timeout, metadata=self._metadata)
         except google_errors.GoogleAPIError as exc:
-            # Every error: a missing or forbidden topic is an outage to the caller, and rescue
-            # publishes the task later.
+            # Also for a missing or forbidden topic: rescue publishes the task later.
             raise DependencyUnavailableError("pubsub") from exc
 
     def _message(self, task: Task) -> Mapping[str, Any]:

@@ -126,8 +126,7 @@ class _PinnedBackend(httpcore.NetworkBackend):
     ) -> httpcore.NetworkStream:
         refused: Exception = httpcore.ConnectError()
         for tried, address in enumerate(self._addresses):
-            # Each address gets its share of the remaining time, so that one that never answers
-            # leaves time for the others.
+            # An equal share of the remaining time: an address that never answers delays no other.
             share = self._deadline.left(None) / (len(self._addresses) - tried)
             try:
                 stream = self._sockets.connect_tcp(str(address), port, share, local_address, socket_options)

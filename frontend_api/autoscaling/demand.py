@@ -39,8 +39,7 @@ class ReadFleetDemand:
     def __call__(self, models: Collection[str], *, target_seconds: float) -> FleetDemand:
         """Compute the demand of a pool that serves these models; without names, all models.
 
-        Raises UnknownModelError, and DependencyUnavailableError also if the workload is older than
-        30 seconds.
+        Raises UnknownModelError, and DependencyUnavailableError also for an outdated workload.
         """
         chosen = tuple(self.catalog.get(name).name for name in models) or tuple(
             spec.name for spec in self.catalog.models

@@ -42,8 +42,7 @@ class ArchiveDeadLetter:
         letter = DeadLetter.of(message, now=self.clock.now(), keep_for=self.keep_for)
         is_new = self.archive.add(letter)
         if letter.task_id is not None:
-            # Also for a letter that is already stored: the process that stored it may have died
-            # before failing the task.
+            # Also for a stored letter: its process may have died before failing the task.
             self._fail_task(letter.task_id, letter)
         return Archived(letter=letter, is_new=is_new)
 
@@ -57,8 +56,7 @@ class ArchiveDeadLetter:
             # A later update means that a worker holds the task or that another message was sent.
             was_updated = task.updated_at > letter.died_at
             if task.finished_at is not None and task.finished_at < letter.died_at:
-                # The worker finished the task but returned the message each time, because
-                # publishing its event failed.
+                # The worker returned the message each time because publishing its event failed.
                 return with_event_pending(task)
             if task.status.is_terminal or is_claimed or was_updated:
                 return task

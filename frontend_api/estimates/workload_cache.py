@@ -89,8 +89,7 @@ class WorkloadCache:
     def __call__(self, *, checked: bool = False) -> Workload:
         """Return the workload, at most a second old, or older while many tasks are queued.
 
-        `checked` also drops the tasks that have finished since, while there are few. Raises
-        DependencyUnavailableError.
+        `checked` also drops finished tasks, while there are few. Raises DependencyUnavailableError.
         """
         self._refresh(checked=checked, waits=True)
         return self._workload()

@@ -1,8 +1,7 @@
 """The gate that limits how many requests run at once; further requests wait.
 
 Most threads of the process exist to wait for changes. Without a gate, a burst of submissions would
-spread over all of them. Each would get a small share of the processor and all would be late, so
-that calls to Pub/Sub time out.
+spread over all of them, each with a small share of the processor: calls to Pub/Sub would time out.
 """
 
 import threading

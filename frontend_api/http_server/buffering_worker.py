@@ -40,9 +40,7 @@ _HEALTH_THREADS = 4
 _SPARE_CONNECTIONS = 32
 """The worker closes idle connections to keep this many free, for example for health checks."""
 _LINGER_SECONDS = 5.0
-"""How long the worker reads from a closed connection, so that the kernel does not reset it before the
-caller has received the response.
-"""
+"""How long the worker reads from a closed connection: a reset could discard the response."""
 _OUT_OF_FILES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _PAUSE_SECONDS = 0.01
 """A connection that cannot be accepted makes the poller return at once until a file is closed."""

@@ -27,8 +27,7 @@ class DeleteTask:
         """Cancel the task if needed, then delete its images, its webhook log and last its document.
 
         Raises TaskNotFoundError. The document is deleted last: otherwise a failure midway would
-        leave data that a second call could not find. The cost of the task stays in its owner's
-        usage.
+        leave data that a second call could not find. The task's cost stays in its owner's usage.
         """
         task = self.cancel_task(user_id, task_id)
         self.images.remove_folder(task.folder)

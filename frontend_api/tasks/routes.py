@@ -106,8 +106,7 @@ def submit() -> Response:
     seconds = preferred_wait()
     if seconds is None:
         return _submission_response(_submit(submission))
-    # Take the slot before the submission: a rejection afterwards would hide from the caller that
-    # the task was accepted.
+    # Take the slot first: a rejection afterwards would hide that the task was accepted.
     with current(Streams).subscriptions.reserve() as subscription:
         submitted = _submit(submission)
         task = wait_until_finished(subscription, submitted.task, seconds)

@@ -47,8 +47,7 @@ class SecretRotations(Protocol):
 
 class WebhookSender(Protocol):
     def send(self, url: CallbackUrl, *, headers: Mapping[str, str], body: bytes) -> Outcome:
-        """POST the body. Never raises, never follows a redirect, and returns within seconds,
-        whatever the receiver does.
+        """POST the body. Never raises, never follows a redirect, and returns within seconds.
 
         Connects only to addresses that the callback rules allow.
         """

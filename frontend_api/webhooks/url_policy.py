@@ -1,7 +1,6 @@
 """CallbackUrlPolicy: the URLs and addresses that webhooks may be sent to. Pure.
 
-The URL is checked when a task is submitted. Each try checks the URL again and every
-address that its host resolves to.
+A submission checks the URL. Each try checks it again, and every address of its host.
 """
 
 import re

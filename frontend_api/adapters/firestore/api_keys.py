@@ -28,8 +28,7 @@ class FirestoreApiKeys:
 
     def add(self, key: ApiKey) -> None:
         with translated_errors():
-            # retry=None: when the first create succeeded without a response, a retry would report
-            # its own document as a conflict.
+            # retry=None: after a create without a response, a retry would report a conflict.
             self._keys.document(key.id).create(_encoded(key), retry=None, timeout=self._timeout)
 
     def get(self, key_id: str) -> ApiKey:

@@ -1,5 +1,4 @@
-"""FirestoreDeadLetterArchive: dead letters as documents `dead_letters/{id}`. The security rules
-deny browsers access.
+"""FirestoreDeadLetterArchive: documents `dead_letters/{id}`, which browsers may not access.
 
 `body` and `attributes` are not indexed and `expires_at` is the collection's TTL field
 (`firestore.indexes.json`).

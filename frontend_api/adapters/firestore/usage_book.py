@@ -1,6 +1,4 @@
-"""FirestoreUsageBook: usage per day, from one aggregation over the stored tasks and one document
-with the sums of deleted tasks.
-"""
+"""FirestoreUsageBook: usage per day, summed over stored tasks, plus the sums of deleted tasks."""
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor

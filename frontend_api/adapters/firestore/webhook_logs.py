@@ -1,5 +1,4 @@
-"""FirestoreWebhookLogs: one document `webhook_logs/{task_id}` with all deliveries of a task. The
-security rules deny browsers access.
+"""FirestoreWebhookLogs: one document `webhook_logs/{task_id}`, which browsers may not access.
 
 `deliveries` is not indexed and `expires_at` is the collection's TTL field
 (`firestore.indexes.json`).
@@ -28,8 +27,7 @@ class FirestoreWebhookLogs:
         self._client = client
         self._logs = client.collection(COLLECTION)
         self._calls = repeatable_within(timeout_seconds)
-        # When the first write succeeded without a response, a retry would conflict with it, and the
-        # change would be applied twice.
+        # If a first write succeeded without a response, a retry would apply the change twice.
         self._once: dict[str, Any] = {"retry": None, "timeout": timeout_seconds}
 
     def get(self, task_id: str) -> WebhookLog:
