@@ -7,8 +7,6 @@ from common.domain.errors import DependencyUnavailableError
 
 @dataclass
 class FakeProbe:
-    """A Probe for tests."""
-
     name: str
     reachable: bool = True
     checks: int = 0

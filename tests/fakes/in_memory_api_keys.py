@@ -9,8 +9,6 @@ from tests.fakes.outage import Outage
 
 
 class InMemoryApiKeys(Outage):
-    """An ApiKeyStore for tests."""
-
     def __init__(self) -> None:
         self._keys: dict[str, ApiKey] = {}
         self._lock = threading.RLock()

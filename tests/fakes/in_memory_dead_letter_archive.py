@@ -11,8 +11,6 @@ from tests.fakes.outage import Outage
 
 
 class InMemoryDeadLetterArchive(Outage):
-    """A DeadLetterArchive for tests."""
-
     def __init__(self) -> None:
         self._letters: dict[str, DeadLetter] = {}
         self._lock = threading.RLock()

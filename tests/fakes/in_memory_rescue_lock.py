@@ -8,8 +8,6 @@ from tests.fakes.outage import Outage
 
 
 class InMemoryRescueLock(Outage):
-    """A RescueLock for tests."""
-
     def __init__(self) -> None:
         self._held: HeldLock | None = None
         self._writes = 0

@@ -6,8 +6,6 @@ from frontend_api.webhooks.ports import Rotations
 
 
 class InMemorySecretRotations:
-    """SecretRotations for tests."""
-
     def __init__(self) -> None:
         self._rotations: dict[str, Rotations] = {}
 

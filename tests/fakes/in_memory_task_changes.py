@@ -21,7 +21,6 @@ class InMemoryTaskChanges:
 
     @property
     def subscribers(self) -> int:
-        """The number of subscribers."""
         return len(self._store.observers)
 
     def subscribe(self, task: Task, on_change: Callable[[TaskSnapshot], None]) -> Callable[[], None]:

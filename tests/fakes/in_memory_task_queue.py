@@ -7,8 +7,6 @@ from tests.fakes.outage import Outage
 
 
 class InMemoryTaskQueue(Outage):
-    """A TaskQueue for tests."""
-
     service = "pubsub"
 
     def __init__(self) -> None:

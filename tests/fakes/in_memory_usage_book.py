@@ -10,8 +10,6 @@ from tests.fakes.outage import Outage
 
 
 class InMemoryUsageBook(Outage):
-    """A UsageBook for tests."""
-
     def __init__(self, store: InMemoryTaskStore) -> None:
         self._store = store
 

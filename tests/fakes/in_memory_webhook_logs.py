@@ -9,8 +9,6 @@ from tests.fakes.outage import Outage
 
 
 class InMemoryWebhookLogs(Outage):
-    """WebhookLogs for tests."""
-
     def __init__(self) -> None:
         self._logs: dict[str, WebhookLog] = {}
         self._lock = threading.RLock()

@@ -9,8 +9,6 @@ from gpu_subscriber.ports import Delivery
 
 
 class RecordingEventPublisher:
-    """An EventPublisher for tests."""
-
     def __init__(self) -> None:
         self.events: list[TaskEvent] = []
         self.failures_left = 0
@@ -34,8 +32,6 @@ class RecordingEventPublisher:
 
 
 class RecordingDeadLetters:
-    """DeadLetters for tests."""
-
     def __init__(self) -> None:
         self.published: list[tuple[Delivery, str]] = []
         self.unavailable = False
