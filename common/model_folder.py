@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from common.domain.models.pipeline_traits import PipelineTraits, pipeline_traits
+from common.domain.models.pipeline_traits import PIPELINE, PipelineTraits, pipeline_traits
 from common.domain.models.unservable_pipelines import UNSERVABLE_PIPELINES
 
 INDEX = "model_index.json"
@@ -32,7 +32,7 @@ def folder_traits(folder: Path) -> PipelineTraits | None:
         part.name: _read(part / ("scheduler_config.json" if part.name == "scheduler" else "config.json"))
         for part in parts
     }
-    return pipeline_traits(class_name, configs)
+    return pipeline_traits(class_name, {**configs, PIPELINE: index})
 
 
 def entry_fields(found: PipelineTraits) -> dict[str, Any]:

@@ -1,8 +1,17 @@
-"""The model families that the engine has: how it generates with a pipeline class."""
+"""The model families: how the engine generates with a pipeline class."""
 
 WHOLE_PIPELINE = "whole_pipeline"
 """Serves any pipeline class, one image at a time."""
-PIPELINE_CLASS_OF = {"stable_diffusion": "StableDiffusionPipeline"}
+PIPELINE_CLASS_OF = {
+    "stable_diffusion": "StableDiffusionPipeline",
+    "stable_diffusion_xl": "StableDiffusionXLPipeline",
+    "stable_diffusion_3": "StableDiffusion3Pipeline",
+    "flux": "FluxPipeline",
+    "flux_2_klein": "Flux2KleinPipeline",
+    "qwen_image": "QwenImagePipeline",
+    "z_image": "ZImagePipeline",
+    "sana": "SanaPipeline",
+}
 """The families whose images share denoising steps, and the pipeline class of diffusers that each serves."""
 FAMILIES = (*PIPELINE_CLASS_OF, WHOLE_PIPELINE)
 

@@ -13,7 +13,11 @@ from common.domain.models.traits import Guidance, ModelTraits
 from common.domain.parameters import Sampler
 
 Configs = Mapping[str, Mapping[str, Any]]
-"""The configuration of each component by name; a scheduler's has its class as `_class_name`."""
+"""The configuration of each component by name; a scheduler's has its class as `_class_name`.
+
+The pipeline's own one, `model_index.json`, has the name PIPELINE.
+"""
+PIPELINE = "pipeline"
 
 DIFFUSION_SCHEDULERS = frozenset(
     f"{name}Scheduler"
@@ -50,6 +54,8 @@ class _PipelineClass:
     guidance: Guidance
     takes_samplers: bool = False
     """Whether its scheduler may be replaced."""
+    takes_negative_prompt: bool = True
+    """Whether its classifier-free guidance accepts a negative prompt."""
 
 
 _CFG, _EMBEDDED = Guidance.CLASSIFIER_FREE, Guidance.EMBEDDED
@@ -61,6 +67,7 @@ _KNOWN = {
     "StableDiffusion3Pipeline": _PipelineClass(guidance=_CFG),
     "LatentConsistencyModelPipeline": _PipelineClass(guidance=_EMBEDDED),
     "FluxPipeline": _PipelineClass(guidance=_EMBEDDED),
+    "Flux2KleinPipeline": _PipelineClass(guidance=_CFG, takes_negative_prompt=False),
     "QwenImagePipeline": _PipelineClass(guidance=_CFG),
     "SanaPipeline": _PipelineClass(guidance=_CFG, takes_samplers=True),
     "ZImagePipeline": _PipelineClass(guidance=_CFG),
@@ -81,9 +88,13 @@ def pipeline_traits(class_name: str, configs: Configs) -> PipelineTraits:
     known = _KNOWN.get(class_name)
     scheduler = configs.get("scheduler", {})
     guidance = Guidance.NONE if known is None else _guidance(known.guidance, class_name, configs)
+    takes_negative_prompt = known is not None and known.takes_negative_prompt
     return PipelineTraits(
         class_name=class_name,
-        traits=ModelTraits(guidance=guidance, negative_prompt=guidance is Guidance.CLASSIFIER_FREE),
+        traits=ModelTraits(
+            guidance=guidance,
+            negative_prompt=takes_negative_prompt and guidance is Guidance.CLASSIFIER_FREE,
+        ),
         samplers=obeyed_samplers(scheduler) if known is not None and known.takes_samplers else (Sampler.OWN,),
         side_multiple=lcm(
             _vae_scale(configs) * _patch(class_name, configs), _FIXED_MULTIPLES.get(class_name, 1)
@@ -113,6 +124,8 @@ def obeyed_samplers(scheduler: Mapping[str, Any]) -> tuple[Sampler, ...]:
 def _guidance(usual: Guidance, class_name: str, configs: Configs) -> Guidance:
     if class_name == "FluxPipeline":
         return usual if configs.get("transformer", {}).get("guidance_embeds") else Guidance.NONE
+    if class_name == "Flux2KleinPipeline":
+        return Guidance.NONE if configs.get(PIPELINE, {}).get("is_distilled") else usual
     # Networks distilled for few steps take the guidance scale as an embedding.
     is_distilled = configs.get("unet", {}).get("time_cond_proj_dim") is not None
     return Guidance.EMBEDDED if is_distilled else usual

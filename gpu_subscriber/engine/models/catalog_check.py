@@ -7,6 +7,7 @@ from typing import Any
 from common.domain.models.catalog import ModelSpec
 from common.domain.models.pipeline_traits import (
     DIFFUSION_SCHEDULERS,
+    PIPELINE,
     PipelineTraits,
     obeyed_samplers,
     pipeline_traits,
@@ -58,4 +59,4 @@ def found_traits(pipeline: Any) -> PipelineTraits:
 def _configs(pipeline: Any) -> Mapping[str, Mapping[str, Any]]:
     parts = {name: getattr(part, "config", None) for name, part in pipeline.components.items()}
     configs = {name: config for name, config in parts.items() if isinstance(config, Mapping)}
-    return {**configs, "scheduler": scheduler_config(pipeline.scheduler)}
+    return {**configs, PIPELINE: pipeline.config, "scheduler": scheduler_config(pipeline.scheduler)}

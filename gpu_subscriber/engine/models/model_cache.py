@@ -137,7 +137,10 @@ def load_family(spec: ModelSpec, device: Device, *, compile_denoiser: bool = Fal
         if device.is_cuda:
             _tune_for_cuda(pipeline, compile_denoiser=compile_denoiser)
         return StableDiffusion(pipeline, folder=folder, revision=revision)
-    raise ModelRefusedError(str(family_problem(spec.family, type(pipeline).__name__)))
+    raise ModelRefusedError(
+        family_problem(spec.family, type(pipeline).__name__)
+        or f'the engine has no class for the family {spec.family!r}; write "family": "{WHOLE_PIPELINE}"'
+    )
 
 
 def model_folder(source: str) -> Path | None:

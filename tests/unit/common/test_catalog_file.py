@@ -53,6 +53,18 @@ def test_stable_diffusion_xl_offers_every_sampler(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("is_distilled", "guidance"), [(False, Guidance.CLASSIFIER_FREE), (True, Guidance.NONE)]
+)
+def test_flux_2_klein_uses_no_negative_prompt(tmp_path: Path, is_distilled: bool, guidance: Guidance) -> None:
+    root = folder(tmp_path / "model", "Flux2KleinPipeline", scheduler=FLOW, vae=VAE)
+    index = json.loads((root / "model_index.json").read_text())
+    (root / "model_index.json").write_text(json.dumps({**index, "is_distilled": is_distilled}))
+    spec = parsed(tmp_path, family="flux_2_klein")
+    assert (spec.traits.guidance, spec.traits.negative_prompt) == (guidance, False)
+    assert (spec.samplers, spec.limits.side_multiple) == ((Sampler.OWN,), 16)
+
+
+@pytest.mark.parametrize(
     ("entry", "reason"),
     [
         ({"samplers": ["ddim", "own"]}, 'samplers ddim; write "samplers": ["own"]'),
@@ -104,8 +116,8 @@ def test_whole_pipeline_that_cannot_be_read_must_state_its_traits(
 @pytest.mark.parametrize(
     ("family", "reason"),
     [
-        ("stable_diffusion_xl", "`family` must be one of stable_diffusion, whole_pipeline"),
-        ("stable_diffusion", 'this is a StableDiffusionXLPipeline; write "family": "whole_pipeline"'),
+        ("sdxl", "`family` must be one of stable_diffusion, stable_diffusion_xl, "),
+        ("stable_diffusion", 'this is a StableDiffusionXLPipeline; write "family": "stable_diffusion_xl"'),
     ],
 )
 def test_family_that_cannot_serve_the_model_is_refused(tmp_path: Path, family: str, reason: str) -> None:

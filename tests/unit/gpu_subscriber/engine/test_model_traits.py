@@ -174,13 +174,15 @@ def test_whole_pipeline_whose_folder_is_elsewhere_must_state_its_traits(tmp_path
     assert read_catalog(file).default.defaults.sampler is Sampler.OWN
 
 
-@pytest.mark.parametrize("name", ["sdxl", "flux-schnell"])
-def test_described_folder_is_a_complete_entry(folders: Mapping[str, Path], tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(("name", "family"), [("sdxl", "stable_diffusion_xl"), ("flux-schnell", "flux")])
+def test_described_folder_is_a_complete_entry(
+    folders: Mapping[str, Path], tmp_path: Path, name: str, family: str
+) -> None:
     entry = described(folders[name])
     file = tmp_path / "models.json"
     file.write_text(json.dumps({"models": [entry]}))
     spec = read_catalog(file).default
-    assert (spec.name, spec.family, spec.samplers) == (name, "whole_pipeline", SERVED[name][1])
+    assert (spec.name, spec.family, spec.samplers) == (name, family, SERVED[name][1])
 
 
 def test_distilled_model_has_one_pass_at_any_guidance_scale(tmp_path: Path) -> None:
