@@ -11,7 +11,7 @@ from benchmarks.measurement import ratios, spread_of
 from common.domain.parameters import GenerationParameters
 from gpu_subscriber.engine.batches.batch_caps import BatchCaps
 from gpu_subscriber.engine.batches.batch_planning import BatchKey
-from gpu_subscriber.engine.models.model_cache import model_folder
+from gpu_subscriber.engine.models.loading import model_folder
 from gpu_subscriber.engine.models.warm_up import default_parameters
 
 ROUNDS = 5
@@ -22,7 +22,7 @@ def run(*, rounds: int = ROUNDS, images: int = IMAGES) -> Iterator[str]:
     """Alternate between the variants, so that load on the machine affects all equally."""
     with measured_engine() as engine:
         stock: Any = DiffusionPipeline.from_pretrained(
-            model_folder(engine.spec.source), torch_dtype=engine.device.dtype, use_safetensors=True
+            model_folder(engine.spec.source), dtype=engine.device.dtype, use_safetensors=True
         ).to(engine.device.torch_device)
         stock.set_progress_bar_config(disable=True)
         requests = [

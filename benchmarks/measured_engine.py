@@ -20,7 +20,8 @@ from gpu_subscriber.engine.batches.batch_caps import BatchCaps
 from gpu_subscriber.engine.devices import Device
 from gpu_subscriber.engine.engine_settings import EngineSettings
 from gpu_subscriber.engine.messages import FromEngine, ImageReady, Start
-from gpu_subscriber.engine.models.model_cache import ModelCache, load_family, model_folder
+from gpu_subscriber.engine.models.loading import load_family, model_folder
+from gpu_subscriber.engine.models.model_cache import ModelCache
 from gpu_subscriber.engine.models.warm_up import warm_up
 from gpu_subscriber.engine.step_engine import StepEngine
 

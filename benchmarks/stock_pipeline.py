@@ -12,7 +12,7 @@ from diffusers import StableDiffusionPipeline
 
 from benchmarks.prompts import PROMPTS
 from common.domain.models.catalog import DEMO_MODEL
-from gpu_subscriber.engine.models.model_cache import model_folder
+from gpu_subscriber.engine.models.loading import model_folder
 
 
 def main() -> None:

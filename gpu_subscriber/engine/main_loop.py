@@ -13,7 +13,8 @@ from gpu_subscriber.engine.duplex_pipe import DuplexPipe
 from gpu_subscriber.engine.engine_settings import EngineSettings
 from gpu_subscriber.engine.errors import ModelUnavailableError
 from gpu_subscriber.engine.messages import EngineReady, FromEngine, Shutdown, ToEngine, WarmUpTimes
-from gpu_subscriber.engine.models.model_cache import Family, ModelCache, is_exclusive, load_family
+from gpu_subscriber.engine.models.loading import Family, is_exclusive, load_family
+from gpu_subscriber.engine.models.model_cache import ModelCache
 from gpu_subscriber.engine.models.model_provenance import software_versions
 from gpu_subscriber.engine.models.warm_up import default_key, warm_up
 from gpu_subscriber.engine.step_engine import StepEngine

@@ -12,7 +12,8 @@ from gpu_subscriber.engine.engine_settings import EngineSettings
 from gpu_subscriber.engine.errors import EngineError, ModelUnavailableError
 from gpu_subscriber.engine.families.stepping import Decoded, SteppingFamily
 from gpu_subscriber.engine.families.whole_pipeline import WholePipeline
-from gpu_subscriber.engine.models.model_cache import Family, load_family, reason_of
+from gpu_subscriber.engine.models.loading import Family, load_family
+from gpu_subscriber.engine.models.model_cache import reason_of
 
 LARGEST_BATCH = 64
 MOST_THREADS = 256

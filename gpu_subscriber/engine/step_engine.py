@@ -19,7 +19,8 @@ from gpu_subscriber.engine.engine_settings import EngineSettings
 from gpu_subscriber.engine.errors import ModelUnavailableError, RunStoppedError
 from gpu_subscriber.engine.families.whole_pipeline import WholePipeline
 from gpu_subscriber.engine.messages import Interrupt, PhaseChanged, RunWarned, Start
-from gpu_subscriber.engine.models.model_cache import Family, ModelCache
+from gpu_subscriber.engine.models.loading import Family
+from gpu_subscriber.engine.models.model_cache import ModelCache
 from gpu_subscriber.engine.runs.active_runs import ActiveRuns, Send
 from gpu_subscriber.engine.runs.progress_reporter import ProgressReporter
 from gpu_subscriber.engine.runs.run import Run

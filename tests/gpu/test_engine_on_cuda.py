@@ -29,7 +29,8 @@ from gpu_subscriber.engine.messages import (
     Start,
     StepDone,
 )
-from gpu_subscriber.engine.models.model_cache import ModelCache, load_family
+from gpu_subscriber.engine.models.loading import load_family
+from gpu_subscriber.engine.models.model_cache import ModelCache
 from gpu_subscriber.engine.models.warm_up import warm_up
 from gpu_subscriber.engine.step_engine import StepEngine
 from tests.unit.gpu_subscriber.engine.driven_engine import drawing, spec
@@ -101,9 +102,7 @@ def started(run_id: str, *, checkpoint: bytes | None = None, **changes: Any) -> 
 
 
 def test_mixed_batch_equals_the_stock_pipeline_on_cuda(settings: EngineSettings, folder: Path) -> None:
-    stock: Any = DiffusionPipeline.from_pretrained(folder, torch_dtype=getattr(torch, settings.dtype)).to(
-        "cuda"
-    )
+    stock: Any = DiffusionPipeline.from_pretrained(folder, dtype=getattr(torch, settings.dtype)).to("cuda")
     stock.set_progress_bar_config(disable=True)
     cuda = CudaEngine(settings)
     runs: dict[str, dict[str, Any]] = {

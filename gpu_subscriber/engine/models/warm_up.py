@@ -23,7 +23,7 @@ from gpu_subscriber.engine.families.stable_diffusion import StableDiffusion
 from gpu_subscriber.engine.families.stepping import SteppingFamily
 from gpu_subscriber.engine.families.whole_pipeline import WholePipeline
 from gpu_subscriber.engine.messages import RunTimes, WarmUpTimes
-from gpu_subscriber.engine.models.model_cache import Family
+from gpu_subscriber.engine.models.loading import Family
 
 _log = structlog.get_logger()
 

@@ -20,7 +20,7 @@ def run_breaking_engine(pipe: Connection, settings: EngineSettings) -> None:
 
     from gpu_subscriber.engine import main_loop
     from gpu_subscriber.engine.models import model_backoff, warm_up
-    from gpu_subscriber.engine.models.model_cache import load_family
+    from gpu_subscriber.engine.models.loading import load_family
 
     measure_batches = warm_up._measure_batches
     mended: list[str] = []

@@ -13,8 +13,9 @@ from gpu_subscriber.engine.batches.batch_caps import BatchCaps
 from gpu_subscriber.engine.devices import Device, DeviceEvent
 from gpu_subscriber.engine.engine_settings import EngineSettings
 from gpu_subscriber.engine.messages import FromEngine, ImageReady, Interrupt, RunFailed, Start, StepDone
+from gpu_subscriber.engine.models.loading import Family
 from gpu_subscriber.engine.models.model_backoff import ModelBackoff
-from gpu_subscriber.engine.models.model_cache import Family, ModelCache
+from gpu_subscriber.engine.models.model_cache import ModelCache
 from gpu_subscriber.engine.step_engine import StepEngine
 from tests.unit.gpu_subscriber.engine.tiny_pipelines import SIDE
 

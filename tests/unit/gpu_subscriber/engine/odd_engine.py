@@ -33,7 +33,7 @@ def run_odd_engine(pipe: Connection, settings: EngineSettings) -> None:
     from gpu_subscriber.engine.errors import RunStoppedError
     from gpu_subscriber.engine.families.stable_diffusion import StableDiffusion
     from gpu_subscriber.engine.families.stepping import Decoded
-    from gpu_subscriber.engine.models.model_cache import load_family
+    from gpu_subscriber.engine.models.loading import load_family
     from gpu_subscriber.engine.runs.run import Denoising
 
     class OddFamily(StableDiffusion):

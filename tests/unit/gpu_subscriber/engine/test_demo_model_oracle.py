@@ -14,7 +14,7 @@ from diffusers import DiffusionPipeline
 
 from common.domain.models.catalog import DEMO_MODEL
 from common.domain.parameters import GenerationParameters, Sampler
-from gpu_subscriber.engine.models.model_cache import model_folder
+from gpu_subscriber.engine.models.loading import model_folder
 from gpu_subscriber.engine.runs.previews import LATENT_PREVIEW_FILE, LatentColours
 from tests.unit.gpu_subscriber.engine.conftest import RecordingFamily
 from tests.unit.gpu_subscriber.engine.driven_engine import DrivenEngine

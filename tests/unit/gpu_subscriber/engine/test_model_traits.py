@@ -37,7 +37,7 @@ from gpu_subscriber.describe_model import described
 from gpu_subscriber.engine.batches.batch_caps import BatchCaps
 from gpu_subscriber.engine.errors import ModelRefusedError
 from gpu_subscriber.engine.families.whole_pipeline import WholePipeline
-from gpu_subscriber.engine.models.model_cache import load_family
+from gpu_subscriber.engine.models.loading import load_family
 from gpu_subscriber.engine.models.pipeline_calls import unservable_call
 from gpu_subscriber.engine.models.samplers import make_scheduler, new_scheduler, scheduler_config
 from gpu_subscriber.engine.models.warm_up import warm_up

@@ -15,7 +15,7 @@ from common.domain.task_warnings import PROMPT_TRUNCATED, warnings_of
 from frontend_api.adapters.prompt_tokenizers import FilePromptTokenizers, with_prompt_limits
 from gpu_subscriber.engine.families.whole_pipeline import WholePipeline
 from gpu_subscriber.engine.messages import RunWarned
-from gpu_subscriber.engine.models.model_cache import model_folder
+from gpu_subscriber.engine.models.loading import model_folder
 from gpu_subscriber.engine.models.prompt_tokens import PromptTokens
 from tests.factories import parameters
 from tests.unit.gpu_subscriber.engine.conftest import RecordingFamily
