@@ -10,7 +10,8 @@ from common.domain.provenance import DrawConditions, Environment
 from gpu_subscriber.engine.devices import Device
 from gpu_subscriber.engine.engine_settings import EngineSettings
 from gpu_subscriber.engine.errors import EngineError, ModelUnavailableError
-from gpu_subscriber.engine.families.stepping import Decoded, SteppingFamily
+from gpu_subscriber.engine.families.decoded import Decoded
+from gpu_subscriber.engine.families.guided import GuidedFamily
 from gpu_subscriber.engine.families.whole_pipeline import WholePipeline
 from gpu_subscriber.engine.models.loading import Family, load_family
 from gpu_subscriber.engine.models.model_cache import reason_of
@@ -54,7 +55,7 @@ def generate_like(
 
 
 def _stepped(
-    family: SteppingFamily, parameters: GenerationParameters, there: DrawConditions
+    family: GuidedFamily, parameters: GenerationParameters, there: DrawConditions
 ) -> tuple[bytes, DrawConditions]:
     state = family.prepare(parameters, seed=parameters.seed)
     if len(there.batches) != len(state.timesteps):

@@ -179,7 +179,7 @@ class StepEngine:
             nonlocal stepped_at
             self._device.charge(stepped_at, pay_step)
             stepped_at = self._device.mark()
-            self._reporter.report_step(family.colours, run, step=step, steps=steps, latents=latents)
+            self._reporter.report_step(run, step=step, steps=steps, preview=lambda: family.preview(latents))
             self._device.finish_transfers()
             self._pump()
             if self._stop_generating:

@@ -14,7 +14,8 @@ import torch
 from common.domain.task import Phase
 from gpu_subscriber.engine.batches.batch_caps import BatchCaps
 from gpu_subscriber.engine.devices import Device, is_device_lost
-from gpu_subscriber.engine.families.stepping import Decoded, SteppingFamily
+from gpu_subscriber.engine.families.decoded import Decoded
+from gpu_subscriber.engine.families.guided import GuidedFamily
 from gpu_subscriber.engine.messages import PhaseChanged
 from gpu_subscriber.engine.runs.active_runs import ActiveRuns, Send
 from gpu_subscriber.engine.runs.progress_reporter import ProgressReporter
@@ -47,7 +48,7 @@ class BatchStep:
         self._send = send
         self._clock = clock
 
-    def take(self, family: SteppingFamily, runs: Sequence[Run]) -> None:
+    def take(self, family: GuidedFamily, runs: Sequence[Run]) -> None:
         """Take one step for all of `runs`. Each is charged an equal share of the device time."""
         began = self._device.mark()
         for run in runs:
@@ -68,7 +69,7 @@ class BatchStep:
         for run in runs:
             run.stopwatch.step_taken(seconds, shared_by=len(runs))
 
-    def _prepare(self, family: SteppingFamily, run: Run) -> None:
+    def _prepare(self, family: GuidedFamily, run: Run) -> None:
         self._send(PhaseChanged(run_id=run.run_id, phase=Phase.ENCODING_PROMPT))
         began = self._device.mark()
         with self._active_runs.failing_on_error(run):
@@ -77,7 +78,7 @@ class BatchStep:
             self._device.charge(began, partial(setattr, run.stopwatch, "preparing_seconds"))
             self._send(PhaseChanged(run_id=run.run_id, phase=Phase.DENOISING))
 
-    def _predict_and_advance(self, family: SteppingFamily, runs: Sequence[Run]) -> None:
+    def _predict_and_advance(self, family: GuidedFamily, runs: Sequence[Run]) -> None:
         unfinished = [run for run in runs if not _state(run).is_done]
         if len(unfinished) == 1:
             self._predict_alone(family, unfinished[0])
@@ -85,15 +86,15 @@ class BatchStep:
             self._predict_together(family, unfinished)
         self._device.keep_pace()
 
-    def _predict_alone(self, family: SteppingFamily, run: Run) -> None:
+    def _predict_alone(self, family: GuidedFamily, run: Run) -> None:
         with self._active_runs.failing_on_error(run):
             (prediction,) = family.predict([_state(run)])
             self._caps.fitted(run.candidate.key, batch=1)
-            self._reporter.take_step(family.colours, run, prediction, batch=1)
+            self._reporter.take_step(family, run, prediction, batch=1)
         if run not in self._active_runs:
             self._device.free_memory()
 
-    def _predict_together(self, family: SteppingFamily, runs: Sequence[Run]) -> None:
+    def _predict_together(self, family: GuidedFamily, runs: Sequence[Run]) -> None:
         predictions: list[torch.Tensor] = []
         fits = True
         try:
@@ -117,9 +118,9 @@ class BatchStep:
                 self._predict_alone(family, run)
         for run, prediction in zip(runs, predictions, strict=False):
             with self._active_runs.failing_on_error(run):
-                self._reporter.take_step(family.colours, run, prediction, batch=len(runs))
+                self._reporter.take_step(family, run, prediction, batch=len(runs))
 
-    def _finish(self, family: SteppingFamily, run: Run) -> None:
+    def _finish(self, family: GuidedFamily, run: Run) -> None:
         self._send(PhaseChanged(run_id=run.run_id, phase=Phase.DECODING))
         began = self._device.mark()
         with self._active_runs.failing_on_error(run):
@@ -139,7 +140,7 @@ class BatchStep:
                 deliver=partial(self._active_runs.deliver, run, draw_conditions),
             )
 
-    def _decoded(self, family: SteppingFamily, state: Denoising) -> tuple[Decoded, bool]:
+    def _decoded(self, family: GuidedFamily, state: Denoising) -> tuple[Decoded, bool]:
         """Return the image and whether it was decoded in tiles."""
         try:
             return family.decode(state), False

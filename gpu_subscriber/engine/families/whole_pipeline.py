@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from diffusers import AutoencoderKL, AutoencoderTiny
 
 from common.domain.models.pipeline_traits import TRUE_GUIDANCE_PIPELINES
 from common.domain.parameters import GenerationParameters
@@ -18,13 +19,16 @@ from common.domain.provenance import DrawConditions
 from common.domain.task_records import TaskWarning
 from common.domain.task_warnings import warnings_of
 from gpu_subscriber.engine.errors import ContentFilteredError, EngineError
-from gpu_subscriber.engine.families.stepping import Decoded
+from gpu_subscriber.engine.families.decoded import Decoded
 from gpu_subscriber.engine.models.model_provenance import ModelProvenance
 from gpu_subscriber.engine.models.pipeline_calls import call_of
 from gpu_subscriber.engine.models.prompt_tokens import PromptTokens
 from gpu_subscriber.engine.models.samplers import make_scheduler
 from gpu_subscriber.engine.runs.previews import LatentColours
 from gpu_subscriber.engine.runs.run_history import RunHistory
+
+_GRID_DIMENSIONS = 4
+"""A grid of latents is (1, C, h, w)."""
 
 OnStep = Callable[[int, int, torch.Tensor | None], None]
 """Receives the steps done, the total steps, and the latents if the pipeline exposes them.
@@ -40,7 +44,7 @@ class WholePipeline:
         self.pipeline = pipeline
         self.origin = ModelProvenance(pipeline, folder=folder, revision=revision)
         pipeline.set_progress_bar_config(disable=True)
-        self.colours = LatentColours.beside(folder, pipeline.device)
+        self._colours = LatentColours.beside(folder, pipeline.device)
         self._tokens = PromptTokens(pipeline)
         self._accepted = frozenset(call_of(pipeline))
         self._has_true_guidance = type(pipeline).__name__ in TRUE_GUIDANCE_PIPELINES
@@ -67,6 +71,26 @@ class WholePipeline:
             # delivered.
             varied=torch.tensor(bool((image.max((0, 1)) > image.min((0, 1))).any())),
         )
+
+    def preview(self, latents: torch.Tensor | None) -> torch.Tensor | None:
+        """Return a small picture (h, w, 3) uint8 of a step's latents, which are still noisy.
+
+        None unless they are a grid of the pipeline's own plain autoencoder, whose colours can be measured.
+        """
+        vae: Any = getattr(self.pipeline, "vae", None)
+        if latents is None or not isinstance(vae, AutoencoderKL | AutoencoderTiny):
+            return None
+        if latents.ndim != _GRID_DIMENSIONS or latents.shape[1] != self.pipeline.vae.config.latent_channels:
+            return None
+        if self._colours is None:
+            self._colours = LatentColours.measured(self._decoded_grids, like=latents)
+        return self._colours.thumbnail(latents)
+
+    def _decoded_grids(self, grids: torch.Tensor) -> torch.Tensor:
+        config = self.pipeline.vae.config
+        unscaled = grids / config.scaling_factor + (getattr(config, "shift_factor", None) or 0.0)
+        decoded: torch.Tensor = self.pipeline.vae.decode(unscaled, return_dict=False)[0]
+        return decoded
 
     def warnings_of(self, parameters: GenerationParameters) -> tuple[TaskWarning, ...]:
         """Return the parameters that the pipeline does not obey."""

@@ -6,7 +6,6 @@ from typing import Any
 
 from common.domain.models.catalog import ModelSpec
 from common.domain.models.pipeline_traits import (
-    DIFFUSION_SCHEDULERS,
     PIPELINE,
     PipelineTraits,
     obeyed_samplers,
@@ -24,12 +23,6 @@ def check_entry(spec: ModelSpec, pipeline: Any) -> None:
     class_name = type(pipeline).__name__
     if reason := UNSERVABLE_PIPELINES.get(class_name) or unservable_call(call_of(pipeline)):
         raise ModelRefusedError(f"a {class_name} cannot be served: {reason}")
-    scheduler = type(pipeline.scheduler).__name__
-    if spec.family == "stable_diffusion" and scheduler not in DIFFUSION_SCHEDULERS:
-        raise ModelRefusedError(
-            f"family 'stable_diffusion' cannot step with a {scheduler}; the catalog entry may say 'whole_pipeline' "
-            "instead"
-        )
     if problems := spec.promises_beyond(found_traits(pipeline)):
         raise ModelRefusedError(f"the catalog entry promises what a {class_name} does not keep: {problems}")
 

@@ -4,7 +4,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from diffusers import AutoencoderKL, DiffusionPipeline, StableDiffusionPipeline
+from diffusers import AutoencoderKL, DiffusionPipeline
 from diffusers.utils import logging as diffusers_logging
 from transformers.utils import logging as transformers_logging
 
@@ -12,15 +12,15 @@ from common.domain.models.catalog import ModelSpec
 from common.domain.models.families import WHOLE_PIPELINE, family_problem
 from gpu_subscriber.engine.devices import Device
 from gpu_subscriber.engine.errors import ModelRefusedError
-from gpu_subscriber.engine.families.stable_diffusion import StableDiffusion
-from gpu_subscriber.engine.families.stepping import SteppingFamily
+from gpu_subscriber.engine.families.guided import GuidedFamily
+from gpu_subscriber.engine.families.registry import GUIDED_FAMILIES
 from gpu_subscriber.engine.families.whole_pipeline import WholePipeline
 from gpu_subscriber.engine.models.catalog_check import check_entry
 
 EMBEDDED_PREFIX = "embedded:"
 EMBEDDED_FOLDERS = {"demo": "demo_model/weights"}
 
-Family = SteppingFamily | WholePipeline
+Family = GuidedFamily | WholePipeline
 
 
 def is_exclusive(spec: ModelSpec) -> bool:
@@ -40,18 +40,20 @@ def load_family(spec: ModelSpec, device: Device, *, compile_denoiser: bool = Fal
         DiffusionPipeline.download(spec.source, revision=spec.revision, use_safetensors=True)
     )
     pipeline = _load_pipeline(folder, device)
+    if problem := family_problem(spec.family, type(pipeline).__name__):
+        raise ModelRefusedError(problem)
     check_entry(spec, pipeline)
     revision = None if own_folder else folder.name
     if is_exclusive(spec):
         return WholePipeline(pipeline, folder=folder, revision=revision)
-    if spec.family == "stable_diffusion" and isinstance(pipeline, StableDiffusionPipeline):
-        if device.is_cuda:
-            _tune_for_cuda(pipeline, compile_denoiser=compile_denoiser)
-        return StableDiffusion(pipeline, folder=folder, revision=revision)
-    raise ModelRefusedError(
-        family_problem(spec.family, type(pipeline).__name__)
-        or f'the engine has no class for the family {spec.family!r}; write "family": "{WHOLE_PIPELINE}"'
-    )
+    family = GUIDED_FAMILIES.get(spec.family)
+    if family is None:
+        raise ModelRefusedError(
+            f'the engine has no class for the family {spec.family!r}; write "family": "{WHOLE_PIPELINE}"'
+        )
+    if device.is_cuda:
+        _tune_for_cuda(pipeline, family.network, compile_denoiser=compile_denoiser)
+    return family(pipeline, folder=folder, revision=revision)
 
 
 def model_folder(source: str) -> Path | None:
@@ -79,8 +81,9 @@ def _load_pipeline(folder: Path, device: Device) -> Any:
     return pipeline.to(device.torch_device)
 
 
-def _tune_for_cuda(pipeline: Any, *, compile_denoiser: bool) -> None:
-    # Other autoencoders have nothing to fuse, and the call raises.
-    pipeline.fuse_qkv_projections(vae=isinstance(pipeline.vae, AutoencoderKL))
+def _tune_for_cuda(pipeline: Any, network: str, *, compile_denoiser: bool) -> None:
+    if network == "unet":
+        # Other autoencoders have nothing to fuse, and the call raises.
+        pipeline.fuse_qkv_projections(vae=isinstance(pipeline.vae, AutoencoderKL))
     if compile_denoiser:
-        pipeline.unet.compile_repeated_blocks()
+        getattr(pipeline, network).compile_repeated_blocks()

@@ -19,8 +19,7 @@ from gpu_subscriber.engine.batches.batch_caps import BatchCaps
 from gpu_subscriber.engine.batches.batch_planning import BatchKey, best_batch
 from gpu_subscriber.engine.devices import Device
 from gpu_subscriber.engine.errors import ModelRefusedError
-from gpu_subscriber.engine.families.stable_diffusion import StableDiffusion
-from gpu_subscriber.engine.families.stepping import SteppingFamily
+from gpu_subscriber.engine.families.guided import GuidedFamily
 from gpu_subscriber.engine.families.whole_pipeline import WholePipeline
 from gpu_subscriber.engine.messages import RunTimes, WarmUpTimes
 from gpu_subscriber.engine.models.loading import Family
@@ -49,10 +48,10 @@ def warm_up(
     """
     if isinstance(family, WholePipeline):
         return _warm_up_whole(family, spec, measure=measure)
-    if isinstance(family, StableDiffusion):
-        _choose_memory_formats(family, spec, device, measure=measure)
+    _choose_memory_formats(family, spec, device, measure=measure)
     state = family.prepare(default_parameters(spec), seed=0)
-    family.predict([state])
+    (prediction,) = family.predict([state])
+    family.preview(state, prediction)  # measures the autoencoder's colours
     family.decode(state)
     device.synchronize()
     if not measure:
@@ -101,7 +100,7 @@ def default_key(spec: ModelSpec) -> BatchKey:
     return BatchKey.of(default_parameters(spec))
 
 
-def _timed_image(family: SteppingFamily, spec: ModelSpec, device: Device) -> WarmUpTimes:
+def _timed_image(family: GuidedFamily, spec: ModelSpec, device: Device) -> WarmUpTimes:
     parameters = default_parameters(spec)
     moments = [time.perf_counter()]
 
@@ -126,7 +125,7 @@ def _timed_image(family: SteppingFamily, spec: ModelSpec, device: Device) -> War
     return WarmUpTimes.of(parameters, times)
 
 
-def _measure_batches(family: SteppingFamily, spec: ModelSpec, device: Device, caps: BatchCaps) -> None:
+def _measure_batches(family: GuidedFamily, spec: ModelSpec, device: Device, caps: BatchCaps) -> None:
     parameters = default_parameters(spec)
     key = BatchKey.of(parameters)
     until = time.perf_counter() + BUDGET_SECONDS
@@ -149,25 +148,23 @@ def _measure_batches(family: SteppingFamily, spec: ModelSpec, device: Device, ca
     _log.info("batches_measured", model=spec.name, cap=caps.cap_of(key), milliseconds=milliseconds)
 
 
-def _choose_memory_formats(
-    family: StableDiffusion, spec: ModelSpec, device: Device, *, measure: bool
-) -> None:
-    """Choose channels-last where it is faster.
+def _choose_memory_formats(family: GuidedFamily, spec: ModelSpec, device: Device, *, measure: bool) -> None:
+    """Choose channels-last for convolutional networks where it is faster.
 
     It is always chosen on CUDA, where half-precision convolutions prefer it.
     """
-    unet, vae = family.pipeline.unet, family.pipeline.vae
-    if device.is_cuda:
-        unet.to(memory_format=torch.channels_last)
-        vae.to(memory_format=torch.channels_last)
-        return
-    if not measure:
-        return
     state = family.prepare(default_parameters(spec), seed=0)
     for name, network, work in (
-        ("unet", unet, lambda: family.predict([state])),
-        ("vae", vae, lambda: family.decode(state)),
+        (family.network, family.denoiser, lambda: family.predict([state])),
+        ("vae", family.pipeline.vae, lambda: family.decode(state)),
     ):
+        if not any(isinstance(module, torch.nn.Conv2d) for module in network.modules()):
+            continue
+        if device.is_cuda:
+            network.to(memory_format=torch.channels_last)
+            continue
+        if not measure:
+            continue
         chosen = _faster_format(network, device, work)
         _log.info("memory_format_chosen", model=spec.name, network=name, format=str(chosen))
 

@@ -21,20 +21,21 @@ import safetensors.torch
 import torch
 
 from common.domain.parameters import GenerationParameters
+from common.domain.provenance import Environment
 from gpu_subscriber.engine.errors import CheckpointRefusedError
 from gpu_subscriber.engine.messages import MAX_CHECKPOINT_BYTES
-from gpu_subscriber.engine.models.model_provenance import software_versions
+from gpu_subscriber.engine.models.model_provenance import sampler_config, software_versions
 from gpu_subscriber.engine.runs.run import Denoising
 from gpu_subscriber.engine.runs.run_history import RunHistory
 
 MAGIC = b"DRKRCKPT"
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 """Version of the JSON's and the tensors' meaning. A reader accepts only its own version."""
 _START = len(MAGIC) + hashlib.sha256().digest_size
 
 
 def identity_of(state: Denoising, parameters: GenerationParameters, *, index: int) -> dict[str, Any]:
-    """Return what must match on resume: image, weights, precision, kind of device, software.
+    """Return what must match on resume: image, sampler, weights, precision, kind of device, software.
 
     The prompt itself is not included. Of the software only major and minor versions count: patch
     releases of these packages leave samplers unchanged.
@@ -43,9 +44,9 @@ def identity_of(state: Denoising, parameters: GenerationParameters, *, index: in
     return {
         "picture": hashlib.sha256(f"{asked}#{index}".encode()).hexdigest(),
         "model": parameters.model,
-        "sampler": parameters.sampler.value,
+        "sampler": sampler_config(state.scheduler),
         "weights": state.fingerprint,
-        "precision": f"{state.positive.dtype} on {state.positive.device.type}",
+        "precision": f"{state.latents.dtype} on {state.latents.device.type}",
         "software": {name: ".".join(full.split(".")[:2]) for name, full in software_versions().items()},
     }
 
@@ -61,8 +62,10 @@ class Snapshot:
     tensors: Mapping[str, torch.Tensor]
 
     @classmethod
-    def of(cls, state: Denoising, parameters: GenerationParameters, *, index: int) -> "Snapshot":
-        """Take the snapshot without copying or waiting.
+    def of(
+        cls, state: Denoising, parameters: GenerationParameters, *, index: int, environment: Environment
+    ) -> "Snapshot":
+        """Take the snapshot without copying or waiting; `environment` is where its steps were taken.
 
         Raises CheckpointRefusedError for samplers that cannot be saved.
         """
@@ -77,7 +80,7 @@ class Snapshot:
             "identity": identity_of(state, parameters, index=index),
             "step_index": state.step_index,
             "history": history,
-            "past": state.run_history.packed(state.origin.environment),
+            "past": state.run_history.packed(environment),
         }
         return cls(metadata=metadata, tensors=tensors)
 
@@ -97,8 +100,15 @@ class Snapshot:
         return MAGIC + hashlib.sha256(body).digest() + body
 
 
-def restore(state: Denoising, checkpoint: bytes, parameters: GenerationParameters, *, index: int) -> None:
-    """Set a freshly prepared state to the checkpoint's step.
+def restore(
+    state: Denoising,
+    checkpoint: bytes,
+    parameters: GenerationParameters,
+    *,
+    index: int,
+    environment: Environment,
+) -> None:
+    """Set a freshly prepared state to the checkpoint's step; `environment` is where it resumes.
 
     Raises CheckpointRefusedError and changes nothing when the checkpoint does not fit.
     """
@@ -114,7 +124,7 @@ def restore(state: Denoising, checkpoint: bytes, parameters: GenerationParameter
         raise CheckpointRefusedError("its sampler keeps another history")
     device = state.latents.device
     history = {name: _unpacked(value, tensors, device) for name, value in metadata["history"].items()}
-    run_history = RunHistory.resumed(metadata["past"], step=step_index, here=state.origin.environment)
+    run_history = RunHistory.resumed(metadata["past"], step=step_index, here=environment)
     state.generator.set_state(tensors["generator"])
     state.latents = latents.to(device)
     state.step_index = step_index

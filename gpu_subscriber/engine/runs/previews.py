@@ -6,11 +6,14 @@ to nothing.
 
 import io
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import torch
 from PIL import Image
+from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
 LATENT_PREVIEW_FILE = "latent_preview.json"
 PREVIEW_SIDE = 128
@@ -21,14 +24,9 @@ FIRST_PREVIEW_AT = 0.25
 SHARE_OF_RUN = 0.3
 SHORTEST_INTERVAL_SECONDS = 0.1
 
-# Least-squares fit of Stable Diffusion 1's latents (scaled) to RGB in [-1, 1]. The factors are well
-# known in the community (ComfyUI `latent_formats.SD15`).
-SD1_WEIGHTS = (
-    (0.3512, 0.2297, 0.3227),
-    (0.3250, 0.4974, 0.2350),
-    (-0.2829, 0.1762, 0.2721),
-    (-0.2120, -0.2616, -0.7177),
-)
+_PROBES = 32
+"""Random grids from which the colours of an autoencoder are measured."""
+_PROBE_SIDE = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,26 +37,40 @@ class LatentColours:
     bias: torch.Tensor
 
     @classmethod
-    def beside(cls, folder: Path | None, device: torch.device) -> "LatentColours":
-        """Return the map from a model's folder, else Stable Diffusion 1's."""
-        weights, bias = SD1_WEIGHTS, (0.0, 0.0, 0.0)
+    def beside(cls, folder: Path | None, device: torch.device) -> Self | None:
+        """Return the map from a model's folder; None if there is none."""
         file = None if folder is None else folder / LATENT_PREVIEW_FILE
-        if file is not None and file.is_file():
-            stored = json.loads(file.read_text())
-            weights, bias = stored["weights"], stored["bias"]
+        if file is None or not file.is_file():
+            return None
+        stored = json.loads(file.read_text())
         return cls(
-            weights=torch.tensor(weights, dtype=torch.float32, device=device),
-            bias=torch.tensor(bias, dtype=torch.float32, device=device),
+            weights=torch.tensor(stored["weights"], dtype=torch.float32, device=device),
+            bias=torch.tensor(stored["bias"], dtype=torch.float32, device=device),
         )
+
+    @classmethod
+    def measured(cls, decode: Callable[[torch.Tensor], torch.Tensor], *, like: torch.Tensor) -> Self:
+        """Fit the map to an autoencoder: the mean colour of each cell, from smooth random latents.
+
+        `decode` takes (N, C, h, w) scaled latents and returns (N, 3, H, W) in [-1, 1]. `like` is one
+        such grid of the model. Least squares, since the cells' colours depend almost linearly on
+        their latents.
+        """
+        generator = torch.Generator("cpu").manual_seed(0)
+        coarse = torch.randn(_PROBES, like.shape[1], _PROBE_SIDE // 2, _PROBE_SIDE // 2, generator=generator)
+        probes = interpolate(coarse, scale_factor=2, mode="bilinear")
+        probes = (probes / probes.std()).to(like)
+        decoded = decode(probes).float().cpu()
+        colours = adaptive_avg_pool2d(decoded, _PROBE_SIDE).permute(0, 2, 3, 1).reshape(-1, 3)
+        cells = probes.float().cpu().permute(0, 2, 3, 1).reshape(-1, like.shape[1])
+        known = torch.cat([cells, torch.ones(len(cells), 1)], 1)
+        fitted = torch.linalg.lstsq(known, colours, driver="gelsd").solution.to(like.device)
+        return cls(weights=fitted[:-1], bias=fitted[-1])
 
     def thumbnail(self, latents: torch.Tensor) -> torch.Tensor:
         """(1, C, h, w) clean latents → (h, w, 3) uint8, still on the device."""
         colours = torch.einsum("chw,cr->hwr", latents[0].float(), self.weights) + self.bias
         return ((colours * 0.5 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8)
-
-    def fits(self, latents: torch.Tensor) -> bool:
-        """Return whether these latents, of any shape, fit the map."""
-        return latents.ndim == 4 and latents.shape[1] == self.weights.shape[0]
 
 
 def preview_is_due(

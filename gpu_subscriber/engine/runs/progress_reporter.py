@@ -7,10 +7,10 @@ import torch
 
 from gpu_subscriber.engine.devices import Device
 from gpu_subscriber.engine.engine_settings import EngineSettings
+from gpu_subscriber.engine.families.guided import GuidedFamily
 from gpu_subscriber.engine.messages import CheckpointReady, PreviewReady, StepDone
 from gpu_subscriber.engine.runs.active_runs import Send
-from gpu_subscriber.engine.runs.clean_estimate import clean_estimate
-from gpu_subscriber.engine.runs.previews import LatentColours, encode_preview, preview_is_due
+from gpu_subscriber.engine.runs.previews import encode_preview, preview_is_due
 from gpu_subscriber.engine.runs.run import Run
 from gpu_subscriber.engine.runs.run_state import snapshot_of, written
 
@@ -34,8 +34,8 @@ class ProgressReporter:
         self._clock = clock
         self._no_checkpoint_before = float("-inf")
 
-    def take_step(self, colours: LatentColours, run: Run, prediction: torch.Tensor, *, batch: int) -> None:
-        """Take the sampler's step with this prediction, (1, C, h, w), and send the due reports.
+    def take_step(self, family: GuidedFamily, run: Run, prediction: torch.Tensor, *, batch: int) -> None:
+        """Take the sampler's step with this guided prediction, and send the due reports.
 
         `batch`: how many Runs shared the forward.
         """
@@ -45,7 +45,7 @@ class ProgressReporter:
         now = self._clock()
         # The clean latents are estimated from the latents before the step; the step itself replaces them.
         if self._preview_is_due(run, run.steps_done + 1, now):
-            self._show(colours, run, clean_estimate(state, prediction), now)
+            self._show(run, family.preview(state, prediction), now)
         state.advance(prediction)
         state.run_history.batches.append(batch)
         self._send(
@@ -60,18 +60,18 @@ class ProgressReporter:
             self._save_when_due(run, now)
 
     def report_step(
-        self, colours: LatentColours, run: Run, *, step: int, steps: int, latents: torch.Tensor | None
+        self, run: Run, *, step: int, steps: int, preview: Callable[[], torch.Tensor | None]
     ) -> None:
         """Report that a stock pipeline took step `step` of `steps`.
 
-        Its latents, of any shape, are still noisy.
+        `preview` returns the picture (h, w, 3) uint8 of its latents, if it can.
         """
         asked = run.start.parameters.steps
         run.steps_done = min(asked, -(-step * asked // max(1, steps)))
         self._send(StepDone(run_id=run.run_id, step=run.steps_done, steps=asked, gpu_seconds=run.gpu_seconds))
         now = self._clock()
-        if latents is not None and colours.fits(latents) and self._preview_is_due(run, run.steps_done, now):
-            self._show(colours, run, latents, now)
+        if self._preview_is_due(run, run.steps_done, now) and (pixels := preview()) is not None:
+            self._show(run, pixels, now)
 
     def _preview_is_due(self, run: Run, steps_done: int, now: float) -> bool:
         return preview_is_due(
@@ -82,14 +82,14 @@ class ProgressReporter:
             interval=self._preview_interval,
         )
 
-    def _show(self, colours: LatentColours, run: Run, latents: torch.Tensor, now: float) -> None:
+    def _show(self, run: Run, pixels: torch.Tensor, now: float) -> None:
         run.previewed_at = now
         run_id, step = run.run_id, run.steps_done + (run.denoising is not None)
 
-        def deliver(pixels: torch.Tensor) -> None:
-            self._send(PreviewReady(run_id=run_id, step=step, jpeg=encode_preview(pixels)))
+        def deliver(arrived: torch.Tensor) -> None:
+            self._send(PreviewReady(run_id=run_id, step=step, jpeg=encode_preview(arrived)))
 
-        self._device.fetch(colours.thumbnail(latents), deliver=deliver)
+        self._device.fetch(pixels, deliver=deliver)
 
     def _save_when_due(self, run: Run, now: float) -> None:
         due = max(run.checkpointed_at + self._checkpoint_interval, self._no_checkpoint_before)

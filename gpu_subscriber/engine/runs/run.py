@@ -5,41 +5,42 @@ from typing import Any
 
 import torch
 
+from common.domain.provenance import Environment
 from common.domain.task_records import TaskWarning
 from gpu_subscriber.engine.batches.batch_planning import BatchKey, Candidate
 from gpu_subscriber.engine.messages import RunTimes, Start
-from gpu_subscriber.engine.models.model_provenance import ModelProvenance
 from gpu_subscriber.engine.runs.run_history import RunHistory
 
+Rows = dict[str, torch.Tensor]
+"""What a network receives besides latents and timesteps, by name, each with a row per latent."""
 
-@dataclass(slots=True, kw_only=True, eq=False)
+
+@dataclass(slots=True, kw_only=True, eq=False, weakref_slot=True)
 class Denoising:
     """The state of a Run between two steps.
 
-    - `latents`: (1, C, h, w) on the device, scaled as the sampler expects (`init_noise_sigma`
-      applied).
+    - `latents`: (1, …) on the device, in the denoiser's shape, scaled as the sampler expects
+      (`init_noise_sigma` applied).
     - `timesteps`: the sampler's own, (T,) on the CPU, so that reading one never waits for the
       device.
     - `device_timesteps`: the same in float32 on the device, for the network.
-    - `positive`, `negative`: (1, tokens, width) prompt embeddings; `negative` is None without
-      guidance.
-    - `timestep_condition`: (1, width) guidance embedding of a distilled network, else None.
+    - `branches`: what the network receives, for the negative prompt first, then for the prompt; only
+      for the prompt without classifier-free guidance.
+    - `size`: (height, width) in pixels.
     """
 
     latents: torch.Tensor
     scheduler: Any
     timesteps: torch.Tensor
     device_timesteps: torch.Tensor
-    positive: torch.Tensor
-    negative: torch.Tensor | None
+    branches: tuple[Rows, ...]
     guidance_scale: float
+    size: tuple[int, int]
     generator: torch.Generator
     step_arguments: dict[str, Any]
     fingerprint: str
     """Digest of the weights: a checkpoint of other weights is refused."""
-    origin: ModelProvenance
     run_history: RunHistory = field(default_factory=RunHistory)
-    timestep_condition: torch.Tensor | None = None
     warnings: tuple[TaskWarning, ...] = ()
     """The parameters that the model does not obey."""
     step_index: int = 0
@@ -65,11 +66,12 @@ class Denoising:
 
     @property
     def model_input(self) -> torch.Tensor:
-        """(1, C, h, w): the latents as the network expects them (`scale_model_input`)."""
-        return self.scheduler.scale_model_input(self.latents, self.timestep)
+        """The latents as the network expects them: scaled, where the scheduler has `scale_model_input`."""
+        scale = getattr(self.scheduler, "scale_model_input", None)
+        return self.latents if scale is None else scale(self.latents, self.timestep)
 
     def advance(self, prediction: torch.Tensor) -> None:
-        """Take one sampler step with the guided prediction, (1, C, h, w)."""
+        """Take one sampler step with the guided prediction, of the latents' shape."""
         self.latents = self.scheduler.step(
             prediction, self.timestep, self.latents, **self.step_arguments, return_dict=False
         )[0]
@@ -110,11 +112,15 @@ class Stopwatch:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Run:
-    """One image in progress: its request, progress and cost. `denoising` is None until prepared."""
+    """One image in progress: its request, progress and cost.
+
+    `denoising` and `environment`, in which the steps are taken, are None until prepared.
+    """
 
     start: Start
     candidate: Candidate
     denoising: Denoising | None = None
+    environment: Environment | None = None
     resumed_at_step: int = 0
     gpu_seconds: float = 0.0
     stopwatch: Stopwatch = field(default_factory=Stopwatch)

@@ -6,7 +6,7 @@ import structlog
 import torch
 
 from gpu_subscriber.engine.errors import CheckpointRefusedError
-from gpu_subscriber.engine.families.stepping import SteppingFamily
+from gpu_subscriber.engine.families.guided import GuidedFamily
 from gpu_subscriber.engine.messages import CheckpointRefused, RunWarned
 from gpu_subscriber.engine.runs.active_runs import Send
 from gpu_subscriber.engine.runs.checkpoint import Snapshot, restore
@@ -15,29 +15,29 @@ from gpu_subscriber.engine.runs.run import Run
 _log = structlog.get_logger()
 
 
-def prepare_run(family: SteppingFamily, run: Run, send: Send) -> None:
+def prepare_run(family: GuidedFamily, run: Run, send: Send) -> None:
     """Prepare the Run's state. A checkpoint that does not fit is refused, and the Run starts over."""
     parameters, index = run.start.parameters, run.start.index
-    state = family.prepare(parameters, seed=run.seed)
+    state, environment = family.prepare(parameters, seed=run.seed), family.origin.environment
     if run.start.checkpoint is not None:
         try:
-            restore(state, run.start.checkpoint, parameters, index=index)
+            restore(state, run.start.checkpoint, parameters, index=index, environment=environment)
         except CheckpointRefusedError as error:
             state.run_history.started_over_because = str(error)
             send(CheckpointRefused(run_id=run.run_id, reason=str(error)))
     if state.warnings:
         send(RunWarned(run_id=run.run_id, warnings=state.warnings))
-    run.denoising = state
+    run.denoising, run.environment = state, environment
     run.resumed_at_step = run.count_steps()
 
 
 def snapshot_of(run: Run) -> Snapshot | None:
     """Return the state on the device; None before the first step or if it cannot be saved."""
-    state = run.denoising
-    if state is None or state.step_index == 0:
+    state, environment = run.denoising, run.environment
+    if state is None or environment is None or state.step_index == 0:
         return None
     try:
-        return Snapshot.of(state, run.start.parameters, index=run.start.index)
+        return Snapshot.of(state, run.start.parameters, index=run.start.index, environment=environment)
     except CheckpointRefusedError as error:
         _log.warning("checkpoint_not_made", run_id=run.run_id, reason=str(error))
         return None

@@ -8,8 +8,8 @@ import pytest
 import torch
 from diffusers import DiffusionPipeline
 
+from gpu_subscriber.engine.families.decoded import Decoded
 from gpu_subscriber.engine.families.stable_diffusion import StableDiffusion
-from gpu_subscriber.engine.families.stepping import Decoded
 from gpu_subscriber.engine.families.whole_pipeline import WholePipeline
 from gpu_subscriber.engine.runs.run import Denoising
 from tests.unit.gpu_subscriber.engine.driven_engine import DrivenEngine

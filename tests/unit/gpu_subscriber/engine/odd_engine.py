@@ -31,8 +31,8 @@ def run_odd_engine(pipe: Connection, settings: EngineSettings) -> None:
 
     from gpu_subscriber.engine import main_loop
     from gpu_subscriber.engine.errors import RunStoppedError
+    from gpu_subscriber.engine.families.decoded import Decoded
     from gpu_subscriber.engine.families.stable_diffusion import StableDiffusion
-    from gpu_subscriber.engine.families.stepping import Decoded
     from gpu_subscriber.engine.models.loading import load_family
     from gpu_subscriber.engine.runs.run import Denoising
 
@@ -41,25 +41,25 @@ def run_odd_engine(pipe: Connection, settings: EngineSettings) -> None:
 
         def __init__(self, pipeline: Any) -> None:
             super().__init__(pipeline)
-            self._prompts: dict[Denoising, str] = {}
+            self._prompt_of: dict[Denoising, str] = {}
 
         def prepare(self, parameters: Any, *, seed: int) -> Denoising:
             state = super().prepare(parameters, seed=seed)
-            self._prompts[state] = parameters.prompt
+            self._prompt_of[state] = parameters.prompt
             return state
 
         def predict(self, states: Sequence[Denoising]) -> list[torch.Tensor]:
             for state in states:
                 if state.step_index == ODD_STEP:
-                    self._do_what_is_asked(self._prompts.get(state, ""), len(states))
+                    self._do_what_is_asked(self._prompt_of.get(state, ""), len(states))
             predictions = super().predict(states)
             return [
-                prediction * float("nan") if self._prompts.get(state) == "NaN" else prediction
+                prediction * float("nan") if self._prompt_of.get(state) == "NaN" else prediction
                 for state, prediction in zip(states, predictions, strict=True)
             ]
 
         def decode(self, state: Denoising, *, tiled: bool = False) -> Decoded:
-            if self._prompts.get(state) == "huge" and not tiled:
+            if self._prompt_of.get(state) == "huge" and not tiled:
                 raise torch.OutOfMemoryError("out of memory")
             return super().decode(state, tiled=tiled)
 

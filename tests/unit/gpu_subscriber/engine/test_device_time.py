@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from common.domain.parameters import Sampler
-from gpu_subscriber.engine.families.stepping import Decoded
+from gpu_subscriber.engine.families.decoded import Decoded
 from gpu_subscriber.engine.families.whole_pipeline import WholePipeline
 from gpu_subscriber.engine.messages import EngineMeasured, ImageReady, RunFailed, RunInterrupted, StepDone
 from tests.fakes.queued_device import QueuedDevice

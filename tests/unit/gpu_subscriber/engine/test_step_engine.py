@@ -9,7 +9,7 @@ import torch
 from common.domain.parameters import Sampler
 from common.domain.task import Lane, Phase
 from gpu_subscriber.engine.errors import ModelUnavailableError
-from gpu_subscriber.engine.families.stepping import Decoded
+from gpu_subscriber.engine.families.decoded import Decoded
 from gpu_subscriber.engine.messages import ImageReady, PhaseChanged, RunFailed, RunInterrupted, StepDone
 from gpu_subscriber.engine.models.model_backoff import FIRST_PAUSE_SECONDS
 from gpu_subscriber.engine.runs.run import Denoising

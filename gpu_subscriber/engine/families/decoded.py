@@ -1,0 +1,31 @@
+"""A finished image on the device."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decoded:
+    """A finished image on the device: `pixels` (H, W, 3) uint8 RGB, and two verdicts, 0-dim bools.
+
+    Both verdicts use the decoder's floats, before clamping and rounding: a black sky may round to
+    one colour, but the decoder's floats always vary.
+    """
+
+    pixels: torch.Tensor
+    finite: torch.Tensor
+    """Whether every number is finite."""
+    varied: torch.Tensor
+    """Whether any channel has more than one value."""
+
+    @classmethod
+    def of(cls, image: torch.Tensor, latents: torch.Tensor) -> Self:
+        """Return the image of a decoder's output (1, 3, H, W) in [-1, 1], rounded as by `VaeImageProcessor`."""
+        unit = (image[0] * 0.5 + 0.5).clamp(0, 1).permute(1, 2, 0).float()
+        return cls(
+            pixels=(unit * 255).round().to(torch.uint8).contiguous(),
+            finite=torch.isfinite(image).all() & torch.isfinite(latents).all(),
+            varied=(image.amax((-2, -1)) > image.amin((-2, -1))).any(),
+        )

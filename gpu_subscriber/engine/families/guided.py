@@ -1,0 +1,246 @@
+"""The shared base of the families whose Runs share forward passes.
+
+`prepare`, `predict` with the samplers, and `decode` together equal the stock pipeline's call with a
+CPU generator seeded with the Run's seed: bit for bit when a Run is alone, to float rounding when it
+shares a batch. A family states only how its architecture differs.
+"""
+
+import hashlib
+import inspect
+import weakref
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from cachetools import LRUCache
+from diffusers.utils.torch_utils import randn_tensor
+
+from common.domain.parameters import GenerationParameters
+from common.domain.task_warnings import warnings_of
+from gpu_subscriber.engine.families.decoded import Decoded
+from gpu_subscriber.engine.models.model_provenance import ModelProvenance
+from gpu_subscriber.engine.models.prompt_tokens import PromptTokens
+from gpu_subscriber.engine.models.samplers import new_scheduler
+from gpu_subscriber.engine.runs.clean_estimate import clean_estimate
+from gpu_subscriber.engine.runs.previews import LatentColours
+from gpu_subscriber.engine.runs.run import Denoising, Rows
+
+CACHED_PROMPT_BYTES = 64 * 1024 * 1024
+"""Embeddings of prompts take 0.1 to 8 MB each; nearly every task uses the empty negative prompt."""
+
+_DIGESTED_VALUES = 8
+"""How many values of each tensor the digest of the weights contains."""
+
+
+class GuidedFamily:
+    """Prepares, predicts and decodes Runs with the components of a loaded stock pipeline.
+
+    Subclasses override the methods up to `unscaled`. `size` is (height, width) in pixels. All rows
+    and latents have a leading dimension of 1 for one Run.
+    """
+
+    network: ClassVar[str] = "transformer"
+    """The component that predicts."""
+    padded_rows: ClassVar[frozenset[str]] = frozenset()
+    """Rows whose second dimension may differ between Runs: zeros fill the shorter ones."""
+
+    def __init__(self, pipeline: Any, *, folder: Path | None = None, revision: str | None = None) -> None:
+        self.pipeline = pipeline
+        self.origin = ModelProvenance(pipeline, folder=folder, revision=revision)
+        self.denoiser: Any = getattr(pipeline, self.network)
+        self.device: torch.device = self.denoiser.device
+        self._colours = LatentColours.beside(folder, self.device)
+        self._tokens = PromptTokens(pipeline)
+        self._fingerprint = _digest_of(self.origin.networks)
+        self._prompts: LRUCache[str | None, Rows] = LRUCache(CACHED_PROMPT_BYTES, getsizeof=_bytes_of)
+        self._stacked: tuple[tuple[weakref.ref[Denoising], ...], Rows] = ((), {})
+
+    def encode(self, text: str | None) -> Rows:
+        """Return what the denoiser receives of a text, as the stock call encodes it.
+
+        `None` stands for an omitted negative prompt.
+        """
+        raise NotImplementedError
+
+    def extra_rows(self, parameters: GenerationParameters, dtype: torch.dtype) -> Rows:
+        """Return what the denoiser receives besides the text, such as sizes; the same in each branch."""
+        return {}
+
+    def noise(
+        self, parameters: GenerationParameters, generator: torch.Generator, dtype: torch.dtype
+    ) -> torch.Tensor:
+        """Return the seeded noise, in the shape in which the denoiser takes latents."""
+        scale = self.pipeline.vae_scale_factor
+        shape = (1, self.denoiser.config.in_channels, parameters.height // scale, parameters.width // scale)
+        return randn_tensor(shape, generator=generator, device=self.device, dtype=dtype)
+
+    def schedule(self, parameters: GenerationParameters, noise: torch.Tensor) -> Any:
+        """Return a new scheduler with its timesteps set, on the CPU."""
+        return new_scheduler(parameters.sampler, self.pipeline.scheduler, steps=parameters.steps)
+
+    def forward(
+        self, latents: torch.Tensor, timesteps: torch.Tensor, rows: Rows, size: tuple[int, int]
+    ) -> torch.Tensor:
+        """Run the denoiser once: (B, …) latents, (B,) float32 timesteps, rows of B → (B, …) predictions."""
+        raise NotImplementedError
+
+    def guide(self, negative: torch.Tensor, positive: torch.Tensor, scale: float) -> torch.Tensor:
+        """Return the guided prediction of one Run.
+
+        The scale is a Python float, as in the stock call: a tensor of scales would round differently in
+        half precision.
+        """
+        return negative + scale * (positive - negative)
+
+    def unpacked(self, latents: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+        """Return a Run's latents as a grid, (1, C, h, w), still scaled."""
+        return latents
+
+    def unscaled(self, grid: torch.Tensor) -> torch.Tensor:
+        """Return what the autoencoder decodes, from a grid of latents."""
+        config = self.pipeline.vae.config
+        shift = getattr(config, "shift_factor", None)
+        latents = grid / config.scaling_factor
+        return latents if shift is None else latents + shift
+
+    def decode_latents(self, latents: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Run the autoencoder's decoder: `unscaled`'s result → (1, 3, H, W) in about [-1, 1]."""
+        image: torch.Tensor = self.pipeline.vae.decode(latents, return_dict=False)[0]
+        return image
+
+    def check(self, image: torch.Tensor) -> None:
+        """Raise ContentFilteredError if the model's own filter refuses a decoded image."""
+
+    def prepare(self, parameters: GenerationParameters, *, seed: int) -> Denoising:
+        """Do everything up to the first step; raises what the prompt's encoding raises."""
+        texts: list[str | None] = [parameters.prompt]
+        if parameters.is_guided:
+            texts.insert(0, parameters.negative_prompt)
+        encoded = [self._encoded(text) for text in texts]
+        dtype = encoded[-1]["encoder_hidden_states"].dtype
+        extra = self.extra_rows(parameters, dtype)
+        generator = torch.Generator("cpu").manual_seed(seed)
+        noise = self.noise(parameters, generator, dtype)
+        scheduler = self.schedule(parameters, noise)
+        if hasattr(scheduler, "set_begin_index"):
+            scheduler.set_begin_index(0)
+        return Denoising(
+            latents=noise * getattr(scheduler, "init_noise_sigma", 1.0),
+            scheduler=scheduler,
+            timesteps=scheduler.timesteps,
+            device_timesteps=scheduler.timesteps.to(self.device, torch.float32),
+            branches=tuple({**rows, **extra} for rows in encoded),
+            guidance_scale=parameters.guidance_scale,
+            size=(parameters.height, parameters.width),
+            generator=generator,
+            step_arguments=_step_arguments(scheduler, generator),
+            fingerprint=self._fingerprint,
+            warnings=warnings_of(
+                parameters, max_prompt_tokens=self._tokens.limit, token_starts=self._tokens.starts
+            ),
+        )
+
+    def predict(self, states: Sequence[Denoising]) -> list[torch.Tensor]:
+        """Return one guided prediction per state, from one forward pass. Changes no state.
+
+        The batch is [negatives…, positives…], each row at its own timestep.
+        """
+        branches = len(states[0].branches)
+        latents = torch.cat([state.model_input for state in states] * branches)
+        timesteps = torch.stack([state.device_timesteps[state.step_index] for state in states] * branches)
+        predicted = self.forward(latents, timesteps, self._rows_of(states), states[0].size).split(1)
+        if branches == 1:
+            return list(predicted)
+        negatives, positives = predicted[: len(states)], predicted[len(states) :]
+        return [
+            self.guide(negative, positive, state.guidance_scale)
+            for state, negative, positive in zip(states, negatives, positives, strict=True)
+        ]
+
+    def decode(self, state: Denoising, *, tiled: bool = False) -> Decoded:
+        """Return the image of a finished state; `tiled` trades time for memory."""
+        latents = self.unscaled(self.unpacked(state.latents, state.size))
+        # A copy, so that a second attempt, in tiles, draws the same noise.
+        generator = torch.Generator("cpu").set_state(state.generator.get_state())
+        vae = self.pipeline.vae
+        if tiled:
+            vae.enable_tiling()
+        try:
+            image = self.decode_latents(latents, generator)
+        finally:
+            if tiled:
+                vae.disable_tiling()
+        self.check(image)
+        return Decoded.of(image, state.latents)
+
+    def preview(self, state: Denoising, prediction: torch.Tensor) -> torch.Tensor:
+        """Return a small picture (h, w, 3) uint8 of the clean latents that a prediction implies.
+
+        The first one measures the autoencoder's colours; the warm-up asks for it.
+        """
+        grid = self.unpacked(clean_estimate(state, prediction), state.size)
+        if self._colours is None:
+            self._colours = LatentColours.measured(self._decoded_grids, like=grid)
+        return self._colours.thumbnail(grid)
+
+    def _decoded_grids(self, grids: torch.Tensor) -> torch.Tensor:
+        return self.decode_latents(self.unscaled(grids), torch.Generator("cpu").manual_seed(0))
+
+    def _encoded(self, text: str | None) -> Rows:
+        found = self._prompts.get(text)
+        if found is None:
+            found = self.encode(text)
+            if _bytes_of(found) <= CACHED_PROMPT_BYTES:
+                self._prompts[text] = found
+        return found
+
+    def _rows_of(self, states: Sequence[Denoising]) -> Rows:
+        """Return the stacked rows of a batch, cached while the batch is the same."""
+        batch = tuple(weakref.ref(state) for state in states)
+        if self._stacked[0] != batch:
+            branches = range(len(states[0].branches))
+            rows = {
+                name: self._stack(
+                    name, [state.branches[branch][name] for branch in branches for state in states]
+                )
+                for name in states[0].branches[0]
+            }
+            self._stacked = (batch, rows)
+        return self._stacked[1]
+
+    def _stack(self, name: str, rows: Sequence[torch.Tensor]) -> torch.Tensor:
+        if name in self.padded_rows:
+            longest = max(row.shape[1] for row in rows)
+            rows = [_padded(row, longest) for row in rows]
+        return torch.cat(list(rows))
+
+
+def _step_arguments(scheduler: Any, generator: torch.Generator) -> dict[str, Any]:
+    """Return `prepare_extra_step_kwargs` with eta 0.
+
+    Takes the scheduler, because the pipeline's own scheduler is not this Run's.
+    """
+    accepted = inspect.signature(scheduler.step).parameters
+    arguments = {"eta": 0.0, "generator": generator}
+    return {name: value for name, value in arguments.items() if name in accepted}
+
+
+def _padded(row: torch.Tensor, length: int) -> torch.Tensor:
+    missing = row.new_zeros(row.shape[0], length - row.shape[1], *row.shape[2:])
+    return torch.cat([row, missing], 1)
+
+
+def _bytes_of(rows: Rows) -> int:
+    return sum(row.nbytes for row in rows.values())
+
+
+def _digest_of(networks: dict[str, torch.nn.Module]) -> str:
+    """Return a digest of a few values of every weight: cheap, and changed by any training."""
+    digest = hashlib.sha256()
+    for name, network in networks.items():
+        digest.update(name.encode())
+        values = [weight.detach().flatten()[:_DIGESTED_VALUES].float() for weight in network.parameters()]
+        if values:
+            digest.update(torch.cat(values).cpu().numpy().tobytes())
+    return digest.hexdigest()[:16]

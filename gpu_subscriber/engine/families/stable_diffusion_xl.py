@@ -1,0 +1,72 @@
+"""Stable Diffusion XL, its Turbo, Lightning and LCM variants, and its fine-tunes."""
+
+import torch
+
+from common.domain.parameters import GenerationParameters
+from gpu_subscriber.engine.families.stable_diffusion import StableDiffusion
+from gpu_subscriber.engine.runs.run import Rows
+
+
+class StableDiffusionXL(StableDiffusion):
+    """`StableDiffusionXLPipeline.__call__` in three functions."""
+
+    def encode(self, text: str | None) -> Rows:
+        """Return both text encoders' embeddings and the second one's pooled embedding."""
+        embeddings, _, pooled, _ = self.pipeline.encode_prompt(
+            text or "", device=self.device, do_classifier_free_guidance=False
+        )
+        rows = {"encoder_hidden_states": embeddings, "text_embeds": pooled}
+        if text is None and self.pipeline.config.force_zeros_for_empty_prompt:
+            return {name: torch.zeros_like(row) for name, row in rows.items()}
+        return rows
+
+    def extra_rows(self, parameters: GenerationParameters, dtype: torch.dtype) -> Rows:
+        """Return the image's size, as original and target size, without a crop."""
+        size = (parameters.height, parameters.width)
+        width = self.pipeline.text_encoder_2.config.projection_dim
+        time_ids = self.pipeline._get_add_time_ids(
+            size, (0, 0), size, dtype=dtype, text_encoder_projection_dim=width
+        )
+        return {**super().extra_rows(parameters, dtype), "time_ids": time_ids.to(self.device)}
+
+    def forward(
+        self, latents: torch.Tensor, timesteps: torch.Tensor, rows: Rows, size: tuple[int, int]
+    ) -> torch.Tensor:
+        """Run the UNet with the added conditions."""
+        predicted: torch.Tensor = self.denoiser(
+            latents,
+            timesteps,
+            encoder_hidden_states=rows["encoder_hidden_states"],
+            timestep_cond=rows.get("timestep_cond"),
+            added_cond_kwargs={name: rows[name] for name in ("text_embeds", "time_ids")},
+            return_dict=False,
+        )[0]
+        return predicted
+
+    def unscaled(self, grid: torch.Tensor) -> torch.Tensor:
+        """Scale by the autoencoder's own mean and deviation, where it has them (Playground)."""
+        config = self.pipeline.vae.config
+        if config.get("latents_mean") is None or config.get("latents_std") is None:
+            return super().unscaled(grid)
+        mean, deviation = (
+            torch.tensor(values).view(1, -1, 1, 1).to(grid)
+            for values in (config.latents_mean, config.latents_std)
+        )
+        return grid * deviation / config.scaling_factor + mean
+
+    def decode_latents(self, latents: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Decode, in float32 where the autoencoder overflows in float16."""
+        vae = self.pipeline.vae
+        needs_upcast = vae.dtype == torch.float16 and vae.config.force_upcast
+        if needs_upcast:
+            self.pipeline.upcast_vae()
+            latents = latents.float()
+        try:
+            image: torch.Tensor = vae.decode(latents, return_dict=False)[0]
+        finally:
+            if needs_upcast:
+                vae.to(dtype=torch.float16)
+        return image
+
+    def check(self, image: torch.Tensor) -> None:
+        """Accept every image: the pipeline has no filter."""
