@@ -11,6 +11,7 @@ from google.cloud.pubsub_v1.subscriber.message import Message
 from google.cloud.pubsub_v1.subscriber.scheduler import ThreadScheduler
 from google.cloud.pubsub_v1.types import FlowControl
 
+from gpu_subscriber.adapters.pubsub_subscriber import OneStreamClient
 from gpu_subscriber.ports import Delivery, Settlement
 
 _LEASE_MARGIN_SECONDS = 300.0
@@ -46,7 +47,8 @@ class PubSubDeliveries:
             initializer=_inherit,
             initargs=(contextvars.copy_context(),),
         )
-        future = self._client.subscribe(
+        client = OneStreamClient(self._client)
+        future = client.subscribe(
             self._path,
             callback=lambda message: _settle(message, process(self._delivery(message))),
             flow_control=FlowControl(
@@ -60,7 +62,7 @@ class PubSubDeliveries:
             # lost.
             await_callbacks_on_shutdown=True,
         )
-        return PubSubStream(future, on_end)
+        return PubSubStream(future, client.stop, on_end)
 
     def _delivery(self, message: Message) -> Delivery:
         return Delivery(
@@ -75,8 +77,11 @@ class PubSubDeliveries:
 class PubSubStream:
     """One streaming pull. A broken one only resolves its future, which must be checked."""
 
-    def __init__(self, future: StreamingPullFuture, on_end: Callable[[], None]) -> None:
+    def __init__(
+        self, future: StreamingPullFuture, stop: Callable[[], None], on_end: Callable[[], None]
+    ) -> None:
         self._future = future
+        self._stop = stop
         self._ended = threading.Event()
         self._closing = False
         self._on_end = on_end
@@ -96,6 +101,7 @@ class PubSubStream:
     def close(self) -> None:
         self._closing = True
         self._future.cancel()
+        self._stop()
 
     def wait_until_ended(self, timeout_seconds: float) -> bool:
         return self._ended.wait(timeout_seconds)
