@@ -5,7 +5,7 @@ import { HttpClient } from "./http_client";
 import type { QueueEstimate } from "./queue_poller";
 import { type Seed, parseWithExactSeeds } from "./seeds";
 import type { Session } from "./session";
-import type { Warning } from "./warnings";
+import type { Warning } from "./form/warnings";
 
 interface TaskResponse {
   readonly queue_position?: number | null;

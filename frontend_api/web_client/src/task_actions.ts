@@ -4,7 +4,7 @@ import { announce } from "./announcer";
 import type { Api } from "./api";
 import { save } from "./dom";
 import { fileName } from "./formatting";
-import type { ParameterForm } from "./parameter_form";
+import type { ParameterForm } from "./form/parameter_form";
 import type { Seed } from "./seeds";
 import type { TaskActions } from "./task_card";
 import type { TaskDocument } from "./task_document";

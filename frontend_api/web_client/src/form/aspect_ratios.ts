@@ -1,6 +1,6 @@
 /** The choice of aspect ratio, which sets width and height. */
 
-import { byId, create } from "./dom";
+import { byId, create } from "../dom";
 import type { Size } from "./form_values";
 
 export function showAspectRatios(sizes: readonly Size[], onChoose: (size: Size) => void): void {

@@ -1,12 +1,12 @@
 /** The form for new tasks: the chosen model's options and limits, the typed values, and the errors at their fields. */
 
 import { checkAspectRatio, showAspectRatios } from "./aspect_ratios";
-import { FIELD_NAMES, type FieldErrors, type FieldName, type Model, isUsed } from "./catalog";
-import { byId, find, setAttribute, setText } from "./dom";
+import { FIELD_NAMES, type FieldErrors, type FieldName, type Model, isUsed } from "../catalog";
+import { byId, find, setAttribute, setText } from "../dom";
 import { loadDraft, saveDraft } from "./draft";
 import { modelHint, modelLabel, showAtField } from "./field_messages";
 import { type FormValues, bodyOf, defaultsOf, sizesOf, validationErrors } from "./form_values";
-import { samplerTitle } from "./formatting";
+import { samplerTitle } from "../formatting";
 import { FormWarnings, type Warning } from "./warnings";
 
 type Control = HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement;

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 
-import { type FormValues, bodyOf, defaultsOf, sizesOf, validationErrors } from "../src/form_values";
-import { DEMO } from "./models";
+import { type FormValues, bodyOf, defaultsOf, sizesOf, validationErrors } from "../../src/form/form_values";
+import { DEMO } from "../models";
 
 const values: FormValues = { ...defaultsOf(DEMO), prompt: "a red circle", seed: "" };
 

@@ -1,6 +1,6 @@
 /** Warnings about parameters that the model follows only in part, as the API returns them. */
 
-import type { FieldErrors, FieldName } from "./catalog";
+import type { FieldErrors, FieldName } from "../catalog";
 
 export interface Warning {
   readonly pointer: string;

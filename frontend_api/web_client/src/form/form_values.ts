@@ -1,7 +1,7 @@
 /** The form's values: validation against a model's limits, and the request body. Pure. */
 
-import { type FieldErrors, type Model, isUsed } from "./catalog";
-import { jsonWithSeed, parseSeed } from "./seeds";
+import { type FieldErrors, type Model, isUsed } from "../catalog";
+import { jsonWithSeed, parseSeed } from "../seeds";
 
 /** The text of each field, as typed. */
 export interface FormValues {

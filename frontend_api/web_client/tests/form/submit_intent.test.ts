@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 
-import { SubmitIntent, randomKey } from "../src/submit_intent";
+import { SubmitIntent, randomKey } from "../../src/form/submit_intent";
 
 function countingIntent(): SubmitIntent {
   let count = 0;

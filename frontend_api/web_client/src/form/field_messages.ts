@@ -1,7 +1,7 @@
 /** Messages below the fields of the form. */
 
-import type { FieldName, Model } from "./catalog";
-import { create, find, setText } from "./dom";
+import type { FieldName, Model } from "../catalog";
+import { create, find, setText } from "../dom";
 
 /** Show a message at a field; empty text hides it. Return the id of the message's element. */
 export function showAtField(form: HTMLFormElement, name: FieldName, kind: "error" | "warning", message: string): string {

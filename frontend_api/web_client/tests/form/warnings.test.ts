@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
-import type { FieldErrors } from "../src/catalog";
-import { FormWarnings, type Warning, warningsByField } from "../src/warnings";
+import type { FieldErrors } from "../../src/catalog";
+import { FormWarnings, type Warning, warningsByField } from "../../src/form/warnings";
 
 const truncated: Warning = { pointer: "/prompt", detail: "41 tokens, 30 are read." };
 const weights: Warning = { pointer: "/prompt", detail: "Weights are read literally." };
