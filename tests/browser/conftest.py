@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
+from common.domain.models.catalog import DEMO_MODEL, ModelCatalog, ModelDefaults, ModelLimits, ModelSpec
+from common.domain.models.traits import NO_GUIDANCE, Guidance, ModelTraits
+from common.domain.parameters import Sampler
 from local_stack.settings import StackSettings
 from local_stack.stack import LocalStack
 
@@ -45,9 +48,29 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
+FEW_STEPS_MODEL = ModelSpec(
+    name="few-steps",
+    title="Few steps",
+    description="Draws in four steps, without guidance.",
+    family="whole_pipeline",
+    source="example/few-steps",
+    samplers=(Sampler.OWN,),
+    traits=ModelTraits(guidance=Guidance.NONE, negative_prompt=False),
+    limits=ModelLimits(max_steps=8, min_side=256, max_side=1_536, side_multiple=16),
+    defaults=ModelDefaults(
+        steps=4, guidance_scale=NO_GUIDANCE, sampler=Sampler.OWN, width=1_024, height=1_024
+    ),
+)
+"""A model on offer that no test generates with: its hub id does not exist."""
+
+
 @pytest.fixture(scope="module")
 def running_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
-    with LocalStack(StackSettings(data_directory=tmp_path_factory.mktemp("browser"))) as stack:
+    """A stack that offers the demo model and FEW_STEPS_MODEL."""
+    folder = tmp_path_factory.mktemp("browser")
+    catalog = folder / "models.json"
+    catalog.write_text(ModelCatalog(models=(DEMO_MODEL, FEW_STEPS_MODEL)).model_dump_json(exclude_none=True))
+    with LocalStack(StackSettings(data_directory=folder, model_catalog=catalog)) as stack:
         yield stack
 
 

@@ -77,6 +77,7 @@ def test_page_shows_warnings_while_typing_and_on_the_card(page: Page) -> None:
     expect(page.locator("#prompt-warning")).to_be_empty()
     fine = submit(page, PROMPT, steps=2)
     expect(fine).to_have_attribute("data-status", "completed")
+    expect(fine).to_contain_text("demo")
     expect(fine.get_by_test_id("task-warnings")).to_be_hidden()
 
 
@@ -98,6 +99,60 @@ def test_form_keeps_values_typed_before_the_models_are_loaded(context: BrowserCo
         page.get_by_test_id("submit-button").click()
     body = json.loads(asked.value.post_data or "")
     assert (body["prompt"], body["steps"]) == (PROMPT, 7)
+
+
+def test_form_follows_the_chosen_model(page: Page) -> None:
+    expect(page.locator("#model-facts")).to_contain_text("Its tasks share denoising steps.")
+    page.locator("#model").select_option("few-steps")
+    expect(page.locator("#model-hint")).to_contain_text("Draws in four steps")
+    expect(page.locator("#model-facts")).to_contain_text(
+        "Guidance and negative prompts have no effect on it."
+    )
+    for hidden in ("#guidance_scale", "#negative_prompt"):
+        expect(page.locator(hidden)).to_be_hidden()
+    expect(page.locator("#sampler option")).to_have_text(["Model's own"])
+    expect(page.locator("#steps")).to_have_value("4")
+    expect(page.locator("#steps-range")).to_have_text("1 to 8")
+    expect(page.locator("#size-range")).to_have_text("256 to 1536 in multiples of 16")
+    page.get_by_text("Landscape").click()
+    page.get_by_test_id("prompt-input").fill(PROMPT)
+    show(page, "few-steps")
+    page.route("**/v1/tasks", lambda route: route.fulfill(status=202, json={"id": "not-created"}))
+    with page.expect_request("**/v1/tasks") as asked:
+        page.get_by_test_id("submit-button").click()
+    assert json.loads(asked.value.post_data or "") == {
+        "prompt": PROMPT,
+        "model": "few-steps",
+        "steps": 4,
+        "sampler": "own",
+        "width": 1152,
+        "height": 896,
+        "num_images": 1,
+        "output_format": "png",
+    }
+
+
+def test_form_adapts_chosen_values_to_another_model_and_restores_them(page: Page) -> None:
+    chosen = {"negative_prompt": "blue", "steps": "60", "guidance_scale": "4", "seed": "7"}
+    for name, value in chosen.items():
+        page.locator(f"#{name}").fill(value)
+    page.locator("#sampler").select_option("dpmpp_2m_karras")
+    page.get_by_text("Portrait").click()
+    page.locator("#model").select_option("few-steps")
+    expect(page.locator("#steps")).to_have_value("8")
+    expect(page.locator("#steps-note")).to_have_text("Changed from 60: this model accepts 1 to 8.")
+    expect(page.locator("#sampler-note")).to_contain_text("DPM++ 2M Karras")
+    expect(page.locator("#width-note")).to_contain_text("portrait size")
+    expect(page.locator("#seed")).to_have_value("7")
+    expect(page.locator("#height")).to_have_value("1152")
+    show(page, "adapted")
+    page.reload()
+    expect(page.locator("#steps")).to_have_value("8")
+    page.locator("#model").select_option("demo")
+    for name, value in (chosen | {"width": "192", "height": "320"}).items():
+        expect(page.locator(f"#{name}")).to_have_value(value)
+    expect(page.locator("#sampler")).to_have_value("dpmpp_2m_karras")
+    expect(page.locator("#steps-note")).to_be_hidden()
 
 
 def test_page_marks_a_model_that_no_worker_serves(chromium: Browser, tmp_path: Path) -> None:
@@ -280,6 +335,16 @@ def test_operator_page_denies_access_to_non_operators(context: BrowserContext) -
     page.unroute("**/v1/operations")
     page.get_by_role("button", name="Try again").click()
     expect(page.get_by_test_id("connection-state")).to_have_attribute("data-state", "live")
+
+
+@pytest.mark.parametrize("width", [720, 1100, 1280])
+def test_operator_page_shows_whole_tables(operator_page: Page, width: int) -> None:
+    operator_page.set_viewport_size({"width": width, "height": 900})
+    show(operator_page, f"operator-{width}")
+    overflows = operator_page.locator(".table").evaluate_all(
+        "tables => tables.map(table => table.scrollWidth - table.parentElement.clientWidth)"
+    )
+    assert max(overflows) <= 0
 
 
 def test_operator_page_fits_a_narrow_screen(operator_page: Page) -> None:

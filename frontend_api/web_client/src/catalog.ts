@@ -32,6 +32,8 @@ export interface Model {
   readonly name: string;
   readonly title: string;
   readonly description: string;
+  /** The architecture. Images of a `whole_pipeline` are generated one at a time; those of others share steps. */
+  readonly family: string;
   /** Maximum number of prompt tokens, without begin and end tokens; null or missing: unknown. */
   readonly max_prompt_tokens?: number | null;
   readonly traits: ModelTraits;
@@ -41,6 +43,8 @@ export interface Model {
   readonly output_formats: readonly string[];
   /** Whether a live worker serves the model; null or missing: unknown. */
   readonly served?: boolean | null;
+  /** Number of live workers that serve the model; null or missing: unknown. */
+  readonly workers?: number | null;
 }
 
 /** The fields of the form, named as the parameters of `POST /v1/tasks`. */

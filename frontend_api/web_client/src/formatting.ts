@@ -9,7 +9,8 @@ const SAMPLERS: Readonly<Record<string, string>> = {
   unipc: "UniPC",
   lcm: "LCM",
   pndm: "PNDM",
-  own: "Model default",
+  flow_euler: "Flow Euler",
+  own: "Model's own",
 };
 
 export function samplerTitle(name: string): string {

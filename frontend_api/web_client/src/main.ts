@@ -89,6 +89,7 @@ async function loadModels(retryMilliseconds = 2_000): Promise<void> {
 
 function showModels(models: readonly Model[]): void {
   form.setModels(models);
+  list.setModelsShown(models.length > 1);
   // A worker may start to serve a model while the page is open.
   if (models.some(({ served }) => served === false)) refreshModelsLater();
 }

@@ -52,7 +52,7 @@ export function createActions(api: Api, form: ParameterForm, open: TaskActions["
         prompt: task.prompt,
         negative_prompt: task.negativePrompt,
         steps: String(task.steps),
-        guidance_scale: String(task.guidanceScale),
+        ...(task.guidanceScale === null ? {} : { guidance_scale: String(task.guidanceScale) }),
         sampler: task.sampler,
         width: String(task.width),
         height: String(task.height),

@@ -56,6 +56,7 @@ export class TaskCard {
     this.element.dataset.taskId = task.id;
     setText(this.#parts.prompt, task.prompt);
     this.#parts.prompt.title = task.prompt;
+    setText(find(this.element, ".task__model", HTMLElement), task.model);
     this.#showTime();
     this.element.addEventListener("click", (event) => { this.#onClick(event); });
     this.#view = viewOf(task);

@@ -31,7 +31,8 @@ export interface TaskDocument {
   readonly negativePrompt: string;
   readonly model: string;
   readonly steps: number;
-  readonly guidanceScale: number;
+  /** Null if the scale has no effect on the model. */
+  readonly guidanceScale: number | null;
   /** Null if the number is too large for JavaScript; the REST API returns it exactly. */
   readonly seed: Seed | null;
   readonly sampler: string;
@@ -76,7 +77,7 @@ export function readTaskDocument(id: string, data: Fields): TaskDocument {
     negativePrompt: string(parameters.negative_prompt),
     model: string(parameters.model) || string(data.model),
     steps,
-    guidanceScale: number(parameters.guidance_scale, 0),
+    guidanceScale: parameters.guidance === "none" ? null : number(parameters.guidance_scale, 0),
     seed: exactSeed(parameters.seed),
     sampler: string(parameters.sampler),
     width: number(parameters.width, 1),

@@ -1,6 +1,6 @@
 /** The list of the user's tasks, newest first. */
 
-import { byId } from "./dom";
+import { byId, setAttribute } from "./dom";
 import { KeyedList } from "./keyed_list";
 import { type TaskActions, TaskCard } from "./task_card";
 import type { TaskDocument } from "./task_document";
@@ -28,6 +28,11 @@ export class TaskList {
     this.#empty.hidden = tasks.length > 0;
     this.#more.hidden = !hasMore;
     this.#more.removeAttribute("aria-disabled");
+  }
+
+  /** Show or hide the name of each task's model. */
+  setModelsShown(isShown: boolean): void {
+    setAttribute(this.#element, "data-models", isShown ? "" : null);
   }
 
   /** Remove all cards, for another user. */

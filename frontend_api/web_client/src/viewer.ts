@@ -54,9 +54,10 @@ function factsOf(task: TaskDocument, index: number): [string, string][] {
     ["Model", task.model],
     ["Size", `${task.width} × ${task.height}`],
     ["Steps", String(task.steps)],
-    ["Guidance", String(task.guidanceScale)],
     ["Sampler", samplerTitle(task.sampler)],
     ["Seed", task.images.find((image) => image.index === index)?.seed ?? task.seed ?? "larger than 2^53"],
   ];
-  return task.negativePrompt ? [...facts, ["Negative prompt", task.negativePrompt]] : facts;
+  if (task.guidanceScale !== null) facts.push(["Guidance", String(task.guidanceScale)]);
+  if (task.negativePrompt) facts.push(["Negative prompt", task.negativePrompt]);
+  return facts;
 }

@@ -4,6 +4,7 @@ export const DEMO: Model = {
   name: "demo",
   title: "Shapes (demo)",
   description: "",
+  family: "stable_diffusion",
   traits: { guidance: "classifier_free", negative_prompt: true },
   limits: {
     min_steps: 1,
@@ -28,4 +29,16 @@ export const DEMO: Model = {
   },
   samplers: ["ddim", "euler"],
   output_formats: ["png", "webp"],
+};
+
+/** A model without guidance, of few steps, with large images and only its own sampler. */
+export const SCHNELL: Model = {
+  ...DEMO,
+  name: "flux-schnell",
+  family: "flux",
+  traits: { guidance: "none", negative_prompt: false },
+  limits: { ...DEMO.limits, max_steps: 8, min_side: 256, max_side: 1536, side_multiple: 16 },
+  defaults: { ...DEMO.defaults, steps: 4, guidance_scale: 1, sampler: "own", width: 1024, height: 1024 },
+  samplers: ["own"],
+  output_formats: ["png"],
 };

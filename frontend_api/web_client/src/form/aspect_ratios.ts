@@ -11,7 +11,7 @@ export function showAspectRatios(sizes: readonly Size[], onChoose: (size: Size) 
     const outline = create("span", "aspect-ratios__outline");
     outline.style.setProperty("--ratio", String(size.width / size.height));
     const label = create("label");
-    label.append(radio, outline, size.name);
+    label.append(radio, outline, size.name, create("span", "aspect-ratios__size", `${size.width} × ${size.height}`));
     return label;
   });
   byId("aspect-ratios", HTMLElement).replaceChildren(...choices);

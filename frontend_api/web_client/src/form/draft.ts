@@ -1,10 +1,10 @@
-/** The form's values, kept in this tab's session storage so that a reload loses nothing. */
+/** The chosen model and values, kept in this tab's session storage so that a reload loses nothing. */
 
 import type { FormValues } from "./form_values";
 
 const KEY = "darkroom.draft";
 
-export function saveDraft(values: FormValues): void {
+export function saveDraft(values: Partial<FormValues>): void {
   try {
     sessionStorage.setItem(KEY, JSON.stringify(values));
   } catch {

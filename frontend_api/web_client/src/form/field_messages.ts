@@ -1,21 +1,28 @@
 /** Messages below the fields of the form. */
 
-import type { FieldName, Model } from "../catalog";
-import { create, find, setText } from "../dom";
+import type { Model } from "../catalog";
+import { create, find, setAttribute, setText } from "../dom";
 
-/** Show a message at a field; empty text hides it. Return the id of the message's element. */
-export function showAtField(form: HTMLFormElement, name: FieldName, kind: "error" | "warning", message: string): string {
+/** An error, an adapted value after a change of the model, or the API's warning. */
+export type MessageKind = "error" | "note" | "warning";
+
+/** Show a message at the field of a control; empty text hides it. */
+export function showAtField(form: HTMLFormElement, control: HTMLElement & { name: string }, kind: MessageKind, message: string): void {
+  const { name } = control;
   const id = `${name}-${kind}`;
+  const field = find(form, `[data-field="${name}"]`, HTMLElement);
   let element = document.getElementById(id);
-  if (element === null && message === "") return id;
+  if (element === null && message === "") return;
   if (element === null) {
     element = create("p", `field__${kind}`);
     element.id = id;
     if (kind === "warning") element.role = "status";
-    find(form, `[data-field="${name}"]`, HTMLElement).append(element);
+    field.append(element);
   }
   setText(element, message);
-  return id;
+  if (kind === "error") setAttribute(control, "aria-invalid", message ? "true" : null);
+  const described = Array.from(field.querySelectorAll("p[id]")).filter(({ textContent }) => textContent !== "");
+  setAttribute(control, "aria-describedby", described.map((text) => text.id).join(" ") || null);
 }
 
 /** The text about the chosen model below the prompt. */
@@ -23,6 +30,16 @@ export function modelHint({ description, max_prompt_tokens: limit, served }: Mod
   const tokens = limit ? `This model reads up to ${limit} tokens of the prompt (a token is about one word).` : "";
   const unserved = served === false ? "No worker serves this model now: new tasks wait in the queue." : "";
   return [description, tokens, unserved].filter((part) => part !== "").join(" ");
+}
+
+/** How the model is served, and which parameters have no effect on it. */
+export function modelFacts({ family, workers, traits }: Model): string {
+  const served = workers ? `${workers} ${workers === 1 ? "worker serves" : "workers serve"} this model.` : "";
+  const sharing = family === "whole_pipeline"
+    ? "It generates one image at a time."
+    : "Its tasks share denoising steps.";
+  const ignored = traits.guidance === "none" ? "Guidance and negative prompts have" : "A negative prompt has";
+  return [served, sharing, traits.negative_prompt ? "" : `${ignored} no effect on it.`].filter((part) => part !== "").join(" ");
 }
 
 /** The text of the model in the menu. */

@@ -1,22 +1,51 @@
 /** The form's values: validation against a model's limits, and the request body. Pure. */
 
-import { type FieldErrors, type Model, isUsed } from "../catalog";
+import { type FieldErrors, type FieldName, type Model, isUsed } from "../catalog";
 import { jsonWithSeed, parseSeed } from "../seeds";
 
-/** The text of each field, as typed. */
-export interface FormValues {
-  readonly prompt: string;
-  readonly negative_prompt: string;
-  readonly model: string;
-  readonly steps: string;
-  readonly guidance_scale: string;
-  /** Empty: the service chooses a random seed. */
-  readonly seed: string;
-  readonly sampler: string;
-  readonly width: string;
-  readonly height: string;
-  readonly num_images: string;
-  readonly output_format: string;
+/** The text of each field, as typed. An empty seed is chosen by the service. */
+export type FormValues = Readonly<Record<FieldName, string>>;
+
+/** The accepted values of a number field, both ends included. */
+export interface Range {
+  readonly low: number;
+  readonly high: number;
+  /** Values are multiples of it; null: any number. */
+  readonly multiple: number | null;
+}
+
+const NUMBER_FIELDS = ["steps", "guidance_scale", "width", "height", "num_images"] as const;
+export type NumberField = (typeof NUMBER_FIELDS)[number];
+
+/** The ranges of the model's number fields, without fields that the model does not use. */
+export function rangesOf(model: Model): [NumberField, Range][] {
+  const { limits } = model;
+  const side = { low: limits.min_side, high: limits.max_side, multiple: limits.side_multiple };
+  const ranges: Record<NumberField, Range> = {
+    steps: { low: limits.min_steps, high: limits.max_steps, multiple: 1 },
+    guidance_scale: { low: limits.min_guidance_scale, high: limits.max_guidance_scale, multiple: null },
+    width: side,
+    height: side,
+    num_images: { low: 1, high: limits.max_images, multiple: 1 },
+  };
+  return NUMBER_FIELDS.filter((name) => isUsed(name, model)).map((name) => [name, ranges[name]]);
+}
+
+/** "1 to 8", "256 to 1536 in multiples of 16". */
+export function rangeText({ low, high, multiple }: Range): string {
+  return `${low} to ${high}${multiple !== null && multiple > 1 ? ` in multiples of ${multiple}` : ""}`;
+}
+
+/** The accepted value next to this number. */
+export function fitted(value: number, { low, high, multiple }: Range): number {
+  if (multiple === null) return Math.min(high, Math.max(low, value));
+  const nearest = Math.round(value / multiple);
+  return Math.min(Math.floor(high / multiple), Math.max(Math.ceil(low / multiple), nearest)) * multiple;
+}
+
+/** The typed number; NaN for anything else. */
+export function numberOf(typed: string): number {
+  return typed.trim() === "" ? Number.NaN : Number(typed);
 }
 
 export function validationErrors(values: FormValues, model: Model): FieldErrors {
@@ -26,22 +55,14 @@ export function validationErrors(values: FormValues, model: Model): FieldErrors 
   for (const name of ["prompt", "negative_prompt"] as const) {
     // Count code points, as the API does: an emoji is one character.
     const excess = Array.from(values[name].trim()).length - limits.max_prompt_characters;
-    if (excess > 0) errors[name] = `Must be at most ${limits.max_prompt_characters} characters (${excess} too many).`;
+    if (excess > 0 && isUsed(name, model))
+      errors[name] = `Must be at most ${limits.max_prompt_characters} characters (${excess} too many).`;
   }
-  const checkRange = (name: "steps" | "guidance_scale" | "width" | "height" | "num_images", low: number, high: number) => {
-    const value = values[name].trim() === "" ? Number.NaN : Number(values[name]);
-    const isWhole = name === "guidance_scale" || Number.isInteger(value);
+  for (const [name, { low, high, multiple }] of rangesOf(model)) {
+    const value = numberOf(values[name]);
     if (!(value >= low && value <= high)) errors[name] = `Must be between ${low} and ${high}.`;
-    else if (!isWhole) errors[name] = "Must be a whole number.";
-  };
-  checkRange("steps", limits.min_steps, limits.max_steps);
-  if (isUsed("guidance_scale", model))
-    checkRange("guidance_scale", limits.min_guidance_scale, limits.max_guidance_scale);
-  checkRange("num_images", 1, limits.max_images);
-  for (const side of ["width", "height"] as const) {
-    checkRange(side, limits.min_side, limits.max_side);
-    if (!errors[side] && Number(values[side]) % limits.side_multiple !== 0)
-      errors[side] = `Must be a multiple of ${limits.side_multiple}.`;
+    else if (multiple !== null && value % multiple !== 0)
+      errors[name] = multiple === 1 ? "Must be a whole number." : `Must be a multiple of ${multiple}.`;
   }
   if (values.seed.trim() !== "" && parseSeed(values.seed) === null)
     errors.seed = "Must be a whole number from 0 to 9223372036854775807, or empty for a random seed.";
@@ -85,23 +106,26 @@ export function defaultsOf(model: Model): Omit<FormValues, "prompt" | "seed"> {
 }
 
 export interface Size {
-  readonly name: string;
+  readonly name: "Square" | "Portrait" | "Landscape";
   readonly width: number;
   readonly height: number;
 }
 
-/** Square, portrait and landscape sizes within the model's limits, near its default area. */
-export function sizesOf(model: Model): Size[] {
-  const { limits, defaults } = model;
-  const area = defaults.width * defaults.height;
-  const fit = (side: number) => {
-    const multiple = Math.round(side / limits.side_multiple) * limits.side_multiple;
-    return Math.min(limits.max_side, Math.max(limits.min_side, multiple));
-  };
-  const square = fit(Math.sqrt(area));
-  const short = fit(Math.sqrt((area * 3) / 4));
-  const long = fit(Math.sqrt((area * 4) / 3));
-  const squareOnly = [{ name: "Square", width: square, height: square }];
+/** Models of half a megapixel and more are trained at sides that are multiples of this many pixels. */
+const TRAINED_MULTIPLE = 64;
+const TRAINED_AREA = 512 * 512;
+
+/** Square, portrait and landscape sizes within the model's limits, with about its default area. */
+export function sizesOf({ limits, defaults: { width, height } }: Model): Size[] {
+  const area = width * height;
+  const isCoarse = area >= TRAINED_AREA && TRAINED_MULTIPLE % limits.side_multiple === 0;
+  const multiple = isCoarse ? TRAINED_MULTIPLE : limits.side_multiple;
+  const fit = (side: number) => fitted(side, { low: limits.min_side, high: limits.max_side, multiple });
+  const isSquare = width === height;
+  const square = isSquare ? width : fit(Math.sqrt(area));
+  const short = isSquare ? fit(Math.sqrt((area * 3) / 4)) : Math.min(width, height);
+  const long = isSquare ? fit(Math.sqrt((area * 4) / 3)) : Math.max(width, height);
+  const squareOnly: Size[] = [{ name: "Square", width: square, height: square }];
   if (short === long) return squareOnly;
   return [...squareOnly, { name: "Portrait", width: short, height: long }, { name: "Landscape", width: long, height: short }];
 }

@@ -1,12 +1,14 @@
-/** The form for new tasks: the chosen model's options and limits, the typed values, and the errors at their fields. */
+/** The form for new tasks: the chosen model and values, and the errors at their fields. */
 
-import { checkAspectRatio, showAspectRatios } from "./aspect_ratios";
-import { FIELD_NAMES, type FieldErrors, type FieldName, type Model, isUsed } from "../catalog";
-import { byId, find, setAttribute, setText } from "../dom";
+import { announce } from "../announcer";
+import { FIELD_NAMES, type FieldErrors, type FieldName, type Model } from "../catalog";
+import { byId, setText } from "../dom";
+import { checkAspectRatio } from "./aspect_ratios";
 import { loadDraft, saveDraft } from "./draft";
-import { modelHint, modelLabel, showAtField } from "./field_messages";
-import { type FormValues, bodyOf, defaultsOf, sizesOf, validationErrors } from "./form_values";
-import { samplerTitle } from "../formatting";
+import { type MessageKind, modelLabel, showAtField } from "./field_messages";
+import { type FormValues, bodyOf, defaultsOf, validationErrors } from "./form_values";
+import { showModelControls, showModelTexts } from "./model_controls";
+import { type ChosenValues, switchedValues } from "./model_switch";
 import { FormWarnings, type Warning } from "./warnings";
 
 type Control = HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement;
@@ -17,6 +19,9 @@ export class ParameterForm {
   readonly #message = byId("form-message", HTMLElement);
   readonly #settings = byId("settings", HTMLDetailsElement);
   #models: readonly Model[] = [];
+  #shown: Model | null = null;
+  /** The values that the user chose. They survive a change of the model. */
+  #chosen: ChosenValues = {};
   #isSending = false;
   readonly #warnings: FormWarnings;
 
@@ -26,7 +31,7 @@ export class ParameterForm {
     requestWarnings: (body: string) => Promise<readonly Warning[]>,
   ) {
     this.#warnings = new FormWarnings(requestWarnings, (fields) => {
-      for (const name of FIELD_NAMES) showAtField(this.#form, name, "warning", fields[name] ?? "");
+      this.#showMessages("warning", fields);
     });
     // Wide screens have space for the settings beside the list.
     this.#settings.open = matchMedia("(min-width: 60rem)").matches;
@@ -39,45 +44,38 @@ export class ParameterForm {
     });
     this.#form.addEventListener("input", (event) => { this.#onInput(event.target as Element); });
     byId("reset", HTMLButtonElement).addEventListener("click", () => {
-      this.fill({ ...defaultsOf(this.#model()), seed: "" });
+      this.#chosen = { prompt: this.#control("prompt").value };
+      this.#showValues({ ...defaultsOf(this.#model()), seed: "" });
     });
   }
 
-  /** Set the available models. The first call fills and enables the form; later calls update the models' labels. */
+  /** Set the available models. The first call fills and enables the form; later calls update the models' texts. */
   setModels(models: readonly Model[]): void {
     const isFirst = this.#models.length === 0;
     this.#models = models;
-    const choice = this.#control("model") as HTMLSelectElement;
+    const menu = this.#control("model") as HTMLSelectElement;
     if (!isFirst) {
       const labels = new Map(models.map((model) => [model.name, modelLabel(model)]));
-      for (const option of choice.options) setText(option, labels.get(option.value) ?? option.text);
-      setText(byId("model-hint", HTMLElement), modelHint(this.#model()));
+      for (const option of menu.options) setText(option, labels.get(option.value) ?? option.text);
+      showModelTexts(this.#model());
       return;
     }
     const typed = this.#typedValues();
-    choice.replaceChildren(...models.map((model) => new Option(modelLabel(model), model.name)));
-    const draft = loadDraft();
-    if (models.some((model) => model.name === draft.model)) choice.value = draft.model ?? "";
-    this.#showModel();
-    const restored = draft.model === choice.value ? draft : { prompt: draft.prompt ?? "" };
-    this.fill({ ...defaultsOf(this.#model()), ...restored, ...typed });
+    menu.replaceChildren(...models.map((model) => new Option(modelLabel(model), model.name)));
+    const { model, ...draft } = loadDraft();
+    this.#chosen = { ...draft, ...typed };
+    this.#showModel(this.#modelNamed(model));
     this.#submit.disabled = false;
   }
 
-  /** Set fields, as if the user had typed the values. */
-  fill(values: Partial<FormValues>): void {
-    for (const name of FIELD_NAMES) {
-      const value = values[name];
-      if (value === undefined) continue;
-      const control = this.#control(name);
-      if (name === "model" && control.value !== value) {
-        control.value = value;
-        this.#showModel();
-      }
-      control.value = value;
+  /** Set fields, as if the user had typed the values. Values that the model does not accept are adapted. */
+  fill({ model, ...values }: Partial<FormValues>): void {
+    this.#chosen = { ...this.#chosen, ...values };
+    if (model === undefined) this.#showValues(values);
+    else {
+      const shown = this.#modelNamed(model);
+      this.#showModel(shown, shown);
     }
-    this.show({});
-    this.#update();
   }
 
   useSeed(seed: string): void {
@@ -90,16 +88,12 @@ export class ParameterForm {
 
   /** Show the errors at their fields, and focus the first of these fields. */
   show(errors: FieldErrors): void {
-    let first: Control | null = null;
-    for (const name of FIELD_NAMES) {
-      const message = errors[name] ?? "";
-      this.#showError(name, message);
-      if (message) first ??= this.#control(name);
-    }
-    if (first !== null) {
-      if (first.closest("details")) this.#settings.open = true;
-      first.focus();
-    }
+    this.#showMessages("error", errors);
+    const first = FIELD_NAMES.find((name) => errors[name]);
+    if (first === undefined) return;
+    const control = this.#control(first);
+    if (control.closest("details")) this.#settings.open = true;
+    control.focus();
   }
 
   /** Show a message beside the submit button. */
@@ -135,13 +129,35 @@ export class ParameterForm {
 
   #onInput(control: Element): void {
     const range = control instanceof HTMLElement ? control.dataset.rangeFor : undefined;
-    const name = (range ?? control.getAttribute("name") ?? "") as FieldName;
+    const name = FIELD_NAMES.find((field) => field === (range ?? control.getAttribute("name")));
+    if (name === undefined) return;
     if (range !== undefined) this.#control(name).value = (control as HTMLInputElement).value;
     if (name === "model") {
-      this.#showModel();
-      this.fill(defaultsOf(this.#model()));
+      this.#showModel(this.#model());
+      return;
     }
-    if (FIELD_NAMES.includes(name)) this.#showError(name, "");
+    this.#chosen = { ...this.#chosen, [name]: this.#control(name).value };
+    for (const kind of ["error", "note"] as const) this.#showMessage(kind, name, "");
+    this.#update();
+  }
+
+  /** Show a model, with the values that the user chose for `from` as far as it accepts them. */
+  #showModel(model: Model, from = this.#shown ?? model): void {
+    const { values, chosen, notes } = switchedValues(this.#chosen, from, model);
+    this.#shown = model;
+    this.#chosen = chosen;
+    showModelControls(this.#form, model, ({ width, height }) => {
+      this.fill({ width: String(width), height: String(height) });
+    });
+    this.#showValues(values, notes);
+    const changes = Object.keys(notes).length;
+    if (changes > 0) announce(`${changes === 1 ? "One setting was" : `${changes} settings were`} adapted to the model.`);
+  }
+
+  #showValues(values: Partial<FormValues>, notes: FieldErrors = {}): void {
+    for (const name of FIELD_NAMES) this.#control(name).value = values[name] ?? this.#control(name).value;
+    this.#showMessages("error", {});
+    this.#showMessages("note", notes);
     this.#update();
   }
 
@@ -152,41 +168,19 @@ export class ParameterForm {
       range.value = this.#control(range.dataset.rangeFor as FieldName).value;
     checkAspectRatio(values.width, values.height);
     setText(byId("settings-brief", HTMLElement), `${values.width} × ${values.height}, ${values.steps} steps`);
-    saveDraft(values);
     if (this.#models.length === 0) return;
+    saveDraft({ ...this.#chosen, model: values.model });
     const isValid = Object.keys(validationErrors(values, this.#model())).length === 0;
     this.#warnings.onEdit(isValid ? bodyOf(values, this.#model()) : null);
   }
 
-  #showModel(): void {
-    const model = this.#model();
-    const { limits } = model;
-    setText(byId("model-hint", HTMLElement), modelHint(model));
-    for (const name of FIELD_NAMES) find(this.#form, `[data-field="${name}"]`, HTMLElement).hidden = !isUsed(name, model);
-    const bound = (name: FieldName, low: number, high: number, step: string) => {
-      for (const control of this.#form.querySelectorAll(`#${name}, [data-range-for="${name}"]`)) {
-        setAttribute(control, "min", low);
-        setAttribute(control, "max", high);
-        if (!(control.id === "guidance_scale")) setAttribute(control, "step", step);
-      }
-    };
-    bound("steps", limits.min_steps, limits.max_steps, "1");
-    bound("guidance_scale", limits.min_guidance_scale, limits.max_guidance_scale, "0.1");
-    for (const side of ["width", "height"] as const) bound(side, limits.min_side, limits.max_side, String(limits.side_multiple));
-    bound("num_images", 1, limits.max_images, "1");
-    const options = (name: FieldName, values: readonly string[], title: (value: string) => string) => {
-      this.#control(name).replaceChildren(...values.map((value) => new Option(title(value), value)));
-    };
-    options("sampler", model.samplers, samplerTitle);
-    options("output_format", model.output_formats, (format) => format.toUpperCase());
-    showAspectRatios(sizesOf(model), ({ width, height }) => { this.fill({ width: String(width), height: String(height) }); });
+  /** Show the messages at their fields, and remove the others of this kind. */
+  #showMessages(kind: MessageKind, messages: FieldErrors): void {
+    for (const name of FIELD_NAMES) this.#showMessage(kind, name, messages[name] ?? "");
   }
 
-  #showError(name: FieldName, message: string): void {
-    const id = showAtField(this.#form, name, "error", message);
-    const control = this.#control(name);
-    setAttribute(control, "aria-invalid", message ? "true" : null);
-    setAttribute(control, "aria-describedby", message ? id : null);
+  #showMessage(kind: MessageKind, name: FieldName, message: string): void {
+    showAtField(this.#form, this.#control(name), kind, message);
   }
 
   #values(): FormValues {
@@ -194,8 +188,12 @@ export class ParameterForm {
   }
 
   #model(): Model {
-    const name = this.#control("model").value;
-    const model = this.#models.find((candidate) => candidate.name === name) ?? this.#models[0];
+    return this.#modelNamed(this.#control("model").value);
+  }
+
+  /** The model with this name; if it is not available, the shown one or the first one. */
+  #modelNamed(name: string | undefined): Model {
+    const model = this.#models.find((candidate) => candidate.name === name) ?? this.#shown ?? this.#models[0];
     if (model === undefined) throw new Error("The models are not loaded.");
     return model;
   }

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 
 import { type FormValues, bodyOf, defaultsOf, sizesOf, validationErrors } from "../../src/form/form_values";
-import { DEMO } from "../models";
+import { DEMO, SCHNELL } from "../models";
 
 const values: FormValues = { ...defaultsOf(DEMO), prompt: "a red circle", seed: "" };
 
@@ -59,12 +59,11 @@ describe("bodyOf", () => {
   });
 
   test("omits parameters that the model does not use, whatever their hidden fields contain", () => {
-    const unguided = { ...DEMO, traits: { guidance: "none", negative_prompt: false } } as const;
-    const typed = { ...values, guidance_scale: "", negative_prompt: "blue" };
-    const body = JSON.parse(bodyOf(typed, unguided)) as Record<string, unknown>;
+    const typed = { ...values, ...defaultsOf(SCHNELL), prompt: "x", guidance_scale: "", negative_prompt: "b".repeat(99) };
+    const body = JSON.parse(bodyOf(typed, SCHNELL)) as Record<string, unknown>;
     expect(body).not.toHaveProperty("guidance_scale");
     expect(body).not.toHaveProperty("negative_prompt");
-    expect(validationErrors(typed, unguided)).toEqual({});
+    expect(validationErrors(typed, SCHNELL)).toEqual({});
   });
 });
 
@@ -75,6 +74,22 @@ describe("sizesOf", () => {
       { name: "Portrait", width: 192, height: 320 },
       { name: "Landscape", width: 320, height: 192 },
     ]);
+  });
+
+  test.each([
+    [{ width: 512, height: 512 }, ["512x512", "448x576", "576x448"]],
+    [{ width: 1024, height: 1024 }, ["1024x1024", "896x1152", "1152x896"]],
+    [{ width: 1328, height: 1328 }, ["1328x1328", "1152x1536", "1536x1152"]],
+    [{ width: 1216, height: 832 }, ["1024x1024", "832x1216", "1216x832"]],
+  ])("returns common training sizes for the default %j", (size, expected) => {
+    const sizes = sizesOf({ ...SCHNELL, defaults: { ...SCHNELL.defaults, ...size } });
+    expect(sizes.map(({ width, height }) => `${width}x${height}`)).toEqual(expected);
+  });
+
+  test("returns multiples within limits that are no multiples themselves", () => {
+    const limits = { ...SCHNELL.limits, min_side: 900, max_side: 1100 };
+    const sides = sizesOf({ ...SCHNELL, limits }).flatMap(({ width, height }) => [width, height]);
+    expect(new Set(sides)).toEqual(new Set([1024, 960, 1088]));
   });
 
   test("returns only a square for a model with one size", () => {

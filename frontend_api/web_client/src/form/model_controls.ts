@@ -1,0 +1,36 @@
+/** The parts of the form that depend on the chosen model: options, ranges, hidden fields and the texts about it. */
+
+import { FIELD_NAMES, type FieldName, type Model, isUsed } from "../catalog";
+import { byId, find, setAttribute, setText } from "../dom";
+import { samplerTitle } from "../formatting";
+import { showAspectRatios } from "./aspect_ratios";
+import { modelFacts, modelHint } from "./field_messages";
+import { type Size, rangeText, rangesOf, sizesOf } from "./form_values";
+
+/** Show the fields, options and ranges of a model. */
+export function showModelControls(form: HTMLFormElement, model: Model, onSize: (size: Size) => void): void {
+  showModelTexts(model);
+  for (const name of FIELD_NAMES) find(form, `[data-field="${name}"]`, HTMLElement).hidden = !isUsed(name, model);
+  for (const [name, range] of rangesOf(model)) {
+    for (const control of form.querySelectorAll(`#${name}, [data-range-for="${name}"]`)) {
+      setAttribute(control, "min", range.low);
+      setAttribute(control, "max", range.high);
+      if (range.multiple !== null) setAttribute(control, "step", range.multiple);
+    }
+    const hint = document.getElementById(name === "width" ? "size-range" : `${name}-range`);
+    if (hint !== null) setText(hint, rangeText(range));
+  }
+  showOptions(form, "sampler", model.samplers, samplerTitle);
+  showOptions(form, "output_format", model.output_formats, (format) => format.toUpperCase());
+  showAspectRatios(sizesOf(model), onSize);
+}
+
+/** Update the texts about a model, whose workers may change. */
+export function showModelTexts(model: Model): void {
+  setText(byId("model-hint", HTMLElement), modelHint(model));
+  setText(byId("model-facts", HTMLElement), modelFacts(model));
+}
+
+function showOptions(form: HTMLFormElement, name: FieldName, values: readonly string[], title: (value: string) => string): void {
+  find(form, `#${name}`, HTMLSelectElement).replaceChildren(...values.map((value) => new Option(title(value), value)));
+}
