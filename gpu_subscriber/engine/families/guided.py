@@ -8,7 +8,7 @@ shares a batch. A family states only how its architecture differs.
 import hashlib
 import inspect
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -53,15 +53,18 @@ class GuidedFamily:
         self._colours = LatentColours.beside(folder, self.device)
         self._tokens = PromptTokens(pipeline)
         self._fingerprint = _digest_of(self.origin.networks)
-        self._prompts: LRUCache[str | None, Rows] = LRUCache(CACHED_PROMPT_BYTES, getsizeof=_bytes_of)
+        self._prompts: LRUCache[tuple[str, str | None], Rows] = LRUCache(
+            CACHED_PROMPT_BYTES, getsizeof=_bytes_of
+        )
         self._stacked: tuple[tuple[weakref.ref[Denoising], ...], Rows] = ((), {})
 
-    def encode(self, text: str | None) -> Rows:
-        """Return what the denoiser receives of a text, as the stock call encodes it.
-
-        `None` stands for an omitted negative prompt.
-        """
+    def encode(self, text: str) -> Rows:
+        """Return what the denoiser receives of a prompt, as the stock call encodes it."""
         raise NotImplementedError
+
+    def encode_negative(self, text: str | None) -> Rows:
+        """Return what the denoiser receives of a negative prompt; None stands for an omitted one."""
+        return self.encode(text or "")
 
     def extra_rows(self, parameters: GenerationParameters, dtype: torch.dtype) -> Rows:
         """Return what the denoiser receives besides the text, such as sizes; the same in each branch."""
@@ -114,11 +117,10 @@ class GuidedFamily:
 
     def prepare(self, parameters: GenerationParameters, *, seed: int) -> Denoising:
         """Do everything up to the first step; raises what the prompt's encoding raises."""
-        texts: list[str | None] = [parameters.prompt]
+        encoded = [self._cached(self.encode, parameters.prompt)]
         if parameters.is_guided:
-            texts.insert(0, parameters.negative_prompt)
-        encoded = [self._encoded(text) for text in texts]
-        dtype = encoded[-1]["encoder_hidden_states"].dtype
+            encoded.insert(0, self._cached(self.encode_negative, parameters.negative_prompt))
+        dtype = self.denoiser.dtype
         extra = self.extra_rows(parameters, dtype)
         generator = torch.Generator("cpu").manual_seed(seed)
         noise = self.noise(parameters, generator, dtype)
@@ -160,14 +162,14 @@ class GuidedFamily:
 
     def decode(self, state: Denoising, *, tiled: bool = False) -> Decoded:
         """Return the image of a finished state; `tiled` trades time for memory."""
-        latents = self.unscaled(self.unpacked(state.latents, state.size))
+        grid = self.unpacked(state.latents, state.size)
         # A copy, so that a second attempt, in tiles, draws the same noise.
         generator = torch.Generator("cpu").set_state(state.generator.get_state())
         vae = self.pipeline.vae
         if tiled:
             vae.enable_tiling()
         try:
-            image = self.decode_latents(latents, generator)
+            image = self.decode_latents(self.unscaled(grid.to(vae.dtype)), generator)
         finally:
             if tiled:
                 vae.disable_tiling()
@@ -185,14 +187,19 @@ class GuidedFamily:
         return self._colours.thumbnail(grid)
 
     def _decoded_grids(self, grids: torch.Tensor) -> torch.Tensor:
-        return self.decode_latents(self.unscaled(grids), torch.Generator("cpu").manual_seed(0))
+        latents = self.unscaled(grids.to(self.pipeline.vae.dtype))
+        return self.decode_latents(latents, torch.Generator("cpu").manual_seed(0))
 
-    def _encoded(self, text: str | None) -> Rows:
-        found = self._prompts.get(text)
+    def _cached(self, encode: Callable[[Any], Rows], text: str | None) -> Rows:
+        """Return the rows of a text in the denoiser's precision: text encoders may have another one."""
+        key = (encode.__name__, text)
+        found = self._prompts.get(key)
         if found is None:
-            found = self.encode(text)
+            dtype = self.denoiser.dtype
+            encoded = encode(text)
+            found = {name: row.to(dtype) if row.is_floating_point() else row for name, row in encoded.items()}
             if _bytes_of(found) <= CACHED_PROMPT_BYTES:
-                self._prompts[text] = found
+                self._prompts[key] = found
         return found
 
     def _rows_of(self, states: Sequence[Denoising]) -> Rows:

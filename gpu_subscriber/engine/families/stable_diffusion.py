@@ -25,9 +25,9 @@ class StableDiffusion(GuidedFamily):
             )
         super().__init__(pipeline, folder=folder, revision=revision)
 
-    def encode(self, text: str | None) -> Rows:
+    def encode(self, text: str) -> Rows:
         """Return `encoder_hidden_states` (1, tokens, width)."""
-        embeddings, _ = self.pipeline.encode_prompt(text or "", self.device, 1, False)
+        embeddings, _ = self.pipeline.encode_prompt(text, self.device, 1, False)
         return {"encoder_hidden_states": embeddings}
 
     def extra_rows(self, parameters: GenerationParameters, dtype: torch.dtype) -> Rows:

@@ -10,12 +10,16 @@ from gpu_subscriber.engine.runs.run import Rows
 class StableDiffusionXL(StableDiffusion):
     """`StableDiffusionXLPipeline.__call__` in three functions."""
 
-    def encode(self, text: str | None) -> Rows:
+    def encode(self, text: str) -> Rows:
         """Return both text encoders' embeddings and the second one's pooled embedding."""
         embeddings, _, pooled, _ = self.pipeline.encode_prompt(
-            text or "", device=self.device, do_classifier_free_guidance=False
+            text, device=self.device, do_classifier_free_guidance=False
         )
-        rows = {"encoder_hidden_states": embeddings, "text_embeds": pooled}
+        return {"encoder_hidden_states": embeddings, "text_embeds": pooled}
+
+    def encode_negative(self, text: str | None) -> Rows:
+        """Return zeros for an omitted negative prompt, where the checkpoint was trained so."""
+        rows = super().encode_negative(text)
         if text is None and self.pipeline.config.force_zeros_for_empty_prompt:
             return {name: torch.zeros_like(row) for name, row in rows.items()}
         return rows
