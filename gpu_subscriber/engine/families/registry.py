@@ -1,5 +1,6 @@
 """The families whose Runs share forward passes, by the names that catalog entries use."""
 
+from gpu_subscriber.engine.families.flux import Flux
 from gpu_subscriber.engine.families.guided import GuidedFamily
 from gpu_subscriber.engine.families.stable_diffusion import StableDiffusion
 from gpu_subscriber.engine.families.stable_diffusion_xl import StableDiffusionXL
@@ -7,4 +8,5 @@ from gpu_subscriber.engine.families.stable_diffusion_xl import StableDiffusionXL
 GUIDED_FAMILIES: dict[str, type[GuidedFamily]] = {
     "stable_diffusion": StableDiffusion,
     "stable_diffusion_xl": StableDiffusionXL,
+    "flux": Flux,
 }
