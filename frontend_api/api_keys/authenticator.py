@@ -1,4 +1,7 @@
-"""Authentication by API key. Requests without a key are passed to another Authenticator."""
+"""Authentication by API key: `Authorization: Bearer drk_…` or `X-API-Key`.
+
+Requests without a key are passed to another Authenticator.
+"""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -6,7 +9,7 @@ from dataclasses import dataclass
 
 from common.domain.errors import DependencyUnavailableError
 from common.ports import Clock
-from frontend_api.api_keys.api_key import ApiKeyNotFoundError, id_of
+from frontend_api.api_keys.api_key import PREFIX, ApiKeyNotFoundError, id_of
 from frontend_api.api_keys.ports import ApiKeyStore
 from frontend_api.identity.ports import Authenticator, NotAuthenticatedError, Principal
 
@@ -25,16 +28,15 @@ class KeyOrTokenAuthenticator:
         # Proxies may change the case of header names.
         fields = {name.lower(): value for name, value in headers.items()}
         shown = fields.get("x-api-key")
-        if shown is None:
-            return self.others.principal(headers)
-        if "authorization" in fields:
+        if shown is not None and "authorization" in fields:
             raise NotAuthenticatedError("send X-API-Key or Authorization, not both")
-        return self._owner_of(shown.strip())
+        key = _bearer_key(fields.get("authorization", "")) if shown is None else shown.strip()
+        return self.others.principal(headers) if key is None else self._owner_of(key)
 
     def _owner_of(self, shown: str) -> Principal:
         key_id = id_of(shown)
         if key_id is None:
-            raise NotAuthenticatedError("X-API-Key does not contain a valid API key")
+            raise NotAuthenticatedError("the API key is malformed")
         now = self.clock.now()
         try:
             key = self.keys.get(key_id)
@@ -47,3 +49,10 @@ class KeyOrTokenAuthenticator:
         ):  # informational only; the next use records it again
             self.keys.record_use(key, now)
         return Principal(user_id=key.user_id, scopes=key.scopes, good_until=key.expires_at, api_key_id=key.id)
+
+
+def _bearer_key(authorization: str) -> str | None:
+    """Return the token of a Bearer header if it is an API key and not a token of a user."""
+    scheme, _, token = authorization.partition(" ")
+    is_key = scheme.lower() == "bearer" and token.strip().startswith(PREFIX)
+    return token.strip() if is_key else None

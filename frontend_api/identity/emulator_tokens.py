@@ -36,15 +36,16 @@ def bearer_token(headers: Mapping[str, str]) -> str | None:
 class EmulatorAuthenticator:
     """The Authenticator of the local stack.
 
-    A request without credentials is the user `local`; an unsigned token names another user. Accepts
-    every caller, so the composition root builds it only when the emulators are used.
+    A request without credentials is the user `local`, and so is the token `local`, for clients that
+    must send one. An unsigned token names another user. Accepts every caller, so the composition root
+    builds it only when the emulators are used.
     """
 
     project_id: str
 
     def principal(self, headers: Mapping[str, str]) -> Principal:
         token = bearer_token(headers)
-        if token is None:
+        if token is None or token == LOCAL_USER_ID:
             return Principal(user_id=LOCAL_USER_ID)
         claims = _unsigned_claims(token)
         if claims.get("aud", self.project_id) != self.project_id:

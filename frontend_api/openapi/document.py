@@ -106,13 +106,14 @@ def openapi_document(app: Flask) -> Json:
                 "bearer": {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": "A Firebase ID token. On the local stack: no token, or an unsigned emulator token.",
+                    "description": "A key from `/v1/keys`, or a Firebase ID token. On the local stack: no token, "
+                    "`local`, or an unsigned emulator token.",
                 },
                 "apiKey": {
                     "type": "apiKey",
                     "in": "header",
                     "name": "X-API-Key",
-                    "description": "A key from `/v1/keys`. Each operation names the scope that the key needs.",
+                    "description": "The same key in a header of its own. Each operation names the scope that it needs.",
                 },
             },
         },

@@ -58,6 +58,14 @@ def test_api_key_header_is_case_insensitive(api: Api, name: str) -> None:
     assert api.client.get("/v1/models", headers=headers).status_code == 200
 
 
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer"])
+def test_api_key_is_accepted_as_a_bearer_token(api: Api, scheme: str) -> None:
+    headers = {"Authorization": f"{scheme} {key_of(api, 'read')['X-API-Key']}"}
+    api.stored_task(user_id="ada")
+    assert len(api.client.get("/v1/tasks", headers=headers).get_json()["tasks"]) == 1
+    assert api.client.post("/v1/tasks", json={"prompt": "x"}, headers=headers).status_code == 403
+
+
 def changed(key: str) -> dict[str, str]:
     other_secret = key[:20] + ("A" if key[20] != "A" else "B") + key[21:-6]
     unknown, _ = new_key()
@@ -75,11 +83,12 @@ def changed(key: str) -> dict[str, str]:
     }
 
 
+@pytest.mark.parametrize(("name", "prefix"), [("X-API-Key", ""), ("Authorization", "Bearer ")])
 @pytest.mark.parametrize("how", changed("drk_" + "0" * 54))
-def test_request_is_rejected_with_an_invalid_api_key(api: Api, how: str) -> None:
+def test_request_is_rejected_with_an_invalid_api_key(api: Api, how: str, name: str, prefix: str) -> None:
     wrong = changed(key_of(api, *EVERYTHING)["X-API-Key"])[how]
-    latin = wrong.encode().decode("latin-1")
-    answer = api.client.get("/v1/tasks", headers={"X-API-Key": latin})
+    latin = (prefix + wrong).encode().decode("latin-1")
+    answer = api.client.get("/v1/tasks", headers={name: latin})
     assert (answer.status_code, answer.get_json()["code"]) == (401, "unauthenticated")
 
 

@@ -53,6 +53,11 @@ def test_requests_without_credentials_are_the_local_user() -> None:
     assert EmulatorAuthenticator(project_id=PROJECT).principal({}).user_id == "local"
 
 
+def test_token_local_is_the_local_user() -> None:
+    headers = {"Authorization": "Bearer local"}
+    assert EmulatorAuthenticator(project_id=PROJECT).principal(headers).user_id == "local"
+
+
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
 def test_unsigned_token_identifies_its_user(scheme: str) -> None:
     headers = {"Authorization": f"{scheme} {unsigned_token('ada', project_id=PROJECT)}"}
