@@ -1,6 +1,6 @@
 """One tiny pipeline for all engine tests: stock on one side, wrapped in its family on the other."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import torch
 from diffusers import DiffusionPipeline
 
 from gpu_subscriber.engine.families.decoded import Decoded
+from gpu_subscriber.engine.families.guided import GuidedFamily
 from gpu_subscriber.engine.families.stable_diffusion import StableDiffusion
 from gpu_subscriber.engine.families.whole_pipeline import WholePipeline
 from gpu_subscriber.engine.runs.run import Denoising
@@ -16,21 +17,29 @@ from tests.unit.gpu_subscriber.engine.driven_engine import DrivenEngine
 from tests.unit.gpu_subscriber.engine.tiny_pipelines import tiny_latent_consistency, tiny_stable_diffusion
 
 
-class RecordingFamily(StableDiffusion):
-    """Keeps the final latents of each Run, by seed."""
+class Recording(GuidedFamily):
+    """Keeps the final latents of each Run, by seed, and the size of each batch. Mixed into a family."""
 
-    def __init__(self, pipeline: Any) -> None:
-        super().__init__(pipeline)
+    def __init__(self, pipeline: Any, **more: Any) -> None:
+        super().__init__(pipeline, **more)
         self.final_latents: dict[int, torch.Tensor] = {}
         self.batches: list[int] = []
 
-    def predict(self, states: Any) -> list[torch.Tensor]:
+    def clear(self) -> None:
+        self.final_latents.clear()
+        self.batches.clear()
+
+    def predict(self, states: Sequence[Denoising]) -> list[torch.Tensor]:
         self.batches.append(len(states))
         return super().predict(states)
 
     def decode(self, state: Denoising, *, tiled: bool = False) -> Decoded:
         self.final_latents[state.generator.initial_seed()] = state.latents
         return super().decode(state, tiled=tiled)
+
+
+class RecordingFamily(Recording, StableDiffusion):
+    """The family of the tiny model that most engine tests use."""
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,8 +1,6 @@
-"""The image of diffusers' own StableDiffusionPipeline for the same parameters.
+"""The image of the stock pipeline of diffusers for the same parameters. Shares no code with the engine."""
 
-Shares no code with the engine.
-"""
-
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,16 +29,25 @@ STOCK_SCHEDULERS: dict[Sampler, tuple[Any, dict[str, Any]]] = {
     Sampler.PNDM: (PNDMScheduler, {"skip_prk_steps": True}),
 }
 
+StockArguments = Callable[[GenerationParameters], Mapping[str, Any]]
+"""Returns the arguments of a pipeline's call for the guidance and the negative prompt."""
+
+
+def cfg(parameters: GenerationParameters) -> Mapping[str, Any]:
+    return {"guidance_scale": parameters.guidance_scale, "negative_prompt": parameters.negative_prompt}
+
 
 @dataclass(frozen=True, slots=True)
 class StockPicture:
-    """`latents` (1, C, h, w) after the last step; `pixels` (H, W, 3) uint8."""
+    """`latents` (1, …) after the last step, in the denoiser's shape; `pixels` (H, W, 3) uint8."""
 
     latents: torch.Tensor
     pixels: np.ndarray
 
 
-def stock_picture(pipeline: Any, parameters: GenerationParameters, *, index: int = 0) -> StockPicture:
+def stock_picture(
+    pipeline: Any, parameters: GenerationParameters, *, index: int = 0, arguments: StockArguments = cfg
+) -> StockPicture:
     """Call the stock pipeline once with `torch.Generator("cpu").manual_seed(seed + index)`."""
     own = pipeline.scheduler
     scheduler, overrides = STOCK_SCHEDULERS.get(parameters.sampler, (type(own), {}))
@@ -54,14 +61,18 @@ def stock_picture(pipeline: Any, parameters: GenerationParameters, *, index: int
     try:
         image = pipeline(
             parameters.prompt,
-            negative_prompt=parameters.negative_prompt,
             width=parameters.width,
             height=parameters.height,
             num_inference_steps=parameters.steps,
-            guidance_scale=parameters.guidance_scale,
             generator=torch.Generator("cpu").manual_seed(parameters.seed + index),
             callback_on_step_end=keep,
+            **arguments(parameters),
         ).images[0]
     finally:
         pipeline.scheduler = own
     return StockPicture(latents=latents[-1], pixels=np.asarray(image))
+
+
+def largest_difference(a: np.ndarray, b: np.ndarray) -> int:
+    """Return the largest difference of two images, in levels of 255."""
+    return int(np.abs(a.astype(int) - b.astype(int)).max())

@@ -1,6 +1,6 @@
 """The oracle tests on the trained demo model: its images have edges, where small errors would show.
 
-Tolerances as in `test_stock_oracle.py`: bit for bit alone, float32 rounding in a mixed batch.
+Tolerances as in `families/test_family_oracle.py`: bit for bit alone, float32 rounding in a mixed batch.
 Measured over all samplers, 12 to 15 steps, in either memory format: at most 8e-5 in the latents,
 and one level of 255 in one colour value out of 5000.
 """

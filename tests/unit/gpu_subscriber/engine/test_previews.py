@@ -134,25 +134,6 @@ def test_clean_estimate_of_a_perfect_prediction_is_exact(
     assert torch.allclose(clean_estimate(state, prediction), clean, atol=1e-3)
 
 
-@pytest.mark.parametrize("sampler", list(Sampler))
-def test_clean_estimate_follows_the_sampler(family: RecordingFamily, sampler: Sampler) -> None:
-    """With a network that always predicts the same clean latents, each estimate is those latents."""
-    clean = torch.randn(1, 4, 4, 4, generator=torch.Generator().manual_seed(1))
-    state = family.prepare(drawing(sampler=sampler, steps=6), seed=0)
-    own = DDIMScheduler.from_config(family.pipeline.scheduler.config, prediction_type="epsilon")
-    state.scheduler = new_scheduler(sampler, own, steps=6)
-    state.timesteps = state.scheduler.timesteps
-    while not state.is_done:
-        sigmas = getattr(state.scheduler, "sigmas", None)
-        if sigmas is None:
-            alpha_bar = state.scheduler.alphas_cumprod[int(state.timestep)]
-        else:
-            alpha_bar = 1 / (1 + sigmas[state.step_index] ** 2)
-        noise = (state.model_input - alpha_bar.sqrt() * clean) / (1 - alpha_bar).sqrt()
-        assert torch.allclose(clean_estimate(state, noise), clean, atol=2e-3)
-        state.advance(noise.float())
-
-
 def test_previews_do_not_change_the_image(stock: Any) -> None:
     pictures = []
     for interval in (0.0, 1e9):

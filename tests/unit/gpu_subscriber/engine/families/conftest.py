@@ -1,0 +1,29 @@
+"""The loaded tiny models of the oracle suite, each loaded once per session."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.unit.gpu_subscriber.engine.families.family_cases import CASES, Model
+
+ModelOf = Callable[[str], Model]
+
+
+@pytest.fixture(scope="session")
+def loaded_model(tmp_path_factory: pytest.TempPathFactory) -> ModelOf:
+    """Return the model of a case."""
+    models: dict[str, Model] = {}
+
+    def load(name: str) -> Model:
+        if name not in models:
+            folder = tmp_path_factory.mktemp("families") / name.replace(" ", "-")
+            models[name] = Model.loaded(CASES[name], CASES[name].save(folder))
+        return models[name]
+
+    return load
+
+
+@pytest.fixture
+def model(request: pytest.FixtureRequest, loaded_model: ModelOf) -> Model:
+    """The model of the test's parameter `model`, the name of a case."""
+    return loaded_model(request.param)

@@ -1,0 +1,136 @@
+"""The table of families that the oracle suite tests: one line per kind of model.
+
+A new family adds its tiny model to `tiny_families.py` and one line to CASES.
+"""
+
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from common.domain.models.catalog import ModelSpec
+from common.domain.models.traits import Guidance
+from common.domain.parameters import GenerationParameters, Sampler
+from gpu_subscriber.describe_model import described
+from gpu_subscriber.engine.devices import Device
+from gpu_subscriber.engine.families.guided import GuidedFamily
+from gpu_subscriber.engine.families.registry import GUIDED_FAMILIES
+from gpu_subscriber.engine.models.loading import load_family
+from gpu_subscriber.engine.runs.run import Denoising
+from tests.unit.gpu_subscriber.engine.conftest import Recording
+from tests.unit.gpu_subscriber.engine.driven_engine import CPU, DrivenEngine
+from tests.unit.gpu_subscriber.engine.stock_oracle import StockArguments, StockPicture, cfg, stock_picture
+from tests.unit.gpu_subscriber.engine.tiny_families import saved
+from tests.unit.gpu_subscriber.engine.tiny_pipelines import SIDE, tiny_stable_diffusion
+
+EVERY_SAMPLER = tuple(Sampler)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One kind of model: how a tiny one is saved, its samplers, and how the stock pipeline is called."""
+
+    save: Callable[[Path], Path]
+    samplers: tuple[Sampler, ...] = (Sampler.OWN,)
+    stock_arguments: StockArguments = cfg
+
+
+CASES = {
+    "stable_diffusion": Case(save=tiny_stable_diffusion, samplers=EVERY_SAMPLER),
+    "stable_diffusion distilled": Case(
+        save=partial(tiny_stable_diffusion, time_cond_proj_dim=32), samplers=EVERY_SAMPLER
+    ),
+    "stable_diffusion_xl": Case(save=partial(saved, "sdxl"), samplers=EVERY_SAMPLER),
+}
+EACH_CASE = tuple(CASES)
+EACH_SAMPLER = tuple((name, sampler) for name, case in CASES.items() for sampler in case.samplers)
+
+
+class Compared(Recording):
+    """Compares each prediction in a batch with the prediction for its Run alone, from the same latents."""
+
+    def __init__(self, pipeline: Any, **more: Any) -> None:
+        super().__init__(pipeline, **more)
+        self.largest_error = 0.0
+        """Relative to the largest value of the prediction."""
+
+    def predict(self, states: Sequence[Denoising]) -> list[torch.Tensor]:
+        together = super().predict(states)
+        if len(states) > 1:
+            for state, shared in zip(states, together, strict=True):
+                (alone,) = GuidedFamily.predict(self, [state])
+                error = float((shared - alone).abs().max() / alone.abs().max())
+                self.largest_error = max(self.largest_error, error)
+        return together
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """A loaded tiny model: the stock pipeline, and its family over the same networks."""
+
+    spec: ModelSpec
+    folder: Path
+    family: Compared
+    case: Case
+
+    @classmethod
+    def loaded(cls, case: Case, folder: Path, device: Device = CPU) -> "Model":
+        """Load the model through its own catalog entry, which the engine checks."""
+        entry = described(folder)
+        small = {"width": SIDE, "height": SIDE, "steps": 4}
+        spec = ModelSpec(
+            **{**entry, "name": "tiny", "limits": {**entry["limits"], "min_side": 8}, "defaults": small}
+        )
+        pipeline = load_family(spec, device).pipeline
+        kind = type("ComparedFamily", (Compared, GUIDED_FAMILIES[spec.family]), {})
+        return cls(spec=spec, folder=folder, family=kind(pipeline, folder=folder), case=case)
+
+    @property
+    def stock(self) -> Any:
+        return self.family.pipeline
+
+    @property
+    def wide(self) -> dict[str, int]:
+        """The size of an image that is not square."""
+        return {"width": SIDE + 2 * self.spec.limits.side_multiple, "height": SIDE}
+
+    def engine(self, **settings: Any) -> DrivenEngine:
+        """Return a new engine with this model; the family's records are empty."""
+        self.family.clear()
+        return DrivenEngine(self.family, **settings)
+
+    def with_parts(self, **parts: Any) -> "Model":
+        """Return the same model with other components."""
+        pipeline = type(self.stock)(**{**self.stock.components, **parts}, **_options(self.stock))
+        return replace(self, family=type(self.family)(pipeline))
+
+    def with_trained(self, name: str) -> "Model":
+        """Return the same model after one training step of one network."""
+        network = deepcopy(self.stock.components[name])
+        with torch.no_grad():
+            for weight in network.parameters():
+                weight.add_(1e-3)
+        return self.with_parts(**{name: network})
+
+    def asked(self, **fields: Any) -> GenerationParameters:
+        """Complete a submission. Parameters that this model does not accept are left out."""
+        if self.spec.traits.guidance is Guidance.NONE:
+            fields.pop("guidance_scale", None)
+        if not self.spec.traits.negative_prompt:
+            fields.pop("negative_prompt", None)
+        if "steps" in fields:
+            fields["steps"] = max(fields["steps"], self.spec.limits.min_steps)
+        return self.spec.completed({"prompt": "a red fox", **fields}, seed=7)
+
+    def drawn_by_stock(self, parameters: GenerationParameters, *, index: int = 0) -> StockPicture:
+        return stock_picture(self.stock, parameters, index=index, arguments=self.case.stock_arguments)
+
+
+def _options(pipeline: Any) -> dict[str, Any]:
+    """Return the arguments of a pipeline's constructor that are no components."""
+    names = type(pipeline)._get_signature_keys(pipeline)[1]
+    return {name: pipeline.config[name] for name in names if name in pipeline.config}

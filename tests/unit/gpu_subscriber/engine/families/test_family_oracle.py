@@ -1,0 +1,379 @@
+"""The oracle: in any family and with any sampler, a Run's image is the stock pipeline's image.
+
+Alone the forward has the stock call's shape, so latents are equal bit for bit. In a shared batch,
+matrix products are summed in another order: each prediction differs by STEP_TOLERANCE at most. Over
+a few steps that moves no pixel by more than one level of 255.
+"""
+
+from copy import deepcopy
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import adaptive_avg_pool2d
+
+from common.domain.errors import ParametersRejectedError
+from common.domain.models.traits import Guidance
+from common.domain.parameters import GenerationParameters, Sampler
+from gpu_subscriber.engine.messages import CheckpointRefused, ImageReady, RunInterrupted
+from gpu_subscriber.engine.models.catalog_check import found_traits
+from gpu_subscriber.engine.runs.clean_estimate import clean_estimate
+from tests.unit.gpu_subscriber.engine.driven_engine import DrivenEngine
+from tests.unit.gpu_subscriber.engine.families.family_cases import EACH_CASE, EACH_SAMPLER, Model
+from tests.unit.gpu_subscriber.engine.stock_oracle import largest_difference
+
+STEP_TOLERANCE = 1e-5
+"""Largest difference of a prediction in a batch, relative to the prediction's largest value."""
+
+each_case = pytest.mark.parametrize("model", EACH_CASE, indirect=True)
+each_sampler = pytest.mark.parametrize(("model", "sampler"), EACH_SAMPLER, indirect=["model"])
+
+
+def assert_bit_equal(model: Model, parameters: GenerationParameters) -> None:
+    """Draw alone with the engine, and with the stock pipeline: latents and pixels are the same."""
+    driven = model.engine()
+    driven.draw("alone", parameters)
+    expected = model.drawn_by_stock(parameters)
+    assert torch.equal(model.family.final_latents[parameters.seed], expected.latents)
+    assert np.array_equal(driven.picture("alone"), expected.pixels)
+
+
+def assert_same_picture(model: Model, driven: DrivenEngine, run_id: str, asked: GenerationParameters) -> None:
+    assert largest_difference(driven.picture(run_id), model.drawn_by_stock(asked).pixels) <= 1
+
+
+# ── alone ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@each_sampler
+@pytest.mark.parametrize("steps", [1, 2, 7])
+def test_single_run_equals_the_stock_pipeline(model: Model, sampler: Sampler, steps: int) -> None:
+    guided = model.asked(sampler=sampler, steps=steps, guidance_scale=6.5, negative_prompt="blurry")
+    assert_bit_equal(model, guided)
+    assert_bit_equal(
+        model, model.asked(sampler=sampler, steps=steps, guidance_scale=1.0, seed=2**62, **model.wide)
+    )
+
+
+@each_case
+@pytest.mark.parametrize("scale", [0.0, 0.5, 1.0, 1.01, 20.0])
+def test_guidance_equals_the_stock_pipeline(model: Model, scale: float) -> None:
+    assert_bit_equal(model, model.asked(guidance_scale=scale, negative_prompt="a green square"))
+
+
+@each_case
+@pytest.mark.parametrize(
+    ("prompt", "negative"),
+    [("fox " * 40, "square " * 40), ("🦊 ❄️", "ß"), ("fox", "fox"), ("fox", ""), ("fox", None), (" ", " ")],
+    ids=["long", "emoji", "equal", "empty", "omitted", "blank"],
+)
+def test_prompts_equal_the_stock_pipeline(model: Model, prompt: str, negative: str | None) -> None:
+    assert_bit_equal(model, model.asked(prompt=prompt, negative_prompt=negative, steps=2))
+
+
+# ── in batches ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+@each_case
+@pytest.mark.parametrize("scale", [3.0, 1.0], ids=["guided", "unguided"])
+def test_mixed_batch_equals_single_runs(model: Model, scale: float) -> None:
+    """Every sampler at once, with different steps, prompts, guidance and seeds; one joins midway."""
+    asked = {
+        f"run-{number}": model.asked(
+            sampler=model.spec.samplers[number % len(model.spec.samplers)],
+            steps=3 + number % 4,
+            seed=100 + number,
+            guidance_scale=scale if scale == 1 else scale + number,
+            prompt="fox " * (number + 1),
+            negative_prompt="blurry " * (number % 3) or None,
+        )
+        for number in range(8)
+    }
+    driven = model.engine()
+    for run_id, parameters in asked.items():
+        if run_id == "run-7":
+            driven.step(2)
+        driven.start(run_id, parameters)
+    driven.run_to_end()
+    assert model.family.batches[:3] == [7, 7, 8]
+    assert model.family.largest_error <= STEP_TOLERANCE
+    for run_id, parameters in asked.items():
+        assert_same_picture(model, driven, run_id, parameters)
+
+
+@each_sampler
+def test_joining_and_leaving_runs_do_not_change_the_others(model: Model, sampler: Sampler) -> None:
+    early, late = model.asked(sampler=sampler, steps=7, seed=1), model.asked(steps=3, seed=2)
+    driven = model.engine()
+    driven.start("early", early)
+    driven.step(2)
+    driven.start("late", late)
+    driven.start("stopped", model.asked(steps=5, seed=3))
+    driven.step()
+    assert driven.steps_of("late") == [1]
+    driven.interrupt("stopped")
+    driven.run_to_end()
+    assert model.family.largest_error <= STEP_TOLERANCE
+    for run_id, asked in (("early", early), ("late", late)):
+        assert_same_picture(model, driven, run_id, asked)
+    (image,) = driven.of_kind(ImageReady, "early")
+    assert image.draw_conditions.batches[:5] == (1, 1, 3, 2, 2)
+    assert set(image.draw_conditions.batches[5:]) == {1}
+
+
+@each_case
+def test_each_image_of_a_task_has_its_own_seed(model: Model) -> None:
+    parameters = model.asked(num_images=4, seed=40)
+    driven = model.engine()
+    for index in range(4):
+        driven.start(f"image-{index}", parameters, index=index)
+    driven.run_to_end()
+    assert set(model.family.batches) == {4}
+    for index in range(4):
+        expected = model.drawn_by_stock(parameters, index=index)
+        assert largest_difference(driven.picture(f"image-{index}"), expected.pixels) <= 1
+
+
+@each_case
+def test_runs_share_steps_when_their_passes_are_equal(model: Model) -> None:
+    """A model that takes the scale as an input has one pass at any scale."""
+    asked = [model.asked(seed=1, guidance_scale=5.0), model.asked(seed=2, guidance_scale=1.0)]
+    driven = model.engine()
+    for number, parameters in enumerate(asked):
+        driven.start(str(number), parameters)
+    driven.run_to_end()
+    shares = asked[0].passes_per_step == asked[1].passes_per_step
+    assert set(model.family.batches) == ({2} if shares else {1})
+
+
+@each_case
+def test_channels_last_equals_the_stock_pipeline_within_tolerance(model: Model) -> None:
+    """Warm-up may choose either memory format; convolutions then sum in another order."""
+    networks = {
+        name: deepcopy(model.stock.components[name]).to(memory_format=torch.channels_last)
+        for name in (model.family.network, "vae")
+    }
+    parameters = model.asked(steps=6)
+    driven = model.with_parts(**networks).engine()
+    driven.draw("last", parameters)
+    assert_same_picture(model, driven, "last", parameters)
+
+
+@each_case
+def test_network_runs_once_per_step_with_a_row_per_pass(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The passes that estimates count are those that the network computes."""
+    rows: list[int] = []
+    forward = model.family.forward
+
+    def counted(latents: torch.Tensor, *arguments: Any) -> torch.Tensor:
+        rows.append(len(latents))
+        return forward(latents, *arguments)
+
+    monkeypatch.setattr(model.family, "forward", counted)
+    for scale in (1.0, 5.0):
+        rows.clear()
+        parameters = model.asked(guidance_scale=scale)
+        model.engine().draw("run", parameters)
+        assert set(rows) == {parameters.passes_per_step}
+
+
+# ── resumed ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def checkpoint_of(model: Model, parameters: GenerationParameters, *, after_steps: int) -> bytes:
+    driven = model.engine()
+    driven.start("first", parameters)
+    driven.step(after_steps)
+    driven.interrupt("first", want_checkpoint=True)
+    (stopped,) = driven.of_kind(RunInterrupted)
+    assert stopped.checkpoint is not None
+    checkpoint: bytes = stopped.checkpoint
+    return checkpoint
+
+
+@each_sampler
+def test_run_resumes_bit_equal_after_any_step(model: Model, sampler: Sampler) -> None:
+    parameters = model.asked(sampler=sampler, steps=6)
+    undisturbed = model.engine()
+    undisturbed.draw("run", parameters)
+    latents = model.family.final_latents[parameters.seed]
+    for steps in range(1, 6):
+        driven = resumed(model, parameters, checkpoint_of(model, parameters, after_steps=steps))
+        (image,) = driven.of_kind(ImageReady)
+        assert image.resumed_at_step == steps
+        assert torch.equal(model.family.final_latents[parameters.seed], latents), steps
+        assert np.array_equal(driven.picture("second"), undisturbed.picture("run"))
+
+
+def resumed(model: Model, parameters: GenerationParameters, checkpoint: bytes) -> DrivenEngine:
+    driven = model.engine()
+    driven.start("second", parameters, checkpoint=checkpoint)
+    driven.run_to_end()
+    return driven
+
+
+def refusal(model: Model, parameters: GenerationParameters, checkpoint: bytes) -> str | None:
+    """Return why the checkpoint was refused."""
+    refusals = resumed(model, parameters, checkpoint).of_kind(CheckpointRefused)
+    return refusals[0].reason if refusals else None
+
+
+@each_case
+def test_checkpoint_of_another_network_is_refused(model: Model) -> None:
+    parameters = model.asked()
+    checkpoint = checkpoint_of(model, parameters, after_steps=2)
+    assert refusal(model, parameters, checkpoint) is None
+    networks = model.family.origin.networks
+    assert {"vae", model.family.network, "text_encoder"} <= set(networks)
+    for name, network in networks.items():
+        trained = model.with_trained(name)
+        assert refusal(trained, parameters, checkpoint) == "made for another weights", name
+        assert network is not trained.family.origin.networks[name]
+
+
+@each_case
+def test_checkpoint_of_another_scheduler_configuration_is_refused(model: Model) -> None:
+    parameters = model.asked(sampler=Sampler.OWN)
+    checkpoint = checkpoint_of(model, parameters, after_steps=2)
+    own = model.stock.scheduler
+    changes = (
+        {"shift": 2.0} if "shift" in own.config else {"flow_shift": 2.0}
+        if own.config.get("use_flow_sigmas") else {"timestep_spacing": "leading"}
+    )  # fmt: skip
+    other = model.with_parts(scheduler=type(own).from_config(own.config, **changes))
+    assert refusal(other, parameters, checkpoint) == "made for another sampler"
+
+
+# ── traits ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@each_case
+def test_traits_of_the_folder_are_those_of_the_loaded_pipeline(model: Model) -> None:
+    found = found_traits(model.stock)
+    assert found.is_known
+    assert (model.spec.traits, model.spec.samplers) == (found.traits, found.samplers)
+    assert model.spec.samplers == model.case.samplers
+    assert model.spec.limits.side_multiple == found.side_multiple
+
+
+@each_case
+def test_every_offered_parameter_changes_the_picture(model: Model) -> None:
+    usual: dict[str, Any] = {"steps": 3, "guidance_scale": 6.0}
+
+    def drawn(index: int = 0, **fields: Any) -> bytes:
+        driven = model.engine()
+        driven.start("run", model.asked(**usual, **fields), index=index)
+        driven.run_to_end()
+        return driven.picture("run").tobytes()
+
+    offered: list[dict[str, Any]] = [{"prompt": "a blue fox"}, {"seed": 8}, {"index": 1}]
+    offered += [{"steps": 5}, *({name: side} for name, side in model.wide.items() if name == "width")]
+    if model.spec.traits.guidance is not Guidance.NONE:
+        offered.append({"guidance_scale": 9.0})
+    if model.spec.traits.negative_prompt:
+        offered.append({"negative_prompt": "blue"})
+    before = drawn()
+    for change in offered:
+        usual_but_changed = {name: usual.pop(name) for name in change if name in usual}
+        assert drawn(**change) != before, change
+        usual |= usual_but_changed
+    pictures = {drawn(sampler=sampler) for sampler in model.spec.samplers}
+    # The model's own scheduler is one of the named samplers, too.
+    assert len(pictures) >= len(model.spec.samplers) - 1
+
+
+@each_case
+def test_every_other_parameter_is_refused(model: Model) -> None:
+    spec = model.spec
+    refused: list[dict[str, Any]] = [
+        {"sampler": sampler} for sampler in Sampler if sampler not in spec.samplers
+    ]
+    refused += [{"width": 32 + spec.limits.side_multiple // 2}, {"steps": spec.limits.min_steps - 1}]
+    if spec.traits.guidance is Guidance.NONE:
+        refused.append({"guidance_scale": 5.0})
+    if not spec.traits.negative_prompt:
+        refused.append({"negative_prompt": "blue"})
+    for change in refused:
+        with pytest.raises(ParametersRejectedError):
+            spec.completed({"prompt": "a red fox", **change}, seed=7)
+
+
+# ── previews ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@each_sampler
+def test_clean_estimate_of_a_perfect_prediction_is_exact(model: Model, sampler: Sampler) -> None:
+    """Known latents with the sampler's own noise: at any noise level the estimate is those latents."""
+    state = model.family.prepare(model.asked(sampler=sampler, steps=6), seed=0)
+    generator = torch.Generator().manual_seed(1)
+    clean, noise = (torch.randn(state.latents.shape, generator=generator) for _ in range(2))
+    scheduler = state.scheduler
+    while not state.is_done:
+        at = state.timestep.reshape(1)
+        if hasattr(scheduler, "scale_noise"):
+            state.latents = scheduler.scale_noise(clean, at, noise)
+        else:
+            state.latents = scheduler.add_noise(clean, noise, at)
+        target = perfect_prediction(scheduler.config, state.latents, clean=clean, noise=noise)
+        assert torch.allclose(clean_estimate(state, target), clean, atol=2e-3)
+        state.advance(target)
+
+
+def perfect_prediction(
+    config: Any, latents: torch.Tensor, *, clean: torch.Tensor, noise: torch.Tensor
+) -> torch.Tensor:
+    """Return what a perfect network predicts for these latents, a mixture of `clean` and `noise`."""
+    parts = torch.stack([clean.flatten(), noise.flatten()], 1)
+    signal, deviation = torch.linalg.lstsq(parts, latents.flatten()).solution
+    match config.get("prediction_type", "flow_prediction"):
+        case "epsilon":
+            return noise
+        case "v_prediction":
+            scale = (signal**2 + deviation**2).sqrt()
+            return (signal * noise - deviation * clean) / scale
+        case "flow_prediction":
+            return noise - clean
+    raise AssertionError(config)
+
+
+@pytest.mark.parametrize(
+    ("model", "sampler"),
+    [(name, sampler) for name, sampler in EACH_SAMPLER if sampler is not Sampler.PNDM],
+    indirect=["model"],
+)
+def test_last_clean_estimate_is_the_final_latents(model: Model, sampler: Sampler) -> None:
+    """The last step removes the rest of the noise. PNDM steps with an average of its predictions instead."""
+    state = model.family.prepare(model.asked(sampler=sampler, steps=6), seed=0)
+    clean = state.latents
+    with torch.inference_mode():
+        while not state.is_done:
+            (prediction,) = model.family.predict([state])
+            clean = clean_estimate(state, prediction)
+            state.advance(prediction)
+    assert (clean - state.latents).abs().max() <= 0.02 * state.latents.abs().max()
+
+
+@each_case
+def test_preview_has_the_colours_of_the_image(model: Model) -> None:
+    def drawn(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the last preview and the image, both as 8 x 8 colours."""
+        state = model.family.prepare(model.asked(width=256, height=256), seed=seed)
+        while not state.is_done:
+            (prediction,) = model.family.predict([state])
+            preview = model.family.preview(state, prediction)
+            state.advance(prediction)
+        pictures = preview, model.family.decode(state).pixels
+        few, many = (adaptive_avg_pool2d(picture.permute(2, 0, 1).float(), 8) for picture in pictures)
+        return few, many
+
+    with torch.inference_mode():
+        (preview, image), (_, other) = drawn(1), drawn(2)
+    assert (preview.mean((1, 2)) - image.mean((1, 2))).abs().max() <= 4
+    assert correlation(preview, image) > max(0.7, correlation(preview, other))
+
+
+def correlation(a: torch.Tensor, b: torch.Tensor) -> float:
+    return float(torch.corrcoef(torch.stack([a.flatten(), b.flatten()]))[0, 1])
