@@ -86,4 +86,9 @@ def _tune_for_cuda(pipeline: Any, network: str, *, compile_denoiser: bool) -> No
         # Other autoencoders have nothing to fuse, and the call raises.
         pipeline.fuse_qkv_projections(vae=isinstance(pipeline.vae, AutoencoderKL))
     if compile_denoiser:
-        getattr(pipeline, network).compile_repeated_blocks()
+        denoiser = getattr(pipeline, network)
+        if denoiser._repeated_blocks:
+            denoiser.compile_repeated_blocks()
+        else:  # diffusers does not name the blocks of every transformer
+            for block in denoiser.transformer_blocks:
+                block.compile()
