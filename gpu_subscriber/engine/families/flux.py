@@ -1,22 +1,21 @@
 """FLUX.1: dev, schnell and their fine-tunes."""
 
-from pathlib import Path
+from functools import cached_property
+from operator import attrgetter
 from typing import Any
 
 import torch
-from cachetools import LRUCache
+from cachetools import LRUCache, cachedmethod
 
 from common.domain.parameters import GenerationParameters
 from gpu_subscriber.engine.families.flow import PackedFlowFamily
 from gpu_subscriber.engine.runs.run import Rows
 
+CACHED_SIZES = 16
+
 
 class Flux(PackedFlowFamily):
     """`FluxPipeline.__call__` in three functions, without a negative prompt."""
-
-    def __init__(self, pipeline: Any, *, folder: Path | None = None, revision: str | None = None) -> None:
-        super().__init__(pipeline, folder=folder, revision=revision)
-        self._image_ids: LRUCache[tuple[int, int], torch.Tensor] = LRUCache(16)
 
     def encode(self, text: str) -> Rows:
         """Return T5's embeddings and CLIP's pooled embedding."""
@@ -37,17 +36,21 @@ class Flux(PackedFlowFamily):
             hidden_states=latents,
             timestep=timesteps.to(latents.dtype) / 1000,
             **rows,
-            img_ids=self._ids_of(size, latents.dtype),
-            txt_ids=latents.new_zeros(rows["encoder_hidden_states"].shape[1], 3),
+            **self._positions_of(size, rows["encoder_hidden_states"].shape[1]),
             return_dict=False,
         )[0]
         return predicted
 
-    def _ids_of(self, size: tuple[int, int], dtype: torch.dtype) -> torch.Tensor:
-        """Return the position of each token of an image."""
-        ids = self._image_ids.get(size)
-        if ids is None:
-            tokens = [side // self.pipeline.vae_scale_factor // 2 for side in size]
-            ids = self.pipeline._prepare_latent_image_ids(1, *tokens, self.device, dtype)
-            self._image_ids[size] = ids
-        return ids
+    @cached_property
+    def _positions(self) -> LRUCache[Any, Rows]:
+        return LRUCache(CACHED_SIZES)
+
+    @cachedmethod(attrgetter("_positions"))
+    def _positions_of(self, size: tuple[int, int], text_tokens: int) -> Rows:
+        """Return the position of each token, the same in every row of a batch: (tokens, 3)."""
+        height, width = (side // self.pipeline.vae_scale_factor // 2 for side in size)
+        like = {"device": self.device, "dtype": self.denoiser.dtype}
+        return {
+            "img_ids": self.pipeline._prepare_latent_image_ids(1, height, width, **like),
+            "txt_ids": torch.zeros(text_tokens, 3, **like),
+        }
