@@ -3,10 +3,12 @@
 from gpu_subscriber.engine.families.flux import Flux
 from gpu_subscriber.engine.families.guided import GuidedFamily
 from gpu_subscriber.engine.families.stable_diffusion import StableDiffusion
+from gpu_subscriber.engine.families.stable_diffusion_3 import StableDiffusion3
 from gpu_subscriber.engine.families.stable_diffusion_xl import StableDiffusionXL
 
 GUIDED_FAMILIES: dict[str, type[GuidedFamily]] = {
     "stable_diffusion": StableDiffusion,
     "stable_diffusion_xl": StableDiffusionXL,
+    "stable_diffusion_3": StableDiffusion3,
     "flux": Flux,
 }
