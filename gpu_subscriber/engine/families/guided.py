@@ -112,6 +112,10 @@ class GuidedFamily:
         image: torch.Tensor = self.pipeline.vae.decode(latents, return_dict=False)[0]
         return image
 
+    def resized(self, image: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+        """Return a decoded image in the requested size, where the stock call generates in another one."""
+        return image
+
     def check(self, image: torch.Tensor) -> None:
         """Raise ContentFilteredError if the model's own filter refuses a decoded image."""
 
@@ -174,7 +178,7 @@ class GuidedFamily:
             if tiled:
                 vae.disable_tiling()
         self.check(image)
-        return Decoded.of(image, state.latents)
+        return Decoded.of(self.resized(image, state.size), state.latents)
 
     def preview(self, state: Denoising, prediction: torch.Tensor) -> torch.Tensor:
         """Return a small picture (h, w, 3) uint8 of the clean latents that a prediction implies.

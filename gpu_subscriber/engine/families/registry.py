@@ -2,6 +2,7 @@
 
 from gpu_subscriber.engine.families.flux import Flux
 from gpu_subscriber.engine.families.guided import GuidedFamily
+from gpu_subscriber.engine.families.sana import Sana
 from gpu_subscriber.engine.families.stable_diffusion import StableDiffusion
 from gpu_subscriber.engine.families.stable_diffusion_3 import StableDiffusion3
 from gpu_subscriber.engine.families.stable_diffusion_xl import StableDiffusionXL
@@ -11,4 +12,5 @@ GUIDED_FAMILIES: dict[str, type[GuidedFamily]] = {
     "stable_diffusion_xl": StableDiffusionXL,
     "stable_diffusion_3": StableDiffusion3,
     "flux": Flux,
+    "sana": Sana,
 }

@@ -235,7 +235,9 @@ def _z_image(_folder: Path) -> Any:
     )
 
 
-def _sana(_folder: Path) -> Any:
+def _sana(_folder: Path, *, sample_size: int = 16, **changes: Any) -> Any:
+    """Generate in sizes of about 512 x 512, with 16 x 16 latents."""
+    levels = 6
     return SanaPipeline(
         tokenizer=_chat_tokenizer(),
         text_encoder=Gemma2Model(
@@ -254,14 +256,14 @@ def _sana(_folder: Path) -> Any:
             in_channels=3,
             latent_channels=4,
             attention_head_dim=2,
-            encoder_block_types=("ResBlock", "EfficientViTBlock"),
-            decoder_block_types=("ResBlock", "EfficientViTBlock"),
-            encoder_block_out_channels=(8, 8),
-            decoder_block_out_channels=(8, 8),
-            encoder_qkv_multiscales=((), (5,)),
-            decoder_qkv_multiscales=((), (5,)),
-            encoder_layers_per_block=(1, 1),
-            decoder_layers_per_block=[1, 1],
+            encoder_block_types=("ResBlock",) * (levels - 1) + ("EfficientViTBlock",),
+            decoder_block_types=("ResBlock",) * (levels - 1) + ("EfficientViTBlock",),
+            encoder_block_out_channels=(4,) * levels,
+            decoder_block_out_channels=(4,) * levels,
+            encoder_qkv_multiscales=((),) * (levels - 1) + ((5,),),
+            decoder_qkv_multiscales=((),) * (levels - 1) + ((5,),),
+            encoder_layers_per_block=(1,) * levels,
+            decoder_layers_per_block=[1] * levels,
             downsample_block_type="conv",
             upsample_block_type="interpolate",
             decoder_norm_types="rms_norm",
@@ -279,7 +281,8 @@ def _sana(_folder: Path) -> Any:
             cross_attention_head_dim=4,
             cross_attention_dim=8,
             caption_channels=8,
-            sample_size=32,
+            sample_size=sample_size,
+            **changes,
         ),
         scheduler=DPMSolverMultistepScheduler(
             prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0, beta_schedule="linear"

@@ -1,0 +1,81 @@
+"""Sana: a linear transformer over the latents of a deep-compression autoencoder."""
+
+from functools import cached_property
+
+import torch
+from diffusers.pipelines.pixart_alpha.pipeline_pixart_alpha import (
+    ASPECT_RATIO_512_BIN,
+    ASPECT_RATIO_1024_BIN,
+)
+from diffusers.pipelines.pixart_alpha.pipeline_pixart_sigma import ASPECT_RATIO_2048_BIN
+from diffusers.pipelines.sana.pipeline_sana import ASPECT_RATIO_4096_BIN
+
+from common.domain.parameters import GenerationParameters
+from gpu_subscriber.engine.families.guided import GuidedFamily
+from gpu_subscriber.engine.models.pipeline_calls import call_of
+from gpu_subscriber.engine.runs.run import Rows
+
+_BINS = {
+    16: ASPECT_RATIO_512_BIN,
+    32: ASPECT_RATIO_1024_BIN,
+    64: ASPECT_RATIO_2048_BIN,
+    128: ASPECT_RATIO_4096_BIN,
+}
+"""The sizes in which a checkpoint generates, by the `sample_size` of its transformer."""
+
+
+class Sana(GuidedFamily):
+    """`SanaPipeline.__call__` in three functions.
+
+    The stock call generates in one of the checkpoint's own sizes and resizes the image. A checkpoint
+    of unknown sizes generates in the requested size.
+    """
+
+    @cached_property
+    def _instruction(self) -> list[str]:
+        default: list[str] = call_of(self.pipeline)["complex_human_instruction"].default
+        return default
+
+    def encode(self, text: str) -> Rows:
+        """Return the embeddings of the instruction with the prompt, and their mask."""
+        return self._encode(text, self._instruction)
+
+    def encode_negative(self, text: str | None) -> Rows:
+        """Return the embeddings of the negative prompt, which has no instruction."""
+        return self._encode(text or "", None)
+
+    def _encode(self, text: str, instruction: list[str] | None) -> Rows:
+        embeddings, mask, _, _ = self.pipeline.encode_prompt(
+            text, False, device=self.device, complex_human_instruction=instruction
+        )
+        return {"encoder_hidden_states": embeddings, "encoder_attention_mask": mask}
+
+    def noise(
+        self, parameters: GenerationParameters, generator: torch.Generator, dtype: torch.dtype
+    ) -> torch.Tensor:
+        """Return float32 noise: the stock call never steps in half precision."""
+        bins = _BINS.get(self.denoiser.config.sample_size)
+        if bins is not None:
+            height, width = self.pipeline.image_processor.classify_height_width_bin(
+                parameters.height, parameters.width, bins
+            )
+            parameters = parameters.model_copy(update={"height": height, "width": width})
+        return super().noise(parameters, generator, torch.float32)
+
+    def forward(
+        self, latents: torch.Tensor, timesteps: torch.Tensor, rows: Rows, size: tuple[int, int]
+    ) -> torch.Tensor:
+        """Run the transformer, and drop the variances that some checkpoints predict as well."""
+        predicted: torch.Tensor = self.denoiser(
+            latents.to(self.denoiser.dtype),
+            timestep=timesteps * self.denoiser.config.timestep_scale,
+            **rows,
+            return_dict=False,
+        )[0]
+        return predicted[:, : latents.shape[1]].float()
+
+    def resized(self, image: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+        """Resize and crop the image to the requested size."""
+        height, width = size
+        resized: torch.Tensor = self.pipeline.image_processor.resize_and_crop_tensor(image, width, height)
+        return resized
