@@ -9,6 +9,7 @@ from cachetools import LRUCache, cachedmethod
 
 from common.domain.parameters import GenerationParameters
 from gpu_subscriber.engine.families.flow import PackedFlowFamily
+from gpu_subscriber.engine.families.guided import Batch
 from gpu_subscriber.engine.runs.run import Rows
 
 CACHED_SIZES = 16
@@ -29,7 +30,7 @@ class Flux(PackedFlowFamily):
         return {"guidance": torch.full([1], parameters.guidance_scale, device=self.device)}
 
     def forward(
-        self, latents: torch.Tensor, timesteps: torch.Tensor, rows: Rows, size: tuple[int, int]
+        self, latents: torch.Tensor, timesteps: torch.Tensor, rows: Batch, size: tuple[int, int]
     ) -> torch.Tensor:
         """Run the transformer."""
         predicted: torch.Tensor = self.denoiser(

@@ -9,6 +9,7 @@ import hashlib
 import inspect
 import weakref
 from collections.abc import Callable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -29,6 +30,9 @@ from gpu_subscriber.engine.runs.run import Denoising, Rows
 CACHED_PROMPT_BYTES = 64 * 1024 * 1024
 """Embeddings of prompts take 0.1 to 8 MB each; nearly every task uses the empty negative prompt."""
 
+Batch = dict[str, Any]
+"""What a denoiser receives besides latents and timesteps, for all rows of a forward pass."""
+
 _DIGESTED_VALUES = 8
 """How many values of each tensor the digest of the weights contains."""
 
@@ -42,8 +46,8 @@ class GuidedFamily:
 
     network: ClassVar[str] = "transformer"
     """The component that predicts."""
-    padded_rows: ClassVar[frozenset[str]] = frozenset()
-    """Rows whose second dimension may differ between Runs: zeros fill the shorter ones."""
+    branches_share_a_pass: ClassVar[bool] = True
+    """Whether both branches go through the denoiser in one forward pass, as in the stock call."""
 
     def __init__(self, pipeline: Any, *, folder: Path | None = None, revision: str | None = None) -> None:
         self.pipeline = pipeline
@@ -56,7 +60,7 @@ class GuidedFamily:
         self._prompts: LRUCache[tuple[str, str | None], Rows] = LRUCache(
             CACHED_PROMPT_BYTES, getsizeof=_bytes_of
         )
-        self._stacked: tuple[tuple[weakref.ref[Denoising], ...], Rows] = ((), {})
+        self._stacked: tuple[tuple[weakref.ref[Denoising], ...], list[Batch]] = ((), [])
 
     def encode(self, text: str) -> Rows:
         """Return what the denoiser receives of a prompt, as the stock call encodes it."""
@@ -82,8 +86,15 @@ class GuidedFamily:
         """Return a new scheduler with its timesteps set, on the CPU."""
         return new_scheduler(parameters.sampler, self.pipeline.scheduler, steps=parameters.steps)
 
+    def stack(self, rows: Sequence[Rows]) -> Batch:
+        """Return what the denoiser receives of a batch, from each Run's rows.
+
+        Called again only when the batch changes.
+        """
+        return {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
+
     def forward(
-        self, latents: torch.Tensor, timesteps: torch.Tensor, rows: Rows, size: tuple[int, int]
+        self, latents: torch.Tensor, timesteps: torch.Tensor, rows: Batch, size: tuple[int, int]
     ) -> torch.Tensor:
         """Run the denoiser once: (B, …) latents, (B,) float32 timesteps, rows of B → (B, …) predictions."""
         raise NotImplementedError
@@ -148,14 +159,17 @@ class GuidedFamily:
         )
 
     def predict(self, states: Sequence[Denoising]) -> list[torch.Tensor]:
-        """Return one guided prediction per state, from one forward pass. Changes no state.
+        """Return one guided prediction per state, from a forward pass that they share. Changes no state.
 
-        The batch is [negatives…, positives…], each row at its own timestep.
+        Each row is at its own timestep. A batch is [negatives…, positives…], unless each branch has a
+        pass of its own.
         """
-        branches = len(states[0].branches)
-        latents = torch.cat([state.model_input for state in states] * branches)
-        timesteps = torch.stack([state.device_timesteps[state.step_index] for state in states] * branches)
-        predicted = self.forward(latents, timesteps, self._rows_of(states), states[0].size).split(1)
+        latents = torch.cat([state.model_input for state in states])
+        timesteps = torch.stack([state.device_timesteps[state.step_index] for state in states])
+        branches, passes, size = len(states[0].branches), self._passes_of(states), states[0].size
+        repeats = branches // len(passes)
+        latents, timesteps = torch.cat([latents] * repeats), timesteps.repeat(repeats)
+        predicted = torch.cat([self.forward(latents, timesteps, rows, size) for rows in passes]).split(1)
         if branches == 1:
             return list(predicted)
         negatives, positives = predicted[: len(states)], predicted[len(states) :]
@@ -206,25 +220,30 @@ class GuidedFamily:
                 self._prompts[key] = found
         return found
 
-    def _rows_of(self, states: Sequence[Denoising]) -> Rows:
-        """Return the stacked rows of a batch, cached while the batch is the same."""
+    def _passes_of(self, states: Sequence[Denoising]) -> list[Batch]:
+        """Return the stacked rows of each forward pass, cached while the batch is the same."""
         batch = tuple(weakref.ref(state) for state in states)
         if self._stacked[0] != batch:
-            branches = range(len(states[0].branches))
-            rows = {
-                name: self._stack(
-                    name, [state.branches[branch][name] for branch in branches for state in states]
-                )
-                for name in states[0].branches[0]
-            }
-            self._stacked = (batch, rows)
+            branches = list(zip(*(state.branches for state in states), strict=True))
+            passes = [tuple(chain(*branches))] if self.branches_share_a_pass else branches
+            self._stacked = (batch, [self.stack(rows) for rows in passes])
         return self._stacked[1]
 
-    def _stack(self, name: str, rows: Sequence[torch.Tensor]) -> torch.Tensor:
-        if name in self.padded_rows:
-            longest = max(row.shape[1] for row in rows)
-            rows = [_padded(row, longest) for row in rows]
-        return torch.cat(list(rows))
+
+def padded(rows: Sequence[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Stack (1, L, …) rows of different lengths: (B, longest, …), zeros at the end of shorter ones.
+
+    Also returns the mask of the valid places, (B, longest) bool; None if all of them are valid.
+    """
+    lengths = [row.shape[1] for row in rows]
+    if min(lengths) == max(lengths):
+        return torch.cat(list(rows)), None
+    stacked = rows[0].new_zeros(len(rows), max(lengths), *rows[0].shape[2:])
+    mask = torch.zeros(stacked.shape[:2], dtype=torch.bool, device=stacked.device)
+    for row, length, values, valid in zip(rows, lengths, stacked, mask, strict=True):
+        values[:length] = row[0]
+        valid[:length] = True
+    return stacked, mask
 
 
 def _step_arguments(scheduler: Any, generator: torch.Generator) -> dict[str, Any]:
@@ -235,11 +254,6 @@ def _step_arguments(scheduler: Any, generator: torch.Generator) -> dict[str, Any
     accepted = inspect.signature(scheduler.step).parameters
     arguments = {"eta": 0.0, "generator": generator}
     return {name: value for name, value in arguments.items() if name in accepted}
-
-
-def _padded(row: torch.Tensor, length: int) -> torch.Tensor:
-    missing = row.new_zeros(row.shape[0], length - row.shape[1], *row.shape[2:])
-    return torch.cat([row, missing], 1)
 
 
 def _bytes_of(rows: Rows) -> int:

@@ -7,7 +7,7 @@ import torch
 
 from common.domain.parameters import GenerationParameters
 from gpu_subscriber.engine.errors import ContentFilteredError, ModelRefusedError
-from gpu_subscriber.engine.families.guided import GuidedFamily
+from gpu_subscriber.engine.families.guided import Batch, GuidedFamily
 from gpu_subscriber.engine.runs.run import Rows
 
 
@@ -40,7 +40,7 @@ class StableDiffusion(GuidedFamily):
         return {"timestep_cond": embedding.to(self.device, dtype)}
 
     def forward(
-        self, latents: torch.Tensor, timesteps: torch.Tensor, rows: Rows, size: tuple[int, int]
+        self, latents: torch.Tensor, timesteps: torch.Tensor, rows: Batch, size: tuple[int, int]
     ) -> torch.Tensor:
         """Run the UNet."""
         predicted: torch.Tensor = self.denoiser(latents, timesteps, **rows, return_dict=False)[0]

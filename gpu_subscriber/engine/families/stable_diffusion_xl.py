@@ -3,6 +3,7 @@
 import torch
 
 from common.domain.parameters import GenerationParameters
+from gpu_subscriber.engine.families.guided import Batch
 from gpu_subscriber.engine.families.stable_diffusion import StableDiffusion
 from gpu_subscriber.engine.runs.run import Rows
 
@@ -34,7 +35,7 @@ class StableDiffusionXL(StableDiffusion):
         return {**super().extra_rows(parameters, dtype), "time_ids": time_ids.to(self.device)}
 
     def forward(
-        self, latents: torch.Tensor, timesteps: torch.Tensor, rows: Rows, size: tuple[int, int]
+        self, latents: torch.Tensor, timesteps: torch.Tensor, rows: Batch, size: tuple[int, int]
     ) -> torch.Tensor:
         """Run the UNet with the added conditions."""
         predicted: torch.Tensor = self.denoiser(
