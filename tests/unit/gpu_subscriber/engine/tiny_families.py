@@ -8,11 +8,14 @@ import torch
 from diffusers import (
     AutoencoderDC,
     AutoencoderKL,
+    AutoencoderKLFlux2,
     AutoencoderKLQwenImage,
     AutoencoderKLWan,
     DPMSolverMultistepScheduler,
     EulerDiscreteScheduler,
     FlowMatchEulerDiscreteScheduler,
+    Flux2KleinPipeline,
+    Flux2Transformer2DModel,
     FluxPipeline,
     FluxTransformer2DModel,
     PixArtSigmaPipeline,
@@ -41,6 +44,7 @@ from transformers import (
     Qwen2_5_VLForConditionalGeneration,
     Qwen2Tokenizer,
     Qwen3Config,
+    Qwen3ForCausalLM,
     Qwen3Model,
     T5Config,
     T5EncoderModel,
@@ -179,8 +183,8 @@ def _qwen(_folder: Path) -> Any:
             dim_mult=[1, 2, 4],
             num_res_blocks=1,
             temperal_downsample=[False, True],
-            latents_mean=[0.0] * 4,
-            latents_std=[1.0] * 4,
+            latents_mean=[-0.3, 0.1, 0.4, -0.2],
+            latents_std=[0.9, 1.3, 1.1, 0.8],
         ),
         text_encoder=Qwen2_5_VLForConditionalGeneration(config).eval(),
         tokenizer=_chat_tokenizer(),
@@ -198,22 +202,44 @@ def _qwen(_folder: Path) -> Any:
     )
 
 
+def _flux_2_klein(_folder: Path, *, distilled: bool) -> Any:
+    vae: Any = AutoencoderKLFlux2(
+        block_out_channels=(8,) * 4,
+        layers_per_block=1,
+        latent_channels=4,
+        norm_num_groups=4,
+        sample_size=64,
+        mid_block_add_attention=False,
+    )
+    vae.bn.running_mean.normal_()
+    vae.bn.running_var.uniform_(0.5, 2.0)
+    return Flux2KleinPipeline(
+        scheduler=FlowMatchEulerDiscreteScheduler(
+            shift=3.0, use_dynamic_shifting=True, time_shift_type="exponential"
+        ),
+        vae=vae,
+        # The pipeline reads the layers 9, 18 and 27.
+        text_encoder=Qwen3ForCausalLM(_qwen3_config(layers=27)).eval(),
+        tokenizer=_chat_tokenizer(),
+        transformer=Flux2Transformer2DModel(
+            in_channels=16,
+            num_layers=1,
+            num_single_layers=1,
+            attention_head_dim=16,
+            num_attention_heads=2,
+            joint_attention_dim=48,
+            axes_dims_rope=(4, 4, 4, 4),
+            guidance_embeds=False,
+        ),
+        is_distilled=distilled,
+    )
+
+
 def _z_image(_folder: Path) -> Any:
     return ZImagePipeline(
         scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
         vae=_autoencoder(16, scaling_factor=0.36, shift_factor=0.12),
-        text_encoder=Qwen3Model(
-            Qwen3Config(
-                hidden_size=16,
-                intermediate_size=16,
-                num_hidden_layers=2,
-                num_attention_heads=2,
-                num_key_value_heads=2,
-                vocab_size=300,
-                max_position_embeddings=1024,
-                head_dim=8,
-            )
-        ).eval(),
+        text_encoder=Qwen3Model(_qwen3_config(layers=2)).eval(),
         tokenizer=_chat_tokenizer(),
         transformer=ZImageTransformer2DModel(
             all_patch_size=(2,),
@@ -352,6 +378,8 @@ FAMILIES: dict[str, Callable[..., Any]] = {
     "flux-dev": lambda folder: _flux(folder, guided=True),
     "flux-schnell": lambda folder: _flux(folder, guided=False),
     "sd3": _sd3,
+    "flux-2-klein": lambda folder: _flux_2_klein(folder, distilled=True),
+    "flux-2-klein-base": lambda folder: _flux_2_klein(folder, distilled=False),
     "qwen-image": _qwen,
     "z-image": _z_image,
     "sana": _sana,
@@ -391,6 +419,19 @@ def _clip_config(**more: Any) -> CLIPTextConfig:
 
 def _clip_tokenizer(folder: Path, number: int) -> Any:
     return byte_tokenizer(folder / f"tokenizer-source-{number}", tokens=_TOKENS)
+
+
+def _qwen3_config(*, layers: int) -> Qwen3Config:
+    return Qwen3Config(
+        hidden_size=16,
+        intermediate_size=16,
+        num_hidden_layers=layers,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        vocab_size=300,
+        max_position_embeddings=1024,
+        head_dim=8,
+    )
 
 
 def _t5(width: int = 32) -> T5EncoderModel:
