@@ -1,0 +1,102 @@
+"""Each catalog entry in the documentation is valid and fits its official model."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from common.catalog_file import parse_catalog
+from common.domain.models.catalog import ModelSpec
+from common.domain.models.families import FAMILIES, family_problem
+from common.domain.models.pipeline_traits import PIPELINE, pipeline_traits
+
+_DOCS = Path(__file__).parents[3] / "docs"
+_FLOW: dict[str, Any] = {"_class_name": "FlowMatchEulerDiscreteScheduler"}
+_SHIFTED: dict[str, Any] = {**_FLOW, "use_dynamic_shifting": True}
+_VAE: dict[str, Any] = {"block_out_channels": [128, 256, 512, 512]}
+_FLUX_2: dict[str, dict[str, Any]] = {"vae": {**_VAE, "patch_size": [2, 2]}, "scheduler": _SHIFTED}
+OFFICIAL: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
+    "stable-diffusion-v1-5/stable-diffusion-v1-5": (
+        "StableDiffusionPipeline",
+        {"scheduler": {"_class_name": "PNDMScheduler"}, "vae": _VAE},
+    ),
+    "stabilityai/stable-diffusion-xl-base-1.0": (
+        "StableDiffusionXLPipeline",
+        {"scheduler": {"_class_name": "EulerDiscreteScheduler"}, "vae": _VAE},
+    ),
+    "stabilityai/stable-diffusion-3.5-medium": (
+        "StableDiffusion3Pipeline",
+        {"scheduler": _FLOW, "vae": _VAE, "transformer": {"patch_size": 2}},
+    ),
+    "black-forest-labs/FLUX.1-dev": (
+        "FluxPipeline",
+        {"scheduler": _SHIFTED, "vae": _VAE, "transformer": {"guidance_embeds": True}},
+    ),
+    "black-forest-labs/FLUX.1-schnell": (
+        "FluxPipeline",
+        {"scheduler": _FLOW, "vae": _VAE, "transformer": {"guidance_embeds": False}},
+    ),
+    "black-forest-labs/FLUX.2-klein-4B": (
+        "Flux2KleinPipeline",
+        {PIPELINE: {"is_distilled": True}, **_FLUX_2},
+    ),
+    "black-forest-labs/FLUX.2-klein-base-4B": ("Flux2KleinPipeline", _FLUX_2),
+    "Qwen/Qwen-Image": (
+        "QwenImagePipeline",
+        {
+            "scheduler": {**_SHIFTED, "time_shift_type": "exponential", "shift_terminal": 0.02},
+            "vae": {"temperal_downsample": [False, True, True]},
+            "transformer": {"patch_size": 2},
+        },
+    ),
+    "Tongyi-MAI/Z-Image-Turbo": (
+        "ZImagePipeline",
+        {"scheduler": _FLOW, "vae": _VAE, "transformer": {"all_patch_size": [2]}},
+    ),
+    "Efficient-Large-Model/Sana_1600M_1024px_diffusers": (
+        "SanaPipeline",
+        {
+            "scheduler": {
+                "_class_name": "DPMSolverMultistepScheduler",
+                "prediction_type": "flow_prediction",
+                "use_flow_sigmas": True,
+            },
+            "vae": {"encoder_block_out_channels": [128, 256, 512, 512, 1024, 1024]},
+            "transformer": {"patch_size": 1},
+        },
+    ),
+}
+"""What the official repositories' JSON files state, as far as traits depend on it."""
+
+
+def _entries(page: str) -> Iterator[dict[str, Any]]:
+    for block in re.findall(r"^```json\n(.*?)^```", (_DOCS / page).read_text(), re.DOTALL | re.MULTILINE):
+        content = json.loads(block)
+        yield from content.get("models", [content])
+
+
+ENTRIES = [*_entries("models.md"), *_entries("operating/models.md")]
+HUB_ENTRIES = [entry for entry in ENTRIES if re.fullmatch(r"\w[\w.-]*/[\w.-]+", entry["source"])]
+
+
+def _parsed(entry: dict[str, Any], folder: Path) -> ModelSpec:
+    return parse_catalog(json.dumps({"models": [entry]}).encode(), beside=folder).default
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=[entry["name"] for entry in ENTRIES])
+def test_documented_entry_is_valid(entry: dict[str, Any], tmp_path: Path) -> None:
+    assert _parsed(entry, tmp_path).name == entry["name"]
+
+
+@pytest.mark.parametrize("entry", HUB_ENTRIES, ids=[entry["name"] for entry in HUB_ENTRIES])
+def test_documented_entry_fits_its_official_model(entry: dict[str, Any], tmp_path: Path) -> None:
+    class_name, configs = OFFICIAL[entry["source"]]
+    assert family_problem(entry["family"], class_name) is None
+    assert _parsed(entry, tmp_path).promises_beyond(pipeline_traits(class_name, configs)) is None
+
+
+def test_models_page_has_an_entry_of_every_family() -> None:
+    assert {entry["family"] for entry in _entries("models.md")} == set(FAMILIES)
