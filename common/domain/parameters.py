@@ -28,6 +28,8 @@ class Sampler(StrEnum):
     UNIPC = "unipc"
     LCM = "lcm"
     PNDM = "pndm"
+    FLOW_EULER = "flow_euler"
+    """Euler steps of flow matching."""
     OWN = "own"
     """The model's own scheduler, configured as in the checkpoint."""
 

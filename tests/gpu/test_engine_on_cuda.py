@@ -14,7 +14,7 @@ import pytest
 import torch
 from diffusers import DiffusionPipeline
 
-from common.domain.parameters import Sampler
+from common.domain.models.pipeline_traits import DIFFUSION_SAMPLERS
 from gpu_subscriber.engine.batches.batch_caps import BatchCaps
 from gpu_subscriber.engine.batches.batch_planning import BatchKey
 from gpu_subscriber.engine.devices import Device
@@ -106,7 +106,8 @@ def test_mixed_batch_equals_the_stock_pipeline_on_cuda(settings: EngineSettings,
     stock.set_progress_bar_config(disable=True)
     cuda = CudaEngine(settings)
     runs: dict[str, dict[str, Any]] = {
-        str(sampler): {"sampler": sampler, "seed": number} for number, sampler in enumerate(Sampler)
+        str(sampler): {"sampler": sampler, "seed": number}
+        for number, sampler in enumerate(DIFFUSION_SAMPLERS)
     }
     for run_id, changes in runs.items():
         cuda.start(started(run_id, **changes))
@@ -122,7 +123,7 @@ def test_mixed_batch_equals_the_stock_pipeline_on_cuda(settings: EngineSettings,
 
 def test_checkpoint_resumes_bit_equal_on_cuda(settings: EngineSettings) -> None:
     whole, parts = CudaEngine(settings), CudaEngine(settings)
-    for sampler in Sampler:
+    for sampler in DIFFUSION_SAMPLERS:
         whole.start(started("whole", sampler=sampler, steps=6))
         whole.run_to_end()
         parts.start(started("first", sampler=sampler, steps=6))
@@ -183,7 +184,7 @@ def test_batch_that_does_not_fit_is_halved_on_cuda(settings: EngineSettings) -> 
 def test_periodic_checkpoints_are_complete_on_cuda(settings: EngineSettings) -> None:
     """The copies overlap with the next steps: they must contain the checkpoint's state."""
     cuda = CudaEngine(replace(settings, checkpoint_interval_seconds=1e-9))
-    for sampler in Sampler:
+    for sampler in DIFFUSION_SAMPLERS:
         cuda.sent.clear()
         cuda.start(started("long", sampler=sampler, steps=12))
         cuda.run_to_end()

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from common.domain.errors import FieldProblem, ParametersRejectedError, UnknownModelError
-from common.domain.models.pipeline_traits import PipelineTraits
+from common.domain.models.pipeline_traits import DIFFUSION_SAMPLERS, PipelineTraits
 from common.domain.models.traits import NO_GUIDANCE, Guidance, ModelTraits
 from common.domain.parameters import (
     MAX_PROMPT_CHARACTERS,
@@ -68,7 +68,7 @@ class ModelSpec(_Record):
     family: str
     source: str
     revision: str | None = None
-    samplers: tuple[Sampler, ...] = Field(default=tuple(Sampler), min_length=1)
+    samplers: tuple[Sampler, ...] = Field(default=DIFFUSION_SAMPLERS, min_length=1)
     traits: ModelTraits = ModelTraits()
     output_formats: tuple[OutputFormat, ...] = tuple(OutputFormat)
     max_prompt_tokens: int | None = Field(default=None, ge=1)

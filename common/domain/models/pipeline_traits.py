@@ -28,10 +28,13 @@ DIFFUSION_SCHEDULERS = frozenset(
     )
 )  # fmt: skip
 """Schedulers over one noise schedule of betas: each can be built from another's configuration."""
+FLOW_SCHEDULER = "FlowMatchEulerDiscreteScheduler"
+DIFFUSION_SAMPLERS = tuple(sampler for sampler in Sampler if sampler is not Sampler.FLOW_EULER)
+"""The samplers of a model with a noise schedule of betas."""
+_FLOW_SAMPLERS = (Sampler.OWN, Sampler.FLOW_EULER, Sampler.DPMPP_2M, Sampler.UNIPC)
+"""The samplers that can integrate a flow, the model's own first."""
 _ONE_SAMPLE_NEEDS_NOISE = frozenset((Sampler.EULER_ANCESTRAL, Sampler.PNDM))
 """Samplers that do not accept a network that predicts the clean latents."""
-_FLOW_SAMPLERS = (Sampler.DPMPP_2M, Sampler.UNIPC)
-"""Samplers that accept the flow-matching options of a scheduler of betas."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,25 +55,34 @@ class PipelineTraits:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _PipelineClass:
     guidance: Guidance
-    takes_samplers: bool = False
-    """Whether its scheduler may be replaced."""
+    samplers: tuple[Sampler, ...] = (Sampler.OWN,)
+    """The samplers with which its call works."""
+    shifts_always: bool = False
+    """Whether its call passes a shift to every scheduler, also to one without dynamic shifting."""
     takes_negative_prompt: bool = True
     """Whether its classifier-free guidance accepts a negative prompt."""
 
 
 _CFG, _EMBEDDED = Guidance.CLASSIFIER_FREE, Guidance.EMBEDDED
 _KNOWN = {
-    "StableDiffusionPipeline": _PipelineClass(guidance=_CFG, takes_samplers=True),
-    "StableDiffusionPAGPipeline": _PipelineClass(guidance=_CFG, takes_samplers=True),
-    "StableDiffusionXLPipeline": _PipelineClass(guidance=_CFG, takes_samplers=True),
-    "StableDiffusionXLPAGPipeline": _PipelineClass(guidance=_CFG, takes_samplers=True),
-    "StableDiffusion3Pipeline": _PipelineClass(guidance=_CFG),
+    "StableDiffusionPipeline": _PipelineClass(guidance=_CFG, samplers=DIFFUSION_SAMPLERS),
+    "StableDiffusionPAGPipeline": _PipelineClass(guidance=_CFG, samplers=DIFFUSION_SAMPLERS),
+    "StableDiffusionXLPipeline": _PipelineClass(guidance=_CFG, samplers=DIFFUSION_SAMPLERS),
+    "StableDiffusionXLPAGPipeline": _PipelineClass(guidance=_CFG, samplers=DIFFUSION_SAMPLERS),
     "LatentConsistencyModelPipeline": _PipelineClass(guidance=_EMBEDDED),
-    "FluxPipeline": _PipelineClass(guidance=_EMBEDDED),
-    "Flux2KleinPipeline": _PipelineClass(guidance=_CFG, takes_negative_prompt=False),
-    "QwenImagePipeline": _PipelineClass(guidance=_CFG),
-    "SanaPipeline": _PipelineClass(guidance=_CFG, takes_samplers=True),
-    "ZImagePipeline": _PipelineClass(guidance=_CFG),
+    "StableDiffusion3Pipeline": _PipelineClass(guidance=_CFG, samplers=_FLOW_SAMPLERS),
+    "SanaPipeline": _PipelineClass(guidance=_CFG, samplers=_FLOW_SAMPLERS),
+    "FluxPipeline": _PipelineClass(guidance=_EMBEDDED, samplers=_FLOW_SAMPLERS, shifts_always=True),
+    "Flux2KleinPipeline": _PipelineClass(
+        guidance=_CFG, samplers=_FLOW_SAMPLERS, shifts_always=True, takes_negative_prompt=False
+    ),
+    # These calls pass their own noise levels: DPM++ accepts none, and UniPC no list.
+    "QwenImagePipeline": _PipelineClass(
+        guidance=_CFG, samplers=(Sampler.OWN, Sampler.FLOW_EULER, Sampler.UNIPC), shifts_always=True
+    ),
+    "ZImagePipeline": _PipelineClass(
+        guidance=_CFG, samplers=(Sampler.OWN, Sampler.FLOW_EULER), shifts_always=True
+    ),
 }
 TRUE_GUIDANCE_PIPELINES = frozenset({"QwenImagePipeline"})
 """Pipelines whose classifier-free guidance scale is the argument `true_cfg_scale`."""
@@ -95,7 +107,7 @@ def pipeline_traits(class_name: str, configs: Configs) -> PipelineTraits:
             guidance=guidance,
             negative_prompt=takes_negative_prompt and guidance is Guidance.CLASSIFIER_FREE,
         ),
-        samplers=obeyed_samplers(scheduler) if known is not None and known.takes_samplers else (Sampler.OWN,),
+        samplers=(Sampler.OWN,) if known is None else obeyed_samplers(class_name, scheduler),
         side_multiple=lcm(
             _vae_scale(configs) * _patch(class_name, configs), _FIXED_MULTIPLES.get(class_name, 1)
         ),
@@ -106,19 +118,48 @@ def pipeline_traits(class_name: str, configs: Configs) -> PipelineTraits:
     )
 
 
-def obeyed_samplers(scheduler: Mapping[str, Any]) -> tuple[Sampler, ...]:
+def obeyed_samplers(class_name: str, scheduler: Mapping[str, Any]) -> tuple[Sampler, ...]:
+    """Return the samplers that a pipeline of this class obeys if this is its own scheduler."""
+    buildable = buildable_samplers(scheduler)
+    known = _KNOWN.get(class_name)
+    if known is None:
+        # Its call may pass arguments that a scheduler of another kind refuses.
+        kind = (Sampler.OWN, Sampler.FLOW_EULER) if _is_flow_match(scheduler) else DIFFUSION_SAMPLERS
+        return tuple(sampler for sampler in buildable if sampler in kind)
+    refused = set()
+    if known.shifts_always and not scheduler.get("use_dynamic_shifting"):
+        refused.add(Sampler.DPMPP_2M)
+    return tuple(sampler for sampler in buildable if sampler in known.samplers and sampler not in refused)
+
+
+def buildable_samplers(scheduler: Mapping[str, Any]) -> tuple[Sampler, ...]:
     """Return the samplers that can be built from a scheduler's configuration and fit the model.
 
     Every scheduler class accepts the configuration of another one. It replaces missing values by
     its defaults, and generates plausible but wrong images.
     """
-    if scheduler.get("_class_name") not in DIFFUSION_SCHEDULERS:
+    is_flow_match = _is_flow_match(scheduler)
+    if not is_flow_match and scheduler.get("_class_name") not in DIFFUSION_SCHEDULERS:
         return (Sampler.OWN,)
-    if scheduler.get("prediction_type") == "flow_prediction" or scheduler.get("use_flow_sigmas"):
-        return (*_FLOW_SAMPLERS, Sampler.OWN)
+    if (
+        is_flow_match
+        or scheduler.get("prediction_type") == "flow_prediction"
+        or scheduler.get("use_flow_sigmas")
+    ):
+        refused = set()
+        if scheduler.get("invert_sigmas"):
+            refused |= {Sampler.DPMPP_2M, Sampler.UNIPC}
+        is_linear = scheduler.get("use_dynamic_shifting") and scheduler.get("time_shift_type") == "linear"
+        if is_linear or scheduler.get("shift_terminal"):
+            refused.add(Sampler.DPMPP_2M)
+        return tuple(sampler for sampler in _FLOW_SAMPLERS if sampler not in refused)
     if scheduler.get("prediction_type") == "sample":
-        return tuple(sampler for sampler in Sampler if sampler not in _ONE_SAMPLE_NEEDS_NOISE)
-    return tuple(Sampler)
+        return tuple(sampler for sampler in DIFFUSION_SAMPLERS if sampler not in _ONE_SAMPLE_NEEDS_NOISE)
+    return DIFFUSION_SAMPLERS
+
+
+def _is_flow_match(scheduler: Mapping[str, Any]) -> bool:
+    return scheduler.get("_class_name") == FLOW_SCHEDULER
 
 
 def _guidance(usual: Guidance, class_name: str, configs: Configs) -> Guidance:

@@ -45,7 +45,7 @@ def found_traits(pipeline: Any) -> PipelineTraits:
         ),
         # Such a class may be written for its own scheduler. The author of the entry may restrict it
         # further.
-        samplers=obeyed_samplers(scheduler_config(pipeline.scheduler)),
+        samplers=obeyed_samplers(found.class_name, scheduler_config(pipeline.scheduler)),
     )
 
 

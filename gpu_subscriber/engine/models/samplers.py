@@ -12,12 +12,13 @@ from diffusers import (
     DPMSolverMultistepScheduler,
     EulerAncestralDiscreteScheduler,
     EulerDiscreteScheduler,
+    FlowMatchEulerDiscreteScheduler,
     LCMScheduler,
     PNDMScheduler,
     UniPCMultistepScheduler,
 )
 
-from common.domain.models.pipeline_traits import obeyed_samplers
+from common.domain.models.pipeline_traits import FLOW_SCHEDULER, buildable_samplers
 from common.domain.parameters import Sampler
 from gpu_subscriber.engine.errors import EngineError
 
@@ -54,7 +55,16 @@ RECIPES: Mapping[Sampler, SamplerRecipe] = {
     Sampler.LCM: SamplerRecipe(scheduler=LCMScheduler),
     # Without `skip_prk_steps` PNDM starts with Runge-Kutta steps that cost four forwards each.
     Sampler.PNDM: SamplerRecipe(scheduler=PNDMScheduler, overrides={"skip_prk_steps": True}),
+    Sampler.FLOW_EULER: SamplerRecipe(scheduler=FlowMatchEulerDiscreteScheduler),
 }
+_FLOW_OVERRIDES = {
+    "prediction_type": "flow_prediction",
+    "use_flow_sigmas": True,
+    "use_karras_sigmas": False,
+    "use_exponential_sigmas": False,
+    "use_beta_sigmas": False,
+}
+"""Settings with which a scheduler of betas integrates the flow of a FlowMatchEulerDiscreteScheduler."""
 
 
 LCM_ORIGINAL_STEPS = 50
@@ -73,7 +83,7 @@ def make_scheduler(sampler: Sampler, own: Any, *, steps: int) -> Any:
     EngineError for a sampler that the model does not obey: a task may have been accepted before its
     catalog entry was corrected.
     """
-    if sampler not in obeyed_samplers(scheduler_config(own)):
+    if sampler not in buildable_samplers(scheduler_config(own)):
         raise EngineError(f"the model does not support the sampler {sampler.value!r}")
     recipe = RECIPES.get(sampler) or SamplerRecipe(scheduler=type(own))
     scheduler: Any = recipe.scheduler
@@ -81,7 +91,17 @@ def make_scheduler(sampler: Sampler, own: Any, *, steps: int) -> Any:
     if issubclass(scheduler, LCMScheduler):
         original = own.config.get("original_inference_steps") or LCM_ORIGINAL_STEPS
         overrides["original_inference_steps"] = max(original, steps)
+    if sampler is not Sampler.OWN:
+        overrides |= _flow_overrides(scheduler, own)
     return scheduler.from_config(own.config, **overrides)
+
+
+def _flow_overrides(scheduler: type, own: Any) -> dict[str, Any]:
+    """Translate between the two kinds of schedulers that integrate a flow."""
+    is_flow_match = issubclass(scheduler, FlowMatchEulerDiscreteScheduler)
+    if type(own).__name__ == FLOW_SCHEDULER:
+        return {} if is_flow_match else {**_FLOW_OVERRIDES, "flow_shift": own.config.shift}
+    return {"shift": own.config.get("flow_shift", 1.0)} if is_flow_match else {}
 
 
 def new_scheduler(sampler: Sampler, own: Any, *, steps: int) -> Any:

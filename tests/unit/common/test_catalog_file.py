@@ -9,6 +9,7 @@ import pytest
 
 from common.catalog_file import CatalogEntryError, parse_catalog
 from common.domain.models.catalog import ModelSpec
+from common.domain.models.pipeline_traits import DIFFUSION_SAMPLERS
 from common.domain.models.traits import Guidance
 from common.domain.parameters import Sampler
 
@@ -39,7 +40,10 @@ def test_flux_without_guidance_embedding_has_no_guidance(tmp_path: Path) -> None
     )
     spec = parsed(tmp_path)
     assert (spec.traits.guidance, spec.traits.negative_prompt) == (Guidance.NONE, False)
-    assert (spec.samplers, spec.limits.side_multiple) == ((Sampler.OWN,), 16)
+    assert (spec.samplers, spec.limits.side_multiple) == (
+        (Sampler.OWN, Sampler.FLOW_EULER, Sampler.UNIPC),
+        16,
+    )
     assert (spec.defaults.sampler, spec.defaults.guidance_scale) == (Sampler.OWN, 1.0)
     assert spec.source == str(tmp_path / "model")
 
@@ -47,7 +51,7 @@ def test_flux_without_guidance_embedding_has_no_guidance(tmp_path: Path) -> None
 def test_stable_diffusion_xl_offers_every_sampler(tmp_path: Path) -> None:
     folder(tmp_path / "model", "StableDiffusionXLPipeline", scheduler=EULER, vae=VAE, unet={})
     spec = parsed(tmp_path, limits={"max_side": 512})
-    assert spec.samplers == tuple(Sampler)
+    assert spec.samplers == DIFFUSION_SAMPLERS
     assert (spec.limits.max_side, spec.limits.side_multiple) == (512, 8)
     assert spec.traits.guidance is Guidance.CLASSIFIER_FREE
 
@@ -61,13 +65,16 @@ def test_flux_2_klein_uses_no_negative_prompt(tmp_path: Path, is_distilled: bool
     (root / "model_index.json").write_text(json.dumps({**index, "is_distilled": is_distilled}))
     spec = parsed(tmp_path, family="flux_2_klein")
     assert (spec.traits.guidance, spec.traits.negative_prompt) == (guidance, False)
-    assert (spec.samplers, spec.limits.side_multiple) == ((Sampler.OWN,), 16)
+    assert (spec.samplers, spec.limits.side_multiple) == (
+        (Sampler.OWN, Sampler.FLOW_EULER, Sampler.UNIPC),
+        16,
+    )
 
 
 @pytest.mark.parametrize(
     ("entry", "reason"),
     [
-        ({"samplers": ["ddim", "own"]}, 'samplers ddim; write "samplers": ["own"]'),
+        ({"samplers": ["ddim", "own"]}, 'samplers ddim; write "samplers": ["own", "flow_euler", "unipc"]'),
         ({"limits": {"side_multiple": 8}}, 'write "limits": {"side_multiple": 16}'),
         (
             {"traits": {"guidance": "classifier_free"}},
@@ -129,4 +136,4 @@ def test_family_that_cannot_serve_the_model_is_refused(tmp_path: Path, family: s
 def test_damaged_folder_is_left_to_the_worker(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "model_index.json").write_text("{")
-    assert parsed(tmp_path, family="stable_diffusion").samplers == tuple(Sampler)
+    assert parsed(tmp_path, family="stable_diffusion").samplers == DIFFUSION_SAMPLERS

@@ -11,6 +11,7 @@ from diffusers import (
     DPMSolverMultistepScheduler,
     EulerAncestralDiscreteScheduler,
     EulerDiscreteScheduler,
+    FlowMatchEulerDiscreteScheduler,
     LCMScheduler,
     PNDMScheduler,
     UniPCMultistepScheduler,
@@ -27,7 +28,10 @@ STOCK_SCHEDULERS: dict[Sampler, tuple[Any, dict[str, Any]]] = {
     Sampler.UNIPC: (UniPCMultistepScheduler, {}),
     Sampler.LCM: (LCMScheduler, {}),
     Sampler.PNDM: (PNDMScheduler, {"skip_prk_steps": True}),
+    Sampler.FLOW_EULER: (FlowMatchEulerDiscreteScheduler, {}),
 }
+
+_FLOW = {"prediction_type": "flow_prediction", "use_flow_sigmas": True}
 
 StockArguments = Callable[[GenerationParameters], Mapping[str, Any]]
 """Returns the arguments of a pipeline's call for the guidance and the negative prompt."""
@@ -49,8 +53,13 @@ def stock_picture(
     pipeline: Any, parameters: GenerationParameters, *, index: int = 0, arguments: StockArguments = cfg
 ) -> StockPicture:
     """Call the stock pipeline once with `torch.Generator("cpu").manual_seed(seed + index)`."""
-    own = pipeline.scheduler
+    own: Any = pipeline.scheduler
     scheduler, overrides = STOCK_SCHEDULERS.get(parameters.sampler, (type(own), {}))
+    is_flow_match = type(own) is FlowMatchEulerDiscreteScheduler
+    if is_flow_match and not issubclass(scheduler, type(own)):
+        overrides = {**overrides, **_FLOW, "flow_shift": own.config["shift"]}
+    elif scheduler is FlowMatchEulerDiscreteScheduler and "flow_shift" in own.config:
+        overrides = {"shift": own.config["flow_shift"]}
     pipeline.scheduler = scheduler.from_config(own.config, **overrides)
     latents: list[torch.Tensor] = []
 

@@ -9,6 +9,7 @@ import pytest
 import safetensors.torch
 import torch
 
+from common.domain.models.pipeline_traits import DIFFUSION_SAMPLERS
 from common.domain.parameters import Sampler
 from gpu_subscriber.engine.messages import (
     CheckpointReady,
@@ -56,7 +57,7 @@ def resumed(stock: Any, checkpoint: bytes | None, **changes: Any) -> tuple[torch
     return family.final_latents[drawing().seed], driven
 
 
-@pytest.mark.parametrize("sampler", list(Sampler))
+@pytest.mark.parametrize("sampler", DIFFUSION_SAMPLERS)
 def test_batch_resumes_bit_equal_after_any_step(stock: Any, sampler: Sampler) -> None:
     """Three Runs with shared state: their parts of the batch's predictions are views of one tensor."""
     seeds = (1, 2, 3)
@@ -82,7 +83,7 @@ def test_batch_resumes_bit_equal_after_any_step(stock: Any, sampler: Sampler) ->
         assert all(torch.equal(latents[seed], undisturbed[seed]) for seed in seeds), steps
 
 
-@pytest.mark.parametrize("sampler", list(Sampler))
+@pytest.mark.parametrize("sampler", DIFFUSION_SAMPLERS)
 def test_periodic_checkpoint_is_complete(stock: Any, sampler: Sampler) -> None:
     family = RecordingFamily(stock)
     driven = DrivenEngine(family, checkpoint_interval_seconds=1.0)

@@ -13,6 +13,7 @@ import torch
 from diffusers import DiffusionPipeline
 
 from common.domain.models.catalog import DEMO_MODEL
+from common.domain.models.pipeline_traits import DIFFUSION_SAMPLERS
 from common.domain.parameters import GenerationParameters, Sampler
 from gpu_subscriber.engine.models.loading import model_folder
 from gpu_subscriber.engine.runs.previews import LatentColours
@@ -49,7 +50,7 @@ def engine_with(pipeline: Any) -> tuple[DrivenEngine, RecordingFamily]:
     return DrivenEngine({"demo": family}), family
 
 
-@pytest.mark.parametrize("sampler", list(Sampler))
+@pytest.mark.parametrize("sampler", DIFFUSION_SAMPLERS)
 def test_single_run_of_each_sampler_equals_the_stock_pipeline(demo: Any, sampler: Sampler) -> None:
     driven, family = engine_with(demo)
     parameters = asked(sampler=sampler, negative_prompt="blue")
@@ -65,7 +66,7 @@ def test_mixed_batch_equals_single_runs(demo: Any) -> None:
         str(sampler): asked(
             sampler=sampler, steps=4 + number % 4, seed=number, guidance_scale=2.0 + number / 2
         )
-        for number, sampler in enumerate(Sampler)
+        for number, sampler in enumerate(DIFFUSION_SAMPLERS)
     }
     for run_id, parameters in runs.items():
         driven.start(run_id, parameters)

@@ -23,7 +23,7 @@ from diffusers import (
 )
 
 from common.domain.models.catalog import ModelSpec
-from common.domain.models.pipeline_traits import obeyed_samplers
+from common.domain.models.pipeline_traits import DIFFUSION_SAMPLERS, buildable_samplers
 from common.domain.models.traits import Guidance
 from common.domain.models.unservable_pipelines import (
     NEEDS_INPUT,
@@ -45,14 +45,15 @@ from tests.unit.gpu_subscriber.engine.driven_engine import CPU
 from tests.unit.gpu_subscriber.engine.tiny_families import saved
 from tests.unit.gpu_subscriber.engine.tiny_pipelines import tiny_latent_consistency, tiny_stable_diffusion
 
+FLOW_SAMPLERS = (Sampler.OWN, Sampler.FLOW_EULER, Sampler.DPMPP_2M, Sampler.UNIPC)
 SERVED = {
-    "sdxl": ("classifier_free", tuple(Sampler), 8),
-    "flux-dev": ("embedded", (Sampler.OWN,), 16),
-    "flux-schnell": ("none", (Sampler.OWN,), 16),
-    "sd3": ("classifier_free", (Sampler.OWN,), 16),
-    "qwen-image": ("classifier_free", (Sampler.OWN,), 8),
-    "z-image": ("classifier_free", (Sampler.OWN,), 16),
-    "sana": ("classifier_free", (Sampler.DPMPP_2M, Sampler.UNIPC, Sampler.OWN), 32),
+    "sdxl": ("classifier_free", DIFFUSION_SAMPLERS, 8),
+    "flux-dev": ("embedded", FLOW_SAMPLERS, 16),
+    "flux-schnell": ("none", (Sampler.OWN, Sampler.FLOW_EULER, Sampler.UNIPC), 16),
+    "sd3": ("classifier_free", FLOW_SAMPLERS, 16),
+    "qwen-image": ("classifier_free", (Sampler.OWN, Sampler.FLOW_EULER, Sampler.UNIPC), 8),
+    "z-image": ("classifier_free", (Sampler.OWN, Sampler.FLOW_EULER), 16),
+    "sana": ("classifier_free", FLOW_SAMPLERS, 32),
 }
 """Guidance, samplers and size multiple of each tiny pipeline that can be served."""
 
@@ -127,8 +128,12 @@ def test_class_that_cannot_be_served_is_refused_when_the_catalog_is_read(
 @pytest.mark.parametrize(
     ("name", "entry", "reason"),
     [
-        ("flux-schnell", {"samplers": ["euler", "own"]}, 'does not obey the samplers euler; write "samplers": ["own"]'),
-        ("sana", {"samplers": ["ddim"]}, 'write "samplers": ["dpmpp_2m", "unipc", "own"]'),
+        (
+            "flux-schnell",
+            {"samplers": ["euler", "own"]},
+            'does not obey the samplers euler; write "samplers": ["own", "flow_euler", "unipc"]',
+        ),
+        ("sana", {"samplers": ["ddim"]}, 'write "samplers": ["own", "flow_euler", "dpmpp_2m", "unipc"]'),
         (
             "flux-dev",
             {"traits": {"guidance": "classifier_free", "negative_prompt": True}},
@@ -216,25 +221,25 @@ CONFIGURATIONS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("own", CONFIGURATIONS.values(), ids=CONFIGURATIONS.keys())
-def test_obeyed_samplers_take_every_step(own: Any) -> None:
-    obeyed = obeyed_samplers(scheduler_config(own))
-    assert Sampler.OWN in obeyed
+def test_buildable_samplers_take_every_step(own: Any) -> None:
+    buildable = buildable_samplers(scheduler_config(own))
+    assert Sampler.OWN in buildable
     generator = torch.Generator().manual_seed(1)
-    for sampler in obeyed:
+    for sampler in buildable:
         scheduler = new_scheduler(sampler, own, steps=4)
-        latents = torch.randn((1, 4, 8, 8), generator=generator) * scheduler.init_noise_sigma
+        latents = torch.randn((1, 4, 8, 8), generator=generator) * getattr(scheduler, "init_noise_sigma", 1.0)
         extra = (
             {"generator": generator} if "generator" in inspect.signature(scheduler.step).parameters else {}
         )
         for timestep in scheduler.timesteps:
-            network_input = scheduler.scale_model_input(latents, timestep)
+            scale = getattr(scheduler, "scale_model_input", None)
+            network_input = latents if scale is None else scale(latents, timestep)
             latents = scheduler.step(network_input * 0.5, timestep, latents, **extra, return_dict=False)[0]
         assert torch.isfinite(latents).all(), sampler
 
 
-@pytest.mark.parametrize("own", [FlowMatchEulerDiscreteScheduler(), EDMEulerScheduler()])
-def test_schedulers_without_betas_are_obeyed_alone(own: Any) -> None:
-    assert obeyed_samplers(scheduler_config(own)) == (Sampler.OWN,)
+def test_scheduler_of_another_kind_is_obeyed_alone() -> None:
+    assert buildable_samplers(scheduler_config(EDMEulerScheduler())) == (Sampler.OWN,)
 
 
 def test_lcm_keeps_the_steps_that_the_checkpoint_was_distilled_for() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from common.domain.models.catalog import ModelSpec
+from common.domain.models.pipeline_traits import DIFFUSION_SAMPLERS
 from common.domain.models.traits import Guidance
 from common.domain.parameters import GenerationParameters, Sampler
 from gpu_subscriber.describe_model import described
@@ -27,8 +28,6 @@ from tests.unit.gpu_subscriber.engine.stock_oracle import StockArguments, StockP
 from tests.unit.gpu_subscriber.engine.tiny_families import saved
 from tests.unit.gpu_subscriber.engine.tiny_pipelines import SIDE, tiny_stable_diffusion
 
-EVERY_SAMPLER = tuple(Sampler)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
@@ -40,11 +39,11 @@ class Case:
 
 
 CASES = {
-    "stable_diffusion": Case(save=tiny_stable_diffusion, samplers=EVERY_SAMPLER),
+    "stable_diffusion": Case(save=tiny_stable_diffusion, samplers=DIFFUSION_SAMPLERS),
     "stable_diffusion distilled": Case(
-        save=partial(tiny_stable_diffusion, time_cond_proj_dim=32), samplers=EVERY_SAMPLER
+        save=partial(tiny_stable_diffusion, time_cond_proj_dim=32), samplers=DIFFUSION_SAMPLERS
     ),
-    "stable_diffusion_xl": Case(save=partial(saved, "sdxl"), samplers=EVERY_SAMPLER),
+    "stable_diffusion_xl": Case(save=partial(saved, "sdxl"), samplers=DIFFUSION_SAMPLERS),
 }
 EACH_CASE = tuple(CASES)
 EACH_SAMPLER = tuple((name, sampler) for name, case in CASES.items() for sampler in case.samplers)
