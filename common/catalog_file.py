@@ -5,13 +5,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from common.domain.models.catalog import ModelCatalog
 from common.domain.models.families import WHOLE_PIPELINE, family_problem
+from common.domain.models.model_files import ModelFiles
 from common.domain.models.pipeline_traits import PipelineTraits
-from common.model_folder import UnservableModelError, entry_fields, folder_traits
+from common.model_files.weights import UnservableModelError
+from common.model_folder import entry_fields, model_traits
 
+_PATHS = ("source", "config", "tokenizer")
 _MUST_STATE = ("samplers", "traits", "limits.side_multiple")
 
 
@@ -53,12 +56,17 @@ def parse_catalog(data: bytes, *, beside: Path) -> ModelCatalog:
 
 
 def _located(entry: Any, beside: Path) -> Any:
-    """Make the folders of an entry absolute; relative ones start from the folder of the catalog."""
+    """Make the files and folders of an entry absolute; relative ones start from the folder of the catalog."""
     if not isinstance(entry, dict):
         return entry
-    named = {name: entry[name] for name in ("source", "tokenizer") if isinstance(entry.get(name), str)}
-    found = {name: beside / value for name, value in named.items()}
-    return {**entry, **{name: str(folder) for name, folder in found.items() if folder.is_dir()}}
+    found = {name: _path(entry[name], beside) for name in _PATHS if name in entry}
+    if isinstance(components := entry.get("components"), Mapping):
+        found["components"] = {name: _path(value, beside) for name, value in components.items()}
+    return {**entry, **found}
+
+
+def _path(value: Any, beside: Path) -> Any:
+    return str(beside / value) if isinstance(value, str) and (beside / value).exists() else value
 
 
 def _completed(entry: Any, found: PipelineTraits | None, where: str) -> Any:
@@ -87,8 +95,16 @@ def _missing(entry: Mapping[str, Any]) -> list[str]:
 
 
 def _found(entry: Any, where: str) -> PipelineTraits | None:
-    source = entry.get("source") if isinstance(entry, dict) else None
+    named = (
+        {name: entry[name] for name in ModelFiles.model_fields if name in entry}
+        if isinstance(entry, dict)
+        else {}
+    )
     try:
-        return folder_traits(Path(source)) if isinstance(source, str) else None
+        files = ModelFiles.model_validate(named)
+    except ValidationError:  # the catalog's validation reports it with all other fields
+        return None
+    try:
+        return model_traits(files)
     except UnservableModelError as error:
         raise CatalogEntryError(f"{where}: {error}") from error

@@ -1,4 +1,4 @@
-"""Print the catalog entry of a model's folder: its samplers, traits and limits.
+"""Print the catalog entry of a model: a folder, or a single .safetensors file.
 
 If the model cannot be served, print the reason and exit with 1.
 """
@@ -11,16 +11,27 @@ from pathlib import Path
 from typing import Any
 
 from common.domain.models.families import family_of
-from common.model_folder import UnservableModelError, entry_fields, folder_traits
+from common.domain.models.model_files import ModelFiles
+from common.model_files.weights import UnservableModelError
+from common.model_folder import entry_fields, model_traits
 
 
 def main() -> int:
     """Print the entry; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m gpu_subscriber.describe_model", description=__doc__)
-    parser.add_argument("folder", type=Path, help="a model as `save_pretrained` of diffusers writes it")
-    folder = parser.parse_args().folder
+    parser.add_argument(
+        "source",
+        type=Path,
+        help="a folder as `save_pretrained` of diffusers writes it, or a .safetensors file",
+    )
+    parser.add_argument(
+        "--config",
+        type=Path,
+        help="for a file: a folder that describes its pipeline, if it is neither Stable Diffusion 1 nor SDXL",
+    )
+    arguments = parser.parse_args()
     try:
-        entry = described(folder)
+        entry = described(arguments.source, config=arguments.config)
     except UnservableModelError as error:
         print(f"describe_model: {error}", file=sys.stderr)  # noqa: T201 (a command talks to its terminal)
         return 1
@@ -28,23 +39,28 @@ def main() -> int:
     return 0
 
 
-def described(folder: Path) -> dict[str, Any]:
-    """Return the catalog entry of this folder. Raises UnservableModelError."""
-    found = folder_traits(folder)
+def described(source: Path, *, config: Path | None = None) -> dict[str, Any]:
+    """Return the catalog entry of this model. Raises UnservableModelError."""
+    paths = {"source": str(source.absolute())}
+    if config is not None:
+        paths["config"] = str(config.absolute())
+    found = model_traits(ModelFiles(**paths))
     if found is None:
-        raise UnservableModelError(f"{folder} has no readable model_index.json")
+        raise UnservableModelError(
+            f"{source} is neither a .safetensors file nor a folder with a model_index.json"
+        )
     if not found.is_known:
         print(  # noqa: T201 (as above)
             f"describe_model: the traits of a {found.class_name} are not known: the entry states only what every "
             "pipeline supports",
             file=sys.stderr,
         )
-    name = re.sub(r"[^a-z0-9._-]+", "-", folder.resolve().name.lower()).strip("-._")[:63] or "model"
+    title = source.absolute().stem if source.is_file() else source.absolute().name
     return {
-        "name": name,
-        "title": folder.resolve().name,
+        "name": re.sub(r"[^a-z0-9._-]+", "-", title.lower()).strip("-._")[:63] or "model",
+        "title": title,
         "family": family_of(found.class_name),
-        "source": str(folder),
+        **paths,
         **entry_fields(found),
     }
 

@@ -78,14 +78,12 @@ class StackSettings:
 def _check_sources(catalog: ModelCatalog) -> None:
     """Refuse sources that no worker of this machine can load, before anything starts."""
     for number, spec in enumerate(catalog.models):
-        if not (
-            spec.source.startswith("embedded:")
-            or _HUB_ID.fullmatch(spec.source)
-            or Path(spec.source).is_dir()
-        ):
+        exists = Path(spec.source).exists() if spec.is_single_file else Path(spec.source).is_dir()
+        is_hub_id = not spec.is_single_file and _HUB_ID.fullmatch(spec.source)
+        if not (spec.is_embedded or exists or is_hub_id):
             raise ModelCatalogError(
-                f"{MODEL_CATALOG_VARIABLE}: models/{number}: `source` must be an existing folder, absolute or "
-                f"relative to the catalog file, or a hub id (owner/name); got {spec.source!r}, which is neither."
+                f"{MODEL_CATALOG_VARIABLE}: models/{number}: `source` must be an existing folder or .safetensors "
+                f"file, absolute or relative to the catalog file, or a hub id (owner/name); got {spec.source!r}."
             )
 
 

@@ -13,9 +13,10 @@ import structlog
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
 from common.domain.models.catalog import ModelCatalog, ModelSpec
+from common.domain.models.model_files import EMBEDDED_PREFIX
+from common.model_files.local_model import local_model
 
 _log = structlog.get_logger(__name__)
-_EMBEDDED_PREFIX = "embedded:"
 _EMBEDDED_FOLDER = Path(__file__).parents[1] / "tokenizers"
 _CLIP_SPECIAL_TOKENS = ("<|startoftext|>", "<|endoftext|>")
 _CLIP_WORDS = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
@@ -64,11 +65,14 @@ def _with_prompt_limit(spec: ModelSpec) -> ModelSpec:
 
 
 def _folder_of(spec: ModelSpec) -> Path | None:
-    if spec.source.startswith(_EMBEDDED_PREFIX):
-        folder = _EMBEDDED_FOLDER / spec.source.removeprefix(_EMBEDDED_PREFIX)
+    if spec.is_embedded:
+        folder = _EMBEDDED_FOLDER / spec.source.removeprefix(EMBEDDED_PREFIX)
+    elif spec.tokenizer is not None:
+        folder = Path(spec.tokenizer)
+    elif local := local_model(spec):
+        folder = local.folder / "tokenizer"
     else:
-        folder = Path(spec.source if spec.tokenizer is None else spec.tokenizer)
-        folder = folder / "tokenizer" if spec.tokenizer is None else folder
+        return None
     return folder if folder.is_dir() else None
 
 

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from common.domain.errors import UnknownModelError
 from common.domain.models.catalog import ModelCatalog, ModelSpec
+from common.domain.models.model_files import ModelFiles
 from common.domain.models.traits import ModelTraits
 from frontend_api.estimates.package import Estimates
 from frontend_api.estimates.workload import Workload
@@ -49,8 +50,8 @@ class ModelResponse(ResponseBody):
 
     @classmethod
     def of(cls, spec: ModelSpec, workload: Workload | None) -> "ModelResponse":
-        """Build the response, without the model's source path."""
-        fields = spec.model_dump(mode="json", exclude={"source", "revision", "tokenizer"})
+        """Build the response, without the model's files."""
+        fields = spec.model_dump(mode="json", exclude={*ModelFiles.model_fields, "tokenizer"})
         workers = None if workload is None else len(workload.workers_of(spec.name))
         served = None if workers is None else workers > 0
         return cls.model_validate({**fields, "served": served, "workers": workers})

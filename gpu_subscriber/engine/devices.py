@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import torch
 
-from gpu_subscriber.engine.engine_settings import EngineSettings
+from gpu_subscriber.engine.engine_settings import DtypeChoice, EngineSettings
 
 STEPS_IN_FLIGHT = 2
 """Steps the CPU may queue ahead of a GPU: enough to keep it busy, few enough to cancel and join promptly."""
@@ -84,9 +84,16 @@ class Device:
             torch.set_num_threads(settings.cpu_threads or len(os.sched_getaffinity(0)))
         name = settings.dtype
         if name == "auto":
-            name = "bfloat16" if kind == "cuda" else "float32"
+            name = _preferred_dtype(kind)
         new_event = partial(torch.cuda.Event, enable_timing=True) if kind == "cuda" else None
         return cls(torch_device=torch.device(kind), dtype=getattr(torch, name), new_event=new_event)
+
+    def dtype_of(self, choice: DtypeChoice) -> torch.dtype:
+        """Return the number format of a model; `auto` is the device's."""
+        if choice == "auto":
+            return self.dtype
+        chosen: torch.dtype = getattr(torch, choice)
+        return chosen
 
     @property
     def is_cuda(self) -> bool:
@@ -171,6 +178,13 @@ class Device:
         """
         if self.is_cuda:
             torch.cuda.empty_cache()
+
+
+def _preferred_dtype(kind: str) -> DtypeChoice:
+    """Return the fastest format with enough precision: GPUs before Ampere only emulate bfloat16."""
+    if kind != "cuda":
+        return "float32"
+    return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
 
 
 def is_device_lost(error: BaseException) -> bool:

@@ -21,7 +21,7 @@ class EngineSettings:
     device: DeviceChoice = "auto"
     """`auto`: CUDA where there is one."""
     dtype: DtypeChoice = "auto"
-    """`auto`: bfloat16 on CUDA, float32 on a CPU."""
+    """`auto`: bfloat16 on a GPU that computes with it, float16 on other GPUs, float32 on a CPU."""
     max_batch: int = 8
     """Most Runs that share a step, even if larger batches measure better."""
     loaded_models: int = 1

@@ -134,4 +134,5 @@ class _MainLoop:
     def _load(self, spec: ModelSpec, device: Device) -> Family:
         family = load_family(spec, device, compile_denoiser=self._settings.compile_denoiser)
         self._warm_up = warm_up(family, spec, device, self._caps, measure=self._settings.measure_at_start)
+        family.origin.hash_weights()
         return family

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from common.domain.errors import FieldProblem, ParametersRejectedError, UnknownModelError
+from common.domain.models.model_files import ModelFiles
 from common.domain.models.pipeline_traits import DIFFUSION_SAMPLERS, PipelineTraits
 from common.domain.models.traits import NO_GUIDANCE, Guidance, ModelTraits
 from common.domain.parameters import (
@@ -55,26 +56,20 @@ class ModelDefaults(_Record):
     negative_prompt: str | None = None
 
 
-class ModelSpec(_Record):
-    """A model with its limits and defaults.
-
-    `source` is what `DiffusionPipeline.from_pretrained` loads: a hub id, a folder, or
-    `embedded:demo` for the model that ships with the project. `revision` pins a hub id's commit.
-    """
+class ModelSpec(ModelFiles):
+    """A model with its files, limits and defaults."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")
     title: str
     description: str = ""
     family: str
-    source: str
-    revision: str | None = None
     samplers: tuple[Sampler, ...] = Field(default=DIFFUSION_SAMPLERS, min_length=1)
     traits: ModelTraits = ModelTraits()
     output_formats: tuple[OutputFormat, ...] = tuple(OutputFormat)
     max_prompt_tokens: int | None = Field(default=None, ge=1)
     """Number of prompt tokens that the model reads, without begin and end tokens; None if unknown."""
     tokenizer: str | None = None
-    """The folder of the tokenizer for the API; by default `tokenizer` in `source`, if that is a folder."""
+    """The folder of the tokenizer for the API; by default `tokenizer` in the model's folder, if it is readable."""
     limits: ModelLimits = ModelLimits()
     defaults: ModelDefaults = ModelDefaults()
 

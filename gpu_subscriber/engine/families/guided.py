@@ -10,7 +10,6 @@ import inspect
 import weakref
 from collections.abc import Callable, Sequence
 from itertools import chain
-from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -20,7 +19,7 @@ from diffusers.utils.torch_utils import randn_tensor
 from common.domain.parameters import GenerationParameters
 from common.domain.task_warnings import warnings_of
 from gpu_subscriber.engine.families.decoded import Decoded
-from gpu_subscriber.engine.models.model_provenance import ModelProvenance
+from gpu_subscriber.engine.models.model_provenance import NO_FILES, LoadedFiles, ModelProvenance
 from gpu_subscriber.engine.models.prompt_tokens import PromptTokens
 from gpu_subscriber.engine.models.samplers import new_scheduler
 from gpu_subscriber.engine.runs.clean_estimate import clean_estimate
@@ -49,12 +48,12 @@ class GuidedFamily:
     branches_share_a_pass: ClassVar[bool] = True
     """Whether both branches go through the denoiser in one forward pass, as in the stock call."""
 
-    def __init__(self, pipeline: Any, *, folder: Path | None = None, revision: str | None = None) -> None:
+    def __init__(self, pipeline: Any, files: LoadedFiles = NO_FILES) -> None:
         self.pipeline = pipeline
-        self.origin = ModelProvenance(pipeline, folder=folder, revision=revision)
+        self.origin = ModelProvenance(pipeline, files)
         self.denoiser: Any = getattr(pipeline, self.network)
         self.device: torch.device = self.denoiser.device
-        self._colours = LatentColours.beside(folder, self.device)
+        self._colours = LatentColours.beside(files.folder, self.device)
         self._tokens = PromptTokens(pipeline)
         self._fingerprint = _digest_of(self.origin.networks)
         self._prompts: LRUCache[tuple[str, str | None], Rows] = LRUCache(

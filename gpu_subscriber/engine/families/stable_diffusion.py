@@ -1,6 +1,5 @@
 """Stable Diffusion 1 and 2, and every other model that loads as diffusers' StableDiffusionPipeline."""
 
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -8,6 +7,7 @@ import torch
 from common.domain.parameters import GenerationParameters
 from gpu_subscriber.engine.errors import ContentFilteredError, ModelRefusedError
 from gpu_subscriber.engine.families.guided import Batch, GuidedFamily
+from gpu_subscriber.engine.models.model_provenance import NO_FILES, LoadedFiles
 from gpu_subscriber.engine.runs.run import Rows
 
 
@@ -16,14 +16,14 @@ class StableDiffusion(GuidedFamily):
 
     network = "unet"
 
-    def __init__(self, pipeline: Any, *, folder: Path | None = None, revision: str | None = None) -> None:
+    def __init__(self, pipeline: Any, files: LoadedFiles = NO_FILES) -> None:
         scheduler = pipeline.scheduler
         if not hasattr(scheduler, "init_noise_sigma"):
             raise ModelRefusedError(
                 f"a {type(pipeline).__name__} cannot step with a {type(scheduler).__name__}: use the "
                 "scheduler that the model was trained with"
             )
-        super().__init__(pipeline, folder=folder, revision=revision)
+        super().__init__(pipeline, files)
 
     def encode(self, text: str) -> Rows:
         """Return `encoder_hidden_states` (1, tokens, width)."""

@@ -6,7 +6,6 @@ what the pipeline obeys (`catalog_check.py`).
 """
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from common.domain.task_records import TaskWarning
 from common.domain.task_warnings import warnings_of
 from gpu_subscriber.engine.errors import ContentFilteredError, EngineError
 from gpu_subscriber.engine.families.decoded import Decoded
-from gpu_subscriber.engine.models.model_provenance import ModelProvenance
+from gpu_subscriber.engine.models.model_provenance import NO_FILES, LoadedFiles, ModelProvenance
 from gpu_subscriber.engine.models.pipeline_calls import call_of
 from gpu_subscriber.engine.models.prompt_tokens import PromptTokens
 from gpu_subscriber.engine.models.samplers import make_scheduler
@@ -40,11 +39,11 @@ May raise to stop.
 class WholePipeline:
     """A loaded pipeline of a class that has no stepping family."""
 
-    def __init__(self, pipeline: Any, *, folder: Path | None = None, revision: str | None = None) -> None:
+    def __init__(self, pipeline: Any, files: LoadedFiles = NO_FILES) -> None:
         self.pipeline = pipeline
-        self.origin = ModelProvenance(pipeline, folder=folder, revision=revision)
+        self.origin = ModelProvenance(pipeline, files)
         pipeline.set_progress_bar_config(disable=True)
-        self._colours = LatentColours.beside(folder, pipeline.device)
+        self._colours = LatentColours.beside(files.folder, pipeline.device)
         self._tokens = PromptTokens(pipeline)
         self._accepted = frozenset(call_of(pipeline))
         self._has_true_guidance = type(pipeline).__name__ in TRUE_GUIDANCE_PIPELINES

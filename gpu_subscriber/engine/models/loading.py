@@ -6,19 +6,24 @@ from typing import Any
 
 from diffusers import AutoencoderKL, DiffusionPipeline
 from diffusers.utils import logging as diffusers_logging
+from huggingface_hub import snapshot_download
 from transformers.utils import logging as transformers_logging
 
 from common.domain.models.catalog import ModelSpec
 from common.domain.models.families import WHOLE_PIPELINE, family_problem
+from common.domain.models.model_files import EMBEDDED_PREFIX, ModelFiles
+from common.model_files.local_model import LocalModel, local_model
 from gpu_subscriber.engine.devices import Device
 from gpu_subscriber.engine.errors import ModelRefusedError
 from gpu_subscriber.engine.families.guided import GuidedFamily
 from gpu_subscriber.engine.families.registry import GUIDED_FAMILIES
 from gpu_subscriber.engine.families.whole_pipeline import WholePipeline
 from gpu_subscriber.engine.models.catalog_check import check_entry
+from gpu_subscriber.engine.models.model_provenance import LoadedFiles
+from gpu_subscriber.engine.models.pipeline_parts import PipelineParts
 
-EMBEDDED_PREFIX = "embedded:"
 EMBEDDED_FOLDERS = {"demo": "demo_model/weights"}
+_CONFIG_FILES = ["*.json", "**/*.json", "**/*.txt", "**/*.model"]
 
 Family = GuidedFamily | WholePipeline
 
@@ -34,18 +39,20 @@ def load_family(spec: ModelSpec, device: Device, *, compile_denoiser: bool = Fal
     Raises ModelRefusedError when entry and model do not fit, and any error of diffusers, torch and
     the file system.
     """
-    own_folder = model_folder(spec.source)
-    # Downloads a hub id as `from_pretrained` does, into a cache folder named after the commit.
-    folder = own_folder or Path(
-        DiffusionPipeline.download(spec.source, revision=spec.revision, use_safetensors=True)
+    for bars in (diffusers_logging, transformers_logging):
+        bars.disable_progress_bar()  # the log reports when a model is loaded
+    local, revision = _located(spec)
+    parts = PipelineParts(
+        local=local, files=spec, dtype=device.dtype_of(spec.dtype), device=device.torch_device
     )
-    pipeline = _load_pipeline(folder, device)
+    pipeline = parts.pipeline()
+    pipeline.set_progress_bar_config(disable=True)
     if problem := family_problem(spec.family, type(pipeline).__name__):
         raise ModelRefusedError(problem)
     check_entry(spec, pipeline)
-    revision = None if own_folder else folder.name
+    loaded = LoadedFiles(folder=local.folder, weights=parts.weights, revision=revision)
     if is_exclusive(spec):
-        return WholePipeline(pipeline, folder=folder, revision=revision)
+        return WholePipeline(pipeline, loaded)
     family = GUIDED_FAMILIES.get(spec.family)
     if family is None:
         raise ModelRefusedError(
@@ -53,32 +60,36 @@ def load_family(spec: ModelSpec, device: Device, *, compile_denoiser: bool = Fal
         )
     if device.is_cuda:
         _tune_for_cuda(pipeline, family.network, compile_denoiser=compile_denoiser)
-    return family(pipeline, folder=folder, revision=revision)
+    return family(pipeline, loaded)
 
 
-def model_folder(source: str) -> Path | None:
-    """Return the folder of a source; `embedded:demo` ships with this package. None for a hub id."""
-    if source.startswith(EMBEDDED_PREFIX):
-        name = source.removeprefix(EMBEDDED_PREFIX)
-        if name not in EMBEDDED_FOLDERS:
-            raise ModelRefusedError(f"there is no embedded model {name!r}")
-        return Path(str(files("gpu_subscriber").joinpath(EMBEDDED_FOLDERS[name])))
-    folder = Path(source)
-    return folder if folder.is_dir() else None
+def model_folder(source: str) -> Path:
+    """Return the folder of a model that ships with this package, such as `embedded:demo`."""
+    name = source.removeprefix(EMBEDDED_PREFIX)
+    if name not in EMBEDDED_FOLDERS:
+        raise ModelRefusedError(f"there is no embedded model {name!r}")
+    return Path(str(files("gpu_subscriber").joinpath(EMBEDDED_FOLDERS[name])))
 
 
-def _load_pipeline(folder: Path, device: Device) -> Any:
-    """Call `DiffusionPipeline.from_pretrained`. Pickled weights are refused; no network access."""
-    for bars in (diffusers_logging, transformers_logging):
-        bars.disable_progress_bar()  # the log reports when a model is loaded
-    pipeline = DiffusionPipeline.from_pretrained(
-        folder,
-        local_files_only=True,
-        dtype=device.dtype,
-        use_safetensors=True,
+def _located(spec: ModelFiles) -> tuple[LocalModel, str | None]:
+    """Return the model's files and the commit of a hub id, which is downloaded first.
+
+    The cache's folder has the name of the commit.
+    """
+    if spec.is_embedded:
+        return LocalModel(folder=model_folder(spec.source)), None
+    if spec.is_single_file and spec.config is not None and not Path(spec.config).is_dir():
+        config = snapshot_download(spec.config, allow_patterns=_CONFIG_FILES)
+        spec = spec.model_copy(update={"config": config})
+    local = local_model(spec)
+    if local is not None:
+        return local, None
+    if spec.is_single_file:
+        raise ModelRefusedError(f"`source`: there is no file {spec.source}")
+    folder = DiffusionPipeline.download(
+        spec.source, revision=spec.revision, variant=spec.variant, use_safetensors=True
     )
-    pipeline.set_progress_bar_config(disable=True)
-    return pipeline.to(device.torch_device)
+    return LocalModel(folder=Path(folder)), Path(folder).name
 
 
 def _tune_for_cuda(pipeline: Any, network: str, *, compile_denoiser: bool) -> None:

@@ -5,7 +5,8 @@ import inspect
 import json
 import platform
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,8 +18,8 @@ from common.domain.provenance import DrawConditions, Environment
 from gpu_subscriber.engine.runs.run_history import RunHistory
 
 VERSIONED_PACKAGES = ("torch", "diffusers", "transformers")
-WEIGHTS = "*.safetensors"
-_HASHED_AT_ONCE = 4
+_HASHING = ThreadPoolExecutor(4, thread_name_prefix="weights-hash")
+"""Hashing large buffers releases the interpreter."""
 _LONGEST_CONFIG_TEXT = 100
 
 
@@ -28,15 +29,18 @@ def software_versions() -> dict[str, str]:
     return {name: version(name) for name in VERSIONED_PACKAGES}
 
 
-def weights_of(folder: Path) -> dict[str, str]:
-    """Return the SHA-256 of each weights file in a model's folder, by relative path.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedFiles:
+    """The files that a pipeline was loaded from."""
 
-    An unchanged file is hashed once per process.
-    """
-    files = sorted(folder.rglob(WEIGHTS))
-    with ThreadPoolExecutor(_HASHED_AT_ONCE) as pool:  # hashing large buffers leaves the interpreter free
-        digests = pool.map(_sha256_of, files)
-        return {str(file.relative_to(folder)): digest for file, digest in zip(files, digests, strict=True)}
+    folder: Path | None = None
+    weights: Mapping[str, Path] = field(default_factory=dict)
+    """The files of weights by their path in the model."""
+    revision: str | None = None
+    """The commit of a hub id."""
+
+
+NO_FILES = LoadedFiles()
 
 
 def sampler_config(scheduler: Any) -> dict[str, bool | int | float | str]:
@@ -55,14 +59,29 @@ def sampler_config(scheduler: Any) -> dict[str, bool | int | float | str]:
 class ModelProvenance:
     """The origin of one loaded model.
 
-    The weights are hashed when the model is loaded. The environment is read on first use, after the
-    warm-up has chosen the memory formats.
+    The environment is read on first use, after the warm-up has chosen the memory formats.
     """
 
-    def __init__(self, pipeline: Any, *, folder: Path | None = None, revision: str | None = None) -> None:
+    def __init__(self, pipeline: Any, files: LoadedFiles = NO_FILES) -> None:
         self._pipeline = pipeline
-        self.revision = revision
-        self.weights: Mapping[str, str] = {} if folder is None else weights_of(folder)
+        self._files = files
+        self._digests: dict[str, Future[str]] = {}
+
+    def hash_weights(self) -> None:
+        """Start hashing the weights in the background.
+
+        Call it after the warm-up, whose measurements it would disturb.
+        """
+        if not self._digests:
+            self._digests = {
+                name: _HASHING.submit(_sha256_of, file) for name, file in self._files.weights.items()
+            }
+
+    @property
+    def weights(self) -> dict[str, str]:
+        """The SHA-256 of each loaded file of weights; waits until all are computed."""
+        self.hash_weights()
+        return {name: digest.result() for name, digest in sorted(self._digests.items())}
 
     @property
     def networks(self) -> dict[str, Any]:
@@ -95,8 +114,8 @@ class ModelProvenance:
     ) -> DrawConditions:
         """Return the conditions of a Run that was drawn with this model."""
         return DrawConditions(
-            revision=self.revision,
-            weights=dict(self.weights),
+            revision=self._files.revision,
+            weights=self.weights,
             sampler_config=sampler_config(scheduler),
             environment=self.environment,
             batches=tuple(run_history.batches),
@@ -110,6 +129,7 @@ def _sha256_of(file: Path) -> str:
     # Resolve links, because a hub's cache shares one file among revisions.
     real = file.resolve()
     status = real.stat()
+    # An unchanged file is hashed once per process.
     return _sha256_once(real, status.st_size, status.st_mtime_ns)
 
 

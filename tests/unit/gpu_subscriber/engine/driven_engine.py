@@ -22,13 +22,16 @@ from tests.unit.gpu_subscriber.engine.tiny_pipelines import SIDE
 CPU = Device(torch_device=torch.device("cpu"), dtype=torch.float32)
 
 
-def spec(name: str = "tiny", *, source: str = "unused", family: str = "stable_diffusion") -> ModelSpec:
+def spec(
+    name: str = "tiny", *, source: str = "unused", family: str = "stable_diffusion", **files: Any
+) -> ModelSpec:
     """Return a catalog entry whose default image is tiny."""
     return ModelSpec(
         name=name,
         title=name,
         family=family,
         source=source,
+        **files,
         limits=ModelLimits(min_side=8, max_images=64),
         defaults=ModelDefaults(steps=4, width=SIDE, height=SIDE),
     )

@@ -13,11 +13,12 @@ from common.domain.parameters import Sampler
 from common.domain.provenance import DrawConditions, Resume
 from gpu_subscriber.engine.families.whole_pipeline import WholePipeline
 from gpu_subscriber.engine.messages import ImageReady, RunInterrupted
-from gpu_subscriber.engine.models.model_provenance import ModelProvenance, software_versions, weights_of
+from gpu_subscriber.engine.models.loading import load_family
+from gpu_subscriber.engine.models.model_provenance import LoadedFiles, ModelProvenance, software_versions
 from gpu_subscriber.engine.runs.run_history import RunHistory
 from tests.factories import environment
 from tests.unit.gpu_subscriber.engine.conftest import RecordingFamily
-from tests.unit.gpu_subscriber.engine.driven_engine import DrivenEngine, drawing
+from tests.unit.gpu_subscriber.engine.driven_engine import CPU, DrivenEngine, drawing, spec
 
 
 def conditions_of(driven: DrivenEngine, run_id: str) -> DrawConditions:
@@ -27,7 +28,7 @@ def conditions_of(driven: DrivenEngine, run_id: str) -> DrawConditions:
 
 
 def test_provenance_has_the_hash_of_each_weights_file(stable_diffusion_folder: Path) -> None:
-    weights = weights_of(stable_diffusion_folder)
+    weights = load_family(spec("tiny", source=str(stable_diffusion_folder)), CPU).origin.weights
     assert set(weights) == {
         f"{part}.safetensors"
         for part in ("text_encoder/model", "unet/diffusion_pytorch_model", "vae/diffusion_pytorch_model")
@@ -39,9 +40,11 @@ def test_provenance_has_the_hash_of_each_weights_file(stable_diffusion_folder: P
 def test_changed_file_is_hashed_again(tmp_path: Path) -> None:
     file = tmp_path / "unet.safetensors"
     file.write_bytes(b"before")
-    before = weights_of(tmp_path)
+    files = LoadedFiles(weights={"unet": file})
+    before = ModelProvenance(None, files).weights
     file.write_bytes(b"afterwards")
-    assert weights_of(tmp_path) == {file.name: hashlib.sha256(b"afterwards").hexdigest()} != before
+    after = ModelProvenance(None, files).weights
+    assert after == {"unet": hashlib.sha256(b"afterwards").hexdigest()} != before
 
 
 def test_provenance_has_the_current_environment(stable_diffusion_folder: Path) -> None:

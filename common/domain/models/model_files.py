@@ -1,0 +1,39 @@
+"""Where a model's files are and how they are loaded: the fields of a catalog entry that only processes read."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+EMBEDDED_PREFIX = "embedded:"
+SINGLE_FILE = ".safetensors"
+"""The only format of weights that is ever opened: it contains no code."""
+
+
+class ModelFiles(BaseModel):
+    """A model's files: a folder in the layout of diffusers, a hub id, or a single checkpoint file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: str
+    """A folder, a hub id, a `.safetensors` file, or `embedded:demo` for the model that ships with the project."""
+    revision: str | None = None
+    """The commit of a hub id."""
+    variant: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_]+$")
+    """The weights `*.<variant>.safetensors`. By default the plain ones, or the only variant there is."""
+    config: str | None = None
+    """For a single file: the folder or hub id whose JSON files and tokenizers describe the pipeline."""
+    components: Mapping[str, str] = Field(default_factory=dict)
+    """Components that replace those of `source`, by name: a `.safetensors` file, or a component's folder."""
+    dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
+    """The number format of the weights; `auto` is the worker's."""
+
+    @property
+    def is_single_file(self) -> bool:
+        """Whether the source is one checkpoint file."""
+        return self.source.endswith(SINGLE_FILE)
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the model ships with the project."""
+        return self.source.startswith(EMBEDDED_PREFIX)

@@ -1,0 +1,199 @@
+"""Load the networks of a pipeline one by one, each straight to its device, from safetensors alone.
+
+Their weights come from a folder in the layout of diffusers, from a single checkpoint file in an
+original layout, or from files of single components. Everything else, such as tokenizers, diffusers
+reads from the folder.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import torch
+import transformers
+from diffusers.loaders.single_file_model import FromOriginalModelMixin
+from diffusers.loaders.single_file_utils import (
+    create_diffusers_clip_model_from_ldm,
+    create_diffusers_t5_model_from_checkpoint,
+)
+from safetensors.torch import load_file
+
+from common.domain.models.model_files import SINGLE_FILE, ModelFiles
+from common.model_files.local_model import LocalModel
+from common.model_files.single_file import has_component, is_part_of
+from common.model_files.weights import (
+    INDEX,
+    ComponentWeights,
+    component_weights,
+    components_of,
+    folder_weights,
+    read_json,
+)
+from gpu_subscriber.engine.errors import ModelRefusedError
+
+Tensors = dict[str, torch.Tensor]
+
+
+@dataclass(slots=True, kw_only=True)
+class PipelineParts:
+    """The parts of one pipeline, and the files that they were loaded from."""
+
+    local: LocalModel
+    files: ModelFiles
+    dtype: torch.dtype
+    device: torch.device
+    weights: dict[str, Path] = field(default_factory=dict)
+    """The loaded files by the names that records show."""
+
+    def pipeline(self) -> Any:
+        """Load and return the pipeline.
+
+        Raises ModelRefusedError, UnservableModelError, and any error of the libraries.
+        """
+        folder = self.local.folder
+        index = read_json(folder / INDEX)
+        components = components_of(index)
+        pipeline_class = getattr(diffusers, index["_class_name"], None)
+        if not isinstance(pipeline_class, type) or not issubclass(
+            pipeline_class, diffusers.DiffusionPipeline
+        ):
+            raise ModelRefusedError(f"diffusers has no pipeline class {index['_class_name']!r}")
+        if unknown := sorted(self.files.components.keys() - components.keys()):
+            raise ModelRefusedError(
+                f"`components`: the pipeline has no {', '.join(unknown)}; it has {', '.join(components)}"
+            )
+        checkpoint = {} if self.local.checkpoint is None else self._opened(self.local.checkpoint)
+        contained = {name for name in components if checkpoint and has_component(checkpoint, name)}
+        in_folder = folder_weights(
+            folder, index, variant=self.files.variant, without=contained | self.files.components.keys()
+        )
+        parts = {}
+        for name, class_path in components.items():
+            if name in self.files.components:
+                parts[name] = self._replacement(name, _class_of(*class_path))
+            elif name in contained:
+                own = {key: tensor for key, tensor in checkpoint.items() if is_part_of(key, name)}
+                parts[name] = self._from_checkpoint(name, _class_of(*class_path), own)
+            elif name in in_folder:
+                parts[name] = self._from_folder(name, _class_of(*class_path), folder / name, in_folder[name])
+            elif self.local.checkpoint is not None and not (folder / name).is_dir():
+                _check_optional(name, pipeline_class)
+                parts[name] = None
+        return pipeline_class.from_pretrained(
+            folder, local_files_only=True, use_safetensors=True, trust_remote_code=False, **parts
+        )
+
+    def _replacement(self, name: str, kind: Any) -> Any:
+        path = Path(self.files.components[name])
+        if path.suffix == SINGLE_FILE:
+            return self._from_file(name, kind, self._opened(path, of=name))
+        weights = component_weights(path, variant=self.files.variant)
+        return (
+            kind.from_pretrained(path, local_files_only=True)
+            if weights is None
+            else self._from_folder(name, kind, path, weights)
+        )
+
+    def _from_folder(self, name: str, kind: Any, folder: Path, weights: ComponentWeights) -> Any:
+        self.weights |= {f"{name}/{file.name}": file for file in weights.files}
+        network, report = kind.from_pretrained(
+            folder,
+            dtype=self.dtype,
+            variant=weights.variant,
+            use_safetensors=True,
+            local_files_only=True,
+            device_map=self._device_map,
+            output_loading_info=True,
+        )
+        # The libraries fill missing tensors with random numbers.
+        _refuse_missing(name, report["missing_keys"])
+        return network
+
+    def _from_checkpoint(self, name: str, kind: Any, tensors: Tensors) -> Any:
+        """Load a network from its tensors in a checkpoint of the whole pipeline."""
+        if issubclass(kind, FromOriginalModelMixin):
+            return self._from_file(name, kind, tensors)
+        is_t5 = any(key.startswith("text_encoders.t5xxl.") for key in tensors)
+        load = create_diffusers_t5_model_from_checkpoint if is_t5 else create_diffusers_clip_model_from_ldm
+        network = load(
+            kind,
+            tensors,
+            subfolder=name,
+            config=str(self.local.folder),
+            torch_dtype=self.dtype,
+            local_files_only=True,
+        )
+        _refuse_missing(name, [key for key, tensor in network.state_dict().items() if tensor.is_meta])
+        return network.to(self.device)
+
+    def _from_file(self, name: str, kind: Any, tensors: Tensors) -> Any:
+        """Load a network of its own file, in an original layout or that of its class."""
+        folder = self.local.folder
+        if not issubclass(kind, FromOriginalModelMixin):
+            network, report = kind.from_pretrained(
+                None,
+                config=kind.config_class.from_pretrained(folder / name, local_files_only=True),
+                state_dict=tensors,
+                dtype=self.dtype,
+                device_map=self._device_map,
+                output_loading_info=True,
+            )
+            _refuse_missing(name, report["missing_keys"])
+            return network
+        _check_guidance(name, tensors, read_json(folder / name / "config.json"))
+        network = kind.from_single_file(
+            tensors,
+            config=str(folder),
+            subfolder=name,
+            dtype=self.dtype,
+            device=self.device,
+            local_files_only=True,
+        )
+        if self.device.type != "meta":
+            _refuse_missing(name, [key for key, tensor in network.state_dict().items() if tensor.is_meta])
+        return network
+
+    def _opened(self, file: Path, *, of: str | None = None) -> Tensors:
+        """Map a file's tensors into memory."""
+        self.weights[file.name if of is None else f"{of}/{file.name}"] = file
+        return load_file(file)
+
+    @property
+    def _device_map(self) -> Mapping[str, torch.device] | None:
+        """Where diffusers creates tensors; None leaves them mapped from their files, for a CPU."""
+        return None if self.device.type == "cpu" else {"": self.device}
+
+
+def _class_of(library: str, class_name: str) -> Any:
+    """Return a component's class. Classes of other libraries are refused: importing one runs its code."""
+    home = {"diffusers": diffusers, "transformers": transformers}.get(library)
+    kind = getattr(home or getattr(diffusers.pipelines, library, None), class_name, None)
+    if not isinstance(kind, type):
+        raise ModelRefusedError(f"neither diffusers nor transformers has the class {library}.{class_name}")
+    return kind
+
+
+def _check_optional(name: str, pipeline_class: Any) -> None:
+    """Refuse to leave out a component that the pipeline needs."""
+    if name not in pipeline_class._optional_components:
+        raise ModelRefusedError(
+            f"`source`: neither the file nor its `config` has the component {name!r}; add it to the entry: "
+            f'"components": {{"{name}": "FOLDER or FILE.safetensors"}}'
+        )
+
+
+def _check_guidance(name: str, tensors: Tensors, config: Mapping[str, Any]) -> None:
+    """Refuse a network whose configuration would silently drop its embedding of the guidance scale."""
+    embeds = config.get("guidance_embeds")
+    if embeds is not None and embeds != any("guidance" in key for key in tensors):
+        raise ModelRefusedError(
+            f"{name}: the file and its configuration differ in `guidance_embeds` ({embeds} in the configuration): "
+            "use the folder of the model that the file was made from"
+        )
+
+
+def _refuse_missing(name: str, missing: Iterable[str]) -> None:
+    if first := next(iter(sorted(missing)), None):
+        raise ModelRefusedError(f"{name}: its weights have no tensor {first!r}")
