@@ -6,14 +6,21 @@ process exits.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 
 from common.domain.task import Phase
 from gpu_subscriber.engine.batches.batch_caps import BatchCaps
-from gpu_subscriber.engine.batches.batch_planning import SchedulingDelays, plan_batch
+from gpu_subscriber.engine.batches.batch_planning import (
+    BatchKey,
+    LastLoad,
+    SchedulingDelays,
+    plan_batch,
+)
 from gpu_subscriber.engine.batches.batch_step import BatchStep
+from gpu_subscriber.engine.batches.round_robin import RoundRobin
 from gpu_subscriber.engine.devices import Device
 from gpu_subscriber.engine.engine_settings import EngineSettings
 from gpu_subscriber.engine.errors import ModelUnavailableError, RunStoppedError
@@ -67,7 +74,8 @@ class StepEngine:
             send=send,
             clock=clock,
         )
-        self._last_load_at = float("-inf")
+        self._round_robin = RoundRobin[BatchKey]()
+        self._last_load = LastLoad()
         self._generating: Run | None = None
         self._stop_generating = False
 
@@ -115,10 +123,11 @@ class StepEngine:
         self._device.finish_transfers(wait=not self._active_runs)
         batch = plan_batch(
             [run.candidate for run in self._active_runs],
+            round_robin=self._round_robin,
             loaded=self._model_cache.loaded,
             cap_of=self._caps.cap_of,
             now=self._clock(),
-            last_load_at=self._last_load_at,
+            last_load=self._last_load,
             delays=self._delays,
         )
         runs = [run for candidate in batch if (run := self._active_runs.get(candidate.run_id)) is not None]
@@ -126,14 +135,21 @@ class StepEngine:
             return
         began = self._device.mark()
         family = self._family(runs[0].start.parameters.model)
-        if isinstance(family, WholePipeline):
-            self._draw(family, runs[0])
-        elif family is not None:
-            self._batch_step.take(family, runs)
+        if family is not None:
+            self._take_step(family, runs)
         self._answer()
         self._device.charge(
             began, lambda seconds: self._step_metrics.worked(seconds, is_done=not self._active_runs)
         )
+
+    def _take_step(self, family: Family, runs: Sequence[Run]) -> None:
+        key = runs[0].candidate.key
+        expected, began = self._round_robin.expect(key), self._device.mark()
+        if isinstance(family, WholePipeline):
+            self._draw(family, runs[0])
+        else:
+            self._batch_step.take(family, runs)
+        self._device.charge(began, partial(self._round_robin.settle, key, expected))
 
     def _answer(self) -> None:
         """Send what the device has finished.
@@ -150,6 +166,7 @@ class StepEngine:
         if self._model_cache.backoff.seconds_left(model) == 0:
             for run in self._active_runs.of_model(model):
                 self._send(PhaseChanged(run_id=run.run_id, phase=Phase.LOADING_MODEL))
+        began = self._clock()
         try:
             return self._model_cache.get(model)
         except ModelUnavailableError as error:
@@ -157,7 +174,8 @@ class StepEngine:
                 self._active_runs.fail(run, error)
             return None
         finally:
-            self._last_load_at = self._clock()
+            now = self._clock()
+            self._last_load = LastLoad(ended_at=now, seconds=now - began)
 
     def _draw(self, family: WholePipeline, run: Run) -> None:
         """Draw a whole image in one call.

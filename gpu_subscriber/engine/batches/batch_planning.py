@@ -1,9 +1,10 @@
 """Which Runs share the next step.
 
-Pure: no torch, no clock. `step_engine.py` calls it before every step. The order: interactive before
-batch lane, then loaded models before others, then the earliest submission. The first Run leads;
-Runs with the same key join it in the same order, up to the cap. A chosen Run stays among the
-oldest, so later arrivals in its lane do not leave it half done.
+No torch and no clock; the only state is the round robin. `step_engine.py` calls it before every
+step. The interactive lane precedes the batch lane, and loaded models precede others. Among the keys
+of the first rank, the round robin selects one. Its Runs share the step, the first rank and the
+earliest submission first, up to the cap. A chosen Run stays among the first of its key, so later
+arrivals in its lane do not leave it half done.
 """
 
 from collections.abc import Callable, Iterable
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 
 from common.domain.parameters import GenerationParameters
 from common.domain.task import Lane
+from gpu_subscriber.engine.batches.round_robin import RoundRobin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,39 +62,51 @@ class SchedulingDelays:
     batch_lane_seconds: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastLoad:
+    """The latest load of a model: when it ended, by the engine's clock, and how long it took."""
+
+    ended_at: float = float("-inf")
+    seconds: float = 0.0
+
+
 def plan_batch(
     candidates: Iterable[Candidate],
     *,
+    round_robin: RoundRobin[BatchKey],
     loaded: frozenset[str],
     cap_of: Callable[[BatchKey], int],
     now: float,
-    last_load_at: float,
+    last_load: LastLoad,
     delays: SchedulingDelays,
 ) -> tuple[Candidate, ...]:
-    """Return the Runs that take the next step together, leader first; empty when there is no work.
+    """Return the Runs that take the next step together; empty when there is no work.
 
     A model that is not loaded ranks like a loaded one once its Runs have waited
-    `model_switch_seconds`, counted from their arrival or from the last load, whichever is later. So
-    two busy models alternate instead of evicting each other at every step.
+    `model_switch_seconds`, or as long as the last load took, whichever is longer. The wait counts
+    from their arrival or from the last load, whichever is later. So two busy models alternate
+    instead of evicting each other at every step, and spend at most half of the time on loads.
     """
+    switch_seconds = max(delays.model_switch_seconds, last_load.seconds)
 
     def lane_rank(candidate: Candidate) -> int:
         waited_enough = now - candidate.arrived_at >= delays.batch_lane_seconds
         return 0 if candidate.lane is Lane.INTERACTIVE or waited_enough else 1
 
     def load_rank(candidate: Candidate) -> int:
-        waited = now - max(candidate.arrived_at, last_load_at)
-        return 0 if candidate.key.model in loaded or waited >= delays.model_switch_seconds else 1
+        waited = now - max(candidate.arrived_at, last_load.ended_at)
+        return 0 if candidate.key.model in loaded or waited >= switch_seconds else 1
 
-    def rank(candidate: Candidate) -> tuple[int, int, float, int]:
-        return lane_rank(candidate), load_rank(candidate), candidate.submitted_at, candidate.arrival
-
-    ordered = sorted(candidates, key=rank)
-    if not ordered:
+    ranked = [((lane_rank(candidate), load_rank(candidate)), candidate) for candidate in candidates]
+    if not ranked:
+        round_robin.clear()
         return ()
-    leader = ordered[0]
-    sharing = [candidate for candidate in ordered if candidate.key == leader.key]
-    return tuple(sharing[: max(1, cap_of(leader.key))])
+    ranked.sort(key=lambda entry: (entry[0], entry[1].submitted_at, entry[1].arrival))
+    first_rank = ranked[0][0]
+    eligible = dict.fromkeys(candidate.key for rank, candidate in ranked if rank == first_rank)
+    key = round_robin.next_key(eligible, waiting={candidate.key for _, candidate in ranked})
+    sharing = [candidate for _, candidate in ranked if candidate.key == key]
+    return tuple(sharing[: max(1, cap_of(key))])
 
 
 def best_batch(seconds_by_batch: dict[int, float], *, worth_it: float = 0.02) -> int:

@@ -1,6 +1,6 @@
 """One tiny pipeline for all engine tests: stock on one side, wrapped in its family on the other."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ from gpu_subscriber.engine.families.whole_pipeline import WholePipeline
 from gpu_subscriber.engine.runs.run import Denoising
 from tests.unit.gpu_subscriber.engine.driven_engine import DrivenEngine
 from tests.unit.gpu_subscriber.engine.tiny_pipelines import tiny_latent_consistency, tiny_stable_diffusion
+
+STEP_SECONDS, DECODE_SECONDS = 6.0, 3.0
 
 
 class Recording(GuidedFamily):
@@ -40,6 +42,27 @@ class Recording(GuidedFamily):
 
 class RecordingFamily(Recording, StableDiffusion):
     """The family of the tiny model that most engine tests use."""
+
+
+class TimedFamily(RecordingFamily):
+    """Each forward and each decoding takes a fixed time of the device."""
+
+    def __init__(self, pipeline: Any, work: Callable[[float], None]) -> None:
+        super().__init__(pipeline)
+        self._work = work
+        self.breaks_at: str | None = None
+
+    def predict(self, states: Any) -> list[torch.Tensor]:
+        self._work(STEP_SECONDS)
+        if self.breaks_at == "predict":
+            raise ValueError("the network does not fit")
+        return super().predict(states)
+
+    def decode(self, *given: Any, **named: Any) -> Decoded:
+        self._work(DECODE_SECONDS)
+        if self.breaks_at == "decode":
+            raise ValueError("the decoder does not fit")
+        return super().decode(*given, **named)
 
 
 @pytest.fixture(scope="session", autouse=True)

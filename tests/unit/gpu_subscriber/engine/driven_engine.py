@@ -100,6 +100,10 @@ class DrivenEngine:
     def hear(self, message: FromEngine) -> None:
         self.sent.append(message)
 
+    def pass_time(self, seconds: float) -> None:
+        """Advance the clock of the engine and of a device without events."""
+        self.now += seconds
+
     def start(self, run_id: str, parameters: GenerationParameters, *, index: int = 0, **changes: Any) -> None:
         fields: dict[str, Any] = {"lane": Lane.INTERACTIVE, "submitted_at": 0.0, **changes}
         self.engine.receive(Start(run_id=run_id, parameters=parameters, index=index, **fields))

@@ -1,4 +1,4 @@
-"""The plan: which Runs take the next step. Pure, so every rule has a test without a network."""
+"""The plan: which Runs take the next step."""
 
 from typing import Any
 
@@ -9,10 +9,12 @@ from gpu_subscriber.engine.batches.batch_caps import BatchCaps
 from gpu_subscriber.engine.batches.batch_planning import (
     BatchKey,
     Candidate,
+    LastLoad,
     SchedulingDelays,
     best_batch,
     plan_batch,
 )
+from gpu_subscriber.engine.batches.round_robin import RoundRobin
 
 DELAYS = SchedulingDelays(model_switch_seconds=5.0, batch_lane_seconds=300.0)
 
@@ -38,14 +40,15 @@ def planned(
     cap: int = 8,
     loaded: tuple[str, ...] = ("demo",),
     now: float = 0.0,
-    last_load_at: float = -1e9,
+    last_load: LastLoad = LastLoad(),  # noqa: B008 (frozen)
 ) -> list[str]:
     batch = plan_batch(
         candidates,
+        round_robin=RoundRobin(),
         loaded=frozenset(loaded),
         cap_of=lambda _: cap,
         now=now,
-        last_load_at=last_load_at,
+        last_load=last_load,
         delays=DELAYS,
     )
     return [chosen.run_id for chosen in batch]
@@ -113,8 +116,16 @@ def test_busy_models_alternate_without_evictions_per_step() -> None:
     """Both have waited long. The loaded one keeps the device until the switch is due again."""
     a = candidate("a", key=key("a"), submitted_at=0)
     b = candidate("b", key=key("b"), submitted_at=1)
-    assert planned(a, b, loaded=("b",), now=100, last_load_at=99) == ["b"]
-    assert planned(a, b, loaded=("b",), now=104, last_load_at=99) == ["a"]
+    assert planned(a, b, loaded=("b",), now=100, last_load=LastLoad(ended_at=99)) == ["b"]
+    assert planned(a, b, loaded=("b",), now=104, last_load=LastLoad(ended_at=99)) == ["a"]
+
+
+def test_switch_back_waits_as_long_as_the_last_load_took() -> None:
+    a = candidate("a", key=key("a"), submitted_at=0)
+    b = candidate("b", key=key("b"), submitted_at=1)
+    last_load = LastLoad(ended_at=100, seconds=60)
+    assert planned(a, b, loaded=("b",), now=159, last_load=last_load) == ["b"]
+    assert planned(a, b, loaded=("b",), now=160, last_load=last_load) == ["a"]
 
 
 @pytest.mark.parametrize(

@@ -1,41 +1,15 @@
 """Device seconds, on devices with immediate and with queued work: every second is in an answer."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-import torch
 
 from common.domain.parameters import Sampler
-from gpu_subscriber.engine.families.decoded import Decoded
 from gpu_subscriber.engine.families.whole_pipeline import WholePipeline
 from gpu_subscriber.engine.messages import EngineMeasured, ImageReady, RunFailed, RunInterrupted, StepDone
 from tests.fakes.queued_device import QueuedDevice
-from tests.unit.gpu_subscriber.engine.conftest import RecordingFamily
+from tests.unit.gpu_subscriber.engine.conftest import DECODE_SECONDS, STEP_SECONDS, TimedFamily
 from tests.unit.gpu_subscriber.engine.driven_engine import DrivenEngine, drawing
-
-STEP_SECONDS, DECODE_SECONDS = 6.0, 3.0
-
-
-class TimedFamily(RecordingFamily):
-    """Each forward and each decoding takes a fixed time of the device."""
-
-    def __init__(self, pipeline: Any, work: Callable[[float], None]) -> None:
-        super().__init__(pipeline)
-        self._work = work
-        self.breaks_at: str | None = None
-
-    def predict(self, states: Any) -> list[torch.Tensor]:
-        self._work(STEP_SECONDS)
-        if self.breaks_at == "predict":
-            raise ValueError("the network does not fit")
-        return super().predict(states)
-
-    def decode(self, *given: Any, **named: Any) -> Decoded:
-        self._work(DECODE_SECONDS)
-        if self.breaks_at == "decode":
-            raise ValueError("the decoder does not fit")
-        return super().decode(*given, **named)
 
 
 def on_a_queue(stock: Any, **settings: Any) -> tuple[DrivenEngine, TimedFamily, QueuedDevice]:
@@ -47,7 +21,7 @@ def on_a_queue(stock: Any, **settings: Any) -> tuple[DrivenEngine, TimedFamily, 
 
 def at_once(stock: Any) -> tuple[DrivenEngine, TimedFamily]:
     def work(seconds: float) -> None:
-        engine.now += seconds
+        engine.pass_time(seconds)
 
     family = TimedFamily(stock, work)
     engine = DrivenEngine(family, checkpoint_interval_seconds=0)

@@ -14,7 +14,7 @@ from gpu_subscriber.engine.families.decoded import Decoded
 from gpu_subscriber.engine.messages import ImageReady, PhaseChanged, RunFailed, RunInterrupted, StepDone
 from gpu_subscriber.engine.models.model_backoff import FIRST_PAUSE_SECONDS
 from gpu_subscriber.engine.runs.run import Denoising
-from tests.unit.gpu_subscriber.engine.conftest import RecordingFamily
+from tests.unit.gpu_subscriber.engine.conftest import RecordingFamily, TimedFamily
 from tests.unit.gpu_subscriber.engine.driven_engine import DrivenEngine, drawing
 from tests.unit.gpu_subscriber.engine.stock_oracle import stock_picture
 
@@ -378,14 +378,15 @@ def test_broken_model_is_not_loaded_during_its_backoff(family: RecordingFamily) 
 
 def test_runs_survive_the_eviction_of_their_model(stock: Any) -> None:
     """Two models, one slot. A Run that is halfway keeps its state while its model is unloaded."""
-    one, two = RecordingFamily(stock), RecordingFamily(stock)
-    driven = DrivenEngine({"one": one, "two": two}, model_switch_patience_seconds=5.0)
+    driven = DrivenEngine(
+        {name: TimedFamily(stock, lambda _: driven.pass_time(3.0)) for name in ("one", "two")},
+        model_switch_patience_seconds=5.0,
+    )
     driven.start("first", drawing(model="one", steps=4))
-    driven.step(2)
-    driven.start("second", drawing(model="two", steps=2), submitted_at=-1.0)
     driven.step()
+    driven.start("second", drawing(model="two", steps=2), submitted_at=-1.0)
+    driven.step(2)
     assert driven.steps_of("second") == []
-    driven.now = 6.0
     driven.step()
     assert driven.steps_of("second") == [1]
     assert driven.model_cache.loaded == {"two"}

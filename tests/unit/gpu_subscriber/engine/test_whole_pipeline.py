@@ -82,6 +82,7 @@ def test_run_behind_a_whole_pipeline_can_be_interrupted(whole: WholePipeline) ->
 
 def test_whole_pipeline_does_not_starve_shared_runs(whole: WholePipeline, stock: Any) -> None:
     driven = DrivenEngine({"tiny": RecordingFamily(stock), "whole": whole}, loaded_models=2)
+    driven.engine._pump = lambda: driven.pass_time(1.0)
     driven.model_cache.get("tiny")
     driven.model_cache.get("whole")
     for number in range(2):
