@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from diffusers import DiffusionPipeline
 
-from benchmarks.measured_engine import measured_engine
+from benchmarks.measured_engine import MeasuredEngine, measured_engine
 from benchmarks.measurement import ratios, spread_of
 from common.domain.parameters import GenerationParameters
 from gpu_subscriber.engine.batches.batch_caps import BatchCaps
@@ -16,6 +16,8 @@ from gpu_subscriber.engine.models.warm_up import default_parameters
 
 ROUNDS = 5
 IMAGES = 8
+WIDTHS = (1.0, 0.75, 1.25)
+"""Widths of the mixed images, relative to the default: three batch keys."""
 
 
 def run(*, rounds: int = ROUNDS, images: int = IMAGES) -> Iterator[str]:
@@ -28,10 +30,16 @@ def run(*, rounds: int = ROUNDS, images: int = IMAGES) -> Iterator[str]:
         requests = [
             default_parameters(engine.spec).model_copy(update={"seed": seed}) for seed in range(images)
         ]
+        mixed = [
+            request.model_copy(update={"width": int(request.width * WIDTHS[number % len(WIDTHS)])})
+            for number, request in enumerate(requests)
+        ]
         variants: dict[str, Callable[[], None]] = {
             "stock": lambda: _generate_stock(stock, requests),
             "one by one": lambda: engine.generate(requests, caps=BatchCaps(max_batch=1)),
             "shared": lambda: engine.generate(requests),
+            "mixed one by one": lambda: _generate_one_by_one(engine, mixed),
+            "mixed": lambda: engine.generate(mixed),
         }
         seconds: dict[str, list[float]] = {name: [] for name in variants}
         for _ in range(rounds):
@@ -43,6 +51,14 @@ def run(*, rounds: int = ROUNDS, images: int = IMAGES) -> Iterator[str]:
     for name, label in (("one by one", "engine, one by one"), ("shared", f"engine, batches of up to {cap}")):
         yield f"{label:<30} {spread_of(seconds[name]).format(' s per image', 3)}"
         yield f"{'':<30} {ratios(seconds[name], seconds['stock']).format(' of the stock time')}"
+    share = ratios(seconds["mixed"], seconds["mixed one by one"])
+    yield f"three widths in batches        {spread_of(seconds['mixed']).format(' s per image', 3)}"
+    yield f"{'':<30} {share.format(' of the time one by one')}"
+
+
+def _generate_one_by_one(engine: MeasuredEngine, requests: list[GenerationParameters]) -> None:
+    for request in requests:
+        engine.generate([request])
 
 
 def _generate_stock(pipeline: Any, requests: list[GenerationParameters]) -> None:
