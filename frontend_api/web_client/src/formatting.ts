@@ -17,6 +17,11 @@ export function samplerTitle(name: string): string {
   return SAMPLERS[name] ?? name.replaceAll("_", " ");
 }
 
+/** A text of the API without code marks: "`guidance_scale` is 1" becomes "guidance scale is 1". */
+export function plainText(text: string): string {
+  return text.replace(/`([^`]+)`/g, (_, code: string) => code.replaceAll("_", " "));
+}
+
 /** "0.8 s", "12 s", "3 min 05 s". */
 export function duration(seconds: number): string {
   if (seconds < 10) return `${Math.max(0, seconds).toFixed(1)} s`;

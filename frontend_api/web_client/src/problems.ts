@@ -1,6 +1,7 @@
 /** Error responses of the API (RFC 9457 problem documents). */
 
 import { FIELD_NAMES, type FieldErrors } from "./catalog";
+import { plainText } from "./formatting";
 
 export interface Problem {
   readonly status: number;
@@ -61,7 +62,7 @@ export function formMessages(problem: Problem): { fields: FieldErrors; message: 
     const path = pointer.slice(1);
     const name = FIELD_NAMES.find((field) => field === path.split("/")[0]);
     if (name === undefined) others.push(`${path} ${detail}`.trim());
-    else fields[name] ??= capitalize(detail);
+    else fields[name] ??= plainText(capitalize(detail));
   }
   if (Object.keys(fields).length > 0 && others.length === 0) return { fields, message: null };
   const message = asSentence(others.join("; ") || problem.detail || problem.title);
@@ -70,7 +71,7 @@ export function formMessages(problem: Problem): { fields: FieldErrors; message: 
 }
 
 function asSentence(words: string): string {
-  return capitalize(/[.!?]$/.test(words) ? words : `${words}.`);
+  return plainText(capitalize(/[.!?]$/.test(words) ? words : `${words}.`));
 }
 
 function capitalize(words: string): string {

@@ -5,6 +5,7 @@
  * list.
  */
 
+import { plainText } from "./formatting";
 import { exactSeed, type Seed } from "./seeds";
 
 const STATUSES = ["queued", "processing", "completed", "failed", "cancelled"] as const;
@@ -95,7 +96,7 @@ export function readTaskDocument(id: string, data: Fields): TaskDocument {
     progress: Math.min(1, Math.max(0, number(progress.value, step / totalSteps))),
     previews: list(data.previews).flatMap(readPreview),
     images: list(data.images).map(readImage),
-    warnings: list(data.warnings).map((warning) => string(record(warning).detail)),
+    warnings: list(data.warnings).map((warning) => plainText(string(record(warning).detail))),
     failedImages: list(data.failed_images).map(readFailedImage),
     failure: data.failure ? string(record(data.failure).message) : null,
   };

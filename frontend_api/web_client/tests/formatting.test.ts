@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 
-import { duration, fileName, timeOrDay, samplerTitle, shortened } from "../src/formatting";
+import { duration, fileName, plainText, timeOrDay, samplerTitle, shortened } from "../src/formatting";
 
 test.each([
   [0.04, "0.0 s"],
@@ -22,6 +22,10 @@ test("fileName contains the words of the prompt, in any script", () => {
   expect(fileName("雨上がりの丘", null, 2, "image/webp")).toBe("雨上がりの丘-2.webp");
   expect(fileName("../../etc", "1", 0, "image/png")).toBe("etc-1.png");
   expect(fileName("!!!", null, 0, "image/png")).toBe("image-0.png");
+});
+
+test("plainText removes the marks of code and the underscores in it", () => {
+  expect(plainText("The `guidance_scale` is 1, not my_own.")).toBe("The guidance scale is 1, not my_own.");
 });
 
 test("samplerTitle derives a title from the name of an unknown sampler", () => {

@@ -1,6 +1,7 @@
 /** Warnings about parameters that the model follows only in part, as the API returns them. */
 
 import type { FieldErrors, FieldName } from "../catalog";
+import { plainText } from "../formatting";
 
 export interface Warning {
   readonly pointer: string;
@@ -14,7 +15,8 @@ export function warningsByField(warnings: readonly Warning[]): FieldErrors {
   const fields: FieldErrors = {};
   for (const { pointer, detail } of warnings) {
     const name = (pointer.split("/")[1] ?? "") as FieldName;
-    fields[name] = fields[name] === undefined ? detail : `${fields[name]} ${detail}`;
+    const text = plainText(detail);
+    fields[name] = fields[name] === undefined ? text : `${fields[name]} ${text}`;
   }
   return fields;
 }
