@@ -95,7 +95,9 @@ def test_documented_entry_is_valid(entry: dict[str, Any], tmp_path: Path) -> Non
 def test_documented_entry_fits_its_official_model(entry: dict[str, Any], tmp_path: Path) -> None:
     class_name, configs = OFFICIAL[entry["source"]]
     assert family_problem(entry["family"], class_name) is None
-    assert _parsed(entry, tmp_path).promises_beyond(pipeline_traits(class_name, configs)) is None
+    spec, found = _parsed(entry, tmp_path), pipeline_traits(class_name, configs)
+    assert spec.promises_beyond(found) is None
+    assert spec.samplers == found.samplers
 
 
 def test_models_page_has_an_entry_of_every_family() -> None:
