@@ -75,10 +75,10 @@ def _completed(entry: Any, found: PipelineTraits | None, where: str) -> Any:
         return entry
     if found is not None and found.is_known:
         fields = entry_fields(found)
-        limits = entry.get("limits", {})
-        if isinstance(limits, Mapping):
-            fields["limits"] = {**fields["limits"], **limits}
-        return {**fields, **entry, "limits": fields["limits"] if isinstance(limits, Mapping) else limits}
+        parts = {name: entry[name] for name in ("limits", "traits") if isinstance(entry.get(name), Mapping)}
+        if parts.get("traits", {}).get("guidance", found.traits.guidance) != found.traits.guidance:
+            del fields["traits"]
+        return {**fields, **entry, **{name: {**fields.get(name, {}), **part} for name, part in parts.items()}}
     if entry.get("family") == WHOLE_PIPELINE and (missing := _missing(entry)):
         raise CatalogEntryError(
             f"{where}: the entry of a {WHOLE_PIPELINE} model must state {', '.join(missing)} where its folder "

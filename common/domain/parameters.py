@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from common.domain.models.traits import Guidance
+from common.domain.models.traits import OFF_AT_ONE, Guidance
 
 MAX_PROMPT_CHARACTERS = 2_000
 MAX_SEED = 2**63 - 1
@@ -76,6 +76,8 @@ class GenerationParameters(BaseModel):
         default=Guidance.CLASSIFIER_FREE, exclude_if=lambda kind: kind is Guidance.CLASSIFIER_FREE
     )
     """How the model uses `guidance_scale`: a trait of the model, not chosen by the caller."""
+    guidance_off_at: float = Field(default=OFF_AT_ONE, exclude_if=lambda scale: scale == OFF_AT_ONE)
+    """The largest scale without classifier-free guidance: also a trait."""
 
     @property
     def is_guided(self) -> bool:
@@ -83,7 +85,7 @@ class GenerationParameters(BaseModel):
 
         Without it a negative prompt has no effect.
         """
-        return self.guidance is Guidance.CLASSIFIER_FREE and self.guidance_scale > 1
+        return self.guidance is Guidance.CLASSIFIER_FREE and self.guidance_scale > self.guidance_off_at
 
     @property
     def passes_per_step(self) -> int:

@@ -91,7 +91,8 @@ def _of_text(
 
 def _negative_prompt_without_effect(parameters: GenerationParameters, *, can_guide: bool) -> TaskWarning:
     reason = (
-        f"`guidance_scale` is {parameters.guidance_scale:g}. A negative prompt needs a `guidance_scale` above 1."
+        f"`guidance_scale` is {parameters.guidance_scale:g}. A negative prompt needs a `guidance_scale` above "
+        f"{parameters.guidance_off_at:g}."
         if can_guide
         else f"the model {parameters.model!r} uses no negative prompt."
     )

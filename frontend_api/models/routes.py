@@ -37,7 +37,8 @@ class ModelResponse(ResponseBody):
     )
     traits: ModelTraits = Field(
         description="Which parameters have an effect: `guidance` is `classifier_free` (two passes per step if the "
-        "scale is above 1), `embedded` (one pass) or `none`. Parameters without an effect are rejected."
+        "scale is above `guidance_off_at`, by default 1), `embedded` (one pass) or `none`. Parameters without an "
+        "effect are rejected."
     )
     limits: dict[str, Any]
     defaults: dict[str, Any]

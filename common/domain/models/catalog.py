@@ -122,7 +122,12 @@ class ModelSpec(ModelFiles):
     @property
     def _own(self) -> dict[str, Any]:
         """The fields that no caller chooses."""
-        return {"model": self.name, "guidance": self.traits.guidance}
+        traits = self.traits
+        return {
+            "model": self.name,
+            "guidance": traits.guidance,
+            "guidance_off_at": traits.guidance_off_at,
+        }
 
     def promises_beyond(self, found: PipelineTraits) -> str | None:
         """Describe what the entry states but a pipeline with these traits does not support.
@@ -158,6 +163,8 @@ class ModelSpec(ModelFiles):
         stated, kinds = self.traits, {found.traits.guidance, Guidance.NONE}
         if not found.is_known and found.traits.guidance is not Guidance.NONE:
             kinds = set(Guidance)
+        if found.is_known and stated.guidance is Guidance.CLASSIFIER_FREE:
+            kinds = kinds if stated.guidance_off_at == found.traits.guidance_off_at else set()
         return stated.guidance in kinds and (found.traits.negative_prompt or not stated.negative_prompt)
 
     def problems_of(self, asked: GenerationParameters) -> tuple[FieldProblem, ...]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import lcm
 from typing import Any
 
-from common.domain.models.traits import Guidance, ModelTraits
+from common.domain.models.traits import OFF_AT_ONE, Guidance, ModelTraits
 from common.domain.parameters import Sampler
 
 Configs = Mapping[str, Mapping[str, Any]]
@@ -61,6 +61,8 @@ class _PipelineClass:
     """Whether its call passes a shift to every scheduler, also to one without dynamic shifting."""
     takes_negative_prompt: bool = True
     """Whether its classifier-free guidance accepts a negative prompt."""
+    guidance_off_at: float = OFF_AT_ONE
+    """The largest scale at which its classifier-free guidance is off."""
 
 
 _CFG, _EMBEDDED = Guidance.CLASSIFIER_FREE, Guidance.EMBEDDED
@@ -81,7 +83,10 @@ _KNOWN = {
         guidance=_CFG, samplers=(Sampler.OWN, Sampler.FLOW_EULER, Sampler.UNIPC), shifts_always=True
     ),
     "ZImagePipeline": _PipelineClass(
-        guidance=_CFG, samplers=(Sampler.OWN, Sampler.FLOW_EULER), shifts_always=True
+        guidance=_CFG,
+        samplers=(Sampler.OWN, Sampler.FLOW_EULER),
+        shifts_always=True,
+        guidance_off_at=0.0,
     ),
 }
 TRUE_GUIDANCE_PIPELINES = frozenset({"QwenImagePipeline"})
@@ -99,14 +104,10 @@ def pipeline_traits(class_name: str, configs: Configs) -> PipelineTraits:
     """
     known = _KNOWN.get(class_name)
     scheduler = configs.get("scheduler", {})
-    guidance = Guidance.NONE if known is None else _guidance(known.guidance, class_name, configs)
-    takes_negative_prompt = known is not None and known.takes_negative_prompt
+    traits = ModelTraits(guidance=Guidance.NONE, negative_prompt=False)
     return PipelineTraits(
         class_name=class_name,
-        traits=ModelTraits(
-            guidance=guidance,
-            negative_prompt=takes_negative_prompt and guidance is Guidance.CLASSIFIER_FREE,
-        ),
+        traits=traits if known is None else _traits(known, class_name, configs),
         samplers=(Sampler.OWN,) if known is None else obeyed_samplers(class_name, scheduler),
         side_multiple=lcm(
             _vae_scale(configs) * _patch(class_name, configs), _FIXED_MULTIPLES.get(class_name, 1)
@@ -160,6 +161,16 @@ def buildable_samplers(scheduler: Mapping[str, Any]) -> tuple[Sampler, ...]:
 
 def _is_flow_match(scheduler: Mapping[str, Any]) -> bool:
     return scheduler.get("_class_name") == FLOW_SCHEDULER
+
+
+def _traits(known: _PipelineClass, class_name: str, configs: Configs) -> ModelTraits:
+    guidance = _guidance(known.guidance, class_name, configs)
+    is_free = guidance is Guidance.CLASSIFIER_FREE
+    return ModelTraits(
+        guidance=guidance,
+        negative_prompt=is_free and known.takes_negative_prompt,
+        guidance_off_at=known.guidance_off_at if is_free else OFF_AT_ONE,
+    )
 
 
 def _guidance(usual: Guidance, class_name: str, configs: Configs) -> Guidance:

@@ -2,17 +2,19 @@
 
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 NO_GUIDANCE = 1.0
 """The only guidance scale of a model without guidance: the value at which classifier-free guidance is off."""
+OFF_AT_ONE = 1.0
+"""The largest scale without classifier-free guidance, in nearly all pipelines."""
 
 
 class Guidance(StrEnum):
     """How a model uses the guidance scale."""
 
     CLASSIFIER_FREE = "classifier_free"
-    """Two passes of the network per step if the scale is above 1."""
+    """Two passes of the network per step if the scale is above `guidance_off_at`."""
     EMBEDDED = "embedded"
     """The network takes the scale as an input: one pass per step."""
     NONE = "none"
@@ -27,6 +29,10 @@ class ModelTraits(BaseModel):
     guidance: Guidance = Guidance.CLASSIFIER_FREE
     negative_prompt: bool = True
     """Whether a negative prompt has an effect."""
+    guidance_off_at: float = Field(
+        default=OFF_AT_ONE, ge=0.0, le=OFF_AT_ONE, exclude_if=lambda scale: scale == OFF_AT_ONE
+    )
+    """The largest scale at which classifier-free guidance is off."""
 
     @model_validator(mode="after")
     def _negative_prompts_need_guidance(self) -> "ModelTraits":

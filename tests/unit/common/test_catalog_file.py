@@ -56,6 +56,20 @@ def test_stable_diffusion_xl_offers_every_sampler(tmp_path: Path) -> None:
     assert spec.traits.guidance is Guidance.CLASSIFIER_FREE
 
 
+@pytest.mark.parametrize("stated", [{}, {"traits": {"negative_prompt": True}}])
+def test_z_image_is_guided_by_any_scale_above_zero(tmp_path: Path, stated: dict[str, Any]) -> None:
+    folder(tmp_path / "model", "ZImagePipeline", scheduler=FLOW, vae=VAE)
+    spec = parsed(tmp_path, family="z_image", **stated)
+    passes = {
+        scale: spec.completed({"prompt": "x", "guidance_scale": scale}, seed=1).passes_per_step
+        for scale in (0.0, 0.5, 1.0)
+    }
+    assert passes == {0.0: 1, 0.5: 2, 1.0: 2}
+    too_much = {"guidance": "classifier_free", "guidance_off_at": 1.0}
+    with pytest.raises(CatalogEntryError, match=r'"guidance_off_at": 0\.0'):
+        parsed(tmp_path, family="z_image", traits=too_much)
+
+
 @pytest.mark.parametrize(
     ("is_distilled", "guidance"), [(False, Guidance.CLASSIFIER_FREE), (True, Guidance.NONE)]
 )
