@@ -8,13 +8,15 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from common.domain.models.catalog import ModelCatalog
-from common.domain.models.families import WHOLE_PIPELINE, family_problem
+from common.domain.models.families import FAMILIES, family_problem
 from common.domain.models.model_files import ModelFiles
 from common.domain.models.pipeline_traits import PipelineTraits
 from common.model_files.weights import UnservableModelError
 from common.model_folder import entry_fields, model_traits
 
 _PATHS = ("source", "config", "tokenizer")
+_DEFAULTS_FIT = ("stable_diffusion", "stable_diffusion_xl")
+"""The families whose models usually support what an entry declares by default."""
 _MUST_STATE = ("samplers", "traits", "limits.side_multiple")
 
 
@@ -79,11 +81,12 @@ def _completed(entry: Any, found: PipelineTraits | None, where: str) -> Any:
         if parts.get("traits", {}).get("guidance", found.traits.guidance) != found.traits.guidance:
             del fields["traits"]
         return {**fields, **entry, **{name: {**fields.get(name, {}), **part} for name, part in parts.items()}}
-    if entry.get("family") == WHOLE_PIPELINE and (missing := _missing(entry)):
+    family = entry.get("family")
+    if family in FAMILIES and family not in _DEFAULTS_FIT and (missing := _missing(entry)):
         raise CatalogEntryError(
-            f"{where}: the entry of a {WHOLE_PIPELINE} model must state {', '.join(missing)} where its folder "
+            f"{where}: the entry of a {family} model must state {', '.join(missing)} where its folder "
             "cannot be read here, or its class is not known. `python -m gpu_subscriber.describe_model FOLDER` "
-            "prints them"
+            "prints them; docs/models.md has those of the official models"
         )
     return entry
 

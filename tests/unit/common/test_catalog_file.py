@@ -122,16 +122,21 @@ def test_class_that_cannot_be_served_is_refused(tmp_path: Path, class_name: str,
         parsed(tmp_path)
 
 
-@pytest.mark.parametrize("class_name", [None, "AuraFlowPipeline"])
-def test_whole_pipeline_that_cannot_be_read_must_state_its_traits(
-    tmp_path: Path, class_name: str | None
+@pytest.mark.parametrize(
+    ("class_name", "family"),
+    [(None, "whole_pipeline"), ("AuraFlowPipeline", "whole_pipeline"), (None, "flux")],
+)
+def test_model_that_cannot_be_read_must_state_its_traits(
+    tmp_path: Path, class_name: str | None, family: str
 ) -> None:
     if class_name is not None:
         folder(tmp_path / "model", class_name, scheduler=FLOW)
-    with pytest.raises(CatalogEntryError, match=r"must state samplers, traits, limits\.side_multiple"):
-        parsed(tmp_path)
+    with pytest.raises(
+        CatalogEntryError, match=rf"a {family} model must state samplers, traits, limits\.side"
+    ):
+        parsed(tmp_path, family=family)
     stated = {"samplers": ["own"], "traits": {"negative_prompt": False}, "limits": {"side_multiple": 8}}
-    assert parsed(tmp_path, **stated).samplers == (Sampler.OWN,)
+    assert parsed(tmp_path, family=family, **stated).samplers == (Sampler.OWN,)
 
 
 @pytest.mark.parametrize(

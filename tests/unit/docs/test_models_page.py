@@ -18,6 +18,7 @@ _FLOW: dict[str, Any] = {"_class_name": "FlowMatchEulerDiscreteScheduler"}
 _SHIFTED: dict[str, Any] = {**_FLOW, "use_dynamic_shifting": True}
 _VAE: dict[str, Any] = {"block_out_channels": [128, 256, 512, 512]}
 _FLUX_2: dict[str, dict[str, Any]] = {"vae": {**_VAE, "patch_size": [2, 2]}, "scheduler": _SHIFTED}
+_Z_IMAGE = {"scheduler": _FLOW, "vae": _VAE, "transformer": {"all_patch_size": [2]}}
 OFFICIAL: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
     "stable-diffusion-v1-5/stable-diffusion-v1-5": (
         "StableDiffusionPipeline",
@@ -52,10 +53,8 @@ OFFICIAL: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
             "transformer": {"patch_size": 2},
         },
     ),
-    "Tongyi-MAI/Z-Image-Turbo": (
-        "ZImagePipeline",
-        {"scheduler": _FLOW, "vae": _VAE, "transformer": {"all_patch_size": [2]}},
-    ),
+    "Tongyi-MAI/Z-Image-Turbo": ("ZImagePipeline", _Z_IMAGE),
+    "Tongyi-MAI/Z-Image": ("ZImagePipeline", _Z_IMAGE),
     "Efficient-Large-Model/Sana_1600M_1024px_diffusers": (
         "SanaPipeline",
         {
