@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import torch
 
+from gpu_subscriber.engine.device_memory import CudaMemory, DeviceMemory
 from gpu_subscriber.engine.engine_settings import DtypeChoice, EngineSettings
 
 STEPS_IN_FLIGHT = 2
@@ -68,6 +69,8 @@ class Device:
     """
     clock: Callable[[], float] = time.perf_counter
     """Times a device without events."""
+    memory: DeviceMemory | None = None
+    """None where memory is not limited by the device."""
     _steps: deque[Any] = field(default_factory=deque)
     _transfers: deque[Transfer] = field(default_factory=deque)
 
@@ -86,7 +89,12 @@ class Device:
         if name == "auto":
             name = _preferred_dtype(kind)
         new_event = partial(torch.cuda.Event, enable_timing=True) if kind == "cuda" else None
-        return cls(torch_device=torch.device(kind), dtype=getattr(torch, name), new_event=new_event)
+        return cls(
+            torch_device=torch.device(kind),
+            dtype=getattr(torch, name),
+            new_event=new_event,
+            memory=CudaMemory() if kind == "cuda" else None,
+        )
 
     def dtype_of(self, choice: DtypeChoice) -> torch.dtype:
         """Return the number format of a model; `auto` is the device's."""

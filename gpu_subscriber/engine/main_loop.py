@@ -42,7 +42,7 @@ class _MainLoop:
         self._device = Device.chosen(settings)
         if not self._device.is_cuda:
             os.nice(settings.niceness)
-        self._caps = BatchCaps(max_batch=settings.max_batch)
+        self._caps = BatchCaps(max_batch=settings.max_batch, memory=self._device.memory)
         self._model_cache = ModelCache(
             settings.models, self._device, capacity=settings.loaded_models, load=self._load
         )

@@ -1,15 +1,20 @@
 """How many Runs may share a step, by model and size.
 
-Measured at warm-up and reduced by failed allocations.
+Time and memory are measured at warm-up. A failed allocation, which the measurement did not predict,
+reduces a cap.
 """
 
 from dataclasses import dataclass
 
 from gpu_subscriber.engine.batches.batch_planning import BatchKey
+from gpu_subscriber.engine.batches.memory_needs import MemoryNeeds
+from gpu_subscriber.engine.device_memory import DeviceMemory
 
 STEPS_BEFORE_GROWTH = 500
 """Full steps before a lowered cap grows by one; doubled after each further failure."""
 _LONGEST_WAIT = 64 * STEPS_BEFORE_GROWTH
+_USABLE = 0.9
+"""The share of the free memory that a batch may take: allocators lose some to fragments."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -26,14 +31,20 @@ class BatchCaps:
     A measurement at one size applies to others, because rows × pixels saturate a device.
     """
 
-    def __init__(self, *, max_batch: int) -> None:
+    def __init__(self, *, max_batch: int, memory: DeviceMemory | None = None) -> None:
         self._max_batch = max(1, max_batch)
+        self._memory = memory
+        self._needs: dict[str, MemoryNeeds] = {}
         self._work_by_model: dict[str, float] = {}
         self._lowered: dict[BatchKey, _LoweredCap] = {}
 
     def learn(self, key: BatchKey, batch: int) -> None:
         """Record that a batch of `batch` Runs of this key is the largest that pays."""
-        self._work_by_model[key.model] = batch * _work(key)
+        self._work_by_model[key.model] = batch * key.row_pixels
+
+    def learn_memory(self, key: BatchKey, needs: MemoryNeeds) -> None:
+        """Record how much memory the steps and decodings of this key's model take."""
+        self._needs[key.model] = needs
 
     def is_measured(self, model: str) -> bool:
         """Return whether `learn` was called for the model."""
@@ -64,16 +75,30 @@ class BatchCaps:
 
     def cap_of(self, key: BatchKey) -> int:
         """Return how many Runs of this key may share a step; at least 1."""
-        lowered = self._lowered.get(key)
-        fitting = self._max_batch if lowered is None else lowered.cap
-        return min(self.measured_cap_of(key), fitting)
+        cap = self.measured_cap_of(key)
+        if lowered := self._lowered.get(key):
+            cap = min(cap, lowered.cap)
+        needs = self._needs.get(key.model)
+        if cap > 1 and needs and self._memory:
+            cap = min(cap, needs.largest_batch(key, _USABLE * self._memory.free_bytes()))
+        return max(1, cap)
+
+    def missing_bytes(self, key: BatchKey) -> float:
+        """Return how much memory is missing for a step of a single Run; 0 if it fits."""
+        needs = self._needs.get(key.model)
+        if needs is None or self._memory is None:
+            return 0.0
+        return max(0.0, needs.of_step(key, 1) - self._memory.free_bytes())
+
+    def fits_decoding(self, key: BatchKey) -> bool:
+        """Return whether an image can be decoded in one piece."""
+        needs = self._needs.get(key.model)
+        if needs is None or self._memory is None:
+            return True
+        return needs.of_decoding(key) <= self._memory.free_bytes()
 
     def measured_cap_of(self, key: BatchKey) -> int:
-        """Return the cap by measurement alone, regardless of failed allocations."""
+        """Return the cap by the measured times alone, regardless of memory."""
         work = self._work_by_model.get(key.model)
-        paying = self._max_batch if work is None else int(work / _work(key))
+        paying = self._max_batch if work is None else int(work / key.row_pixels)
         return max(1, min(paying, self._max_batch))
-
-
-def _work(key: BatchKey) -> float:
-    return float(key.width * key.height * key.branches)

@@ -37,6 +37,11 @@ class BatchKey:
             branches=parameters.passes_per_step,
         )
 
+    @property
+    def row_pixels(self) -> int:
+        """The pixels of one Run's rows, to which the time and the memory of a step are proportional."""
+        return self.width * self.height * self.branches
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:

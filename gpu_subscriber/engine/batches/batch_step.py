@@ -1,8 +1,8 @@
 """One step of one batch: prepare new Runs, run one shared forward, advance and finish each Run.
 
-Memory: a batch that does not fit is halved and retried at the next step. This is safe because a
-forward changes no Run. An image that does not fit is decoded in tiles. Only a Run that fails alone
-fails.
+Memory: an image whose size needs more than is free is refused before its first step, or decoded in
+tiles. A batch that runs out of memory in spite of its cap is halved and retried at the next step.
+This is safe because a forward changes no Run. Only a Run that fails alone fails.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,7 +13,9 @@ import torch
 
 from common.domain.task import Phase
 from gpu_subscriber.engine.batches.batch_caps import BatchCaps
+from gpu_subscriber.engine.batches.batch_planning import BatchKey
 from gpu_subscriber.engine.devices import Device, is_device_lost
+from gpu_subscriber.engine.errors import OutOfMemoryError
 from gpu_subscriber.engine.families.decoded import Decoded
 from gpu_subscriber.engine.families.guided import GuidedFamily
 from gpu_subscriber.engine.messages import PhaseChanged
@@ -73,10 +75,17 @@ class BatchStep:
         self._send(PhaseChanged(run_id=run.run_id, phase=Phase.ENCODING_PROMPT))
         began = self._device.mark()
         with self._active_runs.failing_on_error(run):
+            self._refuse_if_too_large(run)
             prepare_run(family, run, self._send)
             run.began_at = run.checkpointed_at = self._clock()
             self._device.charge(began, partial(setattr, run.stopwatch, "preparing_seconds"))
             self._send(PhaseChanged(run_id=run.run_id, phase=Phase.DENOISING))
+
+    def _refuse_if_too_large(self, run: Run) -> None:
+        missing = self._caps.missing_bytes(run.candidate.key)
+        if missing > 0:
+            size = f"{run.start.parameters.width} × {run.start.parameters.height}"
+            raise OutOfMemoryError(f"an image of {size} needs {missing / 1e9:.1f} GB more than is free")
 
     def _predict_and_advance(self, family: GuidedFamily, runs: Sequence[Run]) -> None:
         unfinished = [run for run in runs if not _state(run).is_done]
@@ -126,7 +135,7 @@ class BatchStep:
         with self._active_runs.failing_on_error(run):
             state = _state(run)
             try:
-                decoded, in_tiles = self._decoded(family, state)
+                decoded, in_tiles = self._decoded(family, state, run.candidate.key)
             finally:
                 self._device.charge(began, partial(_charge_decoding, run))
             draw_conditions = family.origin.draw_conditions(
@@ -140,13 +149,14 @@ class BatchStep:
                 deliver=partial(self._active_runs.deliver, run, draw_conditions),
             )
 
-    def _decoded(self, family: GuidedFamily, state: Denoising) -> tuple[Decoded, bool]:
+    def _decoded(self, family: GuidedFamily, state: Denoising, key: BatchKey) -> tuple[Decoded, bool]:
         """Return the image and whether it was decoded in tiles."""
-        try:
-            return family.decode(state), False
-        except torch.OutOfMemoryError:
-            _log.warning("decoding_tiled")
-        self._device.free_memory()
+        if self._caps.fits_decoding(key):
+            try:
+                return family.decode(state), False
+            except torch.OutOfMemoryError:
+                _log.warning("decoding_tiled")
+            self._device.free_memory()
         return family.decode(state, tiled=True), True
 
 

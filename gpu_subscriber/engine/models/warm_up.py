@@ -17,6 +17,8 @@ from common.domain.models.catalog import ModelSpec
 from common.domain.parameters import GenerationParameters
 from gpu_subscriber.engine.batches.batch_caps import BatchCaps
 from gpu_subscriber.engine.batches.batch_planning import BatchKey, best_batch
+from gpu_subscriber.engine.batches.memory_needs import MemoryNeeds
+from gpu_subscriber.engine.device_memory import DeviceMemory
 from gpu_subscriber.engine.devices import Device
 from gpu_subscriber.engine.errors import ModelRefusedError
 from gpu_subscriber.engine.families.guided import GuidedFamily
@@ -54,6 +56,8 @@ def warm_up(
     family.preview(state, prediction)  # measures the autoencoder's colours
     family.decode(state)
     device.synchronize()
+    if device.memory is not None:
+        _measure_memory(family, spec, device.memory, caps)
     if not measure:
         return None
     _measure_batches(family, spec, device, caps)
@@ -146,6 +150,19 @@ def _measure_batches(family: GuidedFamily, spec: ModelSpec, device: Device, caps
         caps.learn(key, best_batch(seconds))
     milliseconds = {size: round(value * 1000, 2) for size, value in seconds.items()}
     _log.info("batches_measured", model=spec.name, cap=caps.cap_of(key), milliseconds=milliseconds)
+
+
+def _measure_memory(family: GuidedFamily, spec: ModelSpec, memory: DeviceMemory, caps: BatchCaps) -> None:
+    """Measure the peaks of a step of one Run and of two, and of a decoding, at the default size."""
+    parameters = default_parameters(spec)
+    key = BatchKey.of(parameters)
+    states = [family.prepare(parameters, seed=seed) for seed in range(2)]
+    alone = pair = memory.peak_bytes(lambda: family.predict(states[:1]))
+    if caps.cap_of(key) > 1 and memory.free_bytes() > 2 * alone:
+        pair = memory.peak_bytes(lambda: family.predict(states))
+    decoding = memory.peak_bytes(lambda: family.decode(states[0]))
+    caps.learn_memory(key, MemoryNeeds.measured(key, alone=alone, pair=pair, decoding=decoding))
+    _log.info("memory_measured", model=spec.name, alone=alone, pair=pair, decoding=decoding)
 
 
 def _choose_memory_formats(family: GuidedFamily, spec: ModelSpec, device: Device, *, measure: bool) -> None:

@@ -10,6 +10,7 @@ from common.domain.models.catalog import ModelDefaults, ModelLimits, ModelSpec
 from common.domain.parameters import GenerationParameters, OutputFormat, Sampler
 from common.domain.task import Lane
 from gpu_subscriber.engine.batches.batch_caps import BatchCaps
+from gpu_subscriber.engine.device_memory import DeviceMemory
 from gpu_subscriber.engine.devices import Device, DeviceEvent
 from gpu_subscriber.engine.engine_settings import EngineSettings
 from gpu_subscriber.engine.messages import FromEngine, ImageReady, Interrupt, RunFailed, Start, StepDone
@@ -65,6 +66,7 @@ class DrivenEngine:
         *,
         max_batch: int = 8,
         new_event: Callable[[], DeviceEvent] | None = None,
+        memory: DeviceMemory | None = None,
         load: Callable[[str], Family] | None = None,
         **settings: Any,
     ) -> None:
@@ -76,8 +78,9 @@ class DrivenEngine:
             dtype=torch.float32,
             new_event=new_event,
             clock=lambda: self.now,
+            memory=memory,
         )
-        self.caps = BatchCaps(max_batch=max_batch)
+        self.caps = BatchCaps(max_batch=max_batch, memory=memory)
         fetch = load or self.families.__getitem__
         models = tuple(spec(name) for name in self.families)
         chosen = EngineSettings(models=models, max_batch=max_batch, **settings)

@@ -1,0 +1,124 @@
+"""Admission by measured memory: no batch and no size is tried that does not fit."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from gpu_subscriber.engine.batches.batch_caps import BatchCaps
+from gpu_subscriber.engine.batches.batch_planning import BatchKey
+from gpu_subscriber.engine.batches.memory_needs import MemoryNeeds
+from gpu_subscriber.engine.families.decoded import Decoded
+from gpu_subscriber.engine.messages import ImageReady, RunFailed
+from gpu_subscriber.engine.models.warm_up import warm_up
+from gpu_subscriber.engine.runs.run import Denoising
+from tests.fakes.limited_memory import LimitedMemory
+from tests.unit.gpu_subscriber.engine.conftest import RecordingFamily
+from tests.unit.gpu_subscriber.engine.driven_engine import DrivenEngine, drawing, spec
+from tests.unit.gpu_subscriber.engine.tiny_pipelines import SIDE
+
+STEP_BYTES = 1_000_000
+ROW_BYTES = 1_000
+"""Per pixel and row of a step."""
+DECODING_BYTES = 3_000
+"""Per pixel of a decoding in one piece."""
+ONE_RUN = 2 * SIDE * SIDE * ROW_BYTES
+
+
+class HungryFamily(RecordingFamily):
+    """Takes memory in proportion to the work, besides a fixed part."""
+
+    def __init__(self, pipeline: Any, memory: LimitedMemory) -> None:
+        super().__init__(pipeline)
+        self.memory = memory
+
+    def predict(self, states: Any) -> list[torch.Tensor]:
+        height, width = states[0].size
+        rows = len(states) * len(states[0].branches)
+        self.memory.allocate(STEP_BYTES + rows * height * width * ROW_BYTES)
+        return super().predict(states)
+
+    def decode(self, state: Denoising, *, tiled: bool = False) -> Decoded:
+        if not tiled:
+            self.memory.allocate(state.size[0] * state.size[1] * DECODING_BYTES)
+        return super().decode(state, tiled=tiled)
+
+
+def warm_engine(stock: Any, *, free: int, measured: bool = True) -> tuple[DrivenEngine, HungryFamily]:
+    """Return an engine on a device with `free` bytes besides the weights."""
+    memory = LimitedMemory(total=10_000_000 + free, used=10_000_000)
+    family = HungryFamily(stock, memory)
+    driven = DrivenEngine(family, memory=memory if measured else None)
+    warm_up(family, spec(), driven.device, driven.caps, measure=False)
+    family.batches.clear()
+    return driven, family
+
+
+def test_batches_stay_within_the_free_memory(stock: Any) -> None:
+    driven, family = warm_engine(stock, free=STEP_BYTES + 4 * ONE_RUN)
+    driven.start_runs(8)
+    driven.start("smaller", drawing(width=SIDE // 2))
+    driven.run_to_end()
+    assert len(driven.of_kind(ImageReady)) == 9
+    assert (max(family.batches), family.memory.failures) == (3, 0)  # a tenth of the memory is left
+
+
+def test_unmeasured_memory_is_exceeded(stock: Any) -> None:
+    """The counter-check of the test above."""
+    driven, family = warm_engine(stock, free=STEP_BYTES + 4 * ONE_RUN, measured=False)
+    driven.start_runs(8)
+    driven.run_to_end()
+    assert family.memory.failures > 0
+
+
+def test_size_that_does_not_fit_is_refused_before_its_first_step(stock: Any) -> None:
+    driven, family = warm_engine(stock, free=STEP_BYTES + 3 * ONE_RUN)
+    driven.start("large", drawing(width=2 * SIDE, height=2 * SIDE))
+    driven.start("wide", drawing(width=2 * SIDE))
+    driven.run_to_end()
+    assert (driven.failed_runs, driven.drawn_runs, family.memory.failures) == (["large"], ["wide"], 0)
+    (failed,) = driven.of_kind(RunFailed)
+    assert failed.failure.code == "out_of_gpu_memory"
+    assert f"an image of {2 * SIDE} × {2 * SIDE} needs 0.0 GB more than is free" in failed.failure.message
+
+
+def test_image_is_decoded_in_tiles_when_it_does_not_fit(stock: Any) -> None:
+    driven, family = warm_engine(stock, free=2 * SIDE * SIDE * DECODING_BYTES)
+    driven.start("wide", drawing(width=2 * SIDE))
+    driven.start("larger", drawing(width=2 * SIDE + SIDE // 2, guidance_scale=1.0))
+    driven.run_to_end()
+    tiled = {image.run_id: image.draw_conditions.decoded_in_tiles for image in driven.of_kind(ImageReady)}
+    assert tiled == {"wide": False, "larger": True}
+    assert family.memory.failures == 0
+
+
+def test_cap_follows_the_memory_that_is_free_now(stock: Any) -> None:
+    driven, family = warm_engine(stock, free=STEP_BYTES + 20 * ONE_RUN)
+    key = BatchKey.of(drawing())
+    assert driven.caps.cap_of(key) == 8
+    family.memory.used += 15 * ONE_RUN
+    assert driven.caps.cap_of(key) == 4
+    family.memory.used -= 15 * ONE_RUN
+    assert driven.caps.cap_of(key) == 8
+
+
+def test_warm_up_tries_no_batch_that_does_not_fit(stock: Any) -> None:
+    memory = LimitedMemory(total=STEP_BYTES + 3 * ONE_RUN)
+    family = HungryFamily(stock, memory)
+    caps = BatchCaps(max_batch=8, memory=memory)
+    driven = DrivenEngine(family, memory=memory)
+    warm_up(family, spec(), driven.device, caps, measure=True)
+    assert (max(family.batches), memory.failures) == (2, 0)
+
+
+@pytest.mark.parametrize(
+    ("alone", "pair", "needs_of_four"),
+    [(300, 400, 600), (300, 600, 1_200), (300, 300, 1_200), (300, 900, 1_800), (0, 0, 4)],
+    ids=["with a fixed part", "linear", "pair not measured", "more than linear", "nothing measured"],
+)
+def test_needs_of_larger_batches_follow_from_two_peaks(alone: int, pair: int, needs_of_four: int) -> None:
+    key = BatchKey(model="tiny", width=8, height=8, branches=1)
+    needs = MemoryNeeds.measured(key, alone=alone, pair=pair, decoding=64)
+    assert needs.of_step(key, 4) == needs_of_four
+    assert needs.largest_batch(key, needs_of_four) == 4
+    assert needs.of_decoding(key) == 64
