@@ -27,7 +27,10 @@ class EngineSettings:
     loaded_models: int = 1
     """How many models stay loaded at once; beyond that, the least recently used one is unloaded."""
     model_switch_patience_seconds: float = 5.0
-    """How long Runs of an unloaded model wait while loaded models in their lane have work."""
+    """How long Runs of an unloaded model wait while loaded models in their lane have work.
+
+    If the last load took longer, they wait for that long.
+    """
     batch_lane_patience_seconds: float = 300.0
     """After this long a Run of the batch lane counts as interactive, which prevents starvation."""
     preview_interval_seconds: float = 1.0

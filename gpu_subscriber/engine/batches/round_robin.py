@@ -69,7 +69,7 @@ class RoundRobin(Generic[Key]):
         account.step_seconds = seconds
 
     def clear(self) -> None:
-        """Forget all credits and debts, when no Run is left."""
+        """Delete all credits and debts, when no Run is left."""
         self._accounts.clear()
 
     def _account(self, key: Key) -> _Account:
