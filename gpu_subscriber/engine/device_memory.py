@@ -31,8 +31,7 @@ class CudaMemory:
     def free_bytes(self) -> int:
         now = time.monotonic()
         if now - self._read_at >= _FRESH_SECONDS:  # a read takes a part of a millisecond
-            cached = torch.cuda.memory_reserved() - torch.cuda.memory_allocated()
-            self._free, self._read_at = torch.cuda.mem_get_info()[0] + cached, now
+            self._free, self._read_at = _cuda_free_bytes(), now
         return self._free
 
     def peak_bytes(self, work: Callable[[], object]) -> int:
@@ -43,3 +42,11 @@ class CudaMemory:
         torch.cuda.synchronize()
         self._read_at = float("-inf")
         return torch.cuda.max_memory_allocated() - before
+
+
+def _cuda_free_bytes() -> int:
+    """Return what the device and the process's own limit leave, with torch's cached blocks."""
+    free, total = torch.cuda.mem_get_info()
+    reserved = torch.cuda.memory_reserved()
+    allowed = int(torch.cuda.get_per_process_memory_fraction() * total) - reserved
+    return min(free, allowed) + reserved - torch.cuda.memory_allocated()

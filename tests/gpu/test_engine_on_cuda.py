@@ -19,6 +19,7 @@ from gpu_subscriber.engine.batches.batch_caps import BatchCaps
 from gpu_subscriber.engine.batches.batch_planning import BatchKey
 from gpu_subscriber.engine.devices import Device
 from gpu_subscriber.engine.engine_settings import EngineSettings
+from gpu_subscriber.engine.families.guided import GuidedFamily
 from gpu_subscriber.engine.messages import (
     CheckpointReady,
     FromEngine,
@@ -179,6 +180,26 @@ def test_batch_that_does_not_fit_is_halved_on_cuda(settings: EngineSettings) -> 
     assert cuda.of_kind(RunFailed) == []
     assert len(cuda.of_kind(ImageReady)) == 9
     assert 1 <= cuda.caps.cap_of(BatchKey.of(runs[0].parameters)) < 8
+
+
+def test_measured_memory_predicts_a_larger_batch_on_cuda(settings: EngineSettings) -> None:
+    model = spec(source=settings.models[0].source)
+    model = model.model_copy(
+        update={"defaults": model.defaults.model_copy(update={"width": 512, "height": 512})}
+    )
+    device = Device.chosen(settings)
+    assert device.memory is not None
+    caps = BatchCaps(max_batch=8, memory=device.memory)
+    family = load_family(model, device)
+    assert isinstance(family, GuidedFamily)
+    warm_up(family, model, device, caps, measure=False)
+    parameters = drawing(width=512, height=512)
+    states = [family.prepare(parameters, seed=seed) for seed in range(4)]
+    with torch.inference_mode():
+        peak = device.memory.peak_bytes(lambda: family.predict(states))
+    predicted = caps._needs[model.name].of_step(BatchKey.of(parameters), batch=4)
+    assert predicted == pytest.approx(peak, rel=0.25)
+    assert device.memory.free_bytes() <= torch.cuda.get_device_properties(0).total_memory
 
 
 def test_periodic_checkpoints_are_complete_on_cuda(settings: EngineSettings) -> None:
