@@ -19,6 +19,8 @@ from common.model_files.local_model import local_model
 _log = structlog.get_logger(__name__)
 _EMBEDDED_FOLDER = Path(__file__).parents[1] / "tokenizers"
 _CLIP_SPECIAL_TOKENS = ("<|startoftext|>", "<|endoftext|>")
+_CLIP_FAMILIES = ("stable_diffusion", "stable_diffusion_xl")
+"""The families whose text encoders all have CLIP's limit."""
 _CLIP_WORDS = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 
 
@@ -52,8 +54,8 @@ def with_prompt_limits(catalog: ModelCatalog) -> ModelCatalog:
 
 def _with_prompt_limit(spec: ModelSpec) -> ModelSpec:
     folder = None if spec.max_prompt_tokens is not None else _folder_of(spec)
-    # Other families may use several text encoders, each with its own limit.
-    if folder is None or spec.family != "stable_diffusion":
+    # Other families use several text encoders, each with its own limit, or a template around the prompt.
+    if folder is None or spec.family not in _CLIP_FAMILIES:
         return spec
     try:
         length = json.loads((folder / "tokenizer_config.json").read_text())["model_max_length"]

@@ -84,9 +84,10 @@ def test_api_and_worker_count_the_same_tokens_of_a_local_model(
     assert tokenizers.token_starts("own", text) == PromptTokens(stock).starts(text)
 
 
-def test_limits_of_api_worker_and_catalog_agree(own_model: Path, stock: Any) -> None:
+@pytest.mark.parametrize("family", ["stable_diffusion", "stable_diffusion_xl"])
+def test_limits_of_api_worker_and_catalog_agree(own_model: Path, stock: Any, family: str) -> None:
     assert DEMO_TOKENS.limit == DEMO_MODEL.max_prompt_tokens == 30
-    (spec,) = with_prompt_limits(local_model(own_model)).models
+    (spec,) = with_prompt_limits(local_model(own_model, family=family)).models
     assert spec.max_prompt_tokens == PromptTokens(stock).limit == TOKENS - 2
 
 
