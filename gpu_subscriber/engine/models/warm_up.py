@@ -35,6 +35,7 @@ The first round warms up; the best of the others counts, since noise only adds.
 """
 BUDGET_SECONDS = 5.0
 """Stop trying larger batches after measuring for this long."""
+_CONVOLUTION_DIMENSIONS = 4
 WORTH_IT = 0.95
 """A memory format is chosen only if it takes less than this share of the plain format's time."""
 
@@ -175,7 +176,7 @@ def _choose_memory_formats(family: GuidedFamily, spec: ModelSpec, device: Device
         (family.network, family.denoiser, lambda: family.predict([state])),
         ("vae", family.pipeline.vae, lambda: family.decode(state)),
     ):
-        if not any(isinstance(module, torch.nn.Conv2d) for module in network.modules()):
+        if not takes_channels_last(network):
             continue
         if device.is_cuda:
             network.to(memory_format=torch.channels_last)
@@ -184,6 +185,12 @@ def _choose_memory_formats(family: GuidedFamily, spec: ModelSpec, device: Device
             continue
         chosen = _faster_format(network, device, work)
         _log.info("memory_format_chosen", model=spec.name, network=name, format=str(chosen))
+
+
+def takes_channels_last(network: torch.nn.Module) -> bool:
+    """Return whether a network has convolutions of images and none of videos, whose format is another."""
+    convolves = any(isinstance(module, torch.nn.Conv2d) for module in network.modules())
+    return convolves and all(weight.ndim <= _CONVOLUTION_DIMENSIONS for weight in network.parameters())
 
 
 def _faster_format(network: Any, device: Device, work: Callable[[], object]) -> torch.memory_format:
