@@ -26,7 +26,9 @@ SHORTEST_INTERVAL_SECONDS = 0.1
 
 _PROBES = 32
 """Random grids from which the colours of an autoencoder are measured."""
-_PROBE_SIDE = 8
+_PROBE_SIDE = 12
+_PROBE_BORDER = 2
+"""Cells at the border of each probe that are not measured: the autoencoder pads them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +63,8 @@ class LatentColours:
         probes = interpolate(coarse, scale_factor=2, mode="bilinear")
         probes = (probes / probes.std()).to(like)
         decoded = decode(probes).float().cpu()
-        colours = adaptive_avg_pool2d(decoded, _PROBE_SIDE).permute(0, 2, 3, 1).reshape(-1, 3)
-        cells = probes.float().cpu().permute(0, 2, 3, 1).reshape(-1, like.shape[1])
+        colours = _inner_cells(adaptive_avg_pool2d(decoded, _PROBE_SIDE))
+        cells = _inner_cells(probes.float().cpu())
         known = torch.cat([cells, torch.ones(len(cells), 1)], 1)
         fitted = torch.linalg.lstsq(known, colours, driver="gelsd").solution.to(like.device)
         return cls(weights=fitted[:-1], bias=fitted[-1])
@@ -71,6 +73,12 @@ class LatentColours:
         """(1, C, h, w) clean latents → (h, w, 3) uint8, still on the device."""
         colours = torch.einsum("chw,cr->hwr", latents[0].float(), self.weights) + self.bias
         return ((colours * 0.5 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8)
+
+
+def _inner_cells(grids: torch.Tensor) -> torch.Tensor:
+    """(N, C, h, w) → (cells, C), without the border."""
+    inner = slice(_PROBE_BORDER, -_PROBE_BORDER)
+    return grids[:, :, inner, inner].permute(0, 2, 3, 1).reshape(-1, grids.shape[1])
 
 
 def preview_is_due(
