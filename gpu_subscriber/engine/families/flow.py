@@ -1,15 +1,21 @@
 """What the families of flow-matching transformers have in common: the schedule, and packed latents."""
 
+from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
+from cachetools import LRUCache
 from diffusers.pipelines.flux.pipeline_flux import calculate_shift
 from diffusers.utils.torch_utils import randn_tensor
 
 from common.domain.parameters import GenerationParameters
 from gpu_subscriber.engine.families.guided import GuidedFamily
 from gpu_subscriber.engine.models.samplers import make_scheduler
+from gpu_subscriber.engine.runs.run import Rows
+
+_CACHED_SIZES = 16
 
 
 class FlowFamily(GuidedFamily):
@@ -20,14 +26,14 @@ class FlowFamily(GuidedFamily):
         patch: int = self.denoiser.config.patch_size
         return noise.shape[-2] * noise.shape[-1] // patch**2
 
-    def sigmas(self, steps: int) -> np.ndarray | None:
+    def sigmas(self, steps: int, config: Any) -> Sequence[float] | None:
         """Return the noise levels before the shift; None for the scheduler's own."""
         return None
 
-    def shift(self, noise: torch.Tensor, config: Any) -> float:
+    def shift(self, tokens: int, steps: int, config: Any) -> float:
         """Return `mu`, the shift of the noise levels, from the scheduler's configuration."""
         mu: float = calculate_shift(
-            self.tokens(noise),
+            tokens,
             config.get("base_image_seq_len", 256),
             config.get("max_image_seq_len", 4096),
             config.get("base_shift", 0.5),
@@ -37,13 +43,13 @@ class FlowFamily(GuidedFamily):
 
     def schedule(self, parameters: GenerationParameters, noise: torch.Tensor) -> Any:
         """Return a new scheduler with the family's noise levels, shifted if it asks for that."""
-        scheduler = make_scheduler(parameters.sampler, self.pipeline.scheduler, steps=parameters.steps)
+        steps = parameters.steps
+        scheduler = make_scheduler(parameters.sampler, self.pipeline.scheduler, steps=steps)
         config = scheduler.config
-        levels: dict[str, Any] = {"sigmas": self.sigmas(parameters.steps)}
-        if levels["sigmas"] is None or config.get("use_flow_sigmas"):
-            levels = {"num_inference_steps": parameters.steps}
+        sigmas = self.sigmas(steps, config)
+        levels: dict[str, Any] = {"num_inference_steps": steps} if sigmas is None else {"sigmas": sigmas}
         if config.get("use_dynamic_shifting"):
-            levels["mu"] = self.shift(noise, config)
+            levels["mu"] = self.shift(self.tokens(noise), steps, config)
         scheduler.set_timesteps(**levels, device="cpu")
         return scheduler
 
@@ -51,13 +57,18 @@ class FlowFamily(GuidedFamily):
 class PackedFlowFamily(FlowFamily):
     """A flow family that packs 2 x 2 latents into one token: latents are (1, tokens, 4 C)."""
 
+    @cached_property
+    def cached_by_size(self) -> LRUCache[Any, Rows]:
+        """A cache for the positions of tokens, which are the same in every step and Run of one size."""
+        return LRUCache(_CACHED_SIZES)
+
     def tokens(self, noise: torch.Tensor) -> int:
         """Return the length of the sequence."""
         return noise.shape[1]
 
-    def sigmas(self, steps: int) -> np.ndarray | None:
+    def sigmas(self, steps: int, config: Any) -> Sequence[float] | None:
         """Return evenly spaced noise levels, from noise to the last step's length."""
-        return np.linspace(1.0, 1 / steps, steps)
+        return None if config.get("use_flow_sigmas") else evenly_spaced(steps)
 
     def noise(
         self, parameters: GenerationParameters, generator: torch.Generator, dtype: torch.dtype
@@ -73,3 +84,13 @@ class PackedFlowFamily(FlowFamily):
         """Return the packed latents as a grid."""
         grid: torch.Tensor = self.pipeline._unpack_latents(latents, *size, self.pipeline.vae_scale_factor)
         return grid
+
+    def grid_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Return the height and width of an image in tokens."""
+        height, width = (side // self.pipeline.vae_scale_factor // 2 for side in size)
+        return height, width
+
+
+def evenly_spaced(steps: int) -> Any:
+    """Return noise levels from 1 to the length of the last step, as an array."""
+    return np.linspace(1.0, 1 / steps, steps)

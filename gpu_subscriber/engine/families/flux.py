@@ -1,18 +1,14 @@
 """FLUX.1: dev, schnell and their fine-tunes."""
 
-from functools import cached_property
 from operator import attrgetter
-from typing import Any
 
 import torch
-from cachetools import LRUCache, cachedmethod
+from cachetools import cachedmethod
 
 from common.domain.parameters import GenerationParameters
 from gpu_subscriber.engine.families.flow import PackedFlowFamily
 from gpu_subscriber.engine.families.guided import Batch
 from gpu_subscriber.engine.runs.run import Rows
-
-CACHED_SIZES = 16
 
 
 class Flux(PackedFlowFamily):
@@ -42,14 +38,10 @@ class Flux(PackedFlowFamily):
         )[0]
         return predicted
 
-    @cached_property
-    def _positions(self) -> LRUCache[Any, Rows]:
-        return LRUCache(CACHED_SIZES)
-
-    @cachedmethod(attrgetter("_positions"))
+    @cachedmethod(attrgetter("cached_by_size"))
     def _positions_of(self, size: tuple[int, int], text_tokens: int) -> Rows:
         """Return the position of each token, the same in every row of a batch: (tokens, 3)."""
-        height, width = (side // self.pipeline.vae_scale_factor // 2 for side in size)
+        height, width = self.grid_size(size)
         like = {"device": self.device, "dtype": self.denoiser.dtype}
         return {
             "img_ids": self.pipeline._prepare_latent_image_ids(1, height, width, **like),

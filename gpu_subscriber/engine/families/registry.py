@@ -1,11 +1,14 @@
 """The families whose Runs share forward passes, by the names that catalog entries use."""
 
 from gpu_subscriber.engine.families.flux import Flux
+from gpu_subscriber.engine.families.flux_2_klein import Flux2Klein
 from gpu_subscriber.engine.families.guided import GuidedFamily
+from gpu_subscriber.engine.families.qwen_image import QwenImage
 from gpu_subscriber.engine.families.sana import Sana
 from gpu_subscriber.engine.families.stable_diffusion import StableDiffusion
 from gpu_subscriber.engine.families.stable_diffusion_3 import StableDiffusion3
 from gpu_subscriber.engine.families.stable_diffusion_xl import StableDiffusionXL
+from gpu_subscriber.engine.families.z_image import ZImage
 
 GUIDED_FAMILIES: dict[str, type[GuidedFamily]] = {
     "stable_diffusion": StableDiffusion,
@@ -13,4 +16,7 @@ GUIDED_FAMILIES: dict[str, type[GuidedFamily]] = {
     "stable_diffusion_3": StableDiffusion3,
     "flux": Flux,
     "sana": Sana,
+    "flux_2_klein": Flux2Klein,
+    "qwen_image": QwenImage,
+    "z_image": ZImage,
 }

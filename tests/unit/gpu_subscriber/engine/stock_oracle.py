@@ -41,6 +41,16 @@ def cfg(parameters: GenerationParameters) -> Mapping[str, Any]:
     return {"guidance_scale": parameters.guidance_scale, "negative_prompt": parameters.negative_prompt}
 
 
+def cfg_without_negative_prompt(parameters: GenerationParameters) -> Mapping[str, Any]:
+    return {"guidance_scale": parameters.guidance_scale}
+
+
+def true_cfg(parameters: GenerationParameters) -> Mapping[str, Any]:
+    """Without a negative prompt the call turns guidance off; the model's examples pass a space."""
+    negative = " " if parameters.negative_prompt is None else parameters.negative_prompt
+    return {"true_cfg_scale": parameters.guidance_scale, "negative_prompt": negative}
+
+
 @dataclass(frozen=True, slots=True)
 class StockPicture:
     """`latents` (1, …) after the last step, in the denoiser's shape; `pixels` (H, W, 3) uint8."""
@@ -69,7 +79,7 @@ def stock_picture(
 
     try:
         image = pipeline(
-            parameters.prompt,
+            prompt=parameters.prompt,
             width=parameters.width,
             height=parameters.height,
             num_inference_steps=parameters.steps,

@@ -24,9 +24,18 @@ from gpu_subscriber.engine.models.loading import load_family
 from gpu_subscriber.engine.runs.run import Denoising
 from tests.unit.gpu_subscriber.engine.conftest import Recording
 from tests.unit.gpu_subscriber.engine.driven_engine import CPU, DrivenEngine
-from tests.unit.gpu_subscriber.engine.stock_oracle import StockArguments, StockPicture, cfg, stock_picture
+from tests.unit.gpu_subscriber.engine.stock_oracle import (
+    StockArguments,
+    StockPicture,
+    cfg,
+    cfg_without_negative_prompt,
+    stock_picture,
+    true_cfg,
+)
 from tests.unit.gpu_subscriber.engine.tiny_families import saved
 from tests.unit.gpu_subscriber.engine.tiny_pipelines import SIDE, tiny_stable_diffusion
+
+FLOW_SAMPLERS = (Sampler.OWN, Sampler.FLOW_EULER, Sampler.DPMPP_2M, Sampler.UNIPC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +53,22 @@ CASES = {
         save=partial(tiny_stable_diffusion, time_cond_proj_dim=32), samplers=DIFFUSION_SAMPLERS
     ),
     "stable_diffusion_xl": Case(save=partial(saved, "sdxl"), samplers=DIFFUSION_SAMPLERS),
+    "flux_2_klein": Case(
+        save=partial(saved, "flux-2-klein"),
+        samplers=FLOW_SAMPLERS,
+        stock_arguments=cfg_without_negative_prompt,
+    ),
+    "flux_2_klein base": Case(
+        save=partial(saved, "flux-2-klein-base"),
+        samplers=FLOW_SAMPLERS,
+        stock_arguments=cfg_without_negative_prompt,
+    ),
+    "qwen_image": Case(
+        save=partial(saved, "qwen-image"),
+        samplers=(Sampler.OWN, Sampler.FLOW_EULER, Sampler.UNIPC),
+        stock_arguments=true_cfg,
+    ),
+    "z_image": Case(save=partial(saved, "z-image"), samplers=(Sampler.OWN, Sampler.FLOW_EULER)),
 }
 EACH_CASE = tuple(CASES)
 EACH_SAMPLER = tuple((name, sampler) for name, case in CASES.items() for sampler in case.samplers)
@@ -86,7 +111,7 @@ class Model:
         )
         pipeline = load_family(spec, device).pipeline
         kind = type("ComparedFamily", (Compared, GUIDED_FAMILIES[spec.family]), {})
-        return cls(spec=spec, folder=folder, family=kind(pipeline, folder=folder), case=case)
+        return cls(spec=spec, folder=folder, family=kind(pipeline), case=case)
 
     @property
     def stock(self) -> Any:

@@ -1,0 +1,73 @@
+"""Qwen-Image."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from gpu_subscriber.engine.families.flow import PackedFlowFamily, evenly_spaced
+from gpu_subscriber.engine.families.guided import Batch, padded
+from gpu_subscriber.engine.runs.run import Rows
+
+MAX_TOKENS = 512
+"""The number of a prompt's tokens that the stock call reads."""
+
+
+class QwenImage(PackedFlowFamily):
+    """`QwenImagePipeline.__call__` in three functions; the guidance scale is its `true_cfg_scale`."""
+
+    branches_share_a_pass = False
+
+    def encode(self, text: str) -> Rows:
+        """Return the prompt's embeddings, without padding."""
+        embeddings, _ = self.pipeline.encode_prompt(text, self.device, max_sequence_length=MAX_TOKENS)
+        return {"encoder_hidden_states": embeddings}
+
+    def encode_negative(self, text: str | None) -> Rows:
+        """Encode a space for an omitted negative prompt, as the model's examples do."""
+        return self.encode(" " if text is None else text)
+
+    def sigmas(self, steps: int, config: Any) -> Sequence[float]:
+        """Return evenly spaced noise levels for every scheduler."""
+        levels: Sequence[float] = evenly_spaced(steps)
+        return levels
+
+    def stack(self, rows: Sequence[Rows]) -> Batch:
+        """Return the prompts, padded to the longest one, and their mask if their lengths differ."""
+        embeddings, mask = padded([row["encoder_hidden_states"] for row in rows])
+        return {"encoder_hidden_states": embeddings, "encoder_hidden_states_mask": mask}
+
+    def forward(
+        self, latents: torch.Tensor, timesteps: torch.Tensor, rows: Batch, size: tuple[int, int]
+    ) -> torch.Tensor:
+        """Run the transformer."""
+        predicted: torch.Tensor = self.denoiser(
+            latents,
+            timestep=timesteps.to(latents.dtype) / 1000,
+            img_shapes=[[(1, *self.grid_size(size))]] * len(latents),
+            **rows,
+            return_dict=False,
+        )[0]
+        return predicted
+
+    def guide(self, negative: torch.Tensor, positive: torch.Tensor, scale: float) -> torch.Tensor:
+        """Return the guided prediction, in which each token is as long as in the positive one."""
+        guided = super().guide(negative, positive, scale)
+        return guided * (positive.norm(dim=-1, keepdim=True) / guided.norm(dim=-1, keepdim=True))
+
+    def unpacked(self, latents: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+        """Return the packed latents as a grid: the only frame of a video."""
+        return super().unpacked(latents, size)[:, :, 0]
+
+    def unscaled(self, grid: torch.Tensor) -> torch.Tensor:
+        """Scale by the autoencoder's mean and deviation of each channel."""
+        config = self.pipeline.vae.config
+        mean, deviation = (
+            torch.tensor(values).view(1, -1, 1, 1).to(grid)
+            for values in (config.latents_mean, config.latents_std)
+        )
+        return grid / (1.0 / deviation) + mean
+
+    def decode_latents(self, latents: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Decode the grid as the only frame of a video."""
+        return super().decode_latents(latents.unsqueeze(2), generator)[:, :, 0]
