@@ -223,6 +223,24 @@ def test_reuse_seed_button_fills_the_seed_field(page: Page) -> None:
     expect(page.get_by_test_id("seed-input")).to_have_value(str(seed))
 
 
+def test_reused_settings_are_adapted_if_their_model_is_not_offered(
+    page: Page, context: BrowserContext
+) -> None:
+    card = submit(page, PROMPT, steps=20)
+    expect(card.get_by_test_id("task-image")).to_be_visible()
+    models = page.request.get("/v1/models").json()["models"]
+    offered = {"models": [model for model in models if model["name"] == "few-steps"]}
+    later = context.new_page()
+    later.route("**/v1/models", lambda route: route.fulfill(json=offered))
+    later.goto("/")
+    card_of(later, str(card.get_attribute("data-task-id"))).get_by_role("img").click()
+    later.get_by_role("button", name="Reuse settings").click()
+    expect(later.locator("#model")).to_have_value("few-steps")
+    expect(later.locator("#steps")).to_have_value("8")
+    expect(later.locator("#steps-note")).to_contain_text("Changed from 20")
+    expect(later.get_by_test_id("seed-input")).not_to_be_empty()
+
+
 def test_form_shows_an_error_at_an_invalid_field(page: Page) -> None:
     page.get_by_test_id("prompt-input").fill("x")
     set_fields(page, steps=5000)

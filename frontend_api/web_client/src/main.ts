@@ -41,8 +41,10 @@ async function submit(body: string): Promise<void> {
   try {
     const served = await api.submit(body, intent.keyFor(body));
     intent.settle();
-    if (served === false) form.setMessage("Task queued. It waits because no worker serves this model now.", true);
-    else form.setMessage("Task queued. It appears in the list.");
+    if (served === false) {
+      form.setMessage("Task queued. It waits because no worker serves this model now.", true);
+      refreshModelsLater();
+    } else form.setMessage("Task queued. It appears in the list.");
   } catch (error) {
     if (!(error instanceof ProblemError)) throw error;
     if (!error.problem.retryable) intent.settle();

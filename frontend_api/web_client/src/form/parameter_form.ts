@@ -154,10 +154,15 @@ export class ParameterForm {
     if (changes > 0) announce(`${changes === 1 ? "One setting was" : `${changes} settings were`} adapted to the model.`);
   }
 
+  /** Set these fields and their notes, and remove their errors. */
   #showValues(values: Partial<FormValues>, notes: FieldErrors = {}): void {
-    for (const name of FIELD_NAMES) this.#control(name).value = values[name] ?? this.#control(name).value;
-    this.#showMessages("error", {});
-    this.#showMessages("note", notes);
+    for (const name of FIELD_NAMES) {
+      const value = values[name];
+      if (value === undefined) continue;
+      this.#control(name).value = value;
+      this.#showMessage("error", name, "");
+      this.#showMessage("note", name, notes[name] ?? "");
+    }
     this.#update();
   }
 
