@@ -159,7 +159,7 @@ def _measure_memory(family: GuidedFamily, spec: ModelSpec, memory: DeviceMemory,
     key = BatchKey.of(parameters)
     states = [family.prepare(parameters, seed=seed) for seed in range(2)]
     alone = pair = memory.peak_bytes(lambda: family.predict(states[:1]))
-    if caps.cap_of(key) > 1 and memory.free_bytes() > 2 * alone:
+    if memory.free_bytes() > 2 * alone:
         pair = memory.peak_bytes(lambda: family.predict(states))
     decoding = memory.peak_bytes(lambda: family.decode(states[0]))
     caps.learn_memory(key, MemoryNeeds.measured(key, alone=alone, pair=pair, decoding=decoding))
