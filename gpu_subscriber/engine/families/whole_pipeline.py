@@ -113,8 +113,8 @@ class WholePipeline:
         negative_prompt, guidance = parameters.negative_prompt, "guidance_scale"
         if self._has_true_guidance:
             guidance = "true_cfg_scale"
-            if parameters.is_guided:  # without a negative prompt these pipelines turn guidance off
-                negative_prompt = negative_prompt or " "
+            if parameters.is_guided and negative_prompt is None:
+                negative_prompt = " "  # without one these pipelines turn guidance off
         offered = {
             "prompt": parameters.prompt,
             "negative_prompt": negative_prompt,
