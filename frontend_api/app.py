@@ -22,6 +22,8 @@ from frontend_api.images.routes import blueprint as images
 from frontend_api.images.routes import previews
 from frontend_api.internal.routes import blueprint as internal
 from frontend_api.models.routes import blueprint as models
+from frontend_api.openai_compatibility.errors import OPENAI_ERRORS
+from frontend_api.openai_compatibility.routes import blueprint as openai
 from frontend_api.openapi.routes import blueprint as documentation
 from frontend_api.operations.routes import blueprint as operations
 from frontend_api.quotas.headers import add_rate_limit_headers
@@ -51,12 +53,12 @@ def create_app(dependencies: Dependencies, *, trusted_hosts: Sequence[str] = ())
     limit_concurrency(app, dependencies.http, exempt_paths=HEALTH_PATHS)
     add_security_headers(app)
     add_rate_limit_headers(app)
-    handle_errors(app)
+    handle_errors(app, {"/openai/": OPENAI_ERRORS})
     if trusted_hosts:
         reject_foreign_requests(app, trusted_hosts)
     for resource in (
-        tasks, batches, estimates, events, sockets, results, webhooks, images, previews, models, queue, usage, keys,
-        dead_letters, operations, internal, autoscaling, health, documentation, web_page,
+        tasks, batches, estimates, events, sockets, results, webhooks, images, previews, models, openai, queue, usage,
+        keys, dead_letters, operations, internal, autoscaling, health, documentation, web_page,
     ):  # fmt: skip
         app.register_blueprint(resource)
     return app

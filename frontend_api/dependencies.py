@@ -22,6 +22,7 @@ from frontend_api.health.readiness import CheckReadiness, Probe
 from frontend_api.http.concurrency_limiter import ConcurrencyLimiter
 from frontend_api.identity.ports import Identity
 from frontend_api.images.ports import Images
+from frontend_api.openai_compatibility.package import OpenAICompatibility
 from frontend_api.operations.status import ReadOperations
 from frontend_api.quotas.quotas import QuotaLimits, Quotas
 from frontend_api.rescue.lock import RescueLock
@@ -68,6 +69,7 @@ class Dependencies:
     identity: Identity
     images: Images
     models: ModelCatalog
+    openai_compatibility: OpenAICompatibility
     operations: ReadOperations
     quotas: Quotas
     rescue: RescueStaleTasks
@@ -112,6 +114,8 @@ def build_dependencies(
     rescue_policy: RescuePolicy,
     max_waiting: int,
     heartbeat_seconds: float,
+    openai_silent_seconds: float,
+    openai_wait_seconds: float,
     requests_at_once: int,
     keep_for: timedelta,
     keep_dead_letters_for: timedelta,
@@ -165,6 +169,9 @@ def build_dependencies(
         identity=identity,
         images=images,
         models=catalog,
+        openai_compatibility=OpenAICompatibility(
+            silent_seconds=openai_silent_seconds, wait_seconds=openai_wait_seconds
+        ),
         operations=ReadOperations(
             read_queue=read_queue,
             workload_cache=workload_cache,

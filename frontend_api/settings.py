@@ -38,6 +38,13 @@ class ApiSettings(SharedSettings):
     """
     stream_heartbeat_seconds: float = Field(default=15, gt=0, le=300)
     """Interval between heartbeats on an idle event stream or WebSocket."""
+    openai_silent_seconds: float = Field(default=50, ge=0, le=3_600)
+    """How long a response below /openai waits without a byte, so that its status reports the outcome.
+
+    Must be shorter than the idle timeout of every proxy in front of the API.
+    """
+    openai_wait_seconds: float = Field(default=600, gt=0, le=3_600)
+    """How long a request below /openai waits for its images."""
     signing_service_account: str | None = None
     """Signs links to images through IAM; without it the API sends the bytes itself."""
     signed_link_minutes: int = Field(default=60, ge=2, le=7 * 24 * 60)

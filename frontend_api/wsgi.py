@@ -189,6 +189,8 @@ def _dependencies(settings: ApiSettings) -> Dependencies:
         ),
         max_waiting=settings.max_waiting,
         heartbeat_seconds=settings.stream_heartbeat_seconds,
+        openai_silent_seconds=settings.openai_silent_seconds,
+        openai_wait_seconds=settings.openai_wait_seconds,
         requests_at_once=settings.api_threads,
         keep_for=timedelta(days=settings.keep_tasks_for_days),
         keep_dead_letters_for=timedelta(days=settings.keep_dead_letters_for_days),

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
+from frontend_api.http.error_shape import PROBLEM_DOCUMENTS, ErrorShape
 from frontend_api.identity.ports import Scope
 
 _View = TypeVar("_View", bound=Callable[..., Any])
@@ -27,6 +28,8 @@ class ResponseDoc:
     media_type: str = "application/json"
     headers: Mapping[str, str] = field(default_factory=dict)
     """Name → description."""
+    stream: type[BaseModel] | None = None
+    """The data of the server-sent events that the caller may request instead of the body."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +48,7 @@ class Operation:
     headers: Mapping[str, str]
     """Request headers: name → description."""
     secured: bool
+    errors: ErrorShape
     scope: Scope | None
     """The scope that an API key needs; None: read for GET, submit for any other method."""
 
@@ -79,6 +83,7 @@ class ApiDoc:
     scope: Scope | None = None
     secured: bool = True
     problems: tuple[str, ...] = ()
+    errors: ErrorShape = PROBLEM_DOCUMENTS
 
     def __call__(
         self,
@@ -107,6 +112,7 @@ class ApiDoc:
                 query=query,
                 headers=headers or {},
                 secured=self.secured,
+                errors=self.errors,
                 scope=scope or self.scope,
             )
             setattr(view, _ATTRIBUTE, operation)

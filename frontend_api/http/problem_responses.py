@@ -1,18 +1,20 @@
-"""Converts every error that leaves a route into an `application/problem+json` response."""
+"""Converts every error that leaves a route into a response in the error shape of its path."""
 
 import json
+from collections.abc import Mapping
 from typing import IO
 
 import structlog
-from flask import Flask, Response, request
+from flask import Flask, Response, current_app, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
 from werkzeug.routing import RequestRedirect
 
 from frontend_api.http.error_mapping import body_too_large, problem_of
+from frontend_api.http.error_shape import ErrorShape, shape_at
 from frontend_api.http.problems import Problem
 from frontend_api.http.request_log import current_trace_id
 
-PROBLEM_TYPE = "application/problem+json"
+_SHAPES = "darkroom.error_shapes"
 _MAX_DISCARDED_BYTES = 32 * 1024 * 1024
 """Cloud Run's limit for a request."""
 _MAX_PATH_CHARACTERS = 100
@@ -20,14 +22,19 @@ _CODES = {401: "unauthenticated", 403: "forbidden", 404: "not_found", 405: "meth
 _log = structlog.get_logger(__name__)
 
 
-def handle_errors(app: Flask) -> None:
+def handle_errors(app: Flask, shapes: Mapping[str, ErrorShape]) -> None:
+    """Respond to errors with problem documents; below the prefixes of `shapes` in their shape."""
+    app.extensions[_SHAPES] = shapes
     app.register_error_handler(Exception, _answer)
 
 
 def problem_response(problem: Problem) -> Response:
-    body = json.dumps(problem.body(trace_id=current_trace_id()))
+    shape = shape_at(request.path, current_app.extensions[_SHAPES])
     answer = Response(
-        body, status=problem.kind.status, content_type=PROBLEM_TYPE, headers=dict(problem.headers)
+        json.dumps(shape.body(problem, current_trace_id())),
+        status=shape.status(problem.code),
+        content_type=shape.media_type,
+        headers=dict(problem.headers),
     )
     answer.headers["Cache-Control"] = "no-store"
     return answer

@@ -29,6 +29,7 @@ PROBLEMS: Mapping[str, ProblemKind] = {
     "image_not_found": ProblemKind(404, "Image not found"),
     "model_not_found": ProblemKind(404, "Model not found"),
     "webhook_delivery_not_found": ProblemKind(404, "Webhook delivery not found"),
+    "edits_not_offered": ProblemKind(404, "Image edits are not available"),
     "webhooks_not_offered": ProblemKind(404, "Webhooks are not available"),
     "api_key_not_found": ProblemKind(404, "API key not found"),
     "method_not_allowed": ProblemKind(405, "Method not allowed"),

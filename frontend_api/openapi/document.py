@@ -13,7 +13,7 @@ from pydantic_core import core_schema
 
 from frontend_api.http.api_doc import Operation, ResponseDoc, operation_of
 from frontend_api.http.problems import PROBLEMS
-from frontend_api.http.schemas import ProblemDocument
+from frontend_api.quotas.headers import RATE_LIMITED_PATHS
 from frontend_api.tasks.responses import WebhookBody
 
 Json = dict[str, Any]
@@ -25,6 +25,7 @@ _TAGS = (
     "queue",
     "usage",
     "webhooks",
+    "openai",
     "keys",
     "dead letters",
     "operations",
@@ -150,7 +151,7 @@ def _operation(path: str, verb: str, operation: Operation) -> Json:
             **_problem_responses(operation),
         },
     }
-    if path.startswith("/v1/"):
+    if path.startswith(RATE_LIMITED_PATHS):
         everywhere = {name: {"$ref": f"#/components/headers/{name}"} for name in _EVERYWHERE_BELOW_V1}
         for response in described["responses"].values():
             response["headers"] = {**response.get("headers", {}), **everywhere}
@@ -204,6 +205,8 @@ def _response(response: ResponseDoc) -> Json:
         described["content"] = {response.media_type: {"schema": _reference(response.body)}}
     elif response.media_type != "application/json":
         described["content"] = {response.media_type: {}}
+    if response.stream is not None:
+        described["content"]["text/event-stream"] = {"schema": _reference(response.stream)}
     return described
 
 
@@ -214,13 +217,14 @@ def _headers(meanings: Mapping[str, str]) -> Json:
 
 
 def _problem_responses(operation: Operation) -> Json:
+    shape = operation.errors
     by_status: dict[int, list[str]] = {}
     for code in operation.all_problems:
-        by_status.setdefault(PROBLEMS[code].status, []).append(code)
+        by_status.setdefault(shape.status(code), []).append(code)
     return {
         str(status): {
             "description": "; ".join(f"`{code}`: {PROBLEMS[code].title}" for code in codes),
-            "content": {"application/problem+json": {"schema": _reference(ProblemDocument)}},
+            "content": {shape.media_type: {"schema": _reference(shape.schema)}},
         }
         for status, codes in sorted(by_status.items())
     }
@@ -283,15 +287,15 @@ def _reference(model: type[BaseModel]) -> Json:
 
 def _schemas(operations: list[Operation]) -> Json:
     wanted: set[tuple[type[BaseModel], JsonSchemaMode]] = {
-        (ProblemDocument, "serialization"),
         (WebhookBody, "serialization"),
     }
     for operation in operations:
         if operation.body is not None:
             wanted.add((operation.body, "validation"))
+        wanted.add((operation.errors.schema, "serialization"))
         for response in operation.responses.values():
-            if response.body is not None:
-                wanted.add((response.body, "serialization"))
+            bodies = (response.body, response.stream)
+            wanted |= {(body, "serialization") for body in bodies if body is not None}
     in_order = sorted(wanted, key=lambda pair: pair[0].__name__)
     _, definitions = models_json_schema(in_order, ref_template=_REFERENCE, schema_generator=_ReadableSchemas)
     return dict(sorted(definitions["$defs"].items()))

@@ -1,11 +1,11 @@
-"""RateLimit-Policy and RateLimit (draft-ietf-httpapi-ratelimit-headers) on responses below /v1."""
+"""RateLimit-Policy and RateLimit (draft-ietf-httpapi-ratelimit-headers) on the API's responses."""
 
 from flask import Flask, Response, after_this_request, g, request
 
 from frontend_api.http.requests import REJECTED_FOR_CONTENT, caller_id, current
 from frontend_api.quotas.quotas import Policy, Quotas
 
-_BELOW = "/v1/"
+RATE_LIMITED_PATHS = ("/v1/", "/openai/v1/")
 
 
 def add_rate_limit_headers(app: Flask) -> None:
@@ -13,7 +13,7 @@ def add_rate_limit_headers(app: Flask) -> None:
 
     @app.after_request
     def add(answer: Response) -> Response:
-        if not request.path.startswith(_BELOW):
+        if not request.path.startswith(RATE_LIMITED_PATHS):
             return answer
         quotas = current(Quotas)
         if quotas.policies:

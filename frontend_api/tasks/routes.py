@@ -105,10 +105,10 @@ def submit() -> Response:
     submission = json_body(TaskSubmission).submission(user_id=caller_id(), idempotency_key=key)
     seconds = preferred_wait()
     if seconds is None:
-        return _submission_response(_submit(submission))
+        return _submission_response(accept(submission))
     # Take the slot first: a rejection afterwards would hide that the task was accepted.
     with current(Streams).subscriptions.reserve() as subscription:
-        submitted = _submit(submission)
+        submitted = accept(submission)
         task = wait_until_finished(subscription, submitted.task, seconds)
     return with_applied_wait(_submission_response(replace(submitted, task=task)), seconds)
 
@@ -119,7 +119,8 @@ def task_response(task: Task, status: int = 200, **headers: str) -> Response:
     return revalidated(snapshot.json, status, etag=snapshot.etag, **headers)
 
 
-def _submit(submission: Submission) -> Submitted:
+def accept(submission: Submission) -> Submitted:
+    """Submit a task for a request with this submission; count and log it."""
     try:
         submitted = current(Tasks).submit(submission)
     except IdempotencyKeyReusedError as error:

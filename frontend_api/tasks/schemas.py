@@ -82,11 +82,8 @@ class _BodyWithFewFields(RequestBody):
         return fields
 
 
-class TaskSubmission(_BodyWithFewFields):
-    """A request for images.
-
-    Only the prompt is required; the model provides defaults for the rest. `null` means the default.
-    """
+class ImageFields(_BodyWithFewFields):
+    """What every request for images may contain."""
 
     prompt: Annotated[Text, BeforeValidator(_require), AfterValidator(_not_blank)] = Field(
         description="Description of the images.", examples=["a large red circle above a small blue square"]
@@ -106,12 +103,20 @@ class TaskSubmission(_BodyWithFewFields):
     sampler: Annotated[Sampler, Field(strict=False)] | None = Field(
         default=None, description="A sampler that the model supports."
     )
-    width: int | None = Field(default=None, description="Pixels.", examples=[256])
-    height: int | None = Field(default=None, description="Pixels.", examples=[256])
-    num_images: int | None = Field(default=None, description="Number of images.")
     output_format: Annotated[OutputFormat, Field(strict=False)] | None = Field(
         default=None, description="File format of the images."
     )
+
+
+class TaskSubmission(ImageFields):
+    """A request for images.
+
+    Only the prompt is required; the model provides defaults for the rest. `null` means the default.
+    """
+
+    width: int | None = Field(default=None, description="Pixels.", examples=[256])
+    height: int | None = Field(default=None, description="Pixels.", examples=[256])
+    num_images: int | None = Field(default=None, description="Number of images.")
     lane: Annotated[Lane, Field(strict=False)] = Field(
         default=Lane.INTERACTIVE,
         description="Priority: `interactive` if a person waits for the result, otherwise `batch`.",

@@ -94,6 +94,8 @@ class Api:
 
     max_waiting: int = 3
     heartbeat_seconds: float = 30
+    openai_silent_seconds: float = 30
+    openai_wait_seconds: float = 60
     requests_at_once: int = 8
     background: Executor = field(default_factory=ImmediateExecutor)
 
@@ -150,6 +152,8 @@ class Api:
             web_page=WebPage(folder=self.folder, config={"project_id": PROJECT}),
             max_waiting=self.max_waiting,
             heartbeat_seconds=self.heartbeat_seconds,
+            openai_silent_seconds=self.openai_silent_seconds,
+            openai_wait_seconds=self.openai_wait_seconds,
             requests_at_once=self.requests_at_once,
             keep_for=timedelta(days=30),
             keep_dead_letters_for=timedelta(days=30),

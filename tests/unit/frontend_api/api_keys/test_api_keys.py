@@ -112,7 +112,7 @@ def needed_scopes(api: Api) -> dict[tuple[str, str], Scope]:
         (verb, rule.rule): operation.scope_for(verb)
         for rule in api.app.url_map.iter_rules()
         if (operation := operation_of(api.app.view_functions[rule.endpoint])) is not None
-        and rule.rule.startswith("/v1/")
+        and rule.rule.startswith(("/v1/", "/openai/v1/"))
         for verb in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
 
@@ -126,9 +126,11 @@ def test_every_operation_requires_its_scope(api: Api) -> None:
         path = re.sub(r"<int:[^>]*>", "0", rule)
         path = re.sub(r"<[^>]+>", "x", path)
         refused = api.client.open(path, method=verb, headers=lacking[scope])
-        assert (refused.status_code, refused.get_json()["code"]) == (403, "forbidden"), (verb, rule)
+        error = refused.get_json()
+        error = error.get("error", error)  # OpenAI's shape
+        assert (refused.status_code, error["code"]) == (403, "forbidden"), (verb, rule)
         if not rule.startswith(("/v1/dead-letters", "/v1/operations")):  # which are for operators
-            assert refused.get_json()["detail"] == f"the API key lacks the scope '{scope}'"
+            assert error.get("detail", error.get("message")) == f"the API key lacks the scope '{scope}'"
             allowed = api.client.open(path, method=verb, headers=every)
             assert allowed.status_code != 403, (verb, rule)
 
@@ -165,7 +167,7 @@ def test_request_log_has_the_key_id_and_not_the_key(api: Api) -> None:
 def test_document_lists_the_problems_of_api_keys_everywhere(api: Api) -> None:
     for path, verbs in api.client.get("/openapi.json").get_json()["paths"].items():
         for operation in verbs.values():
-            if path.startswith("/v1/"):
+            if path.startswith(("/v1/", "/openai/v1/")):
                 assert {"401", "403", "503"} <= operation["responses"].keys(), path
             else:
                 assert "403" not in operation["responses"], path

@@ -137,7 +137,7 @@ def test_openapi_document_is_valid_and_complete(api: Api) -> None:
     described = {
         (re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule), method.lower())
         for rule in api.app.url_map.iter_rules()
-        if rule.rule.startswith(("/v1", "/internal")) or rule.rule in ("/healthz", "/readyz")
+        if rule.rule.startswith(("/v1", "/openai", "/internal")) or rule.rule in ("/healthz", "/readyz")
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
     assert described == {(path, verb) for path, verbs in document["paths"].items() for verb in verbs}

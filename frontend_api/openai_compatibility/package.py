@@ -1,0 +1,11 @@
+"""The package as one record."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenAICompatibility:
+    silent_seconds: float
+    """How long a response is held back without a byte, so that its status reports the outcome."""
+    wait_seconds: float
+    """How long a request waits for its images."""
