@@ -43,7 +43,8 @@ def ask_everything(url: str, *options: str, shows: str, folder: Path, **named: s
 
 
 def test_responses_match_the_openapi_document(start_system: StartSystem, tmp_path: Path) -> None:
-    system = start_system(workers=0, extra_environment={"DARKROOM_STREAM_HEARTBEAT_SECONDS": "0.5"})
+    settings = {"DARKROOM_STREAM_HEARTBEAT_SECONDS": "0.5", "DARKROOM_OPENAI_WAIT_SECONDS": "0.5"}
+    system = start_system(workers=0, extra_environment=settings)
     environment = system.stack.environment
     token = unsigned_token("anybody", project_id=environment["DARKROOM_PROJECT_ID"])
     system.client.http.headers["Authorization"] = f"Bearer {token}"
@@ -63,7 +64,7 @@ def test_responses_match_the_openapi_document(start_system: StartSystem, tmp_pat
 
 def test_secured_operations_reject_requests_without_credentials(tmp_path: Path) -> None:
     people = FirebaseAuthenticator(project_id="darkroom")
-    api = Api(folder=tmp_path, people=people, heartbeat_seconds=0.5, max_waiting=100)
+    api = Api(folder=tmp_path, people=people, heartbeat_seconds=0.5, openai_wait_seconds=0.5, max_waiting=100)
     key = (
         ApiKeys(store=api.api_keys, clock=api.clock)
         .create(

@@ -1,0 +1,162 @@
+"""The official `openai` package against the whole system: what its users see with OpenAI's service."""
+
+import base64
+import hashlib
+import threading
+import time
+from collections.abc import Iterator
+
+import httpx
+import openai
+import pytest
+
+from common.domain.task import TaskStatus
+from tests.system.conftest import StartSystem, System
+
+pytestmark = pytest.mark.end_to_end
+PROMPT = "a large red circle above a small blue square"
+LONG = {"steps": 100}
+"""With four images of the largest size: many seconds, also on a fast machine."""
+
+
+def client_of(system: System, api_key: str = "local") -> openai.OpenAI:
+    assert system.stack.page_url is not None
+    return openai.OpenAI(base_url=f"{system.stack.page_url}openai/v1", api_key=api_key, max_retries=0)
+
+
+@pytest.fixture
+def client(system: System) -> Iterator[openai.OpenAI]:
+    with client_of(system) as client:
+        yield client
+
+
+def test_four_images_arrive_as_bytes_of_one_task(system: System, client: openai.OpenAI) -> None:
+    made = client.images.generate(
+        prompt=PROMPT, model="demo", n=4, size="128x64", user="ada", extra_body={"steps": 4, "seed": 7}
+    )
+    assert made.data is not None
+    files = [base64.b64decode(image.b64_json or "") for image in made.data]
+    assert all(file.startswith(b"\x89PNG") for file in files)
+    task = system.client.http.get(f"/v1/tasks/{made.to_dict()['task_id']}").json()
+    assert [hashlib.sha256(file).hexdigest() for file in files] == [i["sha256"] for i in task["images"]]
+    assert [image.to_dict()["seed"] for image in made.data] == [7, 8, 9, 10]
+    assert (made.size, made.output_format, made.background) == ("128x64", "png", "opaque")
+    assert (task["parameters"]["steps"], task["labels"]) == (4, {"user": "ada"})
+
+
+def test_url_leads_to_the_image(client: openai.OpenAI) -> None:
+    made = client.images.generate(
+        prompt=PROMPT, response_format="url", size="auto", output_format="webp", extra_body={"steps": 4}
+    )
+    assert made.data is not None
+    (image,) = made.data
+    assert image.url is not None
+    fetched = httpx.get(image.url, trust_env=False)
+    assert (fetched.status_code, fetched.content[8:12]) == (200, b"WEBP")
+
+
+def test_stream_shows_three_previews_and_the_image(client: openai.OpenAI) -> None:
+    stream = client.images.generate(
+        prompt=PROMPT, size="512x512", stream=True, partial_images=3, extra_body={"steps": 60}
+    )
+    events = list(stream)
+    *partial, completed = events
+    assert completed.type == "image_generation.completed"
+    assert base64.b64decode(completed.b64_json).startswith(b"\x89PNG")
+    assert completed.usage.total_tokens == 0
+    assert partial
+    assert {event.type for event in partial} == {"image_generation.partial_image"}
+    assert [event.partial_image_index for event in partial] == list(range(len(partial)))
+    assert all(base64.b64decode(event.b64_json).startswith(b"\xff\xd8") for event in partial)
+
+
+@pytest.mark.parametrize("streams", [False, True])
+def test_task_is_cancelled_when_the_caller_hangs_up(system: System, streams: bool) -> None:
+    assert system.stack.page_url is not None
+    body = {"prompt": PROMPT, "n": 4, "size": "512x512", "user": f"gone-{streams}", "stream": streams, **LONG}
+    with (
+        httpx.Client(base_url=system.stack.page_url, trust_env=False) as caller,
+        pytest.raises(httpx.ReadTimeout),
+        caller.stream("POST", "openai/v1/images/generations", json=body, timeout=1.5) as response,
+    ):
+        for _ in response.iter_bytes():
+            pass
+    (task_id,) = [
+        task["id"]
+        for task in system.client.http.get("/v1/tasks").json()["tasks"]
+        if task["labels"].get("user") == body["user"]
+    ]
+    task = system.client.wait_for_end(task_id)
+    assert task.status is TaskStatus.CANCELLED
+
+
+def test_task_with_an_idempotency_key_survives_a_hang_up(system: System, client: openai.OpenAI) -> None:
+    key = {"Idempotency-Key": f"order-{time.time_ns()}"}
+    asked = {"prompt": PROMPT, "extra_headers": key, "extra_body": {"steps": 40}}
+    with pytest.raises(openai.APITimeoutError):
+        client.images.generate(**asked, timeout=0.3)
+    first = client.images.generate(**asked)
+    assert client.images.generate(**asked).to_dict() == first.to_dict()
+
+
+def test_long_response_is_kept_alive_with_white_space(start_system: StartSystem) -> None:
+    system = start_system(
+        extra_environment={
+            "DARKROOM_OPENAI_SILENT_SECONDS": "0",
+            "DARKROOM_STREAM_HEARTBEAT_SECONDS": "0.2",
+        }
+    )
+    assert system.stack.page_url is not None
+    body = {"prompt": PROMPT, "size": "512x512", "steps": 40, "response_format": "url"}
+    answer = httpx.post(
+        f"{system.stack.page_url}openai/v1/images/generations", json=body, timeout=120, trust_env=False
+    )
+    assert answer.text.startswith(" ")
+    assert len(answer.json()["data"]) == 1
+    with client_of(system) as client:
+        made = client.images.generate(prompt=PROMPT, extra_body={"steps": 20})
+        assert made.data is not None
+        assert made.data[0].b64_json
+        cancelled = threading.Thread(target=cancel_first_active, args=(system,))
+        cancelled.start()
+        failed = client.images.generate(prompt=PROMPT, n=4, size="512x512", extra_body=LONG)
+        cancelled.join()
+        assert failed.data is None
+        assert failed.to_dict()["error"]["code"] == "task_cancelled"
+
+
+def cancel_first_active(system: System) -> None:
+    """Cancel the task that is processing, once there is one."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        page = system.client.http.get("/v1/tasks", params={"status": "processing"}).json()
+        if page["tasks"]:
+            system.client.http.post(f"/v1/tasks/{page['tasks'][0]['id']}/cancel")
+            return
+        time.sleep(0.05)
+
+
+def test_models_are_listed(client: openai.OpenAI) -> None:
+    assert [model.id for model in client.models.list()] == ["demo"]
+    assert client.models.retrieve("demo").owned_by == "darkroom"
+
+
+def test_rejections_raise_the_exceptions_of_openais_client(system: System, client: openai.OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError) as unknown:
+        client.images.generate(prompt=PROMPT, extra_body={"sharpness": 3})
+    assert (unknown.value.param, unknown.value.type) == ("sharpness", "invalid_request_error")
+    assert unknown.value.request_id == unknown.value.response.headers["X-Trace-Id"]
+    with pytest.raises(openai.BadRequestError, match="`size` width must be between 64 and 512"):
+        client.images.generate(prompt=PROMPT, size="1024x512")
+    with pytest.raises(openai.NotFoundError) as missing:
+        client.images.generate(prompt=PROMPT, model="gpt-image-1")
+    assert (missing.value.code, missing.value.param) == ("model_not_found", "model")
+    with pytest.raises(openai.NotFoundError):
+        client.images.edit(image=b"\x89PNG", prompt=PROMPT)
+    with pytest.raises(openai.AuthenticationError), client_of(system, "drk_wrong") as stranger:
+        stranger.models.list()
+    key = system.client.http.post("/v1/keys", json={"name": "reader", "scopes": ["read"]}).json()["key"]
+    with client_of(system, key) as reader:
+        assert reader.models.list().data
+        with pytest.raises(openai.PermissionDeniedError):
+            reader.images.generate(prompt=PROMPT)
