@@ -71,6 +71,8 @@ class TaskFields:
     labels: Mapping[str, str] = field(default_factory=dict)
     callback_url: str | None = None
     callback_events: tuple[str, ...] = ("finished",)
+    request_digest: str | None = None
+    """Identifies what the caller sent, without the model's defaults; None for older tasks."""
     revision: str | None = field(default=None, compare=False)
     """The stored revision that this value was read from; set by the TaskStore, opaque to others."""
 

@@ -18,12 +18,12 @@ from common.domain.task import Task
 from common.wire_formats.versions import UndecodableError, check_version
 
 COLLECTION = "tasks"
-VERSION = "1.7"
+VERSION = "1.8"
 """1.1 added `history`, `claim.claimed_at`, `queued_at`, `keep_for_seconds`, 1.2 `untold_since`, 1.3
 `work_units` and `predicted_seconds`, 1.4 `traceparent`, also of claims and attempts, 1.5 an image's
 `provenance`, 1.6 `warnings`, `failed_images`, `claim.runs`, `usage.open_runs` and an attempt's
-`gpu_seconds`. 1.7 renamed `untold_since` to `event_pending_since`. These fields are optional in
-reading.
+`gpu_seconds`. 1.7 renamed `untold_since` to `event_pending_since`. 1.8 added `request_digest`. These
+fields are optional in reading.
 """
 EVENT_PENDING_SINCE_BEFORE_1_7 = "untold_since"
 """Still read and queried: the previous version may write it during a rolling update."""
@@ -88,6 +88,7 @@ def encode_task_document(task: Task) -> Document:
         "event_pending_since": task.event_pending_since,
         "callback_url": task.callback_url,
         "callback_events": list(task.callback_events),
+        "request_digest": task.request_digest,
     }
 
 

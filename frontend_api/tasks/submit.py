@@ -4,6 +4,7 @@ It is stored before it is published, so that no accepted task can be lost.
 """
 
 import hashlib
+import json
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -18,6 +19,7 @@ from common.domain.errors import (
     ParametersRejectedError,
     TaskAlreadyExistsError,
     TaskNotFoundError,
+    UnknownModelError,
 )
 from common.domain.models.catalog import ModelCatalog
 from common.domain.task import Lane, Task
@@ -29,6 +31,9 @@ from frontend_api.quotas.quotas import QuotaExceededError, Quotas
 from frontend_api.tasks.ports import PromptTokenizers
 from frontend_api.tasks.publisher import TaskPublisher
 from frontend_api.webhooks.url_policy import CallbackRefusedError, CallbackUrlPolicy
+
+REFUSED_BY_MODELS = (UnknownModelError, ParametersRejectedError)
+"""Refusals that depend on the model catalog, which a release may change."""
 
 
 class IdempotencyKeyReusedError(DomainError):
@@ -68,6 +73,21 @@ class Submission:
     callback_events: tuple[str, ...] = ("finished",)
     idempotency_key: str | None = None
 
+    @property
+    def digest(self) -> str:
+        """A hash of what the caller sent: without the model's defaults, which a release may change."""
+        given = {name: value for name, value in self.parameters.items() if value is not None}
+        sent = (
+            self.model,
+            given,
+            self.lane,
+            dict(self.labels),
+            None if self.start_within is None else self.start_within.total_seconds(),
+            self.callback_url,
+            self.callback_events,
+        )
+        return hashlib.sha256(json.dumps(sent, sort_keys=True).encode()).hexdigest()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submitted:
@@ -102,7 +122,10 @@ class SubmitTask:
         - DependencyUnavailableError if the task is certainly not stored.
         - QuotaExceededError and QueueFullError, except for a replay.
         """
-        task = self.new_task(submission)
+        try:
+            task = self.new_task(submission)
+        except REFUSED_BY_MODELS as refusal:
+            return self._replay_of_refused(submission, refusal)
         try:
             with self.quotas.submission_of(submission.user_id):
                 stored = self._create(task)
@@ -147,7 +170,7 @@ class SubmitTask:
             max_prompt_tokens=spec.max_prompt_tokens,
             token_starts=partial(self.prompt_tokenizers.token_starts, spec.name),
         )
-        return replace(task, warnings=warnings) if warnings else task
+        return replace(task, warnings=warnings, request_digest=submission.digest)
 
     def _create(self, task: Task) -> Task:
         (predicted,) = self.estimator.with_predictions([task])
@@ -164,12 +187,30 @@ class SubmitTask:
             raise ParametersRejectedError("1 field is invalid", (problem,)) from exc
 
     def _replay(self, requested: Task) -> Task:
-        try:
-            stored = self.store.get(requested.id)
-        except DependencyUnavailableError as exc:
-            raise OutcomeUnknownError(requested.id, exc) from exc
+        stored = self._stored(requested.id)
         check_same_request(stored, requested)
-        return self._publish(stored) if self.publisher.needs_message(stored) else stored
+        return self._republish(stored)
+
+    def _replay_of_refused(self, submission: Submission, refusal: DomainError) -> Submitted:
+        """Return the task of an earlier identical request, which the models accepted at that time."""
+        if submission.idempotency_key is None:
+            raise refusal
+        try:
+            stored = self._stored(task_id_of(submission.user_id, submission.idempotency_key))
+        except TaskNotFoundError:
+            raise refusal from None
+        if stored.request_digest != submission.digest:
+            raise refusal
+        return Submitted(task=self._republish(stored), replayed=True)
+
+    def _stored(self, task_id: str) -> Task:
+        try:
+            return self.store.get(task_id)
+        except DependencyUnavailableError as exc:
+            raise OutcomeUnknownError(task_id, exc) from exc
+
+    def _republish(self, task: Task) -> Task:
+        return self._publish(task) if self.publisher.needs_message(task) else task
 
     def _publish(self, task: Task) -> Task:
         try:
@@ -190,7 +231,12 @@ def derived_seed(task_id: str) -> int:
 
 
 def check_same_request(stored: Task, requested: Task) -> None:
-    """Raise IdempotencyKeyReusedError unless both tasks result from the same request."""
+    """Raise IdempotencyKeyReusedError unless both tasks result from the same request.
+
+    Requests are the same if the same was sent, or if it is the same with all defaults filled in.
+    """
+    if stored.request_digest is not None and stored.request_digest == requested.request_digest:
+        return
     # A retry removes a task's deadline, so the requested deadline of a retried task is unknown.
     was_retried = stored.start_by is None and stored.queued_at > stored.created_at
     has_same_deadline = was_retried or _start_within(stored) == _start_within(requested)

@@ -17,6 +17,7 @@ from common.domain.task import Task
 from frontend_api.quotas.quotas import QuotaExceededError
 from frontend_api.tasks.ports import TaskBatches
 from frontend_api.tasks.submit import (
+    REFUSED_BY_MODELS,
     IdempotencyKeyReusedError,
     OutcomeUnknownError,
     Submission,
@@ -24,6 +25,7 @@ from frontend_api.tasks.submit import (
     Submitted,
     TaskNotConfirmedError,
     check_same_request,
+    task_id_of,
 )
 
 Outcome: TypeAlias = Submitted | DomainError
@@ -51,7 +53,7 @@ class SubmitBatch:
         outcomes |= self._find_replays(
             {task_id: outcomes[task_id] for task_id in _ids_with_key(tasks, submissions)}
         )
-        matched = [_match(task, first, outcomes) for task in tasks]
+        matched = self._replays_of_refused(submissions, [_match(task, first, outcomes) for task in tasks])
         unconfirmed = self._publish(matched)
         return tuple(
             unconfirmed.get(outcome.task.id, outcome) if isinstance(outcome, Submitted) else outcome
@@ -113,6 +115,27 @@ class SubmitBatch:
             elif isinstance(outcomes[task_id], TaskAlreadyExistsError):
                 replayed[task_id] = TaskNotFoundError(task_id)  # deleted between the two calls
         return replayed
+
+    def _replays_of_refused(
+        self, submissions: Sequence[Submission], outcomes: Sequence[Outcome]
+    ) -> list[Outcome]:
+        """Replace refusals by the tasks of earlier identical requests, which the models accepted then."""
+        refused = {
+            index: task_id_of(submission.user_id, submission.idempotency_key)
+            for index, (submission, outcome) in enumerate(zip(submissions, outcomes, strict=True))
+            if isinstance(outcome, REFUSED_BY_MODELS) and submission.idempotency_key is not None
+        }
+        matched = list(outcomes)
+        if not refused:
+            return matched
+        try:
+            stored = self.batches.get(set(refused.values()))
+        except DependencyUnavailableError:
+            return matched
+        for index, task_id in refused.items():
+            if task_id in stored and stored[task_id].request_digest == submissions[index].digest:
+                matched[index] = Submitted(task=stored[task_id], replayed=True)
+        return matched
 
     def _publish(self, outcomes: Iterable[Outcome]) -> Mapping[str, TaskNotConfirmedError]:
         """Publish the tasks that need a message; return those without a confirmation, by id."""

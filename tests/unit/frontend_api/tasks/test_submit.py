@@ -1,13 +1,22 @@
 """POST /v1/tasks: stored, published, recorded, answered; and the state after a failed step."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from werkzeug.test import TestResponse
 
+from common.domain.models.catalog import (
+    DEMO_MODEL,
+    ModelCatalog,
+    ModelDefaults,
+    ModelLimits,
+    ModelSpec,
+)
 from common.domain.task import Lane, Task, TaskStatus
+from frontend_api.http.requests import provide
 from frontend_api.quotas.quotas import QuotaLimits
 from tests.unit.frontend_api.conftest import Api
 
@@ -129,6 +138,52 @@ def test_submission_is_refused_when_its_key_has_another_request(api: Api, change
     answer = submit_keyed(api, deadline_seconds=60, **change)
     assert (answer.status_code, answer.get_json()["code"]) == (422, "idempotency_key_reused")
     assert len(api.store.all_tasks) == len(api.queue.published) == 1
+
+
+def with_catalog(api: Api, spec: ModelSpec) -> None:
+    """Have the API offer this model only, as after a release."""
+    catalog = ModelCatalog(models=(spec,))
+    submit = replace(api.dependencies.tasks.submit, catalog=catalog)
+    tasks = replace(api.dependencies.tasks, submit=submit)
+    tasks = replace(tasks, submit_batch=replace(tasks.submit_batch, submit_task=submit))
+    provide(api.app, replace(api.dependencies, tasks=tasks))
+
+
+OTHER_DEFAULTS = DEMO_MODEL.model_copy(update={"defaults": ModelDefaults(steps=30, width=128, height=128)})
+LOWER_LIMITS = DEMO_MODEL.model_copy(update={"limits": ModelLimits(max_side=512, max_steps=30)})
+OTHER_NAME = DEMO_MODEL.model_copy(update={"name": "other"})
+
+
+@pytest.mark.parametrize(
+    ("spec", "fields"),
+    [(OTHER_DEFAULTS, {}), (LOWER_LIMITS, {"steps": 50}), (OTHER_NAME, {"model": "demo"})],
+)
+def test_replay_returns_the_first_task_after_the_catalog_changed(
+    api: Api, spec: ModelSpec, fields: dict[str, object]
+) -> None:
+    body = {"prompt": "a circle", **fields}
+    first = api.client.post("/v1/tasks", json=body, headers=KEY).get_json()
+    with_catalog(api, spec)
+    again = api.client.post("/v1/tasks", json=body, headers=KEY)
+    assert (again.status_code, again.get_json()["id"]) == (200, first["id"])
+    item = {**body, "idempotency_key": KEY["Idempotency-Key"]}
+    (result,) = api.client.post("/v1/tasks:batch", json={"tasks": [item]}).get_json()["results"]
+    assert (result["status"], result["task_id"]) == (200, first["id"])
+    assert len(api.store.all_tasks) == len(api.queue.published) == 1
+
+
+def test_key_of_another_request_is_refused_after_the_catalog_changed(api: Api) -> None:
+    submit_keyed(api, steps=50)
+    with_catalog(api, LOWER_LIMITS)
+    refused = submit_keyed(api, steps=60)
+    assert (refused.status_code, refused.get_json()["code"]) == (422, "parameters_rejected")
+    assert submit_keyed(api, steps=5).get_json()["code"] == "idempotency_key_reused"
+
+
+def test_default_value_is_the_same_request_as_no_value(api: Api) -> None:
+    first = submit_keyed(api).get_json()
+    again = submit_keyed(api, steps=20, model="demo")
+    assert (again.status_code, again.get_json()["id"]) == (200, first["id"])
 
 
 def test_replay_publishes_a_task_that_was_never_confirmed(api: Api) -> None:
