@@ -1,23 +1,27 @@
 """The file of the model catalog: entries are completed from their models' folders and checked."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from common.domain.models.catalog import ModelCatalog
-from common.domain.models.families import FAMILIES, family_problem
+from common.domain.models.entry_completion import completed_entry
+from common.domain.models.families import PIPELINE_CLASS_OF, WHOLE_PIPELINE, family_problem
 from common.domain.models.model_files import ModelFiles
-from common.domain.models.pipeline_traits import PipelineTraits
+from common.domain.models.pipeline_traits import PipelineTraits, assumed_traits
 from common.model_files.weights import UnservableModelError
-from common.model_folder import entry_fields, model_traits
+from common.model_folder import model_traits
 
 _PATHS = ("source", "config", "tokenizer")
-_DEFAULTS_FIT = ("stable_diffusion", "stable_diffusion_xl")
-"""The families whose models usually support what an entry declares by default."""
-_MUST_STATE = ("samplers", "traits", "limits.side_multiple")
+_MUST_STATE = {
+    WHOLE_PIPELINE: ("samplers", "traits", "limits.side_multiple"),
+    "flux": ("traits",),
+    "flux_2_klein": ("traits",),
+}
+"""The fields of an entry that differ between the models of a family."""
 
 
 class ModelEntries(BaseModel):
@@ -76,25 +80,22 @@ def _completed(entry: Any, found: PipelineTraits | None, where: str) -> Any:
     if not isinstance(entry, dict) or not isinstance(entry.get("source"), str):
         return entry
     if found is not None and found.is_known:
-        fields = entry_fields(found)
-        parts = {name: entry[name] for name in ("limits", "traits") if isinstance(entry.get(name), Mapping)}
-        if parts.get("traits", {}).get("guidance", found.traits.guidance) != found.traits.guidance:
-            del fields["traits"]
-        return {**fields, **entry, **{name: {**fields.get(name, {}), **part} for name, part in parts.items()}}
-    family = entry.get("family")
-    if family in FAMILIES and family not in _DEFAULTS_FIT and (missing := _missing(entry)):
+        return completed_entry(entry, found)
+    family = str(entry.get("family"))
+    if missing := _missing(entry, _MUST_STATE.get(family, ())):
         raise CatalogEntryError(
             f"{where}: the entry of a {family} model must state {', '.join(missing)} where its folder "
             "cannot be read here, or its class is not known. `python -m gpu_subscriber.describe_model FOLDER` "
             "prints them; docs/models.md has those of the official models"
         )
-    return entry
+    served = PIPELINE_CLASS_OF.get(family)
+    return entry if served is None else completed_entry(entry, assumed_traits(served))
 
 
-def _missing(entry: Mapping[str, Any]) -> list[str]:
+def _missing(entry: Mapping[str, Any], required: Collection[str]) -> list[str]:
     limits = entry.get("limits")
     stated = {*entry, *(f"limits.{name}" for name in limits)} if isinstance(limits, Mapping) else set(entry)
-    return [name for name in _MUST_STATE if name not in stated]
+    return [name for name in required if name not in stated]
 
 
 def _found(entry: Any, where: str) -> PipelineTraits | None:

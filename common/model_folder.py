@@ -1,10 +1,11 @@
 """The traits of a diffusers model, read from the JSON files of its folder: no torch, no weights."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from common.domain.models.model_files import ModelFiles
 from common.domain.models.pipeline_traits import PIPELINE, PipelineTraits, pipeline_traits
+from common.domain.models.prompt_reading import PromptReading, prompt_reading
 from common.domain.models.unservable_pipelines import UNSERVABLE_PIPELINES
 from common.model_files.local_model import local_model
 from common.model_files.weights import (
@@ -14,6 +15,9 @@ from common.model_files.weights import (
     folder_weights,
     read_json,
 )
+
+_MOST_TOKENS = 2**16
+"""Tokenizers without a limit state an astronomic one."""
 
 
 def model_traits(files: ModelFiles) -> PipelineTraits | None:
@@ -48,13 +52,34 @@ def folder_traits(folder: Path) -> PipelineTraits | None:
         part.name: read_json(part / ("scheduler_config.json" if part.name == "scheduler" else "config.json"))
         for part in parts
     }
-    return pipeline_traits(class_name, {**configs, PIPELINE: index})
+    found = pipeline_traits(class_name, {**configs, PIPELINE: index})
+    if not found.samplers:
+        scheduler = configs.get("scheduler", {}).get("_class_name")
+        raise UnservableModelError(
+            f"a {class_name} cannot step with a {scheduler}: use the scheduler that the model was trained with"
+        )
+    return replace(found, max_prompt_tokens=_prompt_tokens(folder))
 
 
-def entry_fields(found: PipelineTraits) -> dict[str, Any]:
-    """Return the fields of a catalog entry that state these traits."""
-    return {
-        "samplers": [sampler.value for sampler in found.samplers],
-        "traits": found.traits.model_dump(mode="json"),
-        "limits": {"side_multiple": found.side_multiple, "min_steps": found.min_steps},
-    }
+def folder_reading(folder: Path) -> PromptReading | None:
+    """Return how the pipeline in this folder reads prompts; None if unknown."""
+    index = read_json(folder / INDEX)
+    # An absent component is [null, null].
+    present = [name for name, part in index.items() if isinstance(part, list) and part[:1] != [None]]
+    return prompt_reading(str(index.get("_class_name")), present)
+
+
+def configured_tokens(folder: Path, reading: PromptReading) -> int | None:
+    """Return how many tokens of a prompt fit in the length that a tokenizer's folder states; None if unknown."""
+    length = read_json(folder / "tokenizer_config.json").get("model_max_length")
+    if not isinstance(length, int) or not reading.special_tokens < length <= _MOST_TOKENS:
+        return None
+    return reading.limit(length, prefix_tokens=0)
+
+
+def _prompt_tokens(folder: Path) -> int | None:
+    """Return how many tokens of a prompt the pipeline reads at most; None if unknown."""
+    reading = folder_reading(folder)
+    if reading is None or reading.length is not None:
+        return None if reading is None else reading.usual_limit
+    return configured_tokens(folder / reading.tokenizer, reading)

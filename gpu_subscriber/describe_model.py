@@ -10,10 +10,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from common.domain.models.entry_completion import completed_entry
 from common.domain.models.families import family_of
 from common.domain.models.model_files import ModelFiles
 from common.model_files.weights import UnservableModelError
-from common.model_folder import entry_fields, model_traits
+from common.model_folder import model_traits
 
 
 def main() -> int:
@@ -56,13 +57,13 @@ def described(source: Path, *, config: Path | None = None) -> dict[str, Any]:
             file=sys.stderr,
         )
     title = source.absolute().stem if source.is_file() else source.absolute().name
-    return {
+    entry = {
         "name": re.sub(r"[^a-z0-9._-]+", "-", title.lower()).strip("-._")[:63] or "model",
         "title": title,
         "family": family_of(found.class_name),
         **paths,
-        **entry_fields(found),
     }
+    return completed_entry(entry, found)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import pytest
 import torch
 from diffusers import DiffusionPipeline
 
-from common.domain.models.pipeline_traits import DIFFUSION_SAMPLERS
+from common.domain.models.known_pipelines import DIFFUSION_SAMPLERS
 from gpu_subscriber.engine.batches.batch_caps import BatchCaps
 from gpu_subscriber.engine.batches.batch_planning import BatchKey
 from gpu_subscriber.engine.devices import Device

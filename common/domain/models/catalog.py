@@ -7,8 +7,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from common.domain.errors import FieldProblem, ParametersRejectedError, UnknownModelError
+from common.domain.models.known_pipelines import DIFFUSION_SAMPLERS
 from common.domain.models.model_files import ModelFiles
-from common.domain.models.pipeline_traits import DIFFUSION_SAMPLERS, PipelineTraits
+from common.domain.models.pipeline_traits import PipelineTraits
 from common.domain.models.traits import NO_GUIDANCE, Guidance, ModelTraits
 from common.domain.parameters import (
     MAX_PROMPT_CHARACTERS,
@@ -152,6 +153,15 @@ class ModelSpec(ModelFiles):
             problems.append(
                 f"the model needs {found.min_steps} steps or more; write "
                 f'"limits": {{"min_steps": {found.min_steps}}}'
+            )
+        if (
+            self.max_prompt_tokens
+            and found.max_prompt_tokens
+            and self.max_prompt_tokens > found.max_prompt_tokens
+        ):
+            problems.append(
+                f"the model reads {found.max_prompt_tokens} tokens of a prompt; write "
+                f'"max_prompt_tokens": {found.max_prompt_tokens}, or leave it out'
             )
         return "; ".join(problems) or None
 

@@ -5,10 +5,17 @@ same. Torch-free.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from math import lcm
 from typing import Any
 
+from common.domain.models.known_pipelines import (
+    DIFFUSION_SAMPLERS,
+    FLOW_SAMPLERS,
+    KNOWN_PIPELINES,
+    PipelineClass,
+    Usual,
+)
 from common.domain.models.traits import OFF_AT_ONE, Guidance, ModelTraits
 from common.domain.parameters import Sampler
 
@@ -29,10 +36,6 @@ DIFFUSION_SCHEDULERS = frozenset(
 )  # fmt: skip
 """Schedulers over one noise schedule of betas: each can be built from another's configuration."""
 FLOW_SCHEDULER = "FlowMatchEulerDiscreteScheduler"
-DIFFUSION_SAMPLERS = tuple(sampler for sampler in Sampler if sampler is not Sampler.FLOW_EULER)
-"""The samplers of a model with a noise schedule of betas."""
-_FLOW_SAMPLERS = (Sampler.OWN, Sampler.FLOW_EULER, Sampler.DPMPP_2M, Sampler.UNIPC)
-"""The samplers that can integrate a flow, the model's own first."""
 _ONE_SAMPLE_NEEDS_NOISE = frozenset((Sampler.EULER_ANCESTRAL, Sampler.PNDM))
 """Samplers that do not accept a network that predicts the clean latents."""
 
@@ -41,7 +44,7 @@ _ONE_SAMPLE_NEEDS_NOISE = frozenset((Sampler.EULER_ANCESTRAL, Sampler.PNDM))
 class PipelineTraits:
     """What a pipeline obeys.
 
-    `is_known` is true if its class itself is in the table below, not only its components.
+    `is_known` is true if its class itself is known, not only its components.
     """
 
     class_name: str
@@ -50,49 +53,17 @@ class PipelineTraits:
     side_multiple: int
     min_steps: int
     is_known: bool
+    usual: Mapping[Guidance, Usual] = field(default_factory=dict)
+    """The parameters with which published models generate well, by the kind of guidance."""
+    side: int | None = None
+    """The width and height of the images that the model was trained with; None: unknown."""
+    max_prompt_tokens: int | None = None
+    """How many tokens of a prompt it reads, without begin and end tokens; None: unknown."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _PipelineClass:
-    guidance: Guidance
-    samplers: tuple[Sampler, ...] = (Sampler.OWN,)
-    """The samplers with which its call works."""
-    shifts_always: bool = False
-    """Whether its call passes a shift to every scheduler, also to one without dynamic shifting."""
-    takes_negative_prompt: bool = True
-    """Whether its classifier-free guidance accepts a negative prompt."""
-    guidance_off_at: float = OFF_AT_ONE
-    """The largest scale at which its classifier-free guidance is off."""
-
-
-_CFG, _EMBEDDED = Guidance.CLASSIFIER_FREE, Guidance.EMBEDDED
-_KNOWN = {
-    "StableDiffusionPipeline": _PipelineClass(guidance=_CFG, samplers=DIFFUSION_SAMPLERS),
-    "StableDiffusionPAGPipeline": _PipelineClass(guidance=_CFG, samplers=DIFFUSION_SAMPLERS),
-    "StableDiffusionXLPipeline": _PipelineClass(guidance=_CFG, samplers=DIFFUSION_SAMPLERS),
-    "StableDiffusionXLPAGPipeline": _PipelineClass(guidance=_CFG, samplers=DIFFUSION_SAMPLERS),
-    "LatentConsistencyModelPipeline": _PipelineClass(guidance=_EMBEDDED),
-    "StableDiffusion3Pipeline": _PipelineClass(guidance=_CFG, samplers=_FLOW_SAMPLERS),
-    "SanaPipeline": _PipelineClass(guidance=_CFG, samplers=_FLOW_SAMPLERS),
-    "FluxPipeline": _PipelineClass(guidance=_EMBEDDED, samplers=_FLOW_SAMPLERS, shifts_always=True),
-    "Flux2KleinPipeline": _PipelineClass(
-        guidance=_CFG, samplers=_FLOW_SAMPLERS, shifts_always=True, takes_negative_prompt=False
-    ),
-    # These calls pass their own noise levels: DPM++ accepts none, and UniPC no list.
-    "QwenImagePipeline": _PipelineClass(
-        guidance=_CFG, samplers=(Sampler.OWN, Sampler.FLOW_EULER, Sampler.UNIPC), shifts_always=True
-    ),
-    "ZImagePipeline": _PipelineClass(
-        guidance=_CFG,
-        samplers=(Sampler.OWN, Sampler.FLOW_EULER),
-        shifts_always=True,
-        guidance_off_at=0.0,
-    ),
-}
-TRUE_GUIDANCE_PIPELINES = frozenset({"QwenImagePipeline"})
-"""Pipelines whose classifier-free guidance scale is the argument `true_cfg_scale`."""
 _PACKED = ("Flux", "QwenImage", "Chroma", "Bria")
 """Pipelines that pack 2 x 2 latents into one token, by the prefix of their names."""
+_TURBO_SHIFT = 3.0
 _FIXED_MULTIPLES = {"SanaPipeline": 32}
 """Side multiples that a class requires regardless of its autoencoder."""
 
@@ -102,13 +73,12 @@ def pipeline_traits(class_name: str, configs: Configs) -> PipelineTraits:
 
     An unknown class is assumed to support its own scheduler only.
     """
-    known = _KNOWN.get(class_name)
+    known = KNOWN_PIPELINES.get(class_name)
     scheduler = configs.get("scheduler", {})
-    traits = ModelTraits(guidance=Guidance.NONE, negative_prompt=False)
-    return PipelineTraits(
+    found = PipelineTraits(
         class_name=class_name,
-        traits=traits if known is None else _traits(known, class_name, configs),
-        samplers=(Sampler.OWN,) if known is None else obeyed_samplers(class_name, scheduler),
+        traits=ModelTraits(guidance=Guidance.NONE, negative_prompt=False),
+        samplers=(Sampler.OWN,),
         side_multiple=lcm(
             _vae_scale(configs) * _patch(class_name, configs), _FIXED_MULTIPLES.get(class_name, 1)
         ),
@@ -117,16 +87,46 @@ def pipeline_traits(class_name: str, configs: Configs) -> PipelineTraits:
         min_steps=2 if scheduler.get("shift_terminal") else 1,
         is_known=known is not None,
     )
+    if known is None:
+        return found
+    return replace(
+        found,
+        traits=_traits(known, class_name, configs),
+        samplers=obeyed_samplers(class_name, scheduler),
+        usual=_usual(known, class_name, scheduler),
+        side=_side(configs) or known.usual_side,
+    )
+
+
+def assumed_traits(class_name: str) -> PipelineTraits:
+    """Return what each published model of a known class obeys, except its kind of guidance."""
+    is_flow = Sampler.FLOW_EULER in KNOWN_PIPELINES[class_name].samplers
+    scheduler = {"_class_name": FLOW_SCHEDULER if is_flow else "DDIMScheduler"}
+    transformer = {"patch_size": 2} if is_flow else {}
+    found = pipeline_traits(class_name, {"scheduler": scheduler, "transformer": transformer})
+    return replace(
+        found,
+        samplers=(Sampler.OWN, Sampler.FLOW_EULER) if is_flow else found.samplers,
+        min_steps=2 if class_name == "QwenImagePipeline" else 1,
+        is_known=False,
+    )
 
 
 def obeyed_samplers(class_name: str, scheduler: Mapping[str, Any]) -> tuple[Sampler, ...]:
-    """Return the samplers that a pipeline of this class obeys if this is its own scheduler."""
+    """Return the samplers that a pipeline of this class obeys if this is its own scheduler.
+
+    None, if the class cannot step with it.
+    """
     buildable = buildable_samplers(scheduler)
-    known = _KNOWN.get(class_name)
+    known = KNOWN_PIPELINES.get(class_name)
     if known is None:
         # Its call may pass arguments that a scheduler of another kind refuses.
         kind = (Sampler.OWN, Sampler.FLOW_EULER) if _is_flow_match(scheduler) else DIFFUSION_SAMPLERS
         return tuple(sampler for sampler in buildable if sampler in kind)
+    if Sampler.FLOW_EULER in known.samplers and Sampler.FLOW_EULER not in buildable:
+        return (Sampler.OWN,)
+    if Sampler.FLOW_EULER not in known.samplers and _is_flow_match(scheduler) and len(known.samplers) > 1:
+        return ()
     refused = set()
     if known.shifts_always and not scheduler.get("use_dynamic_shifting"):
         refused.add(Sampler.DPMPP_2M)
@@ -153,7 +153,7 @@ def buildable_samplers(scheduler: Mapping[str, Any]) -> tuple[Sampler, ...]:
         is_linear = scheduler.get("use_dynamic_shifting") and scheduler.get("time_shift_type") == "linear"
         if is_linear or scheduler.get("shift_terminal"):
             refused.add(Sampler.DPMPP_2M)
-        return tuple(sampler for sampler in _FLOW_SAMPLERS if sampler not in refused)
+        return tuple(sampler for sampler in FLOW_SAMPLERS if sampler not in refused)
     if scheduler.get("prediction_type") == "sample":
         return tuple(sampler for sampler in DIFFUSION_SAMPLERS if sampler not in _ONE_SAMPLE_NEEDS_NOISE)
     return DIFFUSION_SAMPLERS
@@ -163,7 +163,7 @@ def _is_flow_match(scheduler: Mapping[str, Any]) -> bool:
     return scheduler.get("_class_name") == FLOW_SCHEDULER
 
 
-def _traits(known: _PipelineClass, class_name: str, configs: Configs) -> ModelTraits:
+def _traits(known: PipelineClass, class_name: str, configs: Configs) -> ModelTraits:
     guidance = _guidance(known.guidance, class_name, configs)
     is_free = guidance is Guidance.CLASSIFIER_FREE
     return ModelTraits(
@@ -181,6 +181,22 @@ def _guidance(usual: Guidance, class_name: str, configs: Configs) -> Guidance:
     # Networks distilled for few steps take the guidance scale as an embedding.
     is_distilled = configs.get("unet", {}).get("time_cond_proj_dim") is not None
     return Guidance.EMBEDDED if is_distilled else usual
+
+
+def _usual(known: PipelineClass, class_name: str, scheduler: Mapping[str, Any]) -> Mapping[Guidance, Usual]:
+    # Z-Image and its distilled variant differ only in the scheduler's shift.
+    if class_name == "ZImagePipeline" and scheduler.get("shift", 0) <= _TURBO_SHIFT:
+        turbo = replace(known.usual[Guidance.NONE], guidance_scale=known.guidance_off_at)
+        return {**known.usual, Guidance.CLASSIFIER_FREE: turbo}
+    return known.usual
+
+
+def _side(configs: Configs) -> int | None:
+    denoiser = configs.get("unet") or configs.get("transformer") or {}
+    size = denoiser.get("sample_size")
+    if not isinstance(size, int):
+        return None
+    return size * _vae_scale(configs)
 
 
 def _vae_scale(configs: Configs) -> int:

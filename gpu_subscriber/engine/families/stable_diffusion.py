@@ -1,13 +1,10 @@
 """Stable Diffusion 1 and 2, and every other model that loads as diffusers' StableDiffusionPipeline."""
 
-from typing import Any
-
 import torch
 
 from common.domain.parameters import GenerationParameters
-from gpu_subscriber.engine.errors import ContentFilteredError, ModelRefusedError
+from gpu_subscriber.engine.errors import ContentFilteredError
 from gpu_subscriber.engine.families.guided import Batch, GuidedFamily
-from gpu_subscriber.engine.models.model_provenance import NO_FILES, LoadedFiles
 from gpu_subscriber.engine.runs.run import Rows
 
 
@@ -15,15 +12,6 @@ class StableDiffusion(GuidedFamily):
     """`StableDiffusionPipeline.__call__` in three functions."""
 
     network = "unet"
-
-    def __init__(self, pipeline: Any, files: LoadedFiles = NO_FILES) -> None:
-        scheduler = pipeline.scheduler
-        if not hasattr(scheduler, "init_noise_sigma"):
-            raise ModelRefusedError(
-                f"a {type(pipeline).__name__} cannot step with a {type(scheduler).__name__}: use the "
-                "scheduler that the model was trained with"
-            )
-        super().__init__(pipeline, files)
 
     def encode(self, text: str) -> Rows:
         """Return `encoder_hidden_states` (1, tokens, width)."""

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL, AutoencoderTiny
 
-from common.domain.models.pipeline_traits import TRUE_GUIDANCE_PIPELINES
+from common.domain.models.known_pipelines import TRUE_GUIDANCE_PIPELINES
 from common.domain.parameters import GenerationParameters
 from common.domain.provenance import DrawConditions
 from common.domain.task_records import TaskWarning

@@ -15,6 +15,7 @@ from common.domain.models.traits import Guidance, ModelTraits
 from common.domain.models.unservable_pipelines import UNSERVABLE_PIPELINES
 from gpu_subscriber.engine.errors import ModelRefusedError
 from gpu_subscriber.engine.models.pipeline_calls import call_of, unservable_call
+from gpu_subscriber.engine.models.prompt_tokens import PromptTokens
 from gpu_subscriber.engine.models.samplers import scheduler_config
 
 
@@ -23,7 +24,13 @@ def check_entry(spec: ModelSpec, pipeline: Any) -> None:
     class_name = type(pipeline).__name__
     if reason := UNSERVABLE_PIPELINES.get(class_name) or unservable_call(call_of(pipeline)):
         raise ModelRefusedError(f"a {class_name} cannot be served: {reason}")
-    if problems := spec.promises_beyond(found_traits(pipeline)):
+    found = found_traits(pipeline)
+    if not found.samplers:
+        raise ModelRefusedError(
+            f"a {class_name} cannot step with a {type(pipeline.scheduler).__name__}: use the scheduler that the model "
+            "was trained with"
+        )
+    if problems := spec.promises_beyond(found):
         raise ModelRefusedError(f"the catalog entry promises what a {class_name} does not keep: {problems}")
 
 
@@ -32,7 +39,10 @@ def found_traits(pipeline: Any) -> PipelineTraits:
 
     For a class missing from the table, the call's arguments decide.
     """
-    found = pipeline_traits(type(pipeline).__name__, _configs(pipeline))
+    found = replace(
+        pipeline_traits(type(pipeline).__name__, _configs(pipeline)),
+        max_prompt_tokens=PromptTokens(pipeline).limit,
+    )
     if found.is_known:
         return found
     call = call_of(pipeline)

@@ -9,7 +9,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from common.domain.models.pipeline_traits import DIFFUSION_SAMPLERS
+from common.domain.models.known_pipelines import DIFFUSION_SAMPLERS
 from common.domain.parameters import Sampler
 from gpu_subscriber.engine.messages import (
     CheckpointReady,

@@ -13,7 +13,7 @@ import torch
 from diffusers import DiffusionPipeline
 
 from common.domain.models.catalog import DEMO_MODEL
-from common.domain.models.pipeline_traits import DIFFUSION_SAMPLERS
+from common.domain.models.known_pipelines import DIFFUSION_SAMPLERS
 from common.domain.parameters import GenerationParameters, Sampler
 from gpu_subscriber.engine.models.loading import model_folder
 from gpu_subscriber.engine.runs.previews import LatentColours

@@ -23,7 +23,8 @@ from diffusers import (
 )
 
 from common.domain.models.catalog import ModelSpec
-from common.domain.models.pipeline_traits import DIFFUSION_SAMPLERS, buildable_samplers
+from common.domain.models.known_pipelines import DIFFUSION_SAMPLERS
+from common.domain.models.pipeline_traits import buildable_samplers
 from common.domain.models.traits import Guidance
 from common.domain.models.unservable_pipelines import (
     NEEDS_INPUT,

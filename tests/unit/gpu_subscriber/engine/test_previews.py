@@ -11,7 +11,8 @@ import torch
 from diffusers import DDIMScheduler
 from PIL import Image
 
-from common.domain.models.pipeline_traits import DIFFUSION_SAMPLERS, buildable_samplers
+from common.domain.models.known_pipelines import DIFFUSION_SAMPLERS
+from common.domain.models.pipeline_traits import buildable_samplers
 from common.domain.parameters import Sampler
 from gpu_subscriber.engine.messages import PreviewReady
 from gpu_subscriber.engine.models.samplers import new_scheduler, scheduler_config

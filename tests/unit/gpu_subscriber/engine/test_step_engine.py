@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from common.domain.models.pipeline_traits import DIFFUSION_SAMPLERS
+from common.domain.models.known_pipelines import DIFFUSION_SAMPLERS
 from common.domain.parameters import Sampler
 from common.domain.task import Lane, Phase
 from gpu_subscriber.engine.errors import ModelUnavailableError

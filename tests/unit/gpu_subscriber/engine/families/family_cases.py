@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from common.domain.models.catalog import ModelSpec
-from common.domain.models.pipeline_traits import DIFFUSION_SAMPLERS
+from common.domain.models.known_pipelines import DIFFUSION_SAMPLERS
 from common.domain.models.traits import Guidance
 from common.domain.parameters import GenerationParameters, Sampler
 from gpu_subscriber.describe_model import described

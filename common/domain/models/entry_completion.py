@@ -1,0 +1,64 @@
+"""Complete a catalog entry with what its pipeline obeys, and with the usual values of such models. Pure."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from common.domain.models.catalog import ModelLimits
+from common.domain.models.pipeline_traits import PipelineTraits
+
+_SMALLEST_MAX_SIDE = 1_024
+
+
+def completed_entry(entry: Mapping[str, Any], found: PipelineTraits) -> dict[str, Any]:
+    """Return the entry with the fields that it omits.
+
+    Invalid values stay as they are, for the catalog's validation.
+    """
+    completed = {"samplers": [sampler.value for sampler in found.samplers], **entry}
+    traits, limits, defaults = (entry.get(name, {}) for name in ("traits", "limits", "defaults"))
+    if not (isinstance(traits, Mapping) and isinstance(limits, Mapping) and isinstance(defaults, Mapping)):
+        return completed
+    traits, limits = _traits(traits, found), {**_limits(found), **limits}
+    defaults = {**_defaults(entry, traits, limits, found), **defaults}
+    return {**completed, "traits": traits, "limits": limits, "defaults": defaults}
+
+
+def _traits(stated: Mapping[str, Any], found: PipelineTraits) -> dict[str, Any]:
+    if stated.get("guidance", found.traits.guidance) != found.traits.guidance:
+        return dict(stated)  # the other traits belong to another kind of guidance
+    return {**found.traits.model_dump(mode="json"), **stated}
+
+
+def _limits(found: PipelineTraits) -> dict[str, Any]:
+    limits = {"side_multiple": found.side_multiple, "min_steps": found.min_steps}
+    if found.side is not None:
+        limits["max_side"] = max(_SMALLEST_MAX_SIDE, found.side * 3 // 2)
+    return limits
+
+
+def _defaults(
+    entry: Mapping[str, Any], traits: Mapping[str, Any], stated: Mapping[str, Any], found: PipelineTraits
+) -> dict[str, Any]:
+    """Return the usual values, within the limits."""
+    usual = found.usual.get(traits.get("guidance", found.traits.guidance))
+    try:
+        limits = ModelLimits.model_validate(stated)
+    except ValidationError:
+        return {}
+    if usual is None or found.side is None:
+        return {}
+    # The largest allowed side may be no multiple.
+    side = (
+        max(min(found.side, limits.max_side), limits.min_side) // limits.side_multiple * limits.side_multiple
+    )
+    defaults = {
+        "steps": max(min(usual.steps, limits.max_steps), limits.min_steps),
+        "guidance_scale": max(
+            min(usual.guidance_scale, limits.max_guidance_scale), limits.min_guidance_scale
+        ),
+        "width": side,
+        "height": side,
+    }
+    return defaults if "samplers" in entry else {**defaults, "sampler": usual.sampler.value}
