@@ -1,14 +1,14 @@
 """/v1/models: the offered models, with limits and defaults."""
 
-from typing import Any
-
 from flask import Blueprint, Response
 from pydantic import Field
 
 from common.domain.errors import UnknownModelError
-from common.domain.models.catalog import ModelCatalog, ModelSpec
+from common.domain.models.catalog import ModelCatalog, ModelDefaults, ModelLimits, ModelSpec
+from common.domain.models.families import shares_steps
 from common.domain.models.model_files import ModelFiles
-from common.domain.models.traits import ModelTraits
+from common.domain.models.traits import ADAPTERS, INPUTS, ModelTraits
+from common.domain.parameters import OutputFormat, Sampler
 from frontend_api.estimates.package import Estimates
 from frontend_api.estimates.workload import Workload
 from frontend_api.http.api_doc import ApiDoc, ResponseDoc
@@ -29,19 +29,31 @@ class ModelResponse(ResponseBody):
     title: str
     description: str
     family: str
-    samplers: tuple[str, ...]
-    output_formats: tuple[str, ...]
+    shares_steps: bool = Field(
+        description="Whether images of different tasks share denoising steps. If false, images are generated one at a "
+        "time."
+    )
+    samplers: tuple[Sampler, ...] = Field(
+        description="The samplers that the model obeys. `own` is the scheduler of the checkpoint."
+    )
+    output_formats: tuple[OutputFormat, ...]
     max_prompt_tokens: int | None = Field(
         description="Number of prompt tokens that the model reads, without begin and end tokens. It ignores the rest, "
         "and the task has a warning. null: unknown."
+    )
+    inputs: tuple[str, ...] = Field(
+        description="What an image can be generated from: `text`, the prompt. Other inputs may follow."
+    )
+    adapters: tuple[str, ...] = Field(
+        description="The kinds of adapters that a task can choose; empty: none."
     )
     traits: ModelTraits = Field(
         description="Which parameters have an effect: `guidance` is `classifier_free` (two passes per step if the "
         "scale is above `guidance_off_at`, by default 1), `embedded` (one pass) or `none`. Parameters without an "
         "effect are rejected."
     )
-    limits: dict[str, Any]
-    defaults: dict[str, Any]
+    limits: ModelLimits = Field(description="The bounds of the parameters. Others are rejected.")
+    defaults: ModelDefaults = Field(description="The values of omitted parameters.")
     served: bool | None = Field(
         description="Whether a live worker serves the model; if false, its tasks stay queued. null: unknown."
     )
@@ -54,8 +66,16 @@ class ModelResponse(ResponseBody):
         """Build the response, without the model's files."""
         fields = spec.model_dump(mode="json", exclude={*ModelFiles.model_fields, "tokenizer"})
         workers = None if workload is None else len(workload.workers_of(spec.name))
-        served = None if workers is None else workers > 0
-        return cls.model_validate({**fields, "served": served, "workers": workers})
+        return cls.model_validate(
+            {
+                **fields,
+                "shares_steps": shares_steps(spec.family),
+                "inputs": INPUTS,
+                "adapters": ADAPTERS,
+                "served": None if workers is None else workers > 0,
+                "workers": workers,
+            }
+        )
 
 
 class ModelListResponse(ResponseBody):

@@ -16,6 +16,11 @@ PIPELINE_CLASS_OF = {
 FAMILIES = (*PIPELINE_CLASS_OF, WHOLE_PIPELINE)
 
 
+def shares_steps(family: str) -> bool:
+    """Return whether images of one model share denoising steps, and resume from checkpoints."""
+    return family != WHOLE_PIPELINE
+
+
 def family_of(pipeline_class: str) -> str:
     """Return the family that serves this pipeline class best."""
     by_class = {served: family for family, served in PIPELINE_CLASS_OF.items()}

@@ -6,6 +6,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 NO_GUIDANCE = 1.0
 """The only guidance scale of a model without guidance: the value at which classifier-free guidance is off."""
+INPUTS = ("text",)
+"""What a task's image can be generated from."""
+ADAPTERS: tuple[str, ...] = ()
+"""The kinds of adapters (LoRA, ControlNet …) that a task can choose: none yet."""
 OFF_AT_ONE = 1.0
 """The largest scale without classifier-free guidance, in nearly all pipelines."""
 

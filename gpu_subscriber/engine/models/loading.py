@@ -10,7 +10,7 @@ from huggingface_hub import snapshot_download
 from transformers.utils import logging as transformers_logging
 
 from common.domain.models.catalog import ModelSpec
-from common.domain.models.families import WHOLE_PIPELINE, family_problem
+from common.domain.models.families import WHOLE_PIPELINE, family_problem, shares_steps
 from common.domain.models.model_files import EMBEDDED_PREFIX, ModelFiles
 from common.model_files.local_model import LocalModel, local_model
 from gpu_subscriber.engine.devices import Device
@@ -30,7 +30,7 @@ Family = GuidedFamily | WholePipeline
 
 def is_exclusive(spec: ModelSpec) -> bool:
     """Return whether the model generates one image at a time, with no other Run in progress."""
-    return spec.family == WHOLE_PIPELINE
+    return not shares_steps(spec.family)
 
 
 def load_family(spec: ModelSpec, device: Device, *, compile_denoiser: bool = False) -> Family:

@@ -64,3 +64,18 @@ def test_show_and_estimate_list_warnings(api: Api, darkroom: Terminal) -> None:
 def test_models_show_max_prompt_tokens(darkroom: Terminal) -> None:
     _, out, _ = darkroom("models", "demo")
     assert ["max_prompt_tokens", "30"] in [line.split() for line in out.splitlines()]
+
+
+def test_models_list_and_details_show_what_a_model_takes(darkroom: Terminal) -> None:
+    header, row = darkroom("models")[1].splitlines()
+    assert header.split() == ["NAME", "TITLE", "FAMILY", "WORKERS", "STEPS", "GUIDANCE", "SAMPLERS"]
+    assert {"stable_diffusion", "shared", "classifier_free"} <= set(row.split())
+    details = dict(line.split(maxsplit=1) for line in darkroom("models", "demo")[1].splitlines())
+    shown = {name: details[name] for name in ("steps", "guidance", "negative_prompt", "inputs")}
+    assert shown == {
+        "steps": "shared",
+        "guidance": "classifier_free",
+        "negative_prompt": "yes",
+        "inputs": "text",
+    }
+    assert json.loads(darkroom("models", "demo", "--json")[1])["adapters"] == []

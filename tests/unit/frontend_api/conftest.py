@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from common.domain.images import StoredImage, image_object_name
-from common.domain.models.catalog import EMBEDDED_CATALOG
+from common.domain.models.catalog import EMBEDDED_CATALOG, ModelCatalog
 from common.domain.task import Task
 from common.shared_values import SHARED, AlertLimits
 from frontend_api.api_keys.authenticator import KeyOrTokenAuthenticator
@@ -85,6 +85,7 @@ class Api:
     webhook_logs: InMemoryWebhookLogs = field(default_factory=InMemoryWebhookLogs)
     receiver: ScriptedWebhookSender = field(default_factory=ScriptedWebhookSender)
     webhook_key: bytes | None = b"known to the API only"
+    catalog: ModelCatalog = EMBEDDED_CATALOG
     tokenizers: WordTokenizers = field(default_factory=WordTokenizers)
     quota_limits: QuotaLimits = field(default_factory=QuotaLimits)
     gpu_price: GpuPrice | None = None
@@ -108,7 +109,7 @@ class Api:
         api_keys = CachedApiKeys(self.api_keys, clock=self.clock, known_for=API_KEYS_KNOWN_FOR)
         authenticator = KeyOrTokenAuthenticator(keys=api_keys, others=self.people, clock=self.clock)
         dependencies = build_dependencies(
-            catalog=EMBEDDED_CATALOG,
+            catalog=self.catalog,
             store=self.store,
             task_batches=self.batches,
             publisher=TaskPublisher(

@@ -12,6 +12,8 @@ from darkroom.models.estimate import Estimate
 from darkroom.submission import SubmissionFields
 from darkroom.sync_client import Client
 
+_COLUMNS = ("NAME", "TITLE", "FAMILY", "WORKERS", "STEPS", "GUIDANCE", "SAMPLERS")
+
 
 @with_options(client=client_of)
 def models(
@@ -29,7 +31,7 @@ def models(
     if as_json:
         print_records(specs)
     else:
-        typer.echo(table(("NAME", "TITLE", "WORKERS", "SAMPLERS"), [_row(spec) for spec in specs]))
+        typer.echo(table(_COLUMNS, [_row(spec) for spec in specs]))
 
 
 @with_options(fields=submission_fields, client=client_of)
@@ -43,19 +45,41 @@ def estimate(
 
 def _row(spec: ModelSpec) -> tuple[str, ...]:
     workers = "–" if spec.workers is None else str(spec.workers)
-    return (printable(spec.name), printable(spec.title), workers, ", ".join(spec.samplers))
+    guidance = str(spec.traits.get("guidance", "–"))
+    columns = (spec.name, spec.title, spec.family, workers, _steps(spec), guidance, ", ".join(spec.samplers))
+    return tuple(map(printable, columns))
+
+
+def _steps(spec: ModelSpec) -> str:
+    if spec.shares_steps is None:
+        return "–"
+    return "shared" if spec.shares_steps else "one task at a time"
 
 
 def _model_facts(spec: ModelSpec) -> dict[str, str]:
     values = {"name": spec.name, "title": spec.title, "description": spec.description, "family": spec.family}
     if spec.workers is not None:
         values["workers"] = str(spec.workers)
+    if spec.shares_steps is not None:
+        values["steps"] = _steps(spec)
     values |= {"samplers": ", ".join(spec.samplers), "output_formats": ", ".join(spec.output_formats)}
+    values |= {trait: _plain(value) for trait, value in spec.traits.items()}
+    values |= {
+        name: ", ".join(kinds)
+        for name, kinds in (("inputs", spec.inputs), ("adapters", spec.adapters))
+        if kinds
+    }
     if spec.max_prompt_tokens is not None:
         values["max_prompt_tokens"] = str(spec.max_prompt_tokens)
     values |= {f"limit {limit}": str(value) for limit, value in spec.limits.items()}
     values |= {f"default {field}": str(value) for field, value in spec.defaults.items() if value is not None}
     return values
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)
 
 
 def _estimate_facts(result: Estimate) -> dict[str, str]:

@@ -14,15 +14,22 @@ class ModelSpec(Record):
     title: str
     description: str = ""
     family: str
+    shares_steps: bool | None = None
+    """Whether images of different tasks share denoising steps; None if the server does not state it."""
     samplers: tuple[str, ...] = ()
+    """The samplers that the model obeys. `own` is the scheduler of the checkpoint."""
     output_formats: tuple[str, ...] = ()
     max_prompt_tokens: int | None = None
     """Number of prompt tokens that the model reads, without begin and end tokens; it ignores the
     rest.
     """
+    inputs: tuple[str, ...] = ()
+    """What an image can be generated from: `text` is the prompt."""
+    adapters: tuple[str, ...] = ()
+    """The kinds of adapters that a task can choose."""
     traits: dict[str, Any] = Field(default_factory=dict)
-    """Which parameters have an effect: `guidance` and `negative_prompt`. The API refuses parameters
-    without effect.
+    """Which parameters have an effect: `guidance` (`classifier_free`, `embedded` or `none`),
+    `negative_prompt` and `guidance_off_at`. The API refuses parameters without effect.
     """
     limits: dict[str, Any] = Field(default_factory=dict)
     defaults: dict[str, Any] = Field(default_factory=dict)

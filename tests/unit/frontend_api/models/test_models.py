@@ -1,0 +1,82 @@
+"""GET /v1/models states what each family takes, and submissions are refused by the same facts."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from common.catalog_file import parse_catalog
+from common.domain.models.families import FAMILIES, WHOLE_PIPELINE
+from frontend_api.adapters.prompt_tokenizers import with_prompt_limits
+from tests.unit.frontend_api.conftest import Api
+
+_UNGUIDED = {"guidance": "none", "negative_prompt": False}
+_STATED: dict[str, dict[str, Any]] = {
+    "flux": {"traits": {"guidance": "embedded", "negative_prompt": False}},
+    "flux_2_klein": {"traits": _UNGUIDED},
+    WHOLE_PIPELINE: {"samplers": ["own"], "traits": _UNGUIDED, "limits": {"side_multiple": 16}},
+}
+"""What the entries must state, since the API reads no folder here."""
+
+
+@pytest.fixture
+def api(tmp_path: Path) -> Api:
+    entries = [
+        {"name": family, "title": "", "family": family, "source": "owner/name", **_STATED.get(family, {})}
+        for family in FAMILIES
+    ]
+    catalog = parse_catalog(json.dumps({"models": entries}).encode(), beside=tmp_path)
+    return Api(folder=tmp_path, catalog=with_prompt_limits(catalog))
+
+
+def models(api: Api) -> dict[str, dict[str, Any]]:
+    return {model["name"]: model for model in api.client.get("/v1/models").get_json()["models"]}
+
+
+def test_models_state_what_each_family_takes(api: Api) -> None:
+    stated = {
+        name: (model["traits"]["guidance"], model["limits"]["side_multiple"], model["max_prompt_tokens"])
+        for name, model in models(api).items()
+    }
+    assert stated == {
+        "stable_diffusion": ("classifier_free", 8, None),
+        "stable_diffusion_xl": ("classifier_free", 8, None),
+        "stable_diffusion_3": ("classifier_free", 16, 255),
+        "flux": ("embedded", 16, 511),
+        "flux_2_klein": ("none", 16, 509),
+        "qwen_image": ("classifier_free", 16, 512),
+        "z_image": ("classifier_free", 16, 509),
+        "sana": ("classifier_free", 32, 298),
+        "whole_pipeline": ("none", 16, None),
+    }
+
+
+def test_only_whole_pipelines_share_no_steps(api: Api) -> None:
+    assert [name for name, model in models(api).items() if not model["shares_steps"]] == [WHOLE_PIPELINE]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_model_takes_text_and_no_adapters(api: Api, family: str) -> None:
+    model = api.client.get(f"/v1/models/{family}").get_json()
+    assert (model["inputs"], model["adapters"]) == (["text"], [])
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_submission_is_refused_by_what_the_model_states(api: Api, family: str) -> None:
+    model = models(api)[family]
+    refused: dict[str, Any] = {
+        "steps": model["limits"]["min_steps"] - 1,
+        "width": model["limits"]["min_side"] + model["limits"]["side_multiple"] // 2,
+    }
+    if unknown := {"flow_euler", "ddim"} - set(model["samplers"]):
+        refused["sampler"] = min(unknown)
+    if model["traits"]["guidance"] == "none":
+        refused["guidance_scale"] = 5.0
+    if not model["traits"]["negative_prompt"]:
+        refused["negative_prompt"] = "blurry"
+    answer = api.submit(model=family, **refused)
+    assert answer.status_code == 422
+    pointers = {problem["pointer"] for problem in answer.get_json()["errors"]}
+    assert pointers == {f"/{field}" for field in refused}
+    assert api.submit(model=family).status_code == 202
