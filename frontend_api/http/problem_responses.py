@@ -7,7 +7,6 @@ from typing import IO
 import structlog
 from flask import Flask, Response, current_app, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
-from werkzeug.routing import RequestRedirect
 
 from frontend_api.http.error_mapping import body_too_large, problem_of
 from frontend_api.http.error_shape import ErrorShape, shape_at
@@ -26,6 +25,7 @@ def handle_errors(app: Flask, shapes: Mapping[str, ErrorShape]) -> None:
     """Respond to errors with problem documents; below the prefixes of `shapes` in their shape."""
     app.extensions[_SHAPES] = shapes
     app.register_error_handler(Exception, _answer)
+    app.after_request(_describe_redirect)
 
 
 def problem_response(problem: Problem) -> Response:
@@ -41,8 +41,6 @@ def problem_response(problem: Problem) -> Response:
 
 
 def _answer(error: Exception) -> Response:
-    if isinstance(error, RequestRedirect):
-        return Response(status=error.code, headers={"Location": error.new_url})
     if isinstance(error, RequestEntityTooLarge):
         answer = problem_response(body_too_large((request.max_content_length or 1) - 1))
         # Closing a connection with unread bytes resets it: the caller would receive no response.
@@ -54,6 +52,14 @@ def _answer(error: Exception) -> Response:
         _log.exception("request_failed")
         problem = Problem(code="internal_error", detail="internal error; the request may be valid")
     return problem_response(problem)
+
+
+def _describe_redirect(answer: Response) -> Response:
+    """Replace the page of Flask's own redirects, which pass no error handler."""
+    if answer.status_code != 308:
+        return answer
+    detail = f"the address is {answer.location[:_MAX_PATH_CHARACTERS]}"
+    return problem_response(Problem(code="moved", detail=detail, headers={"Location": answer.location}))
 
 
 def _http_problem(error: HTTPException) -> Problem:

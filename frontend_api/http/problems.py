@@ -17,6 +17,7 @@ class ProblemKind:
 
 
 PROBLEMS: Mapping[str, ProblemKind] = {
+    "moved": ProblemKind(308, "Moved"),
     "malformed_body": ProblemKind(400, "Malformed body"),
     "bad_request": ProblemKind(400, "Bad request"),
     "untrusted_host": ProblemKind(400, "Untrusted host"),
@@ -41,6 +42,7 @@ PROBLEMS: Mapping[str, ProblemKind] = {
     "webhook_outdated": ProblemKind(409, "The event is outdated"),
     "body_too_large": ProblemKind(413, "Body too large"),
     "unsupported_media_type": ProblemKind(415, "Unsupported media type"),
+    "range_not_satisfiable": ProblemKind(416, "Range not satisfiable"),
     "parameters_rejected": ProblemKind(422, "Parameters rejected"),
     "unknown_model": ProblemKind(422, "Unknown model"),
     "idempotency_key_reused": ProblemKind(422, "Idempotency-Key reused"),

@@ -115,21 +115,27 @@ def json_body(
         raise RequestEntityTooLarge
     if optional and not raw:
         return schema()
-    if request.mimetype != "application/json":
-        got = f"{request.mimetype[:100]!r}" if request.mimetype else "none"
-        complaint = Complaint("header", "Content-Type", f"must be application/json (got {got})")
-        raise RequestRefusedError(
-            Problem(
-                code="unsupported_media_type",
-                detail="the body must be application/json",
-                complaints=(complaint,),
-                headers={"Accept-Post": "application/json"},
-            )
-        )
+    _check_media_type()
     try:
         return schema.model_validate(parse_json_object(raw, max_values=max_values))
     except ValidationError as exc:
         raise RequestRefusedError(body_problem(exc)) from exc
+
+
+def _check_media_type() -> None:
+    coding = request.headers.get("Content-Encoding", "identity").strip().lower()
+    if coding != "identity":
+        complaint = Complaint("header", "Content-Encoding", f"must be absent (got {coding[:100]!r})")
+        detail, accepted = "the body must not be compressed", {"Accept-Encoding": "identity"}
+    elif request.mimetype != "application/json":
+        got = f"{request.mimetype[:100]!r}" if request.mimetype else "none"
+        complaint = Complaint("header", "Content-Type", f"must be application/json (got {got})")
+        detail, accepted = "the body must be application/json", {"Accept-Post": "application/json"}
+    else:
+        return
+    raise RequestRefusedError(
+        Problem(code="unsupported_media_type", detail=detail, complaints=(complaint,), headers=accepted)
+    )
 
 
 def query(schema: type[_Body]) -> _Body:

@@ -4,13 +4,16 @@ An image is a redirect to a signed link where links can be signed, else its byte
 """
 
 from flask import Blueprint, Response, request
+from werkzeug.exceptions import RequestedRangeNotSatisfiable
 
 from common.domain.images import StoredImage
 from frontend_api.http.api_doc import ApiDoc, ResponseDoc
+from frontend_api.http.problems import Problem, RequestRefusedError
 from frontend_api.http.requests import authenticate, caller_id, checked_task_id, current
 from frontend_api.http.responses import conditional
 from frontend_api.images.ports import Images
 from frontend_api.tasks.package import Tasks
+from frontend_api.tasks.read import ImageNotFoundError
 
 blueprint = Blueprint("images", __name__, url_prefix="/v1/tasks/<task_id>/images")
 blueprint.before_request(authenticate)
@@ -21,30 +24,46 @@ _IMMUTABLE = "private, max-age=31536000, immutable"
 
 Only the owner's own cache may store them.
 """
-_EXTENSIONS = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
+_EXTENSIONS = {"image/png": ("png",), "image/jpeg": ("jpg", "jpeg"), "image/webp": ("webp",)}
+"""The extensions of each format; files are named with the first."""
+_RESPONSES = {
+    200: ResponseDoc(
+        "The image's bytes, if links cannot be signed (as in the local stack).",
+        media_type="image/*",
+        headers={"ETag": "The SHA-256 of the bytes."},
+    ),
+    206: ResponseDoc("The requested range of bytes.", media_type="image/*"),
+    302: ResponseDoc(
+        "A redirect to the image in the bucket.", headers={"Location": "A signed link, which expires."}
+    ),
+    304: ResponseDoc("The image has not changed since the response with this ETag."),
+}
+_PROBLEMS = ("task_not_found", "image_not_found", "range_not_satisfiable")
+_REQUEST_HEADERS = {
+    "If-None-Match": "The ETag of an earlier response.",
+    "Range": "One range of bytes; several ranges and other units are ignored.",
+}
 
 
 @blueprint.get("/<int:index>")
-@doc(
-    "readImage",
-    {
-        200: ResponseDoc(
-            "The image's bytes, if links cannot be signed (as in the local stack).",
-            media_type="image/*",
-            headers={"ETag": "The SHA-256 of the bytes."},
-        ),
-        206: ResponseDoc("The requested range of bytes.", media_type="image/*"),
-        302: ResponseDoc(
-            "A redirect to the image in the bucket.", headers={"Location": "A signed link, which expires."}
-        ),
-        304: ResponseDoc("The image has not changed since the response with this ETag."),
-    },
-    problems=("task_not_found", "image_not_found"),
-    headers={"If-None-Match": "The ETag of an earlier response.", "Range": "A range of bytes."},
-)
+@doc("readImage", _RESPONSES, problems=_PROBLEMS, headers=_REQUEST_HEADERS)
 def read(task_id: str, index: int) -> Response:
     """Fetch an image."""
+    return _answer(task_id, current(Tasks).read.image(caller_id(), checked_task_id(task_id), index))
+
+
+@blueprint.get("/<int:index>.<extension>")
+@doc("readImageFile", _RESPONSES, problems=_PROBLEMS, headers=_REQUEST_HEADERS)
+def read_file(task_id: str, index: int, extension: str) -> Response:
+    """Fetch an image by the name of its file."""
     image = current(Tasks).read.image(caller_id(), checked_task_id(task_id), index)
+    names = [f"{index}.{each}" for each in _EXTENSIONS.get(image.content_type, ())]
+    if f"{index}.{extension}" not in names:
+        raise ImageNotFoundError(f"image {index} has another format; its name is {' or '.join(names)}")
+    return _answer(task_id, image)
+
+
+def _answer(task_id: str, image: StoredImage) -> Response:
     link = current(Images).links.signed(image)
     if link is not None:
         return Response(status=302, headers={"Location": link.url, "Cache-Control": "private, no-store"})
@@ -58,11 +77,31 @@ def _bytes_answer(task_id: str, image: StoredImage) -> Response:
         response.status_code = 304
     else:
         response.set_data(current(Images).bucket.read(image))
-        response.make_conditional(request, accept_ranges=True, complete_length=image.size_bytes)
+        response.headers["Accept-Ranges"] = "bytes"
+        if _asks_for_one_range():
+            _reduce_to_range(response, image)
     response.headers["Cache-Control"] = _IMMUTABLE
-    name = f"darkroom-{task_id}-{image.index}.{_EXTENSIONS.get(image.content_type, 'bin')}"
+    extension = _EXTENSIONS.get(image.content_type, ("bin",))[0]
+    name = f"darkroom-{task_id}-{image.index}.{extension}"
     response.headers["Content-Disposition"] = f'inline; filename="{name}"'
     return response
+
+
+def _asks_for_one_range() -> bool:
+    """Return whether the Range header is one that this route supports; others are ignored (RFC 9110)."""
+    return request.range is not None and request.range.units == "bytes" and len(request.range.ranges) == 1
+
+
+def _reduce_to_range(response: Response, image: StoredImage) -> None:
+    try:
+        response.make_conditional(request, accept_ranges=True, complete_length=image.size_bytes)
+    except RequestedRangeNotSatisfiable as exc:
+        problem = Problem(
+            code="range_not_satisfiable",
+            detail=f"the image has {image.size_bytes} bytes",
+            headers={"Content-Range": f"bytes */{image.size_bytes}"},
+        )
+        raise RequestRefusedError(problem) from exc
 
 
 previews = Blueprint("previews", __name__, url_prefix="/v1/tasks/<task_id>/previews")

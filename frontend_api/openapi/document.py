@@ -41,6 +41,7 @@ _PARAMETERS: dict[str, dict[str, Any]] = {
     "letter_id": {"description": "The dead letter's id.", "schema": {"type": "string"}},
     "number": {"description": "The delivery's number, from 1.", "schema": {"type": "integer", "minimum": 1}},
     "name": {"description": "The model's name.", "schema": {"type": "string"}},
+    "extension": {"description": "The extension of the image's format.", "schema": {"type": "string"}},
     "index": {"description": "The image's index, from 0.", "schema": {"type": "integer", "minimum": 0}},
 }
 _HEADERS: dict[str, Json] = {

@@ -1,5 +1,6 @@
 """Invalid input: problems name the field and the accepted values; nothing is stored or published."""
 
+import gzip
 import io
 import json
 from typing import Any
@@ -192,6 +193,24 @@ def test_body_of_another_media_type_is_rejected(api: Api, content_type: str | No
     assert problem["errors"][0]["header"] == "Content-Type"
     assert "application/json" in problem["errors"][0]["detail"]
     assert api.has_taken_nothing()
+
+
+def test_compressed_body_is_rejected(api: Api) -> None:
+    answer = api.client.post(
+        "/v1/tasks",
+        data=gzip.compress(json.dumps(VALID).encode()),
+        content_type="application/json",
+        headers={"Content-Encoding": "gzip"},
+    )
+    problem = problem_in(answer, "unsupported_media_type", 415)
+    assert problem["errors"] == [{"header": "Content-Encoding", "detail": "must be absent (got 'gzip')"}]
+    assert answer.headers["Accept-Encoding"] == "identity"
+
+
+def test_identity_is_no_compression(api: Api) -> None:
+    assert (
+        api.client.post("/v1/tasks", json=VALID, headers={"Content-Encoding": "identity"}).status_code == 202
+    )
 
 
 def test_content_type_may_have_a_charset(api: Api) -> None:

@@ -17,7 +17,7 @@ from tests.unit.frontend_api.conftest import PNG, Api, signed_in_as, stored_imag
 
 ADA, BOB, OLGA = signed_in_as("ada"), signed_in_as("bob"), signed_in_as("olga")
 UNKNOWN = {"task_id": "0" * 32, "key_id": "0" * 16}
-REST_OF_THE_ADDRESS = {"index": "0", "number": "1"}
+REST_OF_THE_ADDRESS = {"index": "0", "extension": "png", "number": "1"}
 """Values for parameters beside the id; chosen so that the foreign resource has them."""
 
 
@@ -45,6 +45,7 @@ KINDS = {
     "POST /v1/tasks/<task_id>/cancel": Kind.OF_A_TASK,
     "POST /v1/tasks/<task_id>/retry": Kind.OF_A_TASK,
     "GET /v1/tasks/<task_id>/images/<int:index>": Kind.OF_A_TASK,
+    "GET /v1/tasks/<task_id>/images/<int:index>.<extension>": Kind.OF_A_TASK,
     "GET /v1/tasks/<task_id>/previews/<int:index>": Kind.OF_A_TASK,
     "GET /v1/results/<task_id>": Kind.OF_A_TASK,
     "GET /v1/tasks/<task_id>/events": Kind.OF_A_TASK,

@@ -110,6 +110,13 @@ def test_unknown_paths_get_problem_documents(
     assert ("Allow" in answer.headers) == (status == 405)
 
 
+def test_doubled_slashes_get_a_redirect_with_a_problem_document(api: Api) -> None:
+    answer = api.client.get("/v1//tasks")
+    assert (answer.status_code, answer.content_type) == (308, "application/problem+json")
+    assert answer.headers["Location"] == "http://localhost/v1/tasks"
+    assert answer.get_json()["code"] == "moved"
+
+
 def test_not_found_and_wrong_method_details_name_the_path(api: Api) -> None:
     assert api.client.get("/v1/taks").get_json()["detail"] == "no resource at /v1/taks"
     wrong_method = api.client.put("/v1/tasks")
@@ -206,7 +213,7 @@ def test_every_field_parameter_and_header_is_in_the_documentation(api: Api) -> N
     sent = {parameter["name"] for call in calls for parameter in call["parameters"]}
     answers = [answer for call in calls for answer in call["responses"].values()]
     headers = {name for answer in answers for name in answer.get("headers", ())}
-    path_parameters = {"name", "index", "number", "letter_id", "key_id", "task_id"}
+    path_parameters = {"name", "extension", "index", "number", "letter_id", "key_id", "task_id"}
     fields = set(fields_of(document["components"]["schemas"]))
     assert (sent | headers | fields) - path_parameters <= documented
 

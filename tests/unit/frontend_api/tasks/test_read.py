@@ -143,6 +143,28 @@ def test_image_range_is_sent(api: Api) -> None:
     assert (answer.status_code, answer.data) == (206, PNG[1:4])
 
 
+@pytest.mark.parametrize("wanted", ["bytes=0-1,3-4", "pages=1-2", "bytes=abc", "bytes=3-1"])
+def test_image_is_sent_whole_when_the_range_is_not_supported(api: Api, wanted: str) -> None:
+    task = api.completed_task()
+    answer = api.client.get(f"/v1/tasks/{task.id}/images/0", headers={"Range": wanted})
+    assert (answer.status_code, answer.data) == (200, PNG)
+    assert answer.headers["Accept-Ranges"] == "bytes"
+
+
+@pytest.mark.parametrize("wanted", ["bytes=99999999-", f"bytes={len(PNG)}-"])
+def test_range_beyond_the_image_is_refused_with_its_length(api: Api, wanted: str) -> None:
+    task = api.completed_task()
+    answer = api.client.get(f"/v1/tasks/{task.id}/images/0", headers={"Range": wanted})
+    assert (answer.status_code, answer.get_json()["code"]) == (416, "range_not_satisfiable")
+    assert answer.headers["Content-Range"] == f"bytes */{len(PNG)}"
+
+
+@pytest.mark.parametrize(("name", "status"), [("0.png", 200), ("0.jpg", 404), ("0.", 404), ("1.png", 404)])
+def test_image_has_a_file_name_of_its_format(api: Api, name: str, status: int) -> None:
+    task = api.completed_task()
+    assert api.client.get(f"/v1/tasks/{task.id}/images/{name}").status_code == status
+
+
 def test_image_is_an_uncached_redirect_when_links_are_signed(api: Api) -> None:
     task = api.completed_task()
     api.links.can_sign = True
