@@ -3,6 +3,7 @@
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from math import ceil
 
 import pytest
@@ -21,12 +22,13 @@ from gpu_subscriber.engine.batches.round_robin import RoundRobin
 
 QUANTUM = 0.5
 PATIENCE = 20.0
+SWITCH = 5.0
 COSTS = st.sampled_from([0.0625, 0.125, 0.25, 0.5, 0.75, 2.0])
 """Seconds of a step. All are binary fractions, so sums are exact."""
 
 
-def key_of(number: int) -> BatchKey:
-    return BatchKey(model="tiny", width=64 * (number + 1), height=64, branches=2)
+def key_of(number: int, model: str = "tiny") -> BatchKey:
+    return BatchKey(model=model, width=64 * (number + 1), height=64, branches=2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +39,7 @@ class Arrival:
     steps: int
     at: float = 0.0
     lane: Lane = Lane.INTERACTIVE
+    model: str = "tiny"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,16 +62,22 @@ class Step:
 
 @dataclass(kw_only=True)
 class Simulation:
-    """A device whose step takes `costs[key]` seconds, and reports them `lag` steps later."""
+    """A device whose step takes `costs[key]` seconds, and reports them `lag` steps later.
+
+    It holds one model, and loads another one in `load_seconds`.
+    """
 
     arrivals: Sequence[Arrival]
     costs: Sequence[float]
     cap: int = 4
     lag: int = 0
+    load_seconds: float = 0.0
     plan: Callable[..., tuple[Candidate, ...]] = plan_batch
     now: float = 0.0
     steps: list[Step] = field(default_factory=list)
     finished_at: dict[str, float] = field(default_factory=dict)
+    loaded: str = "tiny"
+    loads: list[LastLoad] = field(default_factory=list)
 
     def run(self) -> "Simulation":
         round_robin = RoundRobin[BatchKey](quantum_seconds=QUANTUM)
@@ -83,7 +92,7 @@ class Simulation:
                 number, arrival = coming.popleft()
                 waiting[str(number)] = Candidate(
                     run_id=str(number),
-                    key=key_of(arrival.key),
+                    key=key_of(arrival.key, arrival.model),
                     lane=arrival.lane,
                     submitted_at=arrival.at,
                     arrived_at=self.now,
@@ -93,13 +102,17 @@ class Simulation:
             batch = self.plan(
                 waiting.values(),
                 round_robin=round_robin,
-                loaded=frozenset({"tiny"}),
+                loaded=frozenset({self.loaded}),
                 cap_of=lambda _: self.cap,
                 now=self.now,
-                last_load=LastLoad(),
-                delays=SchedulingDelays(model_switch_seconds=5.0, batch_lane_seconds=PATIENCE),
+                last_load=self.loads[-1] if self.loads else LastLoad(),
+                delays=SchedulingDelays(model_switch_seconds=SWITCH, batch_lane_seconds=PATIENCE),
             )
             key = batch[0].key
+            if key.model != self.loaded:
+                self.now += self.load_seconds
+                self.loaded = key.model
+                self.loads.append(LastLoad(ended_at=self.now, seconds=self.load_seconds))
             seconds = self.costs[key.width // 64 - 1]
             self.steps.append(
                 Step(began_at=self.now, seconds=seconds, batch=batch, waiting=tuple(waiting.values()))
@@ -126,7 +139,7 @@ def oldest_key_first(
 
 
 def arrivals(
-    *, keys: int = 4, lanes: Sequence[Lane] = (Lane.INTERACTIVE,)
+    *, keys: int = 4, lanes: Sequence[Lane] = (Lane.INTERACTIVE,), models: Sequence[str] = ("tiny",)
 ) -> st.SearchStrategy[list[Arrival]]:
     return st.lists(
         st.builds(
@@ -135,6 +148,7 @@ def arrivals(
             steps=st.integers(1, 12),
             at=st.integers(0, 40).map(lambda eighths: eighths / 8),
             lane=st.sampled_from(lanes),
+            model=st.sampled_from(models),
         ),
         min_size=1,
         max_size=12,
@@ -206,6 +220,25 @@ def test_device_works_no_longer_than_one_key_at_a_time(arrivals: list[Arrival], 
     fair = Simulation(arrivals=at_once, costs=costs, cap=len(arrivals)).run()
     serial = Simulation(arrivals=at_once, costs=costs, cap=len(arrivals), plan=oldest_key_first).run()
     assert fair.now == serial.now
+
+
+@given(arrivals=arrivals(models=("tiny", "other")), load_seconds=st.sampled_from([0.5, 2.0, 10.0]))
+def test_busy_model_keeps_the_device_for_as_long_as_its_load_took(
+    arrivals: list[Arrival], load_seconds: float
+) -> None:
+    simulation = Simulation(arrivals=arrivals, costs=[0.25] * 4, load_seconds=load_seconds).run()
+    began = {step.began_at: step for step in simulation.steps}
+    for before, load in pairwise([LastLoad(ended_at=0.0), *simulation.loads]):
+        used = load.ended_at - load.seconds - before.ended_at
+        others = {candidate.key.model for candidate in began[load.ended_at].waiting}
+        assert used >= max(SWITCH, before.seconds) or others == {began[load.ended_at].key.model}
+
+
+def test_two_busy_models_alternate() -> None:
+    busy = [Arrival(key=0, steps=400, model=model) for model in ("tiny", "other")]
+    simulation = Simulation(arrivals=busy, costs=[0.125], load_seconds=10.0).run()
+    assert simulation.now == 100.0 + 10.0 * len(simulation.loads)
+    assert len(simulation.loads) == 10  # after 5 s of steps, then after 10 s each
 
 
 def test_young_runs_overtake_a_long_run_of_another_key() -> None:
