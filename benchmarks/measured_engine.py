@@ -87,7 +87,7 @@ def measured_engine() -> Iterator[MeasuredEngine]:
         family = load_family(spec, device)
         caps = BatchCaps(max_batch=settings.max_batch)
         warm_up(family, spec, device, caps, measure=True)
-        model_cache = ModelCache((spec,), device, capacity=1, load=lambda *_: family)
+        model_cache = ModelCache((spec,), device, load=lambda *_: family)
         yield MeasuredEngine(spec=spec, device=device, caps=caps, model_cache=model_cache)
 
 

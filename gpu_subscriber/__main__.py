@@ -186,6 +186,8 @@ def engine_settings_of(settings: WorkerSettings) -> EngineSettings:
         max_batch=settings.slots,
         preview_interval_seconds=settings.progress_interval_seconds,
         checkpoint_interval_seconds=settings.checkpoint_interval_seconds,
+        loaded_models=settings.loaded_models,
+        host_cache_bytes=settings.host_cache_bytes,
         compile_denoiser=settings.compile_denoiser,
         measure_at_start=settings.measure_at_start,
         cpu_threads=settings.cpu_threads,

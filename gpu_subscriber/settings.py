@@ -64,6 +64,14 @@ class WorkerSettings(SharedSettings):
     """The catalog's models that this worker serves, separated by commas; the first is loaded at the
     start. Empty: all. Not JSON, because the pool's autoscaler uses the same value in a URL.
     """
+    loaded_models: int | None = Field(default=None, ge=1)
+    """Largest number of models that stay loaded. By default as many as fit the GPU's memory, or a
+    quarter of the host's without a GPU.
+    """
+    host_cache_bytes: int = Field(default=0, ge=0)
+    """How much of the host's memory holds models that were evicted from a GPU; they return from there
+    in seconds.
+    """
     compile_denoiser: bool = False
     """Compile the network at the start: takes minutes, saves some percent of each step. CUDA only.
     """

@@ -3,7 +3,7 @@
 import os
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
@@ -107,6 +107,24 @@ class Device:
     def is_cuda(self) -> bool:
         """Whether work is queued on a GPU rather than done at once."""
         return self.torch_device.type == "cuda"
+
+    @property
+    def has_own_memory(self) -> bool:
+        """Whether weights on the device are not in the host's memory."""
+        return self.memory is not None
+
+    def move(self, networks: Iterable[torch.nn.Module], *, to: torch.device) -> None:
+        """Move networks from the host's memory to the device's, or back."""
+        for network in networks:
+            network.to(to)
+
+    def pinned(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Return a tensor of the host in memory from which copies to the device are fast."""
+        return tensor.pin_memory() if self.is_cuda else tensor
+
+    def copied(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Return a copy on the device. Work that is queued later finds it complete."""
+        return tensor.to(self.torch_device, non_blocking=True)
 
     @property
     def name(self) -> str:

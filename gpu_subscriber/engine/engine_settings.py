@@ -24,8 +24,10 @@ class EngineSettings:
     """`auto`: bfloat16 on a GPU that computes with it, float16 on other GPUs, float32 on a CPU."""
     max_batch: int = 8
     """Most Runs that share a step, even if larger batches measure better."""
-    loaded_models: int = 1
-    """How many models stay loaded at once; beyond that, the least recently used one is unloaded."""
+    loaded_models: int | None = None
+    """How many models stay loaded at most; None: as many as fit the device's memory."""
+    host_cache_bytes: int = 0
+    """How much of the host's memory holds models that a GPU evicted."""
     model_switch_patience_seconds: float = 5.0
     """How long Runs of an unloaded model wait while loaded models in their lane have work.
 

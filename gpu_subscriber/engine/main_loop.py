@@ -16,7 +16,7 @@ from gpu_subscriber.engine.messages import EngineReady, FromEngine, Shutdown, To
 from gpu_subscriber.engine.models.loading import Family, is_exclusive, load_family
 from gpu_subscriber.engine.models.model_cache import ModelCache
 from gpu_subscriber.engine.models.model_provenance import software_versions
-from gpu_subscriber.engine.models.warm_up import default_key, warm_up
+from gpu_subscriber.engine.models.warm_up import Measured, default_key, warm_up
 from gpu_subscriber.engine.step_engine import StepEngine
 
 _log = structlog.get_logger()
@@ -44,7 +44,12 @@ class _MainLoop:
             os.nice(settings.niceness)
         self._caps = BatchCaps(max_batch=settings.max_batch, memory=self._device.memory)
         self._model_cache = ModelCache(
-            settings.models, self._device, capacity=settings.loaded_models, load=self._load
+            settings.models,
+            self._device,
+            load=self._load,
+            most_loaded=settings.loaded_models,
+            host_cache_bytes=settings.host_cache_bytes,
+            working_bytes=lambda spec: self._caps.working_bytes(default_key(spec)),
         )
         self._engine = StepEngine(
             model_cache=self._model_cache,
@@ -55,6 +60,8 @@ class _MainLoop:
             pump=lambda: self._handle_messages(wait=False),
         )
         self._warm_up: WarmUpTimes | None = None
+        self._measured: dict[str, Measured] = {}
+        """What the first load of each model measured, by its name."""
         self._shutdown: Shutdown | None = None
         self._reported: object = None
 
@@ -133,6 +140,14 @@ class _MainLoop:
 
     def _load(self, spec: ModelSpec, device: Device) -> Family:
         family = load_family(spec, device, compile_denoiser=self._settings.compile_denoiser)
-        self._warm_up = warm_up(family, spec, device, self._caps, measure=self._settings.measure_at_start)
+        known = self._measured.get(spec.name)
+        if known is None:
+            times = warm_up(family, spec, device, self._caps, measure=self._settings.measure_at_start)
+            known = Measured(times=times, channels_last=family.origin.environment.channels_last)
+            self._measured[spec.name] = known
+        else:
+            known.apply(family)
+            warm_up(family, spec, device, self._caps, measure=False)
+        self._warm_up = known.times
         family.origin.hash_weights()
         return family

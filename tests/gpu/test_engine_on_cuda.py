@@ -68,7 +68,7 @@ class CudaEngine:
         self.device = Device.chosen(settings)
         self.caps = BatchCaps(max_batch=settings.max_batch)
         self.sent: list[FromEngine] = []
-        model_cache = ModelCache(settings.models, self.device, capacity=1, load=load_family)
+        model_cache = ModelCache(settings.models, self.device, load=load_family)
         warm_up(model_cache.get("tiny"), settings.models[0], self.device, self.caps, measure=False)
         self.engine = StepEngine(
             model_cache=model_cache,

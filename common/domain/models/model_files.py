@@ -27,6 +27,8 @@ class ModelFiles(BaseModel):
     """Components that replace those of `source`, by name: a `.safetensors` file, or a component's folder."""
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
     """The number format of the weights; `auto` is the worker's."""
+    offload: Literal["none", "text_encoders"] = "none"
+    """What stays in the host's memory on a GPU, and is on the device only while it computes."""
 
     @property
     def is_single_file(self) -> bool:

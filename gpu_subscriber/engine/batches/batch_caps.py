@@ -83,6 +83,11 @@ class BatchCaps:
             cap = min(cap, needs.largest_batch(key, _USABLE * self._memory.free_bytes()))
         return max(1, cap)
 
+    def working_bytes(self, key: BatchKey) -> float | None:
+        """Return what a single Run takes besides the weights; None if it was not measured."""
+        needs = self._needs.get(key.model)
+        return None if needs is None else max(needs.of_step(key, 1), needs.of_decoding(key))
+
     def missing_bytes(self, key: BatchKey) -> float:
         """Return how much memory is missing for a step of a single Run; 0 if it fits."""
         needs = self._needs.get(key.model)

@@ -203,6 +203,11 @@ class GuidedFamily:
             self._colours = LatentColours.measured(self._decoded_grids, like=grid)
         return self._colours.thumbnail(grid)
 
+    def release(self) -> None:
+        """Drop what is cached on the device besides the weights."""
+        self._prompts.clear()
+        self._stacked = ((), [])
+
     def _decoded_grids(self, grids: torch.Tensor) -> torch.Tensor:
         latents = self.unscaled(grids.to(self.pipeline.vae.dtype))
         return self.decode_latents(latents, torch.Generator("cpu").manual_seed(0))

@@ -71,6 +71,9 @@ class WholePipeline:
             varied=torch.tensor(bool((image.max((0, 1)) > image.min((0, 1))).any())),
         )
 
+    def release(self) -> None:
+        """Drop what is cached on the device besides the weights: nothing."""
+
     def preview(self, latents: torch.Tensor | None) -> torch.Tensor | None:
         """Return a small picture (h, w, 3) uint8 of a step's latents, which are still noisy.
 

@@ -42,9 +42,7 @@ def load_family(spec: ModelSpec, device: Device, *, compile_denoiser: bool = Fal
     for bars in (diffusers_logging, transformers_logging):
         bars.disable_progress_bar()  # the log reports when a model is loaded
     local, revision = _located(spec)
-    parts = PipelineParts(
-        local=local, files=spec, dtype=device.dtype_of(spec.dtype), device=device.torch_device
-    )
+    parts = PipelineParts(local=local, files=spec, device=device)
     pipeline = parts.pipeline()
     pipeline.set_progress_bar_config(disable=True)
     if problem := family_problem(spec.family, type(pipeline).__name__):

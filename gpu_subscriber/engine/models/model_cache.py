@@ -1,16 +1,29 @@
 """The loaded models: loads them at their first use, and unloads the least recently used one."""
 
+import gc
 import traceback
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable
 
 import structlog
+import torch
 
 from common.domain.models.catalog import ModelSpec
+from common.model_files.weights import UnservableModelError
 from gpu_subscriber.engine.devices import Device, is_device_lost
 from gpu_subscriber.engine.errors import ModelRefusedError, ModelUnavailableError
+from gpu_subscriber.engine.models.host_cache import HostCache
 from gpu_subscriber.engine.models.loading import Family
 from gpu_subscriber.engine.models.model_backoff import ModelBackoff
+from gpu_subscriber.engine.models.model_memory import (
+    ModelMemory,
+    assumed_working,
+    bytes_on,
+    capacity_of,
+    expected_memory,
+    fit,
+)
 
 _log = structlog.get_logger()
 
@@ -18,10 +31,11 @@ Load = Callable[[ModelSpec, Device], Family]
 
 
 class ModelCache:
-    """Up to `capacity` loaded models by name; tests pass families of their own through `load`.
+    """The loaded models by name; tests pass families of their own through `load`.
 
-    `load` covers everything up to the last measurement of the warm-up. An error in it affects only
-    its model, unless the device is lost.
+    Loads a model at its first use, and evicts the least recently used ones until all fit: at most
+    `most_loaded`, and at most what `capacity_bytes` holds. `load` covers everything up to the last
+    measurement of the warm-up. An error in it affects only its model, unless the device is lost.
     """
 
     def __init__(
@@ -29,15 +43,22 @@ class ModelCache:
         specs: tuple[ModelSpec, ...],
         device: Device,
         *,
-        capacity: int,
         load: Load,
+        most_loaded: int | None = None,
+        capacity_bytes: float | None = None,
+        host_cache_bytes: int = 0,
+        working_bytes: Callable[[ModelSpec], float | None] = lambda spec: None,
         backoff: ModelBackoff | None = None,
     ) -> None:
         self._specs = {spec.name: spec for spec in specs}
         self._device = device
-        self._capacity = max(1, capacity)
         self._load = load
+        self._most_loaded = most_loaded or len(specs)
+        self._capacity_bytes = capacity_of(device) if capacity_bytes is None else capacity_bytes
+        self._working_bytes = working_bytes
+        self._host_cache = HostCache(device=device, limit_bytes=host_cache_bytes)
         self._loaded: OrderedDict[str, Family] = OrderedDict()
+        self._memory: dict[str, ModelMemory] = {}
         self.backoff = backoff or ModelBackoff()
 
     @property
@@ -59,26 +80,54 @@ class ModelCache:
             return self._loaded[name]
         if self.backoff.seconds_left(name) > 0:
             raise ModelUnavailableError(name, reason="it failed to load, and is in its backoff")
-        while len(self._loaded) >= self._capacity:
-            evicted, _ = self._loaded.popitem(last=False)
-            _log.info("model_unloaded", model=evicted)
-        self._device.free_memory()
-        family = self._loaded[name] = self._load_or_record_failure(self._specs[name])
+        spec = self._specs[name]
+        evicted_before = self._host_cache.take(name)  # first: the next model to be evicted may displace it
+        self._make_room(self._memory.get(name) or expected_memory(spec, self._device))
+        family = self._loaded[name] = self._load_or_record_failure(spec, evicted_before)
         self.backoff.recovered(name)
-        _log.info("model_loaded", model=name)
+        _log.info("model_loaded", model=name, bytes=self._memory[name].weights)
+        while len(self._loaded) > 1 and not self._fits():
+            self._evict_oldest()
         return family
 
-    def _load_or_record_failure(self, spec: ModelSpec) -> Family:
+    def _fits(self, *others: ModelMemory) -> bool:
+        memory = [*(self._memory[name] for name in self._loaded), *others]
+        return len(memory) <= self._most_loaded and fit(memory, self._capacity_bytes)
+
+    def _make_room(self, expected: ModelMemory) -> None:
+        while self._loaded and not self._fits(expected):
+            self._evict_oldest()
+        self._device.free_memory()
+
+    def _evict_oldest(self) -> None:
+        name, family = self._loaded.popitem(last=False)
+        networks = [weakref.ref(network) for network in family.origin.networks.values()]
+        is_kept = self._host_cache.keep(name, family)
+        del family
+        if not is_kept and any(network() is not None for network in networks):
+            gc.collect()  # a reference cycle holds the model
+        _log.info("model_unloaded", model=name)
+
+    def _load_or_record_failure(self, spec: ModelSpec, on_host: Family | None = None) -> Family:
         try:
-            return self._load(spec, self._device)
+            if on_host is not None:
+                self._host_cache.restore(on_host)
+                return on_host
+            return self._load_and_measure(spec)
         except Exception as error:
             if is_device_lost(error):
                 raise
+            is_out_of_memory = isinstance(error, torch.OutOfMemoryError)
             reason = reason_of(error)
             frames = traceback.format_tb(error.__traceback__)
         # Outside the `except` block: the traceback would keep the half-loaded model in the device's
         # memory.
+        on_host = None
         self._device.free_memory()
+        if is_out_of_memory and self._loaded:
+            while self._loaded:
+                self._evict_oldest()
+            return self._load_or_record_failure(spec)
         broken = self.backoff.failed(spec.name, reason)
         _log.error(
             "model_broken",
@@ -90,9 +139,19 @@ class ModelCache:
         )
         raise ModelUnavailableError(spec.name, reason=reason)
 
+    def _load_and_measure(self, spec: ModelSpec) -> Family:
+        family = self._load(spec, self._device)
+        weights = bytes_on(self._device.torch_device, family.origin.networks.values())
+        working = self._working_bytes(spec)
+        if working is None:
+            working = assumed_working(weights, self._device)
+        self._memory[spec.name] = ModelMemory(weights=weights, working=working)
+        return family
+
 
 def reason_of(error: Exception) -> str:
     """Return why a model could not be loaded, for operators."""
     if isinstance(error, ModelUnavailableError):
         return error.reason
-    return str(error) if isinstance(error, ModelRefusedError) else f"{type(error).__name__}: {error}"
+    is_explained = isinstance(error, ModelRefusedError | UnservableModelError)
+    return str(error) if is_explained else f"{type(error).__name__}: {error}"

@@ -31,7 +31,9 @@ from common.model_files.weights import (
     folder_weights,
     read_json,
 )
+from gpu_subscriber.engine.devices import Device
 from gpu_subscriber.engine.errors import ModelRefusedError
+from gpu_subscriber.engine.models.offloading import keep_on_host
 
 Tensors = dict[str, torch.Tensor]
 
@@ -42,8 +44,7 @@ class PipelineParts:
 
     local: LocalModel
     files: ModelFiles
-    dtype: torch.dtype
-    device: torch.device
+    device: Device
     weights: dict[str, Path] = field(default_factory=dict)
     """The loaded files by the names that records show."""
 
@@ -81,6 +82,9 @@ class PipelineParts:
             elif self.local.checkpoint is not None and not (folder / name).is_dir():
                 _check_optional(name, pipeline_class)
                 parts[name] = None
+        for name, part in parts.items():
+            if self._is_offloaded(name) and isinstance(part, torch.nn.Module):
+                keep_on_host(part, self.device)
         return pipeline_class.from_pretrained(
             folder, local_files_only=True, use_safetensors=True, trust_remote_code=False, **parts
         )
@@ -100,11 +104,11 @@ class PipelineParts:
         self.weights |= {f"{name}/{file.name}": file for file in weights.files}
         network, report = kind.from_pretrained(
             folder,
-            dtype=self.dtype,
+            dtype=self._dtype,
             variant=weights.variant,
             use_safetensors=True,
             local_files_only=True,
-            device_map=self._device_map,
+            device_map=self._device_map(name),
             output_loading_info=True,
         )
         # The libraries fill missing tensors with random numbers.
@@ -122,11 +126,11 @@ class PipelineParts:
             tensors,
             subfolder=name,
             config=str(self.local.folder),
-            torch_dtype=self.dtype,
+            torch_dtype=self._dtype,
             local_files_only=True,
         )
         _refuse_missing(name, [key for key, tensor in network.state_dict().items() if tensor.is_meta])
-        return network.to(self.device)
+        return network.to(self._home(name))
 
     def _from_file(self, name: str, kind: Any, tensors: Tensors) -> Any:
         """Load a network of its own file, in an original layout or that of its class."""
@@ -136,8 +140,8 @@ class PipelineParts:
                 None,
                 config=kind.config_class.from_pretrained(folder / name, local_files_only=True),
                 state_dict=tensors,
-                dtype=self.dtype,
-                device_map=self._device_map,
+                dtype=self._dtype,
+                device_map=self._device_map(name),
                 output_loading_info=True,
             )
             _refuse_missing(name, report["missing_keys"])
@@ -147,11 +151,11 @@ class PipelineParts:
             tensors,
             config=str(folder),
             subfolder=name,
-            dtype=self.dtype,
-            device=self.device,
+            dtype=self._dtype,
+            device=self._home(name),
             local_files_only=True,
         )
-        if self.device.type != "meta":
+        if self.device.torch_device.type != "meta":
             _refuse_missing(name, [key for key, tensor in network.state_dict().items() if tensor.is_meta])
         return network
 
@@ -161,9 +165,21 @@ class PipelineParts:
         return load_file(file)
 
     @property
-    def _device_map(self) -> Mapping[str, torch.device] | None:
-        """Where diffusers creates tensors; None leaves them mapped from their files, for a CPU."""
-        return None if self.device.type == "cpu" else {"": self.device}
+    def _dtype(self) -> torch.dtype:
+        return self.device.dtype_of(self.files.dtype)
+
+    def _is_offloaded(self, name: str) -> bool:
+        is_encoder = name.startswith("text_encoder")
+        return is_encoder and self.files.offload == "text_encoders" and self.device.has_own_memory
+
+    def _home(self, name: str) -> torch.device:
+        """Return where a network's weights are created."""
+        return torch.device("cpu") if self._is_offloaded(name) else self.device.torch_device
+
+    def _device_map(self, name: str) -> Mapping[str, torch.device] | None:
+        """Return the same for the libraries; None leaves tensors mapped from their files, for a CPU."""
+        home = self._home(name)
+        return None if home.type == "cpu" else {"": home}
 
 
 def _class_of(library: str, class_name: str) -> Any:

@@ -7,6 +7,7 @@ widths. Batches that speed up one device slow down another.
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -38,6 +39,20 @@ BUDGET_SECONDS = 5.0
 _CONVOLUTION_DIMENSIONS = 4
 WORTH_IT = 0.95
 """A memory format is chosen only if it takes less than this share of the plain format's time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What the warm-up of a model measured. It holds for later loads; BatchCaps keep the batch cap."""
+
+    times: WarmUpTimes | None
+    channels_last: tuple[str, ...]
+    """The networks in this memory format."""
+
+    def apply(self, family: Family) -> None:
+        """Choose the memory formats of the first load."""
+        for name in self.channels_last:
+            family.origin.networks[name].to(memory_format=torch.channels_last)
 
 
 @torch.inference_mode()

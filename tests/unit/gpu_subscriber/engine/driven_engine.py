@@ -83,12 +83,12 @@ class DrivenEngine:
         self.caps = BatchCaps(max_batch=max_batch, memory=memory)
         fetch = load or self.families.__getitem__
         models = tuple(spec(name) for name in self.families)
-        chosen = EngineSettings(models=models, max_batch=max_batch, **settings)
+        chosen = EngineSettings(models=models, max_batch=max_batch, **{"loaded_models": 1, **settings})
         self.model_cache = ModelCache(
             models,
             self.device,
-            capacity=chosen.loaded_models,
             load=lambda model, device: fetch(model.name),
+            most_loaded=chosen.loaded_models,
             backoff=ModelBackoff(clock=lambda: self.now),
         )
         self.engine = StepEngine(
