@@ -13,6 +13,7 @@ from frontend_api.dead_letters.routes import blueprint as dead_letters
 from frontend_api.dependencies import Dependencies
 from frontend_api.estimates.routes import blueprint as estimates
 from frontend_api.health.routes import blueprint as health
+from frontend_api.http.compression import compress_responses
 from frontend_api.http.concurrency_limiter import limit_concurrency
 from frontend_api.http.json_body import MAX_BODY_BYTES
 from frontend_api.http.problem_responses import handle_errors
@@ -48,6 +49,7 @@ def create_app(dependencies: Dependencies, *, trusted_hosts: Sequence[str] = ())
     app.url_map.strict_slashes = True
     app.extensions["darkroom"] = dependencies
     provide(app, dependencies)
+    compress_responses(app)
     trace_requests(app)
     log_requests(app)
     limit_concurrency(app, dependencies.http, exempt_paths=HEALTH_PATHS)

@@ -38,6 +38,8 @@ keepalive = 620
 worker_tmp_dir = "/dev/shm"  # noqa: S108 (not a temporary file of ours: gunicorn makes it private)
 limit_request_line = 8_190
 limit_request_fields = 64
+# Browsers send the cookies of all programs on localhost.
+limit_request_field_size = 65_536
 
 # The application logs each request itself, in the project's format.
 accesslog = None

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from frontend_api.api_keys.api_keys import CreatedApiKey
-from frontend_api.http.schemas import RequestBody, ResponseBody, Text
+from frontend_api.http.schemas import Integer, RequestBody, ResponseBody, Text
 from frontend_api.identity.ports import Scope
 
 MAX_DAYS = 3_650
@@ -27,7 +27,7 @@ class ApiKeyRequest(RequestBody):
     scopes: Annotated[
         list[Annotated[Scope, Field(strict=False)]], Field(min_length=1, max_length=len(Scope))
     ] = Field(description="Permissions of the key. No scope implies another.")
-    expires_in_days: Annotated[int, Field(ge=1, le=MAX_DAYS)] | None = Field(
+    expires_in_days: Annotated[Integer, Field(ge=1, le=MAX_DAYS)] | None = Field(
         default=None, description="Days until the key expires; by default it is valid until it is revoked."
     )
 

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, 
 
 from frontend_api.http.json_body import is_unicode
 
+_EXACT_BELOW = 2**53
 _TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d")
 
 
@@ -31,6 +32,16 @@ def storable(text: str) -> str:
 
 
 Text = Annotated[str, AfterValidator(storable)]
+
+
+def _without_fraction(value: object) -> object:
+    """Accept 20.0 and 2e1 for 20, as JSON Schema does; larger floats may have lost digits."""
+    is_exact = isinstance(value, float) and value.is_integer() and abs(value) < _EXACT_BELOW
+    return int(value) if is_exact else value  # type: ignore[call-overload]
+
+
+Integer = Annotated[int, BeforeValidator(_without_fraction)]
+"""A number without a fraction, however it is written."""
 
 
 class RequestBody(BaseModel):

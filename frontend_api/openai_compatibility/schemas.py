@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, RootModel, ValidationInfo, field_val
 from common.domain.errors import FieldProblem, ParametersRejectedError
 from common.domain.models.catalog import ModelSpec
 from common.domain.parameters import GenerationParameters, OutputFormat
-from frontend_api.http.schemas import ResponseBody
+from frontend_api.http.schemas import Integer, ResponseBody
 from frontend_api.openai_compatibility.errors import OpenAIErrorResponse
 from frontend_api.tasks.responses import WarningResponse
 from frontend_api.tasks.schemas import ImageFields, LabelValue
@@ -40,7 +40,7 @@ class OpenAIImageRequest(ImageFields):
     Only the prompt is required. `null` means the default.
     """
 
-    n: int | None = Field(default=None, description="Number of images, within the model's limit.")
+    n: Integer | None = Field(default=None, description="Number of images, within the model's limit.")
     size: Annotated[str, Field(pattern=r"^(auto|[0-9]{1,5}x[0-9]{1,5})$")] | None = Field(
         default=None,
         description="Width and height in pixels, such as `512x256`. `auto`: the model's default.",
@@ -49,7 +49,7 @@ class OpenAIImageRequest(ImageFields):
     stream: bool | None = Field(
         default=None, description="Whether the response is server-sent events instead of one body."
     )
-    partial_images: Annotated[int, Field(ge=0, le=3)] | None = Field(
+    partial_images: Annotated[Integer, Field(ge=0, le=3)] | None = Field(
         default=None, description="How many previews of each image the events contain, at most."
     )
     response_format: Literal["url", "b64_json"] | None = Field(
@@ -65,7 +65,7 @@ class OpenAIImageRequest(ImageFields):
     moderation: Literal["low", "auto"] | None = Field(
         default=None, description="Has no effect: a model's safety checker always runs."
     )
-    output_compression: Annotated[int, Field(ge=0, le=100)] | None = Field(
+    output_compression: Annotated[Integer, Field(ge=0, le=100)] | None = Field(
         default=None, description="Has no effect."
     )
 

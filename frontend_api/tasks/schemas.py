@@ -19,7 +19,7 @@ from pydantic_core import PydanticKnownError
 
 from common.domain.parameters import OutputFormat, Sampler
 from common.domain.task import Lane, TaskStatus
-from frontend_api.http.schemas import QueryParameters, RequestBody, Text, storable
+from frontend_api.http.schemas import Integer, QueryParameters, RequestBody, Text, storable
 from frontend_api.tasks.submit import Submission
 from frontend_api.webhooks.url_policy import MAX_URL_CHARACTERS
 
@@ -92,11 +92,11 @@ class ImageFields(_BodyWithFewFields):
     model: ModelName | None = Field(
         default=None, description="The name of a model from `/v1/models`. Default: the first model."
     )
-    steps: int | None = Field(default=None, description="Number of denoising steps.", examples=[20])
+    steps: Integer | None = Field(default=None, description="Number of denoising steps.", examples=[20])
     guidance_scale: float | None = Field(
         default=None, allow_inf_nan=False, description="How closely the images follow the prompt."
     )
-    seed: int | None = Field(
+    seed: Integer | None = Field(
         default=None,
         description="0 to 2⁶³−1. The same seed generates the same image; image k uses seed + k. Default: random.",
     )
@@ -114,9 +114,9 @@ class TaskSubmission(ImageFields):
     Only the prompt is required; the model provides defaults for the rest. `null` means the default.
     """
 
-    width: int | None = Field(default=None, description="Pixels.", examples=[256])
-    height: int | None = Field(default=None, description="Pixels.", examples=[256])
-    num_images: int | None = Field(default=None, description="Number of images.")
+    width: Integer | None = Field(default=None, description="Pixels.", examples=[256])
+    height: Integer | None = Field(default=None, description="Pixels.", examples=[256])
+    num_images: Integer | None = Field(default=None, description="Number of images.")
     lane: Annotated[Lane, Field(strict=False)] = Field(
         default=Lane.INTERACTIVE,
         description="Priority: `interactive` if a person waits for the result, otherwise `batch`.",
@@ -126,7 +126,7 @@ class TaskSubmission(ImageFields):
         max_length=MAX_LABELS,
         description="Your own key-value pairs, returned unchanged.",
     )
-    deadline_seconds: Annotated[int, Field(ge=1, le=MAX_DEADLINE_SECONDS)] | None = Field(
+    deadline_seconds: Annotated[Integer, Field(ge=1, le=MAX_DEADLINE_SECONDS)] | None = Field(
         default=None, description="The task fails if no worker has started it within this time."
     )
     callback_url: CallbackUrlText | None = Field(

@@ -283,6 +283,12 @@ def test_oversized_body_is_rejected_with_an_answer(port: int) -> None:
     assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
 
 
+def test_long_cookies_of_other_programs_are_accepted(port: int) -> None:
+    headers = {"Cookie": f"session={'x' * 9_000}"}
+    answer = httpx.get(f"http://{LOOPBACK}:{port}/v1/models", headers=headers, trust_env=False)
+    assert answer.status_code == 200
+
+
 @pytest.mark.parametrize(
     "sent", [b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n", b"POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n"]
 )

@@ -192,7 +192,7 @@ class ModelSpec(ModelFiles):
             self._negative_prompt_problem(asked.negative_prompt),
             _outside("/steps", asked.steps, limits.min_steps, limits.max_steps),
             self._guidance_problem(asked.guidance_scale),
-            _outside("/seed", asked.seed, 0, MAX_SEED),
+            _outside("/seed", asked.seed, 0, MAX_SEED, hint="; leave it out for a random seed"),
             _outside("/num_images", asked.num_images, 1, limits.max_images),
             self._side_problem("/width", asked.width),
             self._side_problem("/height", asked.height),
@@ -223,12 +223,14 @@ class ModelSpec(ModelFiles):
         return None
 
 
-def _outside(pointer: str, got: float, low: float, high: float, *, unit: str = "") -> FieldProblem | None:
+def _outside(
+    pointer: str, got: float, low: float, high: float, *, unit: str = "", hint: str = ""
+) -> FieldProblem | None:
     if low <= got <= high:
         return None
     is_endless = isinstance(got, int) and abs(got) >= _MAX_PRINTED
     value = "a number of too many digits" if is_endless else str(got)
-    return FieldProblem(pointer, f"must be between {low} and {high}{unit}, got {value}")
+    return FieldProblem(pointer, f"must be between {low} and {high}{unit}, got {value}{hint}")
 
 
 def _not_offered(pointer: str, got: str, offered: tuple[str, ...]) -> FieldProblem | None:

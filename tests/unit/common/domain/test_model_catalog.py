@@ -53,7 +53,11 @@ def test_given_parameters_override_defaults() -> None:
         ({"num_images": 5}, "/num_images", "must be between 1 and 4, got 5"),
         ({"guidance_scale": 21.0}, "/guidance_scale", "must be between 0.0 and 20.0, got 21.0"),
         ({"guidance_scale": float("nan")}, "/guidance_scale", "must be between 0.0 and 20.0, got nan"),
-        ({"seed": MAX_SEED + 1}, "/seed", f"must be between 0 and {MAX_SEED}, got {MAX_SEED + 1}"),
+        (
+            {"seed": MAX_SEED + 1},
+            "/seed",
+            f"must be between 0 and {MAX_SEED}, got {MAX_SEED + 1}; leave it out for a random seed",
+        ),
         ({"prompt": ""}, "/prompt", "must be between 1 and 2000 characters, got 0"),
         ({"prompt": "x" * 2001}, "/prompt", "must be between 1 and 2000 characters, got 2001"),
         (

@@ -18,7 +18,8 @@ FIELDS = {
     "unknown field with a slash": ({"a/b~c": 1}, "/a~1b~0c", "is not a known field"),
     "user id from the body": ({"user_id": "mallory"}, "/user_id", "is not a known field"),
     "wrong type, string": ({"steps": "20"}, "/steps", "must be an integer"),
-    "wrong type, float": ({"steps": 20.0}, "/steps", "must be an integer"),
+    "a fraction": ({"steps": 20.5}, "/steps", "must be an integer"),
+    "a float that has lost digits": ({"seed": 9007199254740993.0}, "/seed", "must be an integer"),
     "boolean as integer": ({"steps": True}, "/steps", "must be an integer"),
     "boolean as number": ({"guidance_scale": True}, "/guidance_scale", "must be a number"),
     "wrong type, array": ({"prompt": ["a"]}, "/prompt", "must be a string"),
@@ -31,11 +32,15 @@ FIELDS = {
         "/steps",
         "must be between 1 and 100, got a number of too many digits",
     ),
-    "negative seed": ({"seed": -1}, "/seed", "must be between 0 and 9223372036854775807, got -1"),
+    "negative seed": (
+        {"seed": -1},
+        "/seed",
+        "must be between 0 and 9223372036854775807, got -1; leave it out for a random seed",
+    ),
     "seed of 64 bits": (
         {"seed": 2**63},
         "/seed",
-        "must be between 0 and 9223372036854775807, got 9223372036854775808",
+        "must be between 0 and 9223372036854775807, got 9223372036854775808; leave it out for a random seed",
     ),
     "guidance beyond the model": (
         {"guidance_scale": 20.5},
@@ -193,6 +198,12 @@ def test_body_of_another_media_type_is_rejected(api: Api, content_type: str | No
     assert problem["errors"][0]["header"] == "Content-Type"
     assert "application/json" in problem["errors"][0]["detail"]
     assert api.has_taken_nothing()
+
+
+@pytest.mark.parametrize("steps", ["20", "20.0", "2e1"])
+def test_integer_may_be_written_in_any_form(api: Api, steps: str) -> None:
+    answer = post(api, f'{{"prompt": "a circle", "steps": {steps}}}'.encode(), "application/json")
+    assert answer.get_json()["parameters"]["steps"] == 20
 
 
 def test_compressed_body_is_rejected(api: Api) -> None:
