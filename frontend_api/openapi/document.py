@@ -207,8 +207,14 @@ def _response(response: ResponseDoc) -> Json:
     elif response.media_type != "application/json":
         described["content"] = {response.media_type: {}}
     if response.stream is not None:
-        described["content"]["text/event-stream"] = {"schema": _reference(response.stream)}
+        described["content"]["text/event-stream"] = {"schema": _event(response.stream)}
     return described
+
+
+def _event(data: type[BaseModel]) -> Json:
+    """Describe each event of a stream, as OpenAPI 3.2 does."""
+    text = {"type": "string", "contentMediaType": "application/json", "contentSchema": _reference(data)}
+    return {"type": "object", "properties": {"event": {"type": "string"}, "data": text}}
 
 
 def _headers(meanings: Mapping[str, str]) -> Json:
