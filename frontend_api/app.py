@@ -23,7 +23,7 @@ from frontend_api.images.routes import blueprint as images
 from frontend_api.images.routes import previews
 from frontend_api.internal.routes import blueprint as internal
 from frontend_api.models.routes import blueprint as models
-from frontend_api.openai_compatibility.errors import OPENAI_ERRORS
+from frontend_api.openai_compatibility.errors import ERROR_SHAPES
 from frontend_api.openai_compatibility.routes import blueprint as openai
 from frontend_api.openapi.routes import blueprint as documentation
 from frontend_api.operations.routes import blueprint as operations
@@ -55,7 +55,7 @@ def create_app(dependencies: Dependencies, *, trusted_hosts: Sequence[str] = ())
     limit_concurrency(app, dependencies.http, exempt_paths=HEALTH_PATHS)
     add_security_headers(app)
     add_rate_limit_headers(app)
-    handle_errors(app, {"/openai/": OPENAI_ERRORS})
+    handle_errors(app, ERROR_SHAPES)
     if trusted_hosts:
         reject_foreign_requests(app, trusted_hosts)
     for resource in (

@@ -24,12 +24,14 @@ import structlog
 from gunicorn.http.parser import RequestParser
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 
+from frontend_api.http.error_shape import shape_at
 from frontend_api.http.json_body import MAX_BODY_BYTES
 from frontend_api.http.problems import Problem
 from frontend_api.http.request_log import HEALTH_PATHS
 from frontend_api.http_server.incoming_request import IncomingRequest, address_of_caller
 from frontend_api.http_server.unfinished_requests import UnfinishedLimits, UnfinishedRequests
 from frontend_api.internal.schemas import MAX_ENVELOPE_BYTES
+from frontend_api.openai_compatibility.errors import ERROR_SHAPES
 from frontend_api.settings import ApiSettings
 from frontend_api.tasks.schemas import MAX_BATCH_BYTES
 
@@ -262,7 +264,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
             "request_refused_unread", status=problem.kind.status, code=problem.code, detail=problem.detail
         )
         with contextlib.suppress(OSError):
-            conn.sock.send(_written(problem))
+            conn.sock.send(_written(problem, conn.incoming.path or ""))
         self._linger(conn)
 
     def _linger(self, conn: _Connection) -> None:
@@ -321,15 +323,16 @@ def _untaken_bytes(connection: socket.socket) -> int:
     return int.from_bytes(answer, sys.byteorder)
 
 
-def _written(problem: Problem) -> bytes:
-    body = json.dumps(problem.body(trace_id=None)).encode()
+def _written(problem: Problem, path: str) -> bytes:
+    shape = shape_at(path, ERROR_SHAPES)
+    body = json.dumps(shape.body(problem, None)).encode()
     headers: dict[str, Any] = {
-        "Content-Type": "application/problem+json",
+        "Content-Type": shape.media_type,
         "Content-Length": len(body),
         "Cache-Control": "no-store",
         "Connection": "close",
         **problem.headers,
     }
-    head = f"HTTP/1.1 {problem.kind.status} {problem.kind.title}\r\n"
+    head = f"HTTP/1.1 {shape.status(problem.code)} {problem.kind.title}\r\n"
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     return f"{head}{lines}\r\n".encode() + body

@@ -154,6 +154,8 @@ def _body(problem: Problem, _trace_id: str | None) -> dict[str, Any]:
 OPENAI_ERRORS = ErrorShape(
     media_type="application/json", schema=OpenAIErrorResponse, status=_status_of, body=_body
 )
+ERROR_SHAPES: Mapping[str, ErrorShape] = {"/openai/": OPENAI_ERRORS}
+"""The paths with this shape of errors."""
 
 
 def _type_of(status: int) -> str:

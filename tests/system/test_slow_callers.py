@@ -283,6 +283,12 @@ def test_oversized_body_is_rejected_with_an_answer(port: int) -> None:
     assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
 
 
+def test_oversized_body_below_openai_is_rejected_in_its_shape(port: int) -> None:
+    url = f"http://{LOOPBACK}:{port}/openai/v1/images/edits"
+    answer = httpx.post(url, content=b" " * 20_000_000, timeout=SOON_SECONDS, trust_env=False)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (413, "body_too_large")
+
+
 def test_long_cookies_of_other_programs_are_accepted(port: int) -> None:
     headers = {"Cookie": f"session={'x' * 9_000}"}
     answer = httpx.get(f"http://{LOOPBACK}:{port}/v1/models", headers=headers, trust_env=False)
