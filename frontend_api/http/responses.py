@@ -5,6 +5,12 @@ from collections.abc import Mapping
 from flask import Response, request
 from pydantic import BaseModel
 
+UNBUFFERED = {
+    "Cache-Control": "no-store, no-transform",  # a proxy that compresses collects bytes first
+    "X-Accel-Buffering": "no",  # otherwise nginx collects bytes until its buffer is full
+}
+"""Headers of responses whose parts must reach the caller at once."""
+
 
 def json_response(body: BaseModel, status: int = 200, **headers: str) -> Response:
     """Return a JSON response that no cache may store."""

@@ -21,7 +21,7 @@ from frontend_api.http.requests import (
     json_body,
     permission_check,
 )
-from frontend_api.http.responses import json_response
+from frontend_api.http.responses import UNBUFFERED, json_response
 from frontend_api.images.ports import Images
 from frontend_api.openai_compatibility.errors import (
     OPENAI_ERRORS,
@@ -53,8 +53,6 @@ blueprint = Blueprint("openai", __name__, url_prefix="/openai/v1")
 blueprint.before_request(authenticate)
 doc = ApiDoc(tag="openai", errors=OPENAI_ERRORS)
 
-_HEADERS = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"}
-"""For responses that begin before their end is known: no proxy may hold them back."""
 _CLIENT_CLOSED_REQUEST = 499
 """nginx's status, which only the log shows."""
 
@@ -138,7 +136,7 @@ def _stream(generation: Generation, asked: OpenAIImageRequest) -> Response:
     generation.connection.limit_send_buffer()
     heartbeat = current(Streams).heartbeat_seconds
     events = image_events(generation, _renderer(asked), heartbeat_seconds=heartbeat)
-    return Response(events, content_type="text/event-stream", headers=_HEADERS)
+    return Response(events, content_type="text/event-stream", headers=UNBUFFERED)
 
 
 def _images(generation: Generation, asked: OpenAIImageRequest) -> Response:
@@ -148,7 +146,7 @@ def _images(generation: Generation, asked: OpenAIImageRequest) -> Response:
         is_finished = generation.finishes_within(current(OpenAICompatibility).silent_seconds)
     if not is_finished:
         body = _kept_alive(generation, render, interval_seconds=current(Streams).heartbeat_seconds)
-        return Response(body, content_type="application/json", headers=_HEADERS)
+        return Response(body, content_type="application/json", headers=UNBUFFERED)
     if (failure := failure_of(generation.task)) is not None:
         return _error_response(failure)
     return json_response(render.response(generation.task))

@@ -13,11 +13,12 @@ from frontend_api.http.requests import current
 from frontend_api.streams.connection import ClientConnection, WaitOutcome
 from frontend_api.streams.subscriptions import Subscription
 
-MAX_WAIT_SECONDS = 60
+MAX_WAIT_SECONDS = 55
+"""Most proxies close a silent connection after 60 seconds."""
 _WAIT = re.compile(r'wait(?:\s*=\s*"?(\d{1,9})"?)?', re.IGNORECASE)
 PREFER = {
-    "Prefer": "`wait=N` holds the response for at most N seconds, up to 60 (RFC 7240): a submission until the task "
-    "has finished, a read until it changes. `wait` means 60."
+    "Prefer": "`wait=N` holds the response for at most N seconds, up to 55 (RFC 7240): a submission until the task "
+    "has finished, a read until it changes. `wait` means 55."
 }
 PREFERENCE_APPLIED = {"Preference-Applied": "`wait=N`, if the caller sent `Prefer: wait`."}
 

@@ -19,6 +19,7 @@ from frontend_api.http.requests import (
     current,
     permission_check,
 )
+from frontend_api.http.responses import UNBUFFERED
 from frontend_api.identity.ports import Identity
 from frontend_api.streams.connection import ClientConnection, WaitOutcome
 from frontend_api.streams.package import Streams
@@ -32,10 +33,6 @@ events.before_request(authenticate)
 doc = ApiDoc(tag="tasks")
 
 _HEARTBEAT = ":\n\n"
-_HEADERS = {
-    "Cache-Control": "no-store",
-    "X-Accel-Buffering": "no",  # otherwise nginx buffers events until its buffer is full
-}
 
 
 @events.get("")
@@ -58,7 +55,7 @@ def stream(task_id: str) -> Response:
     task = current(Tasks).read(caller_id(), checked_task_id(task_id))
     last_event_id = request.headers.get("Last-Event-ID")
     if task.status.is_terminal and current(Tasks).render(task).etag == last_event_id:
-        return Response(status=204, headers=_HEADERS)
+        return Response(status=204, headers=UNBUFFERED)
     subscription = current(Streams).subscriptions.subscribe(task)
     connection = ClientConnection(request.environ)
     connection.limit_send_buffer()
@@ -71,7 +68,7 @@ def stream(task_id: str) -> Response:
         is_permitted=permission_check(),
         known_etag=last_event_id,
     )
-    response = Response(_events(updates), content_type="text/event-stream", headers=_HEADERS)
+    response = Response(_events(updates), content_type="text/event-stream", headers=UNBUFFERED)
     response.call_on_close(subscription.close)  # a generator that is never started runs no `finally`
     return response
 

@@ -39,7 +39,7 @@ def test_stream_sends_the_task_then_each_change_until_the_end(api: Api) -> None:
     stream = Stream(api, task.id)
     assert stream.answer.status_code == 200
     assert stream.answer.content_type == "text/event-stream"
-    assert stream.answer.headers["Cache-Control"] == "no-store"
+    assert stream.answer.headers["Cache-Control"] == "no-store, no-transform"
     assert stream.answer.headers["X-Accel-Buffering"] == "no"
     assert stream.task()["status"] == "queued"
     api.claim(task)
@@ -77,7 +77,7 @@ def test_stream_is_204_when_the_last_event_was_received(api: Api) -> None:
     assert last.id is not None
     answer = Stream(api, task.id, Last_Event_ID=last.id).answer
     assert (answer.status_code, answer.data) == (204, b"")
-    assert answer.headers["Cache-Control"] == "no-store"
+    assert answer.headers["Cache-Control"] == "no-store, no-transform"
 
 
 def test_stream_skips_changes_that_the_owner_cannot_see(tmp_path: Path) -> None:
