@@ -78,7 +78,7 @@ def _entries(page: str) -> Iterator[dict[str, Any]]:
 
 
 ENTRIES = [*_entries("models.md"), *_entries("operating/models.md")]
-HUB_ENTRIES = [entry for entry in ENTRIES if re.fullmatch(r"\w[\w.-]*/[\w.-]+", entry["source"])]
+HUB_ENTRIES = [entry for entry in ENTRIES if re.fullmatch(r"(?!example/)\w[\w.-]*/[\w.-]+", entry["source"])]
 
 
 def _parsed(entry: dict[str, Any], folder: Path) -> ModelSpec:
