@@ -7,6 +7,7 @@ PIPELINE_CLASS_OF = {
     "stable_diffusion_xl": "StableDiffusionXLPipeline",
     "stable_diffusion_3": "StableDiffusion3Pipeline",
     "flux": "FluxPipeline",
+    "chroma": "ChromaPipeline",
     "flux_2_klein": "Flux2KleinPipeline",
     "qwen_image": "QwenImagePipeline",
     "z_image": "ZImagePipeline",

@@ -82,7 +82,13 @@ KNOWN_PIPELINES = {
         takes_negative_prompt=False,
         usual={_CFG: Usual(steps=50, guidance_scale=4.0), _NONE: Usual(steps=4)},
     ),
-    # The next two calls pass their own noise levels: DPM++ accepts none, and UniPC no list.
+    # The next three calls pass their own noise levels: DPM++ accepts none, and UniPC no list.
+    "ChromaPipeline": PipelineClass(
+        guidance=_CFG,
+        samplers=(Sampler.OWN, Sampler.FLOW_EULER, Sampler.UNIPC),
+        shifts_always=True,
+        usual={_CFG: Usual(steps=40, guidance_scale=3.0)},
+    ),
     "QwenImagePipeline": PipelineClass(
         guidance=_CFG,
         samplers=(Sampler.OWN, Sampler.FLOW_EULER, Sampler.UNIPC),

@@ -55,6 +55,7 @@ _READINGS = {
     # T5 is optional. CLIP's encoders read a part of what T5 reads.
     "StableDiffusion3Pipeline": (PromptReading(tokenizer="tokenizer_3", length=256, special_tokens=1), CLIP),
     "FluxPipeline": (_T5,),
+    "ChromaPipeline": (PromptReading(length=512, special_tokens=1),),
     "Flux2KleinPipeline": (_CHAT,),
     "ZImagePipeline": (_CHAT,),
     # The instruction before the prompt is not a part of the length.

@@ -1,5 +1,6 @@
 """The families whose Runs share forward passes, by the names that catalog entries use."""
 
+from gpu_subscriber.engine.families.chroma import Chroma
 from gpu_subscriber.engine.families.flux import Flux
 from gpu_subscriber.engine.families.flux_2_klein import Flux2Klein
 from gpu_subscriber.engine.families.guided import GuidedFamily
@@ -16,6 +17,7 @@ GUIDED_FAMILIES: dict[str, type[GuidedFamily]] = {
     "stable_diffusion_3": StableDiffusion3,
     "flux": Flux,
     "sana": Sana,
+    "chroma": Chroma,
     "flux_2_klein": Flux2Klein,
     "qwen_image": QwenImage,
     "z_image": ZImage,

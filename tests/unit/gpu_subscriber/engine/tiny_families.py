@@ -11,6 +11,8 @@ from diffusers import (
     AutoencoderKLFlux2,
     AutoencoderKLQwenImage,
     AutoencoderKLWan,
+    ChromaPipeline,
+    ChromaTransformer2DModel,
     DPMSolverMultistepScheduler,
     EulerDiscreteScheduler,
     FlowMatchEulerDiscreteScheduler,
@@ -119,6 +121,28 @@ def _flux(folder: Path, *, guided: bool) -> Any:
             pooled_projection_dim=32,
             axes_dims_rope=(4, 4, 8),
             guidance_embeds=guided,
+        ),
+    )
+
+
+def _chroma(_folder: Path) -> Any:
+    return ChromaPipeline(
+        scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
+        vae=_autoencoder(1, use_quant_conv=False, use_post_quant_conv=False, shift_factor=0.1),
+        text_encoder=_t5(),
+        tokenizer=_t5_tokenizer(),
+        transformer=ChromaTransformer2DModel(
+            patch_size=1,
+            in_channels=4,
+            num_layers=1,
+            num_single_layers=1,
+            attention_head_dim=16,
+            num_attention_heads=2,
+            joint_attention_dim=32,
+            axes_dims_rope=(4, 4, 8),
+            approximator_num_channels=16,
+            approximator_hidden_dim=32,
+            approximator_layers=1,
         ),
     )
 
@@ -378,6 +402,7 @@ FAMILIES: dict[str, Callable[..., Any]] = {
     "flux-dev": lambda folder: _flux(folder, guided=True),
     "flux-schnell": lambda folder: _flux(folder, guided=False),
     "sd3": _sd3,
+    "chroma": _chroma,
     "flux-2-klein": lambda folder: _flux_2_klein(folder, distilled=True),
     "flux-2-klein-base": lambda folder: _flux_2_klein(folder, distilled=False),
     "qwen-image": _qwen,

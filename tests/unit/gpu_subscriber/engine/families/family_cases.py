@@ -53,6 +53,7 @@ CASES = {
         save=partial(tiny_stable_diffusion, time_cond_proj_dim=32), samplers=DIFFUSION_SAMPLERS
     ),
     "stable_diffusion_xl": Case(save=partial(saved, "sdxl"), samplers=DIFFUSION_SAMPLERS),
+    "chroma": Case(save=partial(saved, "chroma"), samplers=(Sampler.OWN, Sampler.FLOW_EULER, Sampler.UNIPC)),
     "flux_2_klein": Case(
         save=partial(saved, "flux-2-klein"),
         samplers=FLOW_SAMPLERS,
