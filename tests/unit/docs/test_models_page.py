@@ -40,6 +40,7 @@ OFFICIAL: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
         "FluxPipeline",
         {"scheduler": _FLOW, "vae": _VAE, "transformer": {"guidance_embeds": False}},
     ),
+    "lodestones/Chroma1-HD": ("ChromaPipeline", {"scheduler": _FLOW, "vae": _VAE}),
     "black-forest-labs/FLUX.2-klein-4B": (
         "Flux2KleinPipeline",
         {PIPELINE: {"is_distilled": True}, **_FLUX_2},
