@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from common.domain.models.catalog import ModelCatalog
+from common.domain.models.catalog import ModelCatalog, ModelSpec
 from common.domain.models.entry_completion import completed_entry
 from common.domain.models.families import PIPELINE_CLASS_OF, WHOLE_PIPELINE, family_problem
 from common.domain.models.model_files import ModelFiles
@@ -33,9 +33,9 @@ class ModelEntries(BaseModel):
 
 
 class CatalogEntryError(Exception):
-    """An entry does not fit its model.
+    """Entries do not fit their models.
 
-    The text names the field, the reason and what to write instead.
+    The text has a line for each entry, which names the field, the reason and what to write instead.
     """
 
 
@@ -46,19 +46,29 @@ def parse_catalog(data: bytes, *, beside: Path) -> ModelCatalog:
     """
     content = ModelEntries.model_validate_json(data)
     entries = [_located(entry, beside) for entry in content.models]
-    folders = [_found(entry, f"models/{number}") for number, entry in enumerate(entries)]
-    completed = [
-        _completed(entry, found, f"models/{number}")
-        for number, (entry, found) in enumerate(zip(entries, folders, strict=True))
-    ]
+    folders: list[PipelineTraits | None] = []
+    completed, problems = [], []
+    for number, entry in enumerate(entries):
+        try:
+            folders.append(_found(entry))
+            completed.append(_completed(entry, folders[-1]))
+        except UnservableModelError as error:
+            problems.append(f"models/{number}: {error}")
+    if problems:
+        raise CatalogEntryError("\n".join(problems))
     catalog = ModelCatalog.model_validate_json(json.dumps({"models": completed}))
     for number, (spec, found) in enumerate(zip(catalog.models, folders, strict=True)):
-        problem = family_problem(spec.family, None if found is None else found.class_name)
-        if problem is None and found is not None and found.is_known:
-            problem = spec.promises_beyond(found)
-        if problem is not None:
-            raise CatalogEntryError(f"models/{number}: {problem}")
+        if problem := _problem(spec, found):
+            problems.append(f"models/{number}: {problem}")
+    if problems:
+        raise CatalogEntryError("\n".join(problems))
     return catalog
+
+
+def _problem(spec: ModelSpec, found: PipelineTraits | None) -> str | None:
+    if problem := family_problem(spec.family, None if found is None else found.class_name):
+        return problem
+    return spec.promises_beyond(found) if found is not None and found.is_known else None
 
 
 def _located(entry: Any, beside: Path) -> Any:
@@ -75,16 +85,19 @@ def _path(value: Any, beside: Path) -> Any:
     return str(beside / value) if isinstance(value, str) and (beside / value).exists() else value
 
 
-def _completed(entry: Any, found: PipelineTraits | None, where: str) -> Any:
-    """Fill in the fields that the entry omits from the model's folder."""
+def _completed(entry: Any, found: PipelineTraits | None) -> Any:
+    """Fill in the fields that the entry omits from the model's folder.
+
+    Raises UnservableModelError if only the entry could state them.
+    """
     if not isinstance(entry, dict) or not isinstance(entry.get("source"), str):
         return entry
     if found is not None and found.is_known:
         return completed_entry(entry, found)
     family = str(entry.get("family"))
     if missing := _missing(entry, _MUST_STATE.get(family, ())):
-        raise CatalogEntryError(
-            f"{where}: the entry of a {family} model must state {', '.join(missing)} where its folder "
+        raise UnservableModelError(
+            f"the entry of a {family} model must state {', '.join(missing)} where its folder "
             "cannot be read here, or its class is not known. `python -m gpu_subscriber.describe_model FOLDER` "
             "prints them; docs/models.md has those of the official models"
         )
@@ -98,7 +111,8 @@ def _missing(entry: Mapping[str, Any], required: Collection[str]) -> list[str]:
     return [name for name in required if name not in stated]
 
 
-def _found(entry: Any, where: str) -> PipelineTraits | None:
+def _found(entry: Any) -> PipelineTraits | None:
+    """Raises UnservableModelError."""
     named = (
         {name: entry[name] for name in ModelFiles.model_fields if name in entry}
         if isinstance(entry, dict)
@@ -108,7 +122,4 @@ def _found(entry: Any, where: str) -> PipelineTraits | None:
         files = ModelFiles.model_validate(named)
     except ValidationError:  # the catalog's validation reports it with all other fields
         return None
-    try:
-        return model_traits(files)
-    except UnservableModelError as error:
-        raise CatalogEntryError(f"{where}: {error}") from error
+    return model_traits(files)

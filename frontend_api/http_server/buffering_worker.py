@@ -21,9 +21,11 @@ from selectors import EVENT_READ
 from typing import Any
 
 import structlog
+from gunicorn.errors import AppImportError
 from gunicorn.http.parser import RequestParser
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 
+from common.settings import SettingsError
 from frontend_api.http.error_shape import shape_at
 from frontend_api.http.json_body import MAX_BODY_BYTES
 from frontend_api.http.problems import Problem
@@ -87,6 +89,13 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         self._most_in_flight = (self.cfg.threads + self.worker_connections) // 2
         self._health_threads = ThreadPoolExecutor(_HEALTH_THREADS, thread_name_prefix="health")
         super().init_process()
+
+    def load_wsgi(self) -> None:
+        """Load the application. gunicorn prints an AppImportError once, without a traceback."""
+        try:
+            super().load_wsgi()
+        except SettingsError as error:
+            raise AppImportError(str(error)) from error
 
     # ── connections ──────────────────────────────────────────────────────────────────────────────────────
 

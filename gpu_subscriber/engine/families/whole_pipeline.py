@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL, AutoencoderTiny
 
-from common.domain.models.known_pipelines import TRUE_GUIDANCE_PIPELINES
+from common.domain.models.known_pipelines import KNOWN_PIPELINES, TRUE_GUIDANCE_PIPELINES
+from common.domain.models.traits import OFF_AT_ONE, Guidance
 from common.domain.parameters import GenerationParameters
 from common.domain.provenance import DrawConditions
 from common.domain.task_records import TaskWarning
@@ -46,7 +47,10 @@ class WholePipeline:
         self._colours = LatentColours.beside(files.folder, pipeline.device)
         self._tokens = PromptTokens(pipeline)
         self._accepted = frozenset(call_of(pipeline))
-        self._has_true_guidance = type(pipeline).__name__ in TRUE_GUIDANCE_PIPELINES
+        class_name = type(pipeline).__name__
+        self._has_true_guidance = class_name in TRUE_GUIDANCE_PIPELINES
+        known = KNOWN_PIPELINES.get(class_name)
+        self._guidance_off_at = OFF_AT_ONE if known is None else known.guidance_off_at
 
     def generate(self, parameters: GenerationParameters, *, seed: int, on_step: OnStep) -> Decoded:
         """Run the stock call with a CPU generator of this seed and the arguments that it accepts."""
@@ -114,6 +118,7 @@ class WholePipeline:
             return shown
 
         negative_prompt, guidance = parameters.negative_prompt, "guidance_scale"
+        scale = self._guidance_off_at if parameters.guidance is Guidance.NONE else parameters.guidance_scale
         if self._has_true_guidance:
             guidance = "true_cfg_scale"
             if parameters.is_guided and negative_prompt is None:
@@ -124,7 +129,7 @@ class WholePipeline:
             "height": parameters.height,
             "width": parameters.width,
             "num_inference_steps": parameters.steps,
-            guidance: parameters.guidance_scale,
+            guidance: scale,
             "num_images_per_prompt": 1,
             "generator": torch.Generator("cpu").manual_seed(seed),
             "output_type": "np",

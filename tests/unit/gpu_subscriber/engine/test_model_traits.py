@@ -23,6 +23,7 @@ from diffusers import (
 )
 
 from common.domain.models.catalog import ModelSpec
+from common.domain.models.families import FAMILIES, WHOLE_PIPELINE
 from common.domain.models.known_pipelines import DIFFUSION_SAMPLERS
 from common.domain.models.pipeline_traits import buildable_samplers
 from common.domain.models.traits import Guidance
@@ -37,6 +38,7 @@ from common.settings import SettingsError, read_catalog
 from gpu_subscriber.describe_model import described
 from gpu_subscriber.engine.batches.batch_caps import BatchCaps
 from gpu_subscriber.engine.errors import ModelRefusedError
+from gpu_subscriber.engine.families.registry import GUIDED_FAMILIES
 from gpu_subscriber.engine.families.whole_pipeline import WholePipeline
 from gpu_subscriber.engine.models.loading import load_family
 from gpu_subscriber.engine.models.pipeline_calls import unservable_call
@@ -116,6 +118,32 @@ def test_every_offered_parameter_changes_the_picture(
         )
     wider = 64 + spec.limits.side_multiple
     assert drawn(width=wider).shape == (64, wider, 3)
+
+
+def test_declared_absence_of_guidance_turns_it_off(folders: Mapping[str, Path], tmp_path: Path) -> None:
+    """Z-Image is guided at scale 1, the only one of a model without guidance."""
+    spec = catalog_of(
+        folders["z-image"], small(traits={"guidance": "none", "negative_prompt": False}), tmp_path
+    )
+    family = load_family(spec, CPU)
+    assert isinstance(family, WholePipeline)
+    parameters = spec.completed({"prompt": "a red fox"}, seed=7)
+    with torch.inference_mode():
+        pixels = family.generate(parameters, seed=7, on_step=lambda *_: None).pixels.numpy()
+        stock = family.pipeline(
+            "a red fox",
+            width=64,
+            height=64,
+            num_inference_steps=2,
+            guidance_scale=0.0,
+            generator=torch.Generator("cpu").manual_seed(7),
+            output_type="np",
+        ).images[0]
+    assert np.array_equal(pixels, (stock * 255).round().astype("uint8"))
+
+
+def test_engine_has_a_class_for_each_family() -> None:
+    assert {*GUIDED_FAMILIES, WHOLE_PIPELINE} == set(FAMILIES)
 
 
 @pytest.mark.parametrize(("name", "reason"), [("wan", "video"), ("pixart", "callback_on_step_end")])
