@@ -49,28 +49,29 @@ class StableDiffusionXL(StableDiffusion):
         return predicted
 
     def unscaled(self, grid: torch.Tensor) -> torch.Tensor:
-        """Scale by the autoencoder's own mean and deviation, where it has them (Playground)."""
-        config = self.pipeline.vae.config
-        if config.get("latents_mean") is None or config.get("latents_std") is None:
+        """Scale by the autoencoder's own mean and deviation, where it has them (Playground).
+
+        In float32 where the autoencoder overflows in float16.
+        """
+        vae = self.pipeline.vae
+        if vae.dtype == torch.float16 and vae.config.force_upcast:
+            grid = grid.float()
+        if vae.config.get("latents_mean") is None or vae.config.get("latents_std") is None:
             return super().unscaled(grid)
         mean, deviation = (
             torch.tensor(values).view(1, -1, 1, 1).to(grid)
-            for values in (config.latents_mean, config.latents_std)
+            for values in (vae.config.latents_mean, vae.config.latents_std)
         )
-        return grid * deviation / config.scaling_factor + mean
+        return grid * deviation / vae.config.scaling_factor + mean
 
     def decode_latents(self, latents: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """Decode, in float32 where the autoencoder overflows in float16."""
-        vae = self.pipeline.vae
-        needs_upcast = vae.dtype == torch.float16 and vae.config.force_upcast
-        if needs_upcast:
-            self.pipeline.upcast_vae()
-            latents = latents.float()
+        """Decode in the precision of the latents."""
+        vae, usual = self.pipeline.vae, self.pipeline.vae.dtype
+        vae.to(dtype=latents.dtype)
         try:
             image: torch.Tensor = vae.decode(latents, return_dict=False)[0]
         finally:
-            if needs_upcast:
-                vae.to(dtype=torch.float16)
+            vae.to(dtype=usual)
         return image
 
     def check(self, image: torch.Tensor) -> None:

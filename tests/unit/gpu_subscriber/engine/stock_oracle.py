@@ -19,12 +19,16 @@ from diffusers import (
 
 from common.domain.parameters import GenerationParameters, Sampler
 
+_PLAIN_2M = {"algorithm_type": "dpmsolver++", "solver_order": 2}
 STOCK_SCHEDULERS: dict[Sampler, tuple[Any, dict[str, Any]]] = {
     Sampler.DDIM: (DDIMScheduler, {}),
     Sampler.EULER: (EulerDiscreteScheduler, {}),
     Sampler.EULER_ANCESTRAL: (EulerAncestralDiscreteScheduler, {}),
-    Sampler.DPMPP_2M: (DPMSolverMultistepScheduler, {}),
-    Sampler.DPMPP_2M_KARRAS: (DPMSolverMultistepScheduler, {"use_karras_sigmas": True}),
+    Sampler.DPMPP_2M: (DPMSolverMultistepScheduler, {**_PLAIN_2M, "use_karras_sigmas": False}),
+    Sampler.DPMPP_2M_KARRAS: (
+        DPMSolverMultistepScheduler,
+        {**_PLAIN_2M, "use_karras_sigmas": True, "use_exponential_sigmas": False},
+    ),
     Sampler.UNIPC: (UniPCMultistepScheduler, {}),
     Sampler.LCM: (LCMScheduler, {}),
     Sampler.PNDM: (PNDMScheduler, {"skip_prk_steps": True}),

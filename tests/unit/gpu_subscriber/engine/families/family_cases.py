@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pytest
 import torch
 
 from common.domain.models.catalog import ModelSpec
@@ -20,6 +22,7 @@ from gpu_subscriber.describe_model import described
 from gpu_subscriber.engine.devices import Device
 from gpu_subscriber.engine.families.guided import GuidedFamily
 from gpu_subscriber.engine.families.registry import GUIDED_FAMILIES
+from gpu_subscriber.engine.models.catalog_check import found_traits
 from gpu_subscriber.engine.models.loading import load_family
 from gpu_subscriber.engine.runs.run import Denoising
 from tests.unit.gpu_subscriber.engine.conftest import Recording
@@ -35,7 +38,8 @@ from tests.unit.gpu_subscriber.engine.stock_oracle import (
 from tests.unit.gpu_subscriber.engine.tiny_families import saved
 from tests.unit.gpu_subscriber.engine.tiny_pipelines import SIDE, tiny_stable_diffusion
 
-FLOW_SAMPLERS = (Sampler.OWN, Sampler.FLOW_EULER, Sampler.DPMPP_2M, Sampler.UNIPC)
+EULER = (Sampler.OWN, Sampler.FLOW_EULER)
+FLOW_SAMPLERS = (*EULER, Sampler.DPMPP_2M, Sampler.UNIPC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,13 +70,25 @@ CASES = {
     ),
     "qwen_image": Case(
         save=partial(saved, "qwen-image"),
-        samplers=(Sampler.OWN, Sampler.FLOW_EULER, Sampler.UNIPC),
+        samplers=(*EULER, Sampler.UNIPC),
         stock_arguments=true_cfg,
     ),
-    "z_image": Case(save=partial(saved, "z-image"), samplers=(Sampler.OWN, Sampler.FLOW_EULER)),
+    "z_image": Case(save=partial(saved, "z-image"), samplers=EULER),
+    "stable_diffusion_3": Case(save=partial(saved, "sd3"), samplers=FLOW_SAMPLERS),
+    "flux dev": Case(save=partial(saved, "flux-dev"), samplers=FLOW_SAMPLERS),
+    "flux schnell": Case(save=partial(saved, "flux-schnell"), samplers=(*EULER, Sampler.UNIPC)),
+    "sana": Case(save=partial(saved, "sana"), samplers=FLOW_SAMPLERS),
 }
-EACH_CASE = tuple(CASES)
-EACH_SAMPLER = tuple((name, sampler) for name, case in CASES.items() for sampler in case.samplers)
+
+each_case = pytest.mark.parametrize("model", tuple(CASES), indirect=True)
+
+
+def each_sampler(*, but: Sampler | None = None) -> pytest.MarkDecorator:
+    """Parametrize over each sampler of each case."""
+    every = [
+        (name, sampler) for name, case in CASES.items() for sampler in case.samplers if sampler is not but
+    ]
+    return pytest.mark.parametrize(("model", "sampler"), every, indirect=["model"])
 
 
 class Compared(Recording):
@@ -98,7 +114,6 @@ class Model:
     """A loaded tiny model: the stock pipeline, and its family over the same networks."""
 
     spec: ModelSpec
-    folder: Path
     family: Compared
     case: Case
 
@@ -112,7 +127,7 @@ class Model:
         )
         pipeline = load_family(spec, device).pipeline
         kind = type("ComparedFamily", (Compared, GUIDED_FAMILIES[spec.family]), {})
-        return cls(spec=spec, folder=folder, family=kind(pipeline), case=case)
+        return cls(spec=spec, family=kind(pipeline), case=case)
 
     @property
     def stock(self) -> Any:
@@ -129,9 +144,11 @@ class Model:
         return DrivenEngine(self.family, **settings)
 
     def with_parts(self, **parts: Any) -> "Model":
-        """Return the same model with other components."""
+        """Return the same model with other components, and the samplers that it then obeys."""
         pipeline = type(self.stock)(**{**self.stock.components, **parts}, **_options(self.stock))
-        return replace(self, family=type(self.family)(pipeline))
+        pipeline.set_progress_bar_config(disable=True)
+        spec = self.spec.model_copy(update={"samplers": found_traits(pipeline).samplers})
+        return replace(self, spec=spec, family=type(self.family)(pipeline))
 
     def with_trained(self, name: str) -> "Model":
         """Return the same model after one training step of one network."""
@@ -149,10 +166,19 @@ class Model:
             fields.pop("negative_prompt", None)
         if "steps" in fields:
             fields["steps"] = max(fields["steps"], self.spec.limits.min_steps)
-        return self.spec.completed({"prompt": "a red fox", **fields}, seed=7)
+        usual = {"prompt": "a red fox", "sampler": self.spec.samplers[0]}
+        return self.spec.completed({**usual, **fields}, seed=7)
 
     def drawn_by_stock(self, parameters: GenerationParameters, *, index: int = 0) -> StockPicture:
         return stock_picture(self.stock, parameters, index=index, arguments=self.case.stock_arguments)
+
+    def assert_bit_equal(self, parameters: GenerationParameters) -> None:
+        """Draw alone with the engine, and with the stock pipeline: latents and pixels are the same."""
+        driven = self.engine()
+        driven.draw("alone", parameters)
+        expected = self.drawn_by_stock(parameters)
+        assert torch.equal(self.family.final_latents[parameters.seed], expected.latents)
+        assert np.array_equal(driven.picture("alone"), expected.pixels)
 
 
 def _options(pipeline: Any) -> dict[str, Any]:

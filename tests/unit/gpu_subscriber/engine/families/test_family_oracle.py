@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch.nn.functional import adaptive_avg_pool2d
 
 from common.domain.errors import ParametersRejectedError
 from common.domain.models.traits import Guidance
@@ -19,25 +18,12 @@ from common.domain.parameters import GenerationParameters, Sampler
 from gpu_subscriber.engine.messages import CheckpointRefused, ImageReady, RunInterrupted
 from gpu_subscriber.engine.models.catalog_check import found_traits
 from gpu_subscriber.engine.models.warm_up import takes_channels_last
-from gpu_subscriber.engine.runs.clean_estimate import clean_estimate
 from tests.unit.gpu_subscriber.engine.driven_engine import DrivenEngine
-from tests.unit.gpu_subscriber.engine.families.family_cases import EACH_CASE, EACH_SAMPLER, Model
+from tests.unit.gpu_subscriber.engine.families.family_cases import Model, each_case, each_sampler
 from tests.unit.gpu_subscriber.engine.stock_oracle import largest_difference
 
 STEP_TOLERANCE = 1e-5
 """Largest difference of a prediction in a batch, relative to the prediction's largest value."""
-
-each_case = pytest.mark.parametrize("model", EACH_CASE, indirect=True)
-each_sampler = pytest.mark.parametrize(("model", "sampler"), EACH_SAMPLER, indirect=["model"])
-
-
-def assert_bit_equal(model: Model, parameters: GenerationParameters) -> None:
-    """Draw alone with the engine, and with the stock pipeline: latents and pixels are the same."""
-    driven = model.engine()
-    driven.draw("alone", parameters)
-    expected = model.drawn_by_stock(parameters)
-    assert torch.equal(model.family.final_latents[parameters.seed], expected.latents)
-    assert np.array_equal(driven.picture("alone"), expected.pixels)
 
 
 def assert_same_picture(model: Model, driven: DrivenEngine, run_id: str, asked: GenerationParameters) -> None:
@@ -47,20 +33,20 @@ def assert_same_picture(model: Model, driven: DrivenEngine, run_id: str, asked: 
 # ── alone ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@each_sampler
+@each_sampler()
 @pytest.mark.parametrize("steps", [1, 2, 7])
 def test_single_run_equals_the_stock_pipeline(model: Model, sampler: Sampler, steps: int) -> None:
     guided = model.asked(sampler=sampler, steps=steps, guidance_scale=6.5, negative_prompt="blurry")
-    assert_bit_equal(model, guided)
-    assert_bit_equal(
-        model, model.asked(sampler=sampler, steps=steps, guidance_scale=1.0, seed=2**62, **model.wide)
+    model.assert_bit_equal(guided)
+    model.assert_bit_equal(
+        model.asked(sampler=sampler, steps=steps, guidance_scale=1.0, seed=2**62, **model.wide)
     )
 
 
 @each_case
 @pytest.mark.parametrize("scale", [0.0, 0.5, 1.0, 1.01, 20.0])
 def test_guidance_equals_the_stock_pipeline(model: Model, scale: float) -> None:
-    assert_bit_equal(model, model.asked(guidance_scale=scale, negative_prompt="a green square"))
+    model.assert_bit_equal(model.asked(guidance_scale=scale, negative_prompt="a green square"))
 
 
 @each_case
@@ -70,7 +56,7 @@ def test_guidance_equals_the_stock_pipeline(model: Model, scale: float) -> None:
     ids=["long", "emoji", "equal", "empty", "omitted", "blank"],
 )
 def test_prompts_equal_the_stock_pipeline(model: Model, prompt: str, negative: str | None) -> None:
-    assert_bit_equal(model, model.asked(prompt=prompt, negative_prompt=negative, steps=2))
+    model.assert_bit_equal(model.asked(prompt=prompt, negative_prompt=negative, steps=2))
 
 
 # ── in batches ───────────────────────────────────────────────────────────────────────────────────────────
@@ -103,7 +89,7 @@ def test_mixed_batch_equals_single_runs(model: Model, scale: float) -> None:
         assert_same_picture(model, driven, run_id, parameters)
 
 
-@each_sampler
+@each_sampler()
 def test_joining_and_leaving_runs_do_not_change_the_others(model: Model, sampler: Sampler) -> None:
     early, late = model.asked(sampler=sampler, steps=7, seed=1), model.asked(steps=3, seed=2)
     driven = model.engine()
@@ -194,7 +180,7 @@ def checkpoint_of(model: Model, parameters: GenerationParameters, *, after_steps
     return checkpoint
 
 
-@each_sampler
+@each_sampler()
 def test_run_resumes_bit_equal_after_any_step(model: Model, sampler: Sampler) -> None:
     parameters = model.asked(sampler=sampler, steps=6)
     undisturbed = model.engine()
@@ -299,86 +285,3 @@ def test_every_other_parameter_is_refused(model: Model) -> None:
     for change in refused:
         with pytest.raises(ParametersRejectedError):
             spec.completed({"prompt": "a red fox", **change}, seed=7)
-
-
-# ── previews ─────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@each_sampler
-def test_clean_estimate_of_a_perfect_prediction_is_exact(model: Model, sampler: Sampler) -> None:
-    """Known latents with the sampler's own noise: at any noise level the estimate is those latents."""
-    state = model.family.prepare(model.asked(sampler=sampler, steps=6), seed=0)
-    generator = torch.Generator().manual_seed(1)
-    clean, noise = (torch.randn(state.latents.shape, generator=generator) for _ in range(2))
-    scheduler = state.scheduler
-    while not state.is_done:
-        at = state.timestep.reshape(1)
-        if hasattr(scheduler, "scale_noise"):
-            state.latents = scheduler.scale_noise(clean, at, noise)
-        else:
-            state.latents = scheduler.add_noise(clean, noise, at)
-        target = perfect_prediction(scheduler.config, state.latents, clean=clean, noise=noise)
-        assert torch.allclose(clean_estimate(state, target), clean, atol=2e-3)
-        state.advance(target)
-
-
-def perfect_prediction(
-    config: Any, latents: torch.Tensor, *, clean: torch.Tensor, noise: torch.Tensor
-) -> torch.Tensor:
-    """Return what a perfect network predicts for these latents, a mixture of `clean` and `noise`."""
-    parts = torch.stack([clean.flatten(), noise.flatten()], 1)
-    signal, deviation = torch.linalg.lstsq(parts, latents.flatten()).solution
-    match config.get("prediction_type", "flow_prediction"):
-        case "epsilon":
-            return noise
-        case "v_prediction":
-            scale = (signal**2 + deviation**2).sqrt()
-            return (signal * noise - deviation * clean) / scale
-        case "flow_prediction":
-            return noise - clean
-    raise AssertionError(config)
-
-
-@pytest.mark.parametrize(
-    ("model", "sampler"),
-    [(name, sampler) for name, sampler in EACH_SAMPLER if sampler is not Sampler.PNDM],
-    indirect=["model"],
-)
-def test_last_clean_estimate_is_the_final_latents(model: Model, sampler: Sampler) -> None:
-    """The last step removes the rest of the noise. PNDM steps with an average of its predictions instead."""
-    state = model.family.prepare(model.asked(sampler=sampler, steps=6), seed=0)
-    clean = state.latents
-    with torch.inference_mode():
-        while not state.is_done:
-            (prediction,) = model.family.predict([state])
-            clean = clean_estimate(state, prediction)
-            state.advance(prediction)
-    assert (clean - state.latents).abs().max() <= 0.02 * state.latents.abs().max()
-
-
-@each_case
-def test_preview_has_the_colours_of_the_image(model: Model) -> None:
-    def drawn(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the last preview and the image, both as 8 x 8 colours."""
-        state = model.family.prepare(model.asked(width=256, height=256), seed=seed)
-        while not state.is_done:
-            (prediction,) = model.family.predict([state])
-            preview = model.family.preview(state, prediction)
-            state.advance(prediction)
-        pictures = preview, model.family.decode(state).pixels
-        few, many = (adaptive_avg_pool2d(picture.permute(2, 0, 1).float(), 8) for picture in pictures)
-        return few, many
-
-    with torch.inference_mode():
-        (preview, image), (_, other) = drawn(1), drawn(2)
-    means = [picture.mean((1, 2), keepdim=True) for picture in (preview, image, other)]
-    assert (means[0] - means[1]).abs().max() <= 5
-    # Untrained autoencoders are far from linear.
-    preview, image, other = (
-        picture - mean for picture, mean in zip((preview, image, other), means, strict=True)
-    )
-    assert correlation(preview, image) > max(0.15, correlation(preview, other))
-
-
-def correlation(a: torch.Tensor, b: torch.Tensor) -> float:
-    return float(torch.corrcoef(torch.stack([a.flatten(), b.flatten()]))[0, 1])
