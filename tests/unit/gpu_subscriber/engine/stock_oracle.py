@@ -42,11 +42,8 @@ StockArguments = Callable[[GenerationParameters], Mapping[str, Any]]
 
 
 def cfg(parameters: GenerationParameters) -> Mapping[str, Any]:
-    return {"guidance_scale": parameters.guidance_scale, "negative_prompt": parameters.negative_prompt}
-
-
-def cfg_without_negative_prompt(parameters: GenerationParameters) -> Mapping[str, Any]:
-    return {"guidance_scale": parameters.guidance_scale}
+    given = {"guidance_scale": parameters.guidance_scale, "negative_prompt": parameters.negative_prompt}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def true_cfg(parameters: GenerationParameters) -> Mapping[str, Any]:

@@ -25,6 +25,7 @@ def test_clean_estimate_is_exact_over_each_scheduler(loaded_model: ModelOf, own:
         assert_estimates_are_exact(model, sampler)
 
 
+@torch.inference_mode()
 def assert_estimates_are_exact(model: Model, sampler: Sampler) -> None:
     """Add known noise to known latents: at any noise level the estimate is those latents."""
     state = model.family.prepare(model.asked(sampler=sampler, steps=6), seed=0)
@@ -66,19 +67,20 @@ def perfect_prediction(
 
 
 @each_sampler(but=Sampler.PNDM)
+@torch.inference_mode()
 def test_last_clean_estimate_is_the_final_latents(model: Model, sampler: Sampler) -> None:
     """The last step removes the rest of the noise. PNDM steps with an average of its predictions instead."""
     state = model.family.prepare(model.asked(sampler=sampler, steps=6), seed=0)
     clean = state.latents
-    with torch.inference_mode():
-        while not state.is_done:
-            (prediction,) = model.family.predict([state])
-            clean = clean_estimate(state, prediction)
-            state.advance(prediction)
+    while not state.is_done:
+        (prediction,) = model.family.predict([state])
+        clean = clean_estimate(state, prediction)
+        state.advance(prediction)
     assert (clean - state.latents).abs().max() <= 0.02 * state.latents.abs().max()
 
 
 @each_case
+@torch.inference_mode()
 def test_preview_has_the_colours_of_the_image(model: Model) -> None:
     def drawn(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the last preview and the image, both as 8 x 8 colours."""
@@ -91,8 +93,7 @@ def test_preview_has_the_colours_of_the_image(model: Model) -> None:
         few, many = (adaptive_avg_pool2d(picture.permute(2, 0, 1).float(), 8) for picture in pictures)
         return few, many
 
-    with torch.inference_mode():
-        (preview, image), (_, other) = drawn(1), drawn(2)
+    (preview, image), (_, other) = drawn(1), drawn(2)
     means = [picture.mean((1, 2), keepdim=True) for picture in (preview, image, other)]
     assert (means[0] - means[1]).abs().max() <= 5
     # Untrained autoencoders are far from linear.
