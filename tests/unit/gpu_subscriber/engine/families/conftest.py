@@ -1,8 +1,9 @@
 """The loaded tiny models of the oracle suite, each loaded once per session."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
+import torch
 
 from tests.unit.gpu_subscriber.engine.families.family_cases import CASES, Model
 
@@ -24,6 +25,8 @@ def loaded_model(tmp_path_factory: pytest.TempPathFactory) -> ModelOf:
 
 
 @pytest.fixture
-def model(request: pytest.FixtureRequest, loaded_model: ModelOf) -> Model:
-    """The model of the test's parameter `model`, the name of a case."""
-    return loaded_model(request.param)
+def model(request: pytest.FixtureRequest, loaded_model: ModelOf) -> Iterator[Model]:
+    """The model of the test's parameter `model`, the name of a case, as the engine runs it."""
+    loaded = loaded_model(request.param)
+    with torch.inference_mode():
+        yield loaded

@@ -67,7 +67,6 @@ def perfect_prediction(
 
 
 @each_sampler(but=Sampler.PNDM)
-@torch.inference_mode()
 def test_last_clean_estimate_is_the_final_latents(model: Model, sampler: Sampler) -> None:
     """The last step removes the rest of the noise. PNDM steps with an average of its predictions instead."""
     state = model.family.prepare(model.asked(sampler=sampler, steps=6), seed=0)
@@ -80,7 +79,6 @@ def test_last_clean_estimate_is_the_final_latents(model: Model, sampler: Sampler
 
 
 @each_case
-@torch.inference_mode()
 def test_preview_has_the_colours_of_the_image(model: Model) -> None:
     def drawn(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the last preview and the image, both as 8 x 8 colours."""
