@@ -1,17 +1,11 @@
 """The model families: how the engine generates with a pipeline class."""
 
+from common.domain.models.known_pipelines import KNOWN_PIPELINES
+
 WHOLE_PIPELINE = "whole_pipeline"
 """Serves any pipeline class, one image at a time."""
 PIPELINE_CLASS_OF = {
-    "stable_diffusion": "StableDiffusionPipeline",
-    "stable_diffusion_xl": "StableDiffusionXLPipeline",
-    "stable_diffusion_3": "StableDiffusion3Pipeline",
-    "flux": "FluxPipeline",
-    "chroma": "ChromaPipeline",
-    "flux_2_klein": "Flux2KleinPipeline",
-    "qwen_image": "QwenImagePipeline",
-    "z_image": "ZImagePipeline",
-    "sana": "SanaPipeline",
+    known.family: class_name for class_name, known in KNOWN_PIPELINES.items() if known.family is not None
 }
 """The families whose images share denoising steps, and the pipeline class of diffusers that each serves."""
 FAMILIES = (*PIPELINE_CLASS_OF, WHOLE_PIPELINE)
@@ -24,8 +18,8 @@ def shares_steps(family: str) -> bool:
 
 def family_of(pipeline_class: str) -> str:
     """Return the family that serves this pipeline class best."""
-    by_class = {served: family for family, served in PIPELINE_CLASS_OF.items()}
-    return by_class.get(pipeline_class, WHOLE_PIPELINE)
+    known = KNOWN_PIPELINES.get(pipeline_class)
+    return WHOLE_PIPELINE if known is None else known.family or WHOLE_PIPELINE
 
 
 def family_problem(family: str, pipeline_class: str | None) -> str | None:

@@ -1,8 +1,9 @@
 """The pipeline classes of diffusers that darkroom knows. Torch-free."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 
+from common.domain.models.prompt_reading import CLIP, PromptReading
 from common.domain.models.traits import OFF_AT_ONE, Guidance
 from common.domain.parameters import Sampler
 
@@ -26,6 +27,8 @@ class PipelineClass:
     """How a class uses its parameters."""
 
     guidance: Guidance
+    family: str | None = None
+    """The family whose images share denoising steps; None: `whole_pipeline` serves the class."""
     samplers: tuple[Sampler, ...] = (Sampler.OWN,)
     """The samplers with which its call works."""
     shifts_always: bool = False
@@ -38,70 +41,105 @@ class PipelineClass:
     """By the kind of guidance: the distilled variants of a class have another kind, and need fewer steps."""
     usual_side: int = 1_024
     """Width and height, where the denoiser's configuration does not state them."""
+    readings: tuple[PromptReading, ...] = ()
+    """How its text encoders read a prompt; the first one whose tokenizer a model has counts."""
 
 
 _CFG, _EMBEDDED, _NONE = Guidance.CLASSIFIER_FREE, Guidance.EMBEDDED, Guidance.NONE
+_CHAT = PromptReading(length=512, prefix="<|im_start|>user\n", prefix_tokens=3)
 _LCM = Usual(steps=4, guidance_scale=8.0)
 _STABLE_DIFFUSION = PipelineClass(
+    family="stable_diffusion",
     guidance=_CFG,
     samplers=DIFFUSION_SAMPLERS,
     usual={_CFG: Usual(steps=30, guidance_scale=7.5, sampler=Sampler.DDIM), _EMBEDDED: _LCM},
     usual_side=512,
+    readings=(CLIP,),
 )
 _STABLE_DIFFUSION_XL = PipelineClass(
+    family="stable_diffusion_xl",
     guidance=_CFG,
     samplers=DIFFUSION_SAMPLERS,
     usual={_CFG: Usual(steps=30, guidance_scale=5.0), _EMBEDDED: _LCM, _NONE: Usual(steps=4)},
+    readings=(CLIP,),
 )
 KNOWN_PIPELINES = {
     "StableDiffusionPipeline": _STABLE_DIFFUSION,
-    "StableDiffusionPAGPipeline": _STABLE_DIFFUSION,
+    "StableDiffusionPAGPipeline": replace(_STABLE_DIFFUSION, family=None),
     "StableDiffusionXLPipeline": _STABLE_DIFFUSION_XL,
-    "StableDiffusionXLPAGPipeline": _STABLE_DIFFUSION_XL,
+    "StableDiffusionXLPAGPipeline": replace(_STABLE_DIFFUSION_XL, family=None),
     "LatentConsistencyModelPipeline": PipelineClass(
-        guidance=_EMBEDDED, usual={_EMBEDDED: _LCM}, usual_side=512
+        guidance=_EMBEDDED, usual={_EMBEDDED: _LCM}, usual_side=512, readings=(CLIP,)
     ),
     "StableDiffusion3Pipeline": PipelineClass(
+        family="stable_diffusion_3",
         guidance=_CFG,
         samplers=FLOW_SAMPLERS,
         usual={_CFG: Usual(steps=28, guidance_scale=4.5), _NONE: Usual(steps=4)},
-    ),
-    "SanaPipeline": PipelineClass(
-        guidance=_CFG, samplers=FLOW_SAMPLERS, usual={_CFG: Usual(steps=20, guidance_scale=4.5)}
+        # T5 is optional. CLIP's encoders read a part of what T5 reads.
+        readings=(PromptReading(tokenizer="tokenizer_3", length=256, special_tokens=1), CLIP),
     ),
     "FluxPipeline": PipelineClass(
+        family="flux",
         guidance=_EMBEDDED,
         samplers=FLOW_SAMPLERS,
         shifts_always=True,
         usual={_EMBEDDED: Usual(steps=28, guidance_scale=3.5), _NONE: Usual(steps=4)},
+        readings=(PromptReading(tokenizer="tokenizer_2", length=512, special_tokens=1),),
     ),
     "Flux2KleinPipeline": PipelineClass(
+        family="flux_2_klein",
         guidance=_CFG,
         samplers=FLOW_SAMPLERS,
         shifts_always=True,
         takes_negative_prompt=False,
         usual={_CFG: Usual(steps=50, guidance_scale=4.0), _NONE: Usual(steps=4)},
+        readings=(_CHAT,),
     ),
     # The next three calls pass their own noise levels: DPM++ accepts none, and UniPC no list.
     "ChromaPipeline": PipelineClass(
+        family="chroma",
         guidance=_CFG,
         samplers=(Sampler.OWN, Sampler.FLOW_EULER, Sampler.UNIPC),
         shifts_always=True,
         usual={_CFG: Usual(steps=40, guidance_scale=3.0)},
+        readings=(PromptReading(length=512, special_tokens=1),),
     ),
     "QwenImagePipeline": PipelineClass(
+        family="qwen_image",
         guidance=_CFG,
         samplers=(Sampler.OWN, Sampler.FLOW_EULER, Sampler.UNIPC),
         shifts_always=True,
         usual={_CFG: Usual(steps=50, guidance_scale=4.0), _NONE: Usual(steps=8)},
+        # The instruction before the prompt is not a part of the length.
+        readings=(PromptReading(length=512),),
     ),
     "ZImagePipeline": PipelineClass(
+        family="z_image",
         guidance=_CFG,
         samplers=(Sampler.OWN, Sampler.FLOW_EULER),
         shifts_always=True,
         guidance_off_at=0.0,
         usual={_CFG: Usual(steps=50, guidance_scale=4.0), _NONE: Usual(steps=8)},
+        readings=(_CHAT,),
+    ),
+    "SanaPipeline": PipelineClass(
+        family="sana",
+        guidance=_CFG,
+        samplers=FLOW_SAMPLERS,
+        usual={_CFG: Usual(steps=20, guidance_scale=4.5)},
+        # Of 300 embeddings, one is the first token's and one the last token's of the instruction.
+        readings=(PromptReading(length=298, is_lowercase=True),),
     ),
 }
 TRUE_GUIDANCE_PIPELINES = frozenset({"QwenImagePipeline"})
 """Pipelines whose classifier-free guidance scale is the argument `true_cfg_scale`."""
+
+
+def prompt_reading(class_name: str, tokenizers: Collection[str] | None = None) -> PromptReading | None:
+    """Return how a pipeline of this class with these tokenizers (by default all) reads prompts; None if unknown."""
+    known = KNOWN_PIPELINES.get(class_name)
+    readings = () if known is None else known.readings
+    return next(
+        (reading for reading in readings if tokenizers is None or reading.tokenizer in tokenizers), None
+    )

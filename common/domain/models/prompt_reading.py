@@ -4,10 +4,7 @@ The API counts tokens with the tokenizer's files, the worker with the loaded tok
 these rules.
 """
 
-from collections.abc import Collection
 from dataclasses import dataclass
-
-_CHAT_PREFIX = "<|im_start|>user\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,31 +40,3 @@ class PromptReading:
 
 
 CLIP = PromptReading(length=None, special_tokens=2)
-_T5 = PromptReading(tokenizer="tokenizer_2", length=512, special_tokens=1)
-_CHAT = PromptReading(length=512, prefix=_CHAT_PREFIX, prefix_tokens=3)
-
-_READINGS = {
-    "StableDiffusionPipeline": (CLIP,),
-    "StableDiffusionPAGPipeline": (CLIP,),
-    "StableDiffusionXLPipeline": (CLIP,),
-    "StableDiffusionXLPAGPipeline": (CLIP,),
-    "LatentConsistencyModelPipeline": (CLIP,),
-    # T5 is optional. CLIP's encoders read a part of what T5 reads.
-    "StableDiffusion3Pipeline": (PromptReading(tokenizer="tokenizer_3", length=256, special_tokens=1), CLIP),
-    "FluxPipeline": (_T5,),
-    "ChromaPipeline": (PromptReading(length=512, special_tokens=1),),
-    "Flux2KleinPipeline": (_CHAT,),
-    "ZImagePipeline": (_CHAT,),
-    # The instruction before the prompt is not a part of the length.
-    "QwenImagePipeline": (PromptReading(length=512),),
-    # Of 300 embeddings, one is the first token's and one the last token's of the instruction.
-    "SanaPipeline": (PromptReading(length=298, is_lowercase=True),),
-}
-
-
-def prompt_reading(class_name: str, tokenizers: Collection[str] | None = None) -> PromptReading | None:
-    """Return how a pipeline of this class with these tokenizers (by default all) reads prompts; None if unknown."""
-    readings = _READINGS.get(class_name, ())
-    return next(
-        (reading for reading in readings if tokenizers is None or reading.tokenizer in tokenizers), None
-    )

@@ -5,7 +5,8 @@ from typing import Any
 
 from transformers import CLIPTokenizer
 
-from common.domain.models.prompt_reading import CLIP, PromptReading, prompt_reading
+from common.domain.models.known_pipelines import prompt_reading
+from common.domain.models.prompt_reading import CLIP, PromptReading
 
 _TOKENIZERS = ("tokenizer", "tokenizer_2", "tokenizer_3")
 
