@@ -131,6 +131,14 @@ KNOWN_PIPELINES = {
         # Of 300 embeddings, one is the first token's and one the last token's of the instruction.
         readings=(PromptReading(length=298, is_lowercase=True),),
     ),
+    # Its call passes its own noise levels, as Qwen-Image's.
+    "Lumina2Pipeline": PipelineClass(
+        family="lumina_2",
+        guidance=_CFG,
+        samplers=(Sampler.OWN, Sampler.FLOW_EULER, Sampler.UNIPC),
+        shifts_always=True,
+        usual={_CFG: Usual(steps=30, guidance_scale=4.0)},
+    ),
 }
 TRUE_GUIDANCE_PIPELINES = frozenset({"QwenImagePipeline"})
 """Pipelines whose classifier-free guidance scale is the argument `true_cfg_scale`."""

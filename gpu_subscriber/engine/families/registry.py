@@ -4,6 +4,7 @@ from gpu_subscriber.engine.families.chroma import Chroma
 from gpu_subscriber.engine.families.flux import Flux
 from gpu_subscriber.engine.families.flux_2_klein import Flux2Klein
 from gpu_subscriber.engine.families.guided import GuidedFamily
+from gpu_subscriber.engine.families.lumina_2 import Lumina2
 from gpu_subscriber.engine.families.qwen_image import QwenImage
 from gpu_subscriber.engine.families.sana import Sana
 from gpu_subscriber.engine.families.stable_diffusion import StableDiffusion
@@ -21,4 +22,5 @@ GUIDED_FAMILIES: dict[str, type[GuidedFamily]] = {
     "flux_2_klein": Flux2Klein,
     "qwen_image": QwenImage,
     "z_image": ZImage,
+    "lumina_2": Lumina2,
 }

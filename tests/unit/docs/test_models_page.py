@@ -56,6 +56,10 @@ OFFICIAL: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
     ),
     "Tongyi-MAI/Z-Image-Turbo": ("ZImagePipeline", _Z_IMAGE),
     "Tongyi-MAI/Z-Image": ("ZImagePipeline", _Z_IMAGE),
+    "Alpha-VLLM/Lumina-Image-2.0": (
+        "Lumina2Pipeline",
+        {"scheduler": _FLOW, "vae": _VAE, "transformer": {"patch_size": 2}},
+    ),
     "Efficient-Large-Model/Sana_1600M_1024px_diffusers": (
         "SanaPipeline",
         {

@@ -48,6 +48,7 @@ def test_models_state_what_each_family_takes(api: Api) -> None:
         "qwen_image": ("classifier_free", 16, 512),
         "z_image": ("classifier_free", 16, 509),
         "sana": ("classifier_free", 32, 298),
+        "lumina_2": ("classifier_free", 16, None),
         "whole_pipeline": ("none", 16, None),
     }
 

@@ -20,6 +20,8 @@ from diffusers import (
     Flux2Transformer2DModel,
     FluxPipeline,
     FluxTransformer2DModel,
+    Lumina2Pipeline,
+    Lumina2Transformer2DModel,
     PixArtSigmaPipeline,
     PixArtTransformer2DModel,
     QwenImagePipeline,
@@ -290,18 +292,7 @@ def _sana(_folder: Path, *, sample_size: int = 16, **changes: Any) -> Any:
     levels = 6
     return SanaPipeline(
         tokenizer=_chat_tokenizer(),
-        text_encoder=Gemma2Model(
-            Gemma2Config(
-                head_dim=16,
-                hidden_size=8,
-                intermediate_size=64,
-                max_position_embeddings=2048,
-                num_attention_heads=2,
-                num_hidden_layers=1,
-                num_key_value_heads=2,
-                vocab_size=300,
-            )
-        ).eval(),
+        text_encoder=_gemma(),
         vae=AutoencoderDC(
             in_channels=3,
             latent_channels=4,
@@ -337,6 +328,29 @@ def _sana(_folder: Path, *, sample_size: int = 16, **changes: Any) -> Any:
         scheduler=DPMSolverMultistepScheduler(
             prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0, beta_schedule="linear"
         ),
+    )
+
+
+def _lumina_2(_folder: Path) -> Any:
+    return Lumina2Pipeline(
+        tokenizer=_chat_tokenizer(),
+        text_encoder=_gemma(),
+        vae=_autoencoder(scaling_factor=0.36, shift_factor=0.12),
+        transformer=Lumina2Transformer2DModel(
+            sample_size=4,
+            patch_size=2,
+            in_channels=4,
+            hidden_size=24,
+            num_layers=2,
+            num_refiner_layers=1,
+            num_attention_heads=3,
+            num_kv_heads=1,
+            multiple_of=2,
+            axes_dim_rope=(4, 2, 2),
+            axes_lens=(300, 64, 64),
+            cap_feat_dim=8,
+        ),
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=6.0),
     )
 
 
@@ -408,6 +422,7 @@ FAMILIES: dict[str, Callable[..., Any]] = {
     "qwen-image": _qwen,
     "z-image": _z_image,
     "sana": _sana,
+    "lumina-2": _lumina_2,
     "pixart": _pixart,
     "wan": _wan,
 }
@@ -457,6 +472,20 @@ def _qwen3_config(*, layers: int) -> Qwen3Config:
         max_position_embeddings=1024,
         head_dim=8,
     )
+
+
+def _gemma() -> Gemma2Model:
+    config = Gemma2Config(
+        head_dim=16,
+        hidden_size=8,
+        intermediate_size=64,
+        max_position_embeddings=2048,
+        num_attention_heads=2,
+        num_hidden_layers=1,
+        num_key_value_heads=2,
+        vocab_size=300,
+    )
+    return Gemma2Model(config).eval()
 
 
 def _t5(width: int = 32) -> T5EncoderModel:

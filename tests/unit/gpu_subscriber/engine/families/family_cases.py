@@ -69,6 +69,7 @@ CASES = {
     "flux dev": Case(save=partial(saved, "flux-dev"), samplers=FLOW_SAMPLERS),
     "flux schnell": Case(save=partial(saved, "flux-schnell"), samplers=(*EULER, Sampler.UNIPC)),
     "sana": Case(save=partial(saved, "sana"), samplers=FLOW_SAMPLERS),
+    "lumina_2": Case(save=partial(saved, "lumina-2"), samplers=(*EULER, Sampler.UNIPC)),
 }
 
 each_case = pytest.mark.parametrize("model", tuple(CASES), indirect=True)
