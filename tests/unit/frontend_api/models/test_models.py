@@ -44,6 +44,7 @@ def test_models_state_what_each_family_takes(api: Api) -> None:
         "stable_diffusion_xl": ("classifier_free", 8, None),
         "stable_diffusion_3": ("classifier_free", 16, 255),
         "flux": ("embedded", 16, 511),
+        "chroma": ("classifier_free", 16, 511),
         "flux_2_klein": ("none", 16, 509),
         "qwen_image": ("classifier_free", 16, 512),
         "z_image": ("classifier_free", 16, 509),

@@ -335,11 +335,11 @@ def _lumina_2(_folder: Path) -> Any:
     return Lumina2Pipeline(
         tokenizer=_chat_tokenizer(),
         text_encoder=_gemma(),
-        vae=_autoencoder(scaling_factor=0.36, shift_factor=0.12),
+        vae=_autoencoder(16, scaling_factor=0.36, shift_factor=0.12),
         transformer=Lumina2Transformer2DModel(
             sample_size=4,
             patch_size=2,
-            in_channels=4,
+            in_channels=16,
             hidden_size=24,
             num_layers=2,
             num_refiner_layers=1,

