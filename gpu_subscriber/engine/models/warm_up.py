@@ -34,6 +34,8 @@ ROUNDS = 3
 
 The first round warms up; the best of the others counts, since noise only adds.
 """
+MOST_DOUBTS = 8
+"""How often a batch that does not pay is measured again. Other load prolongs it, but never shortens it."""
 BUDGET_SECONDS = 5.0
 """Stop trying larger batches after measuring for this long."""
 _CONVOLUTION_DIMENSIONS = 4
@@ -151,16 +153,28 @@ def _measure_batches(family: GuidedFamily, spec: ModelSpec, device: Device, caps
     until = time.perf_counter() + BUDGET_SECONDS
     states = [family.prepare(parameters, seed=seed) for seed in range(caps.cap_of(key))]
     seconds: dict[int, float] = {}
-    batch = 1
-    while batch <= len(states) and time.perf_counter() < until:
+
+    def measure(batch: int) -> None:
         together = states[:batch]
-        try:
-            seconds[batch] = _best_seconds(device, lambda: family.predict(together))  # noqa: B023 (called at once)
-        except torch.OutOfMemoryError:
-            break
-        if batch > 1 and seconds[batch] / batch > seconds[batch // 2] / (batch // 2):
-            break
-        batch *= 2
+        best = _best_seconds(device, lambda: family.predict(together))
+        seconds[batch] = min(best, seconds.get(batch, best))
+
+    def pays(batch: int) -> bool:
+        return seconds[batch] / batch <= seconds[batch // 2] / (batch // 2)
+
+    batch, doubts = 1, 0
+    try:
+        while batch <= len(states) and time.perf_counter() < until:
+            measure(batch)
+            if batch == 1 or pays(batch):
+                batch, doubts = 2 * batch, 0
+            elif doubts < MOST_DOUBTS:
+                doubts += 1
+                measure(batch // 2)
+            else:
+                break
+    except torch.OutOfMemoryError:
+        pass
     device.free_memory()
     if seconds:
         caps.learn(key, best_batch(seconds))
