@@ -43,7 +43,14 @@ def save_original_layout(pipeline: Any, file: Path) -> Path:
         **_prefixed("first_stage_model.", _vae(pipeline.vae)),
         **_prefixed(first + "text_model.", _clip(pipeline.text_encoder)),
     }
+    # Published files contain more than the networks' weights.
+    tensors |= {
+        first + "text_model.embeddings.position_ids": torch.arange(8)[None],
+        "model_ema.decay": torch.tensor(0.9999),
+        "alphas_cumprod": torch.linspace(1, 0, 1000),
+    }
     if is_xl:
+        tensors["conditioner.embedders.1.model.logit_scale"] = torch.tensor(4.6)
         tensors |= _prefixed("conditioner.embedders.1.model.", _open_clip(pipeline.text_encoder_2))
     save_file({name: tensor.contiguous().clone() for name, tensor in tensors.items()}, file)
     return file
