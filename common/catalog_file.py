@@ -1,7 +1,7 @@
 """The file of the model catalog: entries are completed from their models' folders and checked."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +10,15 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from common.domain.models.catalog import ModelCatalog, ModelSpec
 from common.domain.models.entry_completion import completed_entry
 from common.domain.models.families import PIPELINE_CLASS_OF, WHOLE_PIPELINE, family_problem
+from common.domain.models.known_pipelines import KNOWN_PIPELINES
 from common.domain.models.model_files import ModelFiles
 from common.domain.models.pipeline_traits import PipelineTraits, assumed_traits
 from common.model_files.weights import UnservableModelError
 from common.model_folder import model_traits
 
 _PATHS = ("source", "config", "tokenizer")
-_MUST_STATE = {
-    WHOLE_PIPELINE: ("samplers", "traits", "limits.side_multiple"),
-    "flux": ("traits",),
-    "flux_2_klein": ("traits",),
-}
-"""The fields of an entry that differ between the models of a family."""
+_MUST_STATE = ("samplers", "traits", "limits.side_multiple")
+"""The fields of an entry of a pipeline that darkroom does not know."""
 
 
 class ModelEntries(BaseModel):
@@ -95,17 +92,21 @@ def _completed(entry: Any, found: PipelineTraits | None) -> Any:
     if found is not None and found.is_known:
         return completed_entry(entry, found)
     family = str(entry.get("family"))
-    if missing := _missing(entry, _MUST_STATE.get(family, ())):
+    served = PIPELINE_CLASS_OF.get(family)
+    if missing := _missing(entry, family, served):
         raise UnservableModelError(
             f"the entry of a {family} model must state {', '.join(missing)} where its folder "
             "cannot be read here, or its class is not known. `python -m gpu_subscriber.describe_model FOLDER` "
             "prints them; docs/models.md has those of the official models"
         )
-    served = PIPELINE_CLASS_OF.get(family)
     return entry if served is None else completed_entry(entry, assumed_traits(served))
 
 
-def _missing(entry: Mapping[str, Any], required: Collection[str]) -> list[str]:
+def _missing(entry: Mapping[str, Any], family: str, served: str | None) -> list[str]:
+    """Return the fields that an entry must state where the model's files are not readable."""
+    required: tuple[str, ...] = _MUST_STATE if family == WHOLE_PIPELINE else ()
+    if served is not None and KNOWN_PIPELINES[served].must_state_traits:
+        required = ("traits",)
     limits = entry.get("limits")
     stated = {*entry, *(f"limits.{name}" for name in limits)} if isinstance(limits, Mapping) else set(entry)
     return [name for name in required if name not in stated]

@@ -3,9 +3,9 @@
 from dataclasses import replace
 from pathlib import Path
 
-from common.domain.models.known_pipelines import prompt_reading
+from common.domain.models.known_pipelines import PIPELINE, prompt_reading
 from common.domain.models.model_files import ModelFiles
-from common.domain.models.pipeline_traits import PIPELINE, PipelineTraits, pipeline_traits
+from common.domain.models.pipeline_traits import PipelineTraits, pipeline_traits
 from common.domain.models.prompt_reading import PromptReading
 from common.domain.models.unservable_pipelines import UNSERVABLE_PIPELINES
 from common.model_files.local_model import local_model

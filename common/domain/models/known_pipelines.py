@@ -1,12 +1,19 @@
 """The pipeline classes of diffusers that darkroom knows. Torch-free."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from common.domain.models.prompt_reading import CLIP, PromptReading
 from common.domain.models.traits import OFF_AT_ONE, Guidance
 from common.domain.parameters import Sampler
 
+Configs = Mapping[str, Mapping[str, Any]]
+"""The configuration of each component by name; a scheduler's has its class as `_class_name`.
+
+The pipeline's own one, `model_index.json`, has the name PIPELINE.
+"""
+PIPELINE = "pipeline"
 DIFFUSION_SAMPLERS = tuple(sampler for sampler in Sampler if sampler is not Sampler.FLOW_EULER)
 """The samplers of a model with a noise schedule of betas."""
 FLOW_SAMPLERS = (Sampler.OWN, Sampler.FLOW_EULER, Sampler.DPMPP_2M, Sampler.UNIPC)
@@ -27,6 +34,10 @@ class PipelineClass:
     """How a class uses its parameters."""
 
     guidance: Guidance
+    variant: Callable[[Configs], Guidance | None] = lambda _configs: None
+    """Returns the kind of guidance of a distilled variant; None for the usual one."""
+    must_state_traits: bool = False
+    """Whether an entry must state its kind of guidance if the model's files are not readable."""
     family: str | None = None
     """The family whose images share denoising steps; None: `whole_pipeline` serves the class."""
     samplers: tuple[Sampler, ...] = (Sampler.OWN,)
@@ -37,6 +48,14 @@ class PipelineClass:
     """Whether its classifier-free guidance accepts a negative prompt."""
     guidance_off_at: float = OFF_AT_ONE
     """The largest scale at which its classifier-free guidance is off."""
+    guidance_argument: str = "guidance_scale"
+    """The argument of its call that takes the scale."""
+    packs: bool = False
+    """Whether it packs 2 x 2 latents into one token, whatever its denoiser's patch size."""
+    side_multiple: int = 1
+    """A multiple of width and height that it requires regardless of its autoencoder."""
+    min_steps: int = 1
+    """The smallest number of steps of published models."""
     usual: Mapping[Guidance, Usual] = field(default_factory=dict)
     """By the kind of guidance: the distilled variants of a class have another kind, and need fewer steps."""
     usual_side: int = 1_024
@@ -45,12 +64,27 @@ class PipelineClass:
     """How its text encoders read a prompt; the first one whose tokenizer a model has counts."""
 
 
+def _distilled_unet(configs: Configs) -> Guidance | None:
+    """UNets that are distilled for few steps take the guidance scale as an embedding."""
+    is_distilled = configs.get("unet", {}).get("time_cond_proj_dim") is not None
+    return Guidance.EMBEDDED if is_distilled else None
+
+
+def _schnell(configs: Configs) -> Guidance | None:
+    return None if configs.get("transformer", {}).get("guidance_embeds") else Guidance.NONE
+
+
+def _distilled_klein(configs: Configs) -> Guidance | None:
+    return Guidance.NONE if configs.get(PIPELINE, {}).get("is_distilled") else None
+
+
 _CFG, _EMBEDDED, _NONE = Guidance.CLASSIFIER_FREE, Guidance.EMBEDDED, Guidance.NONE
 _CHAT = PromptReading(length=512, prefix="<|im_start|>user\n", prefix_tokens=3)
 _LCM = Usual(steps=4, guidance_scale=8.0)
 _STABLE_DIFFUSION = PipelineClass(
     family="stable_diffusion",
     guidance=_CFG,
+    variant=_distilled_unet,
     samplers=DIFFUSION_SAMPLERS,
     usual={_CFG: Usual(steps=30, guidance_scale=7.5, sampler=Sampler.DDIM), _EMBEDDED: _LCM},
     usual_side=512,
@@ -59,6 +93,7 @@ _STABLE_DIFFUSION = PipelineClass(
 _STABLE_DIFFUSION_XL = PipelineClass(
     family="stable_diffusion_xl",
     guidance=_CFG,
+    variant=_distilled_unet,
     samplers=DIFFUSION_SAMPLERS,
     usual={_CFG: Usual(steps=30, guidance_scale=5.0), _EMBEDDED: _LCM, _NONE: Usual(steps=4)},
     readings=(CLIP,),
@@ -82,17 +117,23 @@ KNOWN_PIPELINES = {
     "FluxPipeline": PipelineClass(
         family="flux",
         guidance=_EMBEDDED,
+        variant=_schnell,
+        must_state_traits=True,
         samplers=FLOW_SAMPLERS,
         shifts_always=True,
+        packs=True,
         usual={_EMBEDDED: Usual(steps=28, guidance_scale=3.5), _NONE: Usual(steps=4)},
         readings=(PromptReading(tokenizer="tokenizer_2", length=512, special_tokens=1),),
     ),
     "Flux2KleinPipeline": PipelineClass(
         family="flux_2_klein",
         guidance=_CFG,
+        variant=_distilled_klein,
+        must_state_traits=True,
         samplers=FLOW_SAMPLERS,
         shifts_always=True,
         takes_negative_prompt=False,
+        packs=True,
         usual={_CFG: Usual(steps=50, guidance_scale=4.0), _NONE: Usual(steps=4)},
         readings=(_CHAT,),
     ),
@@ -102,6 +143,7 @@ KNOWN_PIPELINES = {
         guidance=_CFG,
         samplers=(Sampler.OWN, Sampler.FLOW_EULER, Sampler.UNIPC),
         shifts_always=True,
+        packs=True,
         usual={_CFG: Usual(steps=40, guidance_scale=3.0)},
         readings=(PromptReading(length=512, special_tokens=1),),
     ),
@@ -110,6 +152,9 @@ KNOWN_PIPELINES = {
         guidance=_CFG,
         samplers=(Sampler.OWN, Sampler.FLOW_EULER, Sampler.UNIPC),
         shifts_always=True,
+        guidance_argument="true_cfg_scale",
+        packs=True,
+        min_steps=2,
         usual={_CFG: Usual(steps=50, guidance_scale=4.0), _NONE: Usual(steps=8)},
         # The instruction before the prompt is not a part of the length.
         readings=(PromptReading(length=512),),
@@ -127,6 +172,7 @@ KNOWN_PIPELINES = {
         family="sana",
         guidance=_CFG,
         samplers=FLOW_SAMPLERS,
+        side_multiple=32,
         usual={_CFG: Usual(steps=20, guidance_scale=4.5)},
         # Of 300 embeddings, one is the first token's and one the last token's of the instruction.
         readings=(PromptReading(length=298, is_lowercase=True),),
@@ -140,8 +186,6 @@ KNOWN_PIPELINES = {
         usual={_CFG: Usual(steps=30, guidance_scale=4.0)},
     ),
 }
-TRUE_GUIDANCE_PIPELINES = frozenset({"QwenImagePipeline"})
-"""Pipelines whose classifier-free guidance scale is the argument `true_cfg_scale`."""
 
 
 def prompt_reading(class_name: str, tokenizers: Collection[str] | None = None) -> PromptReading | None:

@@ -13,18 +13,12 @@ from common.domain.models.known_pipelines import (
     DIFFUSION_SAMPLERS,
     FLOW_SAMPLERS,
     KNOWN_PIPELINES,
+    Configs,
     PipelineClass,
     Usual,
 )
 from common.domain.models.traits import OFF_AT_ONE, Guidance, ModelTraits
 from common.domain.parameters import Sampler
-
-Configs = Mapping[str, Mapping[str, Any]]
-"""The configuration of each component by name; a scheduler's has its class as `_class_name`.
-
-The pipeline's own one, `model_index.json`, has the name PIPELINE.
-"""
-PIPELINE = "pipeline"
 
 DIFFUSION_SCHEDULERS = frozenset(
     f"{name}Scheduler"
@@ -61,11 +55,9 @@ class PipelineTraits:
     """How many tokens of a prompt it reads, without begin and end tokens; None: unknown."""
 
 
-_PACKED = ("Flux", "QwenImage", "Chroma", "Bria")
-"""Pipelines that pack 2 x 2 latents into one token, by the prefix of their names."""
+_PACKED = ("Flux", "QwenImage", "Bria")
+"""Unknown pipelines that pack 2 x 2 latents into one token, by the prefix of their names."""
 _TURBO_SHIFT = 3.0
-_FIXED_MULTIPLES = {"SanaPipeline": 32}
-"""Side multiples that a class requires regardless of its autoencoder."""
 
 
 def pipeline_traits(class_name: str, configs: Configs) -> PipelineTraits:
@@ -79,9 +71,7 @@ def pipeline_traits(class_name: str, configs: Configs) -> PipelineTraits:
         class_name=class_name,
         traits=ModelTraits(guidance=Guidance.NONE, negative_prompt=False),
         samplers=(Sampler.OWN,),
-        side_multiple=lcm(
-            _vae_scale(configs) * _patch(class_name, configs), _FIXED_MULTIPLES.get(class_name, 1)
-        ),
+        side_multiple=_vae_scale(configs) * (2 if class_name.startswith(_PACKED) else _patch(configs)),
         # The last noise level is shifted to a given value, which divides by zero if it is also the
         # first one.
         min_steps=2 if scheduler.get("shift_terminal") else 1,
@@ -91,23 +81,25 @@ def pipeline_traits(class_name: str, configs: Configs) -> PipelineTraits:
         return found
     return replace(
         found,
-        traits=_traits(known, class_name, configs),
+        traits=_traits(known, configs),
         samplers=obeyed_samplers(class_name, scheduler),
         usual=_usual(known, class_name, scheduler),
+        side_multiple=lcm(_vae_scale(configs) * (2 if known.packs else _patch(configs)), known.side_multiple),
         side=_side(configs) or known.usual_side,
     )
 
 
 def assumed_traits(class_name: str) -> PipelineTraits:
     """Return what each published model of a known class obeys, except its kind of guidance."""
-    is_flow = Sampler.FLOW_EULER in KNOWN_PIPELINES[class_name].samplers
+    known = KNOWN_PIPELINES[class_name]
+    is_flow = Sampler.FLOW_EULER in known.samplers
     scheduler = {"_class_name": FLOW_SCHEDULER if is_flow else "DDIMScheduler"}
     transformer = {"patch_size": 2} if is_flow else {}
     found = pipeline_traits(class_name, {"scheduler": scheduler, "transformer": transformer})
     return replace(
         found,
         samplers=(Sampler.OWN, Sampler.FLOW_EULER) if is_flow else found.samplers,
-        min_steps=2 if class_name == "QwenImagePipeline" else 1,
+        min_steps=known.min_steps,
         is_known=False,
     )
 
@@ -163,24 +155,14 @@ def _is_flow_match(scheduler: Mapping[str, Any]) -> bool:
     return scheduler.get("_class_name") == FLOW_SCHEDULER
 
 
-def _traits(known: PipelineClass, class_name: str, configs: Configs) -> ModelTraits:
-    guidance = _guidance(known.guidance, class_name, configs)
+def _traits(known: PipelineClass, configs: Configs) -> ModelTraits:
+    guidance = known.variant(configs) or known.guidance
     is_free = guidance is Guidance.CLASSIFIER_FREE
     return ModelTraits(
         guidance=guidance,
         negative_prompt=is_free and known.takes_negative_prompt,
         guidance_off_at=known.guidance_off_at if is_free else OFF_AT_ONE,
     )
-
-
-def _guidance(usual: Guidance, class_name: str, configs: Configs) -> Guidance:
-    if class_name == "FluxPipeline":
-        return usual if configs.get("transformer", {}).get("guidance_embeds") else Guidance.NONE
-    if class_name == "Flux2KleinPipeline":
-        return Guidance.NONE if configs.get(PIPELINE, {}).get("is_distilled") else usual
-    # Networks distilled for few steps take the guidance scale as an embedding.
-    is_distilled = configs.get("unet", {}).get("time_cond_proj_dim") is not None
-    return Guidance.EMBEDDED if is_distilled else usual
 
 
 def _usual(known: PipelineClass, class_name: str, scheduler: Mapping[str, Any]) -> Mapping[Guidance, Usual]:
@@ -207,9 +189,7 @@ def _vae_scale(configs: Configs) -> int:
     return int(2 ** (len(blocks) - 1)) if blocks else 8
 
 
-def _patch(class_name: str, configs: Configs) -> int:
-    if class_name.startswith(_PACKED):
-        return 2
+def _patch(configs: Configs) -> int:
     network = configs.get("transformer", {})
     patch = network.get("patch_size") or max(network.get("all_patch_size") or (1,))
     return patch if isinstance(patch, int) else int(max(patch))

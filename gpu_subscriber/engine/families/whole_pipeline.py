@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL, AutoencoderTiny
 
-from common.domain.models.known_pipelines import KNOWN_PIPELINES, TRUE_GUIDANCE_PIPELINES
-from common.domain.models.traits import OFF_AT_ONE, Guidance
+from common.domain.models.known_pipelines import KNOWN_PIPELINES, PipelineClass
+from common.domain.models.traits import Guidance
 from common.domain.parameters import GenerationParameters
 from common.domain.provenance import DrawConditions
 from common.domain.task_records import TaskWarning
@@ -30,6 +30,7 @@ from gpu_subscriber.engine.runs.run_history import RunHistory
 _GRID_DIMENSIONS = 4
 """A grid of latents is (1, C, h, w)."""
 
+_UNKNOWN = PipelineClass(guidance=Guidance.NONE)
 OnStep = Callable[[int, int, torch.Tensor | None], None]
 """Receives the steps done, the total steps, and the latents if the pipeline exposes them.
 
@@ -47,10 +48,7 @@ class WholePipeline:
         self._colours = LatentColours.beside(files.folder, pipeline.device)
         self._tokens = PromptTokens(pipeline)
         self._accepted = frozenset(call_of(pipeline))
-        class_name = type(pipeline).__name__
-        self._has_true_guidance = class_name in TRUE_GUIDANCE_PIPELINES
-        known = KNOWN_PIPELINES.get(class_name)
-        self._guidance_off_at = OFF_AT_ONE if known is None else known.guidance_off_at
+        self._class = KNOWN_PIPELINES.get(type(pipeline).__name__, _UNKNOWN)
 
     def generate(self, parameters: GenerationParameters, *, seed: int, on_step: OnStep) -> Decoded:
         """Run the stock call with a CPU generator of this seed and the arguments that it accepts."""
@@ -117,12 +115,11 @@ class WholePipeline:
             on_step(step + 1, getattr(pipeline, "num_timesteps", parameters.steps), latents)
             return shown
 
-        negative_prompt, guidance = parameters.negative_prompt, "guidance_scale"
-        scale = self._guidance_off_at if parameters.guidance is Guidance.NONE else parameters.guidance_scale
-        if self._has_true_guidance:
-            guidance = "true_cfg_scale"
-            if parameters.is_guided and negative_prompt is None:
-                negative_prompt = " "  # without one these pipelines turn guidance off
+        negative_prompt, guidance = parameters.negative_prompt, self._class.guidance_argument
+        is_off = parameters.guidance is Guidance.NONE
+        scale = self._class.guidance_off_at if is_off else parameters.guidance_scale
+        if guidance == "true_cfg_scale" and parameters.is_guided and negative_prompt is None:
+            negative_prompt = " "  # without one these pipelines turn guidance off
         offered = {
             "prompt": parameters.prompt,
             "negative_prompt": negative_prompt,

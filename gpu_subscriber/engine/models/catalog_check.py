@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 from common.domain.models.catalog import ModelSpec
+from common.domain.models.known_pipelines import PIPELINE, Configs
 from common.domain.models.pipeline_traits import (
-    PIPELINE,
     PipelineTraits,
     obeyed_samplers,
     pipeline_traits,
@@ -59,7 +59,7 @@ def found_traits(pipeline: Any) -> PipelineTraits:
     )
 
 
-def _configs(pipeline: Any) -> Mapping[str, Mapping[str, Any]]:
+def _configs(pipeline: Any) -> Configs:
     parts = {name: getattr(part, "config", None) for name, part in pipeline.components.items()}
     configs = {name: config for name, config in parts.items() if isinstance(config, Mapping)}
     return {**configs, PIPELINE: pipeline.config, "scheduler": scheduler_config(pipeline.scheduler)}

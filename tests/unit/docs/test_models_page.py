@@ -11,7 +11,8 @@ import pytest
 from common.catalog_file import parse_catalog
 from common.domain.models.catalog import ModelSpec
 from common.domain.models.families import FAMILIES, family_problem
-from common.domain.models.pipeline_traits import PIPELINE, pipeline_traits
+from common.domain.models.known_pipelines import PIPELINE
+from common.domain.models.pipeline_traits import pipeline_traits
 
 _DOCS = Path(__file__).parents[3] / "docs"
 _FLOW: dict[str, Any] = {"_class_name": "FlowMatchEulerDiscreteScheduler"}
