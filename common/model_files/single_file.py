@@ -25,7 +25,8 @@ DENOISERS = ("unet", "transformer")
 _UNET = "model.diffusion_model."
 _INPUT = f"{_UNET}input_blocks.0.0.weight"
 _ATTENTION = f"{_UNET}input_blocks.{{}}.1.transformer_blocks.0.attn2.to_k.weight"
-_V_PREDICTION = "v_pred"
+V_PREDICTION, ZERO_TERMINAL_SNR = "v_pred", "ztsnr"
+"""Empty tensors that mark how fine-tunes of SDXL were trained."""
 _SD1 = {_INPUT: (320, 4, 3, 3), _ATTENTION.format(1): (320, 768)}
 _SDXL = {
     _INPUT: (320, 4, 3, 3),
@@ -58,7 +59,7 @@ def shipped_config(file: Path) -> Path:
         raise UnservableModelError(str(error)) from error
     shapes = {name: tensor.shape for name, tensor in tensors.items()}
     for layout, expected in _LAYOUTS.items():
-        if shapes.items() >= expected.items() and _V_PREDICTION not in shapes:
+        if shapes.items() >= expected.items():
             return CONFIGS / layout
     raise UnservableModelError(
         f'{file.name} {_description(tensors)}: write "config" with a folder in the layout of diffusers that '
@@ -70,8 +71,6 @@ def _description(tensors: Tensors) -> str:
     shape = tensors[_INPUT].shape if _INPUT in tensors else ()
     if len(shape) > 1 and shape[1] not in (4, 16):
         return f"has a network with {shape[1]} input channels, as checkpoints for inpainting have"
-    if _V_PREDICTION in tensors:
-        return "predicts v, which the shipped configurations do not"
     if not any(has_component(tensors, name) for name in COMPONENT_PREFIXES):
         return "has only one network, without text encoders and autoencoder"
     return "is neither a Stable Diffusion 1 nor an SDXL checkpoint"

@@ -5,6 +5,7 @@ original layout, or from files of single components. Everything else, such as to
 reads from the folder.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +23,7 @@ from safetensors.torch import load_file
 
 from common.domain.models.model_files import SINGLE_FILE, ModelFiles
 from common.model_files.local_model import LocalModel
-from common.model_files.single_file import has_component, is_part_of
+from common.model_files.single_file import V_PREDICTION, ZERO_TERMINAL_SNR, has_component, is_part_of
 from common.model_files.weights import (
     INDEX,
     ComponentWeights,
@@ -82,6 +83,13 @@ class PipelineParts:
             elif self.local.checkpoint is not None and not (folder / name).is_dir():
                 _check_optional(name, pipeline_class)
                 parts[name] = None
+        if V_PREDICTION in checkpoint:
+            kind = _class_of(*components["scheduler"])
+            parts["scheduler"] = kind.from_config(
+                kind.load_config(folder / "scheduler"),
+                prediction_type="v_prediction",
+                rescale_betas_zero_snr=ZERO_TERMINAL_SNR in checkpoint,
+            )
         for name, part in parts.items():
             if self._is_offloaded(name) and isinstance(part, torch.nn.Module):
                 keep_on_host(part, self.device)
@@ -119,6 +127,7 @@ class PipelineParts:
         """Load a network from its tensors in a checkpoint of the whole pipeline."""
         if issubclass(kind, FromOriginalModelMixin):
             return self._from_file(name, kind, tensors)
+        tensors = {_with_wrapper(key): tensor for key, tensor in tensors.items()}
         is_t5 = any(key.startswith("text_encoders.t5xxl.") for key in tensors)
         load = create_diffusers_t5_model_from_checkpoint if is_t5 else create_diffusers_clip_model_from_ldm
         network = load(
@@ -189,6 +198,13 @@ def _class_of(library: str, class_name: str) -> Any:
     if not isinstance(kind, type):
         raise ModelRefusedError(f"neither diffusers nor transformers has the class {library}.{class_name}")
     return kind
+
+
+def _with_wrapper(key: str) -> str:
+    """Return the name of a tensor of CLIP with its `text_model.`, which newer converters leave out."""
+    return re.sub(
+        r"\.transformer\.(embeddings|encoder|final_layer_norm)\.", r".transformer.text_model.\1.", key
+    )
 
 
 def _check_optional(name: str, pipeline_class: Any) -> None:

@@ -140,6 +140,30 @@ def test_described_single_file_is_drawn(stock_models: Mapping[str, Any], tmp_pat
     assert (images[0] == images[1]).all()
 
 
+@pytest.mark.parametrize("is_zero_snr", [False, True])
+def test_file_that_marks_v_prediction_gets_such_a_scheduler(
+    stock_models: Mapping[str, Any], tmp_path: Path, is_zero_snr: bool
+) -> None:
+    entry = as_single_file(stock_models[XL], tmp_path)
+    markers = {"v_pred": torch.zeros(0)} | ({"ztsnr": torch.zeros(0)} if is_zero_snr else {})
+    save_file(load_file(entry["source"]) | markers, entry["source"])
+    config = load_family(spec("tiny", family=XL, **entry), CPU).pipeline.scheduler.config
+    assert (config.prediction_type, config.rescale_betas_zero_snr) == ("v_prediction", is_zero_snr)
+
+
+def test_single_file_of_a_newer_converter_loads_the_same_text_encoder(
+    stock_models: Mapping[str, Any], tmp_path: Path
+) -> None:
+    entry = as_single_file(stock_models[SD], tmp_path)
+    tensors = load_file(entry["source"])
+    save_file(
+        {name.replace(".text_model.", "."): tensor for name, tensor in tensors.items()}, entry["source"]
+    )
+    expected = stock_models[SD].text_encoder.state_dict()
+    loaded = load_family(spec("tiny", **entry), CPU).pipeline.text_encoder.state_dict()
+    assert all(torch.equal(expected[key], loaded[key]) for key in expected)
+
+
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 @pytest.mark.parametrize("form", FORMS)
 def test_entry_chooses_the_number_format(
