@@ -1,0 +1,244 @@
+"""One catalog with a tiny model of each family, on one stack: every image is the stock pipeline's.
+
+Besides the models that work, the catalog has one that cannot be loaded. A task waits for it all the
+time and must not affect the others.
+"""
+
+import io
+import json
+import os
+import shutil
+import signal
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from diffusers import EulerDiscreteScheduler
+from PIL import Image
+
+from common.domain.models.families import PIPELINE_CLASS_OF
+from common.domain.parameters import GenerationParameters
+from common.domain.provenance import Provenance
+from common.domain.task import Phase, Task, TaskStatus
+from local_stack.processes.child_process import ChildProcess
+from tests.supervision import watched
+from tests.system.conftest import IMPATIENT, System, start
+from tests.unit.gpu_subscriber.engine.families.family_cases import CASES, Model
+from tests.unit.gpu_subscriber.engine.stock_oracle import largest_difference
+from tests.unit.gpu_subscriber.engine.tiny_families import saved
+
+pytestmark = pytest.mark.end_to_end
+
+VARIANTS = {"flux": "flux dev", "flux_2_klein": "flux_2_klein base"}
+"""The case of a family that has several and none with its name."""
+SLOW = ("chroma", "flux_2_klein", "qwen_image")
+"""The families whose tiny models take longest."""
+BROKEN = "broken"
+SETTINGS = {
+    **IMPATIENT,
+    # Images are equal bit for bit only if they are computed with as many threads.
+    "DARKROOM_CPU_THREADS": "1",
+    # The tiny models need no larger batches, and measuring takes seconds for each.
+    "DARKROOM_MEASURE_AT_START": "false",
+    "DARKROOM_CHECKPOINT_INTERVAL_SECONDS": "0.1",
+    "DARKROOM_PROGRESS_INTERVAL_SECONDS": "0.1",
+}
+each_family = pytest.mark.parametrize("family", PIPELINE_CLASS_OF)
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Model]]:
+    """A loaded model of each family; its name in the catalog is the family's."""
+    folder = tmp_path_factory.mktemp("families")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    cases = {family: CASES[VARIANTS.get(family, family)] for family in PIPELINE_CLASS_OF}
+    # An untrained network that predicts noise amplifies rounding from step to step.
+    own = EulerDiscreteScheduler(prediction_type="v_prediction")
+    cases["stable_diffusion_xl"] = replace(
+        cases["stable_diffusion_xl"], save=partial(saved, "sdxl", scheduler=own)
+    )
+    yield {
+        family: Model.loaded(case, case.save(folder / family), name=family) for family, case in cases.items()
+    }
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def catalog(models: Mapping[str, Model], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A catalog of all of them, and of a model whose weights are cut off."""
+    whole = models["stable_diffusion"].spec
+    source = tmp_path_factory.mktemp("catalog") / BROKEN
+    shutil.copytree(whole.source, source)
+    for file in source.rglob("*.safetensors"):
+        os.truncate(file, 1000)
+    broken = whole.model_copy(update={"name": BROKEN, "source": str(source)})
+    specs = [*(model.spec for model in models.values()), broken]
+    path = source.parent / "models.json"
+    entries = [spec.model_dump(mode="json", exclude_none=True) for spec in specs]
+    path.write_text(json.dumps({"models": entries}))
+    return path
+
+
+@pytest.fixture(scope="module")
+def system(catalog: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    with ExitStack() as exits:
+        folder = tmp_path_factory.mktemp("stack")
+        started = start(exits, folder, model_catalog=catalog, extra_environment=SETTINGS)
+        exits.enter_context(watched(started.stack))
+        yield started
+
+
+@pytest.fixture(scope="module", autouse=True)
+def doomed_task(system: System) -> str:
+    """A task of the model that cannot be loaded."""
+    return system.client.submit("a red fox", model=BROKEN)
+
+
+def submitted(system: System, asked: list[GenerationParameters]) -> list[str]:
+    """Submit tasks with these parameters at once; return their ids."""
+
+    def submit(parameters: GenerationParameters) -> str:
+        fields = parameters.model_dump(
+            mode="json", exclude={"guidance", "guidance_off_at"}, exclude_none=True
+        )
+        return system.client.submit(fields.pop("prompt"), **fields)
+
+    with ThreadPoolExecutor(len(asked)) as callers:
+        return list(callers.map(submit, asked))
+
+
+def image_of(system: System, task: Task) -> np.ndarray:
+    assert task.status is TaskStatus.COMPLETED, task.failure
+    return np.asarray(Image.open(io.BytesIO(system.client.image(task.id))).convert("RGB"))
+
+
+def provenance_of(task: Task) -> Provenance:
+    provenance = task.images[0].provenance
+    assert provenance is not None
+    return provenance
+
+
+@each_family
+def test_concurrent_tasks_share_steps_and_equal_the_stock_pipeline(
+    system: System, models: Mapping[str, Model], family: str
+) -> None:
+    model = models[family]
+    asked = [
+        model.asked(
+            prompt="a red fox " * (number + 1),
+            negative_prompt="blurry" if number % 2 else None,
+            seed=1000 * number,
+            steps=100 if number == 0 else 20 + 4 * number,
+            guidance_scale=2.0 + number,
+            sampler=model.spec.samplers[number % len(model.spec.samplers)],
+        )
+        for number in range(6)
+    ]
+    seen: list[Task] = []
+
+    def watch(task: Task) -> bool:
+        seen.append(task)
+        return task.status.is_terminal
+
+    ids = submitted(system, asked)
+    system.client.wait_until(ids[0], watch)
+    tasks = system.client.wait_for_all(ids)
+    images = [image_of(system, tasks[task_id]) for task_id in ids]
+    for task_id, parameters, image in zip(ids, asked, images, strict=True):
+        assert max(provenance_of(tasks[task_id]).batches) > 1
+        assert largest_difference(image, model.drawn_by_stock(parameters).pixels) <= 1
+    steps = [task.progress.step for task in seen if task.progress.phase is Phase.DENOISING]
+    assert len(set(steps)) >= 2
+    assert steps == sorted(steps)
+    previews = [task.previews[0] for task in seen if task.previews]
+    preview = np.asarray(Image.open(io.BytesIO(previews[-1].jpeg)).convert("RGB"))
+    # An untrained network changes its estimate until the end.
+    assert np.abs(preview.mean((0, 1)) - images[0].mean((0, 1))).max() <= 32
+
+
+def test_cancelled_task_leaves_the_shared_steps_of_another(
+    system: System, models: Mapping[str, Model]
+) -> None:
+    model = models["stable_diffusion"]
+    kept, cancelled = (model.asked(steps=steps, seed=steps) for steps in (300, 1000))
+    ids = submitted(system, [kept, cancelled])
+    system.client.wait_until_drawn(ids[1], step=10)
+    system.client.http.post(f"/v1/tasks/{ids[1]}/cancel").raise_for_status()
+    tasks = system.client.wait_for_all(ids)
+    assert tasks[ids[1]].status is TaskStatus.CANCELLED
+    assert set(provenance_of(tasks[ids[0]]).batches) == {1, 2}
+    expected = model.drawn_by_stock(kept).pixels
+    assert largest_difference(image_of(system, tasks[ids[0]]), expected) <= 1
+
+
+def test_tasks_resume_bit_equal_when_engine_and_worker_are_killed(
+    system: System, models: Mapping[str, Model]
+) -> None:
+    asked = {
+        family: model.asked(steps=150 if family in SLOW else 400, seed=5) for family, model in models.items()
+    }
+    ids = submitted(system, list(asked.values()))
+
+    def wait_for_steps(steps: int) -> None:
+        for task_id in ids:
+            system.client.wait_until(
+                task_id, lambda task: task.progress.step >= steps or task.status.is_terminal
+            )
+
+    worker = system.stack.process("worker-0")
+    wait_for_steps(20)
+    os.kill(engine_of(worker), signal.SIGKILL)
+    wait_for_steps(60)
+    worker.kill()
+    tasks = system.client.wait_for_all(ids)
+    resumed = {
+        family for family, task_id in zip(asked, ids, strict=True) if provenance_of(tasks[task_id]).resumes
+    }
+    # A fast model may be done before, or have no checkpoint yet.
+    assert len(resumed) > len(models) / 2
+    for task_id, (family, parameters) in zip(ids, asked.items(), strict=True):
+        assert set(provenance_of(tasks[task_id]).batches) == {1}
+        expected = models[family].drawn_by_stock(parameters).pixels
+        assert np.array_equal(image_of(system, tasks[task_id]), expected), family
+
+
+def engine_of(worker: ChildProcess) -> int:
+    """Return the id of the worker's child process that has the models."""
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(status.read_text().rpartition(")")[2].split()[1])
+            command = (status.parent / "cmdline").read_bytes()
+        except FileNotFoundError:
+            continue
+        if parent == worker.pid and b"spawn_main" in command:
+            return int(status.parent.name)
+    raise AssertionError("the worker has no engine")
+
+
+def test_two_models_alternate_under_load_if_one_fits(
+    catalog: Path, models: Mapping[str, Model], tmp_path: Path
+) -> None:
+    pair = [models["stable_diffusion"], models["flux"]]
+    settings = {**SETTINGS, "DARKROOM_LOADED_MODELS": "1", "DARKROOM_MODELS": "stable_diffusion,flux,broken"}
+    with ExitStack() as exits:
+        system = start(exits, tmp_path, model_catalog=catalog, extra_environment=settings)
+        asked = [model.asked(steps=150, seed=seed) for seed in range(3) for model in pair]
+        ids = submitted(system, asked)
+        tasks = system.client.wait_for_all(ids)
+        for task_id, parameters in zip(ids, asked, strict=True):
+            expected = models[parameters.model].drawn_by_stock(parameters).pixels
+            assert largest_difference(image_of(system, tasks[task_id]), expected) <= 1
+
+
+def test_unloadable_model_fails_its_own_task_only(system: System, doomed_task: str) -> None:
+    failure = system.client.wait_for_end(doomed_task).failure
+    assert failure is not None
+    # The kills of the worker took some of its attempts.
+    assert failure.code in ("model_unavailable", "attempts_exhausted")
