@@ -41,7 +41,7 @@ def _without_fraction(value: object) -> object:
 
 
 Integer = Annotated[int, BeforeValidator(_without_fraction)]
-"""A number without a fraction, however it is written."""
+"""A number without a fraction: 20, 20.0 or 2e1."""
 
 
 class RequestBody(BaseModel):
