@@ -19,7 +19,10 @@ KARRAS = {**STATIC, "use_karras_sigmas": True}
 FLOW_UNIPC = {"prediction_type": "flow_prediction", "use_flow_sigmas": True, "flow_shift": 3.0}
 
 
-@pytest.fixture(scope="module", params=["flux-dev", "sd3", "qwen-image", "z-image", "sana"])
+@pytest.fixture(
+    scope="module",
+    params=["flux-dev", "flux-2-klein", "chroma", "sd3", "qwen-image", "z-image", "lumina-2", "sana"],
+)
 def pipeline(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
     with torch.random.fork_rng():
         torch.manual_seed(0)

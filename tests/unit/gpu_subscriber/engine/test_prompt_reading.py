@@ -20,6 +20,7 @@ LIMITS = {
     "sdxl": 75,
     "sd3": 255,
     "flux-schnell": 511,
+    "chroma": 511,
     "flux-2-klein": 506,
     "z-image": 506,
     "qwen-image": 512,
