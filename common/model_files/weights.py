@@ -45,6 +45,8 @@ def components_of(index: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
     Raises UnservableModelError where the index asks for code of its own.
     """
     named = index.get("_class_name")
+    if named is None:
+        raise UnservableModelError(f"the folder has no readable {INDEX} with a `_class_name`")
     if not isinstance(named, str):
         raise UnservableModelError(
             f"`_class_name` in model_index.json must be the name of a pipeline class of diffusers, got {named!r}. "

@@ -79,9 +79,16 @@ def test_folder_with_unusable_weights_is_refused(
         folder_weights(unet_folder(tmp_path, *files), INDEX, variant=variant)
 
 
-def test_index_with_a_pipeline_of_its_own_is_refused() -> None:
-    with pytest.raises(UnservableModelError, match="Code in a model's folder is never run"):
-        components_of({"_class_name": ["pipeline", "Custom"]})
+@pytest.mark.parametrize(
+    ("index", "reason"),
+    [
+        ({"_class_name": ["pipeline", "Custom"]}, "Code in a model's folder is never run"),
+        ({}, "no readable model_index.json with a `_class_name`"),
+    ],
+)
+def test_index_without_a_class_of_diffusers_is_refused(index: dict[str, Any], reason: str) -> None:
+    with pytest.raises(UnservableModelError, match=reason):
+        components_of(index)
 
 
 @pytest.mark.parametrize(
