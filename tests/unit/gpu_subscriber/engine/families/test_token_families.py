@@ -1,4 +1,4 @@
-"""What the oracle suite leaves open in Qwen-Image, Z-Image and FLUX.2 klein."""
+"""What the oracle suite leaves open in the families of transformers over tokens."""
 
 from collections.abc import Callable
 
@@ -14,7 +14,7 @@ from tests.unit.gpu_subscriber.engine.driven_engine import CPU
 from tests.unit.gpu_subscriber.engine.families.family_cases import Model
 
 each_model = pytest.mark.parametrize(
-    "model", ["flux_2_klein", "flux_2_klein base", "qwen_image", "z_image"], indirect=True
+    "model", ["chroma", "flux_2_klein", "flux_2_klein base", "qwen_image", "z_image"], indirect=True
 )
 READ_TOKENS = 512
 
