@@ -37,7 +37,10 @@ The first round warms up; the best of the others counts, since noise only adds.
 MOST_DOUBTS = 8
 """How often a batch that does not pay is measured again. Other load prolongs it, but never shortens it."""
 BUDGET_SECONDS = 5.0
-"""Stop trying larger batches after measuring for this long."""
+"""Stop trying larger batches once the timed forwards took this long together.
+
+Forwards that are not timed do not count: the first one of a size may compile for minutes.
+"""
 _CONVOLUTION_DIMENSIONS = 4
 WORTH_IT = 0.95
 """A memory format is chosen only if it takes less than this share of the plain format's time."""
@@ -150,21 +153,22 @@ def _timed_image(family: GuidedFamily, spec: ModelSpec, device: Device) -> WarmU
 def _measure_batches(family: GuidedFamily, spec: ModelSpec, device: Device, caps: BatchCaps) -> None:
     parameters = default_parameters(spec)
     key = BatchKey.of(parameters)
-    until = time.perf_counter() + BUDGET_SECONDS
     states = [family.prepare(parameters, seed=seed) for seed in range(caps.cap_of(key))]
     seconds: dict[int, float] = {}
+    spent = 0.0
 
     def measure(batch: int) -> None:
-        together = states[:batch]
-        best = _best_seconds(device, lambda: family.predict(together))
-        seconds[batch] = min(best, seconds.get(batch, best))
+        nonlocal spent
+        timed = _timed_rounds(device, lambda: family.predict(states[:batch]))
+        spent += sum(timed)
+        seconds[batch] = min(*timed, seconds.get(batch, timed[0]))
 
     def pays(batch: int) -> bool:
         return seconds[batch] / batch <= seconds[batch // 2] / (batch // 2)
 
     batch, doubts = 1, 0
     try:
-        while batch <= len(states) and time.perf_counter() < until:
+        while batch <= len(states) and spent < BUDGET_SECONDS:
             measure(batch)
             if batch == 1 or pays(batch):
                 batch, doubts = 2 * batch, 0
@@ -236,9 +240,9 @@ def _faster_format(network: Any, device: Device, work: Callable[[], object]) -> 
     return chosen
 
 
-def _best_seconds(device: Device, work: Callable[[], object]) -> float:
-    """Return the shortest of several runs, without the first, which warms up."""
-    return min([_seconds(device, work) for _ in range(ROUNDS)][1:])
+def _timed_rounds(device: Device, work: Callable[[], object]) -> list[float]:
+    """Return the seconds of several runs, without the first, which warms up."""
+    return [_seconds(device, work) for _ in range(ROUNDS)][1:]
 
 
 def _seconds(device: Device, work: Callable[[], object]) -> float:

@@ -8,6 +8,7 @@ import torch
 
 from gpu_subscriber.engine.batches.batch_caps import BatchCaps
 from gpu_subscriber.engine.batches.batch_planning import BatchKey
+from gpu_subscriber.engine.models import warm_up as warm_up_module
 from gpu_subscriber.engine.models.warm_up import default_parameters, warm_up
 from tests.unit.gpu_subscriber.engine.conftest import RecordingFamily
 from tests.unit.gpu_subscriber.engine.driven_engine import CPU, spec
@@ -88,3 +89,21 @@ def test_warm_up_reports_the_time_of_an_image(stock: Any) -> None:
 def test_real_family_warms_up(family: RecordingFamily, measure: bool) -> None:
     warm_up(family, TINY, CPU, BatchCaps(max_batch=2), measure=measure)
     assert family.batches
+
+
+def test_slow_first_forward_of_a_size_does_not_end_the_measurement(
+    stock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when each size is compiled first."""
+    monkeypatch.setattr(warm_up_module, "BUDGET_SECONDS", 0.3)
+
+    class Compiled(PacedFamily):
+        def predict(self, states: Any) -> list[torch.Tensor]:
+            is_first = len(states) not in self.batches
+            self.milliseconds = dict.fromkeys((1, 2, 4, 8), 400 if is_first else 10)
+            return super().predict(states)
+
+    family = Compiled(stock)
+    caps = BatchCaps(max_batch=8)
+    warm_up(family, TINY, CPU, caps, measure=True)
+    assert caps.cap_of(BatchKey.of(default_parameters(TINY))) == 8
