@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from common.domain.models.catalog import ModelLimits
 from common.domain.models.pipeline_traits import PipelineTraits
+from common.domain.models.traits import Guidance
 
 _SMALLEST_MAX_SIDE = 1_024
 
@@ -42,23 +43,25 @@ def _defaults(
     entry: Mapping[str, Any], traits: Mapping[str, Any], stated: Mapping[str, Any], found: PipelineTraits
 ) -> dict[str, Any]:
     """Return the usual values, within the limits."""
-    usual = found.usual.get(traits.get("guidance", found.traits.guidance))
+    guidance = traits.get("guidance", found.traits.guidance)
+    usual = found.usual.get(guidance)
     try:
         limits = ModelLimits.model_validate(stated)
     except ValidationError:
         return {}
     if usual is None or found.side is None:
         return {}
-    # The largest allowed side may be no multiple.
-    side = (
-        max(min(found.side, limits.max_side), limits.min_side) // limits.side_multiple * limits.side_multiple
-    )
+    side = _within(found.side, limits.min_side, limits.max_side)
     defaults = {
-        "steps": max(min(usual.steps, limits.max_steps), limits.min_steps),
-        "guidance_scale": max(
-            min(usual.guidance_scale, limits.max_guidance_scale), limits.min_guidance_scale
-        ),
-        "width": side,
-        "height": side,
+        "steps": _within(usual.steps, limits.min_steps, limits.max_steps),
+        # The bounds may be no multiples.
+        **dict.fromkeys(("width", "height"), side // limits.side_multiple * limits.side_multiple),
     }
+    if guidance != Guidance.NONE:
+        low, high = limits.min_guidance_scale, limits.max_guidance_scale
+        defaults["guidance_scale"] = _within(usual.guidance_scale, low, high)
     return defaults if "samplers" in entry else {**defaults, "sampler": usual.sampler.value}
+
+
+def _within(value: Any, low: Any, high: Any) -> Any:
+    return max(min(value, high), low)

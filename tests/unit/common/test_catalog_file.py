@@ -243,6 +243,9 @@ def test_usual_values_keep_the_stated_limits(tmp_path: Path) -> None:
     limits = {"max_steps": 8, "max_side": 600, "max_guidance_scale": 3.0}
     defaults = parsed(tmp_path, family="flux", limits=limits).defaults
     assert (defaults.steps, defaults.width, defaults.guidance_scale) == (8, 592, 3.0)
+    unguided = {"guidance": "none", "negative_prompt": False}
+    spec = parsed(tmp_path, family="flux", traits=unguided, limits={"min_guidance_scale": 2.0})
+    assert spec.defaults.guidance_scale == 1.0
 
 
 @pytest.mark.parametrize("family", sorted(PIPELINE_CLASS_OF))
