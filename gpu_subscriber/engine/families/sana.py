@@ -11,7 +11,7 @@ from diffusers.pipelines.pixart_alpha.pipeline_pixart_sigma import ASPECT_RATIO_
 from diffusers.pipelines.sana.pipeline_sana import ASPECT_RATIO_4096_BIN
 
 from common.domain.parameters import GenerationParameters
-from gpu_subscriber.engine.families.guided import GuidedFamily
+from gpu_subscriber.engine.families.guided import Batch, GuidedFamily
 from gpu_subscriber.engine.models.pipeline_calls import call_of
 from gpu_subscriber.engine.runs.run import Rows
 
@@ -63,7 +63,7 @@ class Sana(GuidedFamily):
         return super().noise(parameters, generator, torch.float32)
 
     def forward(
-        self, latents: torch.Tensor, timesteps: torch.Tensor, rows: Rows, size: tuple[int, int]
+        self, latents: torch.Tensor, timesteps: torch.Tensor, rows: Batch, size: tuple[int, int]
     ) -> torch.Tensor:
         """Run the transformer, and drop the variances that some checkpoints predict as well."""
         predicted: torch.Tensor = self.denoiser(

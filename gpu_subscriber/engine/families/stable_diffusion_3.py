@@ -3,6 +3,7 @@
 import torch
 
 from gpu_subscriber.engine.families.flow import FlowFamily
+from gpu_subscriber.engine.families.guided import Batch
 from gpu_subscriber.engine.runs.run import Rows
 
 
@@ -17,7 +18,7 @@ class StableDiffusion3(FlowFamily):
         return {"encoder_hidden_states": embeddings, "pooled_projections": pooled}
 
     def forward(
-        self, latents: torch.Tensor, timesteps: torch.Tensor, rows: Rows, size: tuple[int, int]
+        self, latents: torch.Tensor, timesteps: torch.Tensor, rows: Batch, size: tuple[int, int]
     ) -> torch.Tensor:
         """Run the transformer."""
         predicted: torch.Tensor = self.denoiser(latents, timestep=timesteps, **rows, return_dict=False)[0]
