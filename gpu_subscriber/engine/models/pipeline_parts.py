@@ -71,7 +71,9 @@ class PipelineParts:
         in_folder = folder_weights(
             folder, index, variant=self.files.variant, without=contained | self.files.components.keys()
         )
-        parts = {}
+        # Stable Diffusion 3 works without T5, but diffusers then asks for an explicit None.
+        required = index.keys() - set(pipeline_class._optional_components)
+        parts: dict[str, Any] = {name: None for name in required if index[name] == [None, None]}
         for name, class_path in components.items():
             if name in self.files.components:
                 parts[name] = self._replacement(name, _class_of(*class_path))
