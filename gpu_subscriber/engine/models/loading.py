@@ -95,9 +95,13 @@ def _tune_for_cuda(pipeline: Any, network: str, *, compile_denoiser: bool) -> No
         # Other autoencoders have nothing to fuse, and the call raises.
         pipeline.fuse_qkv_projections(vae=isinstance(pipeline.vae, AutoencoderKL))
     if compile_denoiser:
-        denoiser = getattr(pipeline, network)
-        if denoiser._repeated_blocks:
-            denoiser.compile_repeated_blocks()
-        else:  # diffusers does not name the blocks of every transformer
-            for block in denoiser.transformer_blocks:
-                block.compile()
+        compile_blocks(getattr(pipeline, network))
+
+
+def compile_blocks(denoiser: Any) -> None:
+    """Compile the repeated blocks at their first use: once for all of them, for any batch."""
+    if denoiser._repeated_blocks:
+        denoiser.compile_repeated_blocks()
+    else:  # diffusers does not name the blocks of every transformer
+        for block in denoiser.transformer_blocks:
+            block.compile()

@@ -107,14 +107,14 @@ def _sdxl(folder: Path, **changes: Any) -> Any:
 def _flux(folder: Path, *, guided: bool) -> Any:
     return FluxPipeline(
         scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0, use_dynamic_shifting=guided),
-        vae=_autoencoder(1, use_quant_conv=False, use_post_quant_conv=False, shift_factor=0.1),
+        vae=_autoencoder(4, use_quant_conv=False, use_post_quant_conv=False, shift_factor=0.1),
         text_encoder=CLIPTextModel(_clip_config()),
         tokenizer=_clip_tokenizer(folder, 1),
         text_encoder_2=_t5(),
         tokenizer_2=_t5_tokenizer(),
         transformer=FluxTransformer2DModel(
             patch_size=1,
-            in_channels=4,
+            in_channels=16,
             num_layers=1,
             num_single_layers=1,
             attention_head_dim=16,
@@ -149,9 +149,9 @@ def _chroma(_folder: Path) -> Any:
     )
 
 
-def _sd3(folder: Path) -> Any:
-    return StableDiffusion3Pipeline(
-        transformer=SD3Transformer2DModel(
+def _sd3(folder: Path, **changes: Any) -> Any:
+    parts: dict[str, Any] = {
+        "transformer": SD3Transformer2DModel(
             sample_size=32,
             patch_size=2,
             in_channels=16,
@@ -163,15 +163,17 @@ def _sd3(folder: Path) -> Any:
             pooled_projection_dim=64,
             out_channels=16,
         ),
-        scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
-        vae=_autoencoder(16, use_quant_conv=False, use_post_quant_conv=False, shift_factor=0.06),
-        text_encoder=CLIPTextModelWithProjection(_clip_config()),
-        tokenizer=_clip_tokenizer(folder, 1),
-        text_encoder_2=CLIPTextModelWithProjection(_clip_config(hidden_act="gelu")),
-        tokenizer_2=_clip_tokenizer(folder, 2),
-        text_encoder_3=_t5(64),
-        tokenizer_3=_t5_tokenizer(),
-    )
+        "scheduler": FlowMatchEulerDiscreteScheduler(shift=3.0),
+        "vae": _autoencoder(16, use_quant_conv=False, use_post_quant_conv=False, shift_factor=0.06),
+        "text_encoder": CLIPTextModelWithProjection(_clip_config()),
+        "tokenizer": _clip_tokenizer(folder, 1),
+        "text_encoder_2": CLIPTextModelWithProjection(_clip_config(hidden_act="gelu")),
+        "tokenizer_2": _clip_tokenizer(folder, 2),
+        "text_encoder_3": _t5(64),
+        "tokenizer_3": _t5_tokenizer(),
+        **changes,
+    }
+    return StableDiffusion3Pipeline(**parts)
 
 
 def _qwen(_folder: Path) -> Any:
@@ -287,7 +289,7 @@ def _z_image(_folder: Path) -> Any:
     )
 
 
-def _sana(_folder: Path, *, sample_size: int = 16, **changes: Any) -> Any:
+def _sana(_folder: Path, *, sample_size: int = 16, out_channels: int = 4) -> Any:
     """Generate in sizes of about 512 x 512, with 16 x 16 latents."""
     levels = 6
     return SanaPipeline(
@@ -314,7 +316,7 @@ def _sana(_folder: Path, *, sample_size: int = 16, **changes: Any) -> Any:
         transformer=SanaTransformer2DModel(
             patch_size=1,
             in_channels=4,
-            out_channels=4,
+            out_channels=out_channels,
             num_layers=1,
             num_attention_heads=2,
             attention_head_dim=4,
@@ -323,7 +325,6 @@ def _sana(_folder: Path, *, sample_size: int = 16, **changes: Any) -> Any:
             cross_attention_dim=8,
             caption_channels=8,
             sample_size=sample_size,
-            **changes,
         ),
         scheduler=DPMSolverMultistepScheduler(
             prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0, beta_schedule="linear"
