@@ -25,7 +25,7 @@ from gpu_subscriber.engine.runs.run import Denoising
 from tests.unit.gpu_subscriber.engine.driven_engine import CPU, drawing
 from tests.unit.gpu_subscriber.engine.families.conftest import ModelOf
 from tests.unit.gpu_subscriber.engine.families.family_cases import Model
-from tests.unit.gpu_subscriber.engine.stock_oracle import StockPicture, cfg_or_empty, stock_picture
+from tests.unit.gpu_subscriber.engine.stock_oracle import StockPicture, cfg, stock_picture
 from tests.unit.gpu_subscriber.engine.tiny_families import saved
 
 each_flow_case = pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_sana_of_unknown_sizes_generates_in_the_requested_size(tmp_path: Path) -
     parameters = own_sampler()
 
     def without_bins(asked: GenerationParameters) -> dict[str, Any]:
-        return {**cfg_or_empty(asked), "use_resolution_binning": False}
+        return {**cfg(asked), "use_resolution_binning": False}
 
     expected = stock_picture(stock, parameters, arguments=without_bins)
     assert expected.latents.shape[-2:] == (1, 2)
@@ -82,7 +82,7 @@ def test_sana_of_unknown_sizes_generates_in_the_requested_size(tmp_path: Path) -
 def test_sana_drops_learned_variances_like_the_stock_pipeline(tmp_path: Path) -> None:
     stock = loaded(tmp_path, "sana", out_channels=8)
     parameters = own_sampler()
-    expected = stock_picture(stock, parameters, arguments=cfg_or_empty)
+    expected = stock_picture(stock, parameters, arguments=cfg)
     assert_bit_equal(Sana(stock), parameters, expected)
 
 
