@@ -10,8 +10,8 @@ import pytest
 
 from common.catalog_file import parse_catalog
 from common.domain.models.catalog import ModelSpec
-from common.domain.models.families import FAMILIES, family_problem
-from common.domain.models.known_pipelines import PIPELINE
+from common.domain.models.families import FAMILIES, PIPELINE_CLASS_OF, family_problem
+from common.domain.models.known_pipelines import KNOWN_PIPELINES, PIPELINE
 from common.domain.models.pipeline_traits import pipeline_traits
 
 _DOCS = Path(__file__).parents[3] / "docs"
@@ -107,3 +107,12 @@ def test_documented_entry_fits_its_official_model(entry: dict[str, Any], tmp_pat
 
 def test_models_page_has_an_entry_of_every_family() -> None:
     assert {entry["family"] for entry in _entries("models.md")} == set(FAMILIES)
+
+
+@pytest.mark.parametrize("family", PIPELINE_CLASS_OF)
+def test_usual_values_of_each_family_are_documented(family: str) -> None:
+    page = (_DOCS / "models.md").read_text()
+    rows = re.findall(rf"^\| `{family}`[^|]*\| (\d+) \| ([\d.]+) \| `(\w+)` \|$", page, re.MULTILINE)
+    known = KNOWN_PIPELINES[PIPELINE_CLASS_OF[family]]
+    usual = known.usual[known.guidance]
+    assert (str(usual.steps), f"{usual.guidance_scale:g}", usual.sampler.value) in rows
