@@ -67,12 +67,13 @@ class StableDiffusionXL(StableDiffusion):
     def decode_latents(self, latents: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """Decode in the precision of the latents."""
         vae, usual = self.pipeline.vae, self.pipeline.vae.dtype
+        if latents.dtype == usual:
+            return super().decode_latents(latents, generator)
         vae.to(dtype=latents.dtype)
         try:
-            image: torch.Tensor = vae.decode(latents, return_dict=False)[0]
+            return super().decode_latents(latents, generator)
         finally:
             vae.to(dtype=usual)
-        return image
 
     def check(self, image: torch.Tensor) -> None:
         """Accept every image: the pipeline has no filter."""
