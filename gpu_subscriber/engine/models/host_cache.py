@@ -33,12 +33,12 @@ class HostCache:
         size = bytes_on(self.device.torch_device, networks)
         if not self.device.has_own_memory or size > self.limit_bytes:
             return False
+        while sum(kept for _, kept in self._kept.values()) + size > self.limit_bytes:
+            dropped, _ = self._kept.popitem(last=False)
+            _log.info("model_dropped_from_host", model=dropped)
         family.release()
         self.device.move(networks, to=_HOST)
         self._kept[name] = (family, size)
-        while sum(kept for _, kept in self._kept.values()) > self.limit_bytes:
-            dropped, _ = self._kept.popitem(last=False)
-            _log.info("model_dropped_from_host", model=dropped)
         return True
 
     def take(self, name: str) -> Family | None:
