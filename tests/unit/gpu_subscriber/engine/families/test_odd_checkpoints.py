@@ -4,7 +4,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from diffusers import ConsistencyDecoderVAE, EDMDPMSolverMultistepScheduler
+from diffusers import (
+    ConsistencyDecoderVAE,
+    EDMDPMSolverMultistepScheduler,
+    FlowMatchEulerDiscreteScheduler,
+)
 
 from common.domain.parameters import Sampler
 from gpu_subscriber.engine.devices import Device
@@ -25,6 +29,11 @@ def test_each_sampler_over_each_scheduler_equals_the_stock_pipeline(
     assert Sampler.OWN in model.spec.samplers
     for sampler in model.spec.samplers:
         model.assert_bit_equal(model.asked(sampler=sampler, steps=3, negative_prompt="blurry"))
+
+
+def test_flow_matching_with_beta_sigmas_equals_the_stock_pipeline(loaded_model: ModelOf) -> None:
+    model = loaded_model("chroma").with_parts(scheduler=FlowMatchEulerDiscreteScheduler(use_beta_sigmas=True))
+    model.assert_bit_equal(model.asked(sampler=Sampler.OWN, steps=3, negative_prompt="blurry"))
 
 
 def test_consistency_decoder_draws_the_same_image_again(loaded_model: ModelOf) -> None:
