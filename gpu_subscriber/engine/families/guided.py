@@ -23,7 +23,7 @@ from gpu_subscriber.engine.models.model_provenance import NO_FILES, LoadedFiles,
 from gpu_subscriber.engine.models.prompt_tokens import PromptTokens
 from gpu_subscriber.engine.models.samplers import new_scheduler
 from gpu_subscriber.engine.runs.clean_estimate import clean_estimate
-from gpu_subscriber.engine.runs.previews import LatentColours
+from gpu_subscriber.engine.runs.latent_colours import ColourFit, LatentColours
 from gpu_subscriber.engine.runs.run import Denoising, Rows
 
 CACHED_PROMPT_BYTES = 64 * 1024 * 1024
@@ -53,7 +53,8 @@ class GuidedFamily:
         self.origin = ModelProvenance(pipeline, files)
         self.denoiser: Any = getattr(pipeline, self.network)
         self.device: torch.device = self.denoiser.device
-        self._colours = LatentColours.beside(files.folder, self.device)
+        self._stored_colours = LatentColours.beside(files.folder, self.device)
+        self._colour_fit: ColourFit | None = None
         self._tokens = PromptTokens(pipeline)
         self._fingerprint = _digest_of(self.origin.networks)
         self._prompts: LRUCache[tuple[str, str | None], Rows] = LRUCache(
@@ -191,6 +192,8 @@ class GuidedFamily:
             if tiled:
                 vae.disable_tiling()
         self.check(image)
+        if self._colour_fit is not None and state.is_done:
+            self._colour_fit.learn(grid, image)
         return Decoded.of(self.resized(image, state.size), state.latents)
 
     def preview(self, state: Denoising, prediction: torch.Tensor) -> torch.Tensor:
@@ -199,9 +202,11 @@ class GuidedFamily:
         The first one measures the autoencoder's colours; the warm-up asks for it.
         """
         grid = self.unpacked(clean_estimate(state, prediction), state.size)
-        if self._colours is None:
-            self._colours = LatentColours.measured(self._decoded_grids, like=grid)
-        return self._colours.thumbnail(grid)
+        if self._stored_colours is not None:
+            return self._stored_colours.thumbnail(grid)
+        if self._colour_fit is None:
+            self._colour_fit = ColourFit(self._decoded_grids, like=grid)
+        return self._colour_fit.colours.thumbnail(grid)
 
     def release(self) -> None:
         """Drop what is cached on the device besides the weights."""

@@ -24,7 +24,7 @@ from gpu_subscriber.engine.models.model_provenance import NO_FILES, LoadedFiles,
 from gpu_subscriber.engine.models.pipeline_calls import call_of
 from gpu_subscriber.engine.models.prompt_tokens import PromptTokens
 from gpu_subscriber.engine.models.samplers import make_scheduler
-from gpu_subscriber.engine.runs.previews import LatentColours
+from gpu_subscriber.engine.runs.latent_colours import ColourFit, LatentColours
 from gpu_subscriber.engine.runs.run_history import RunHistory
 
 _GRID_DIMENSIONS = 4
@@ -87,7 +87,7 @@ class WholePipeline:
         if latents.ndim != _GRID_DIMENSIONS or latents.shape[1] != self.pipeline.vae.config.latent_channels:
             return None
         if self._colours is None:
-            self._colours = LatentColours.measured(self._decoded_grids, like=latents)
+            self._colours = ColourFit(self._decoded_grids, like=latents).colours
         return self._colours.thumbnail(latents)
 
     def _decoded_grids(self, grids: torch.Tensor) -> torch.Tensor:

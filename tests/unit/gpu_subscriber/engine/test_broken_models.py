@@ -16,7 +16,7 @@ from common.domain.task import Failure
 from gpu_subscriber.engine import exit_codes
 from gpu_subscriber.engine.engine_settings import EngineSettings
 from gpu_subscriber.engine.messages import EngineReady, ImageReady, RunFailed, Shutdown
-from gpu_subscriber.engine.runs.previews import LATENT_PREVIEW_FILE
+from gpu_subscriber.engine.runs.latent_colours import LATENT_PREVIEW_FILE
 from tests.unit.gpu_subscriber.engine.breaking_engine import BREAKING, run_breaking_engine
 from tests.unit.gpu_subscriber.engine.driven_engine import drawing, spec
 from tests.unit.gpu_subscriber.engine.stock_oracle import stock_picture

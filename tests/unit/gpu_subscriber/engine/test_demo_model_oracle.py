@@ -16,7 +16,7 @@ from common.domain.models.catalog import DEMO_MODEL
 from common.domain.models.known_pipelines import DIFFUSION_SAMPLERS
 from common.domain.parameters import GenerationParameters, Sampler
 from gpu_subscriber.engine.models.loading import model_folder
-from gpu_subscriber.engine.runs.previews import LatentColours
+from gpu_subscriber.engine.runs.latent_colours import ColourFit, LatentColours
 from tests.unit.gpu_subscriber.engine.conftest import RecordingFamily
 from tests.unit.gpu_subscriber.engine.driven_engine import DrivenEngine
 from tests.unit.gpu_subscriber.engine.stock_oracle import stock_picture
@@ -81,16 +81,23 @@ def test_mixed_batch_equals_single_runs(demo: Any) -> None:
 
 
 def test_preview_of_finished_latents_resembles_the_image(demo: Any) -> None:
-    """The image against the stored map's small image and the measured map's, at the same size."""
+    """The image against small images of the stored map and of one measured with another image."""
     driven, family = engine_with(demo)
-    parameters = asked(steps=12, width=256, height=256)
-    driven.draw("run", parameters)
-    latents = family.final_latents[parameters.seed]
-    picture = torch.from_numpy(driven.picture("run").copy()).float()
-    shrunk = picture.reshape(32, 8, 32, 8, 3).mean(dim=(1, 3)).flatten()
+    asked_for = asked(steps=12, width=256, height=256)
+    before = asked(
+        steps=12, width=256, height=256, prompt="a large green triangle on a white background", seed=3
+    )
+    for run_id, parameters in {"run": asked_for, "before": before}.items():
+        driven.draw(run_id, parameters)
+    latents = family.final_latents[asked_for.seed]
     with torch.inference_mode():
-        measured = LatentColours.measured(family._decoded_grids, like=latents)
-    for colours in (LatentColours.beside(WEIGHTS, torch.device("cpu")), measured):
+        fit = ColourFit(family._decoded_grids, like=latents)
+        earlier = family.final_latents[before.seed]
+        fit.learn(earlier, family._decoded_grids(earlier))
+    picture = torch.from_numpy(driven.picture("run").copy()).float()
+    shrunk = picture.reshape(32, 8, 32, 8, 3).mean(dim=(1, 3))
+    for colours in (LatentColours.beside(WEIGHTS, torch.device("cpu")), fit.colours):
         assert colours is not None
-        small = colours.thumbnail(latents).float().flatten()
-        assert torch.corrcoef(torch.stack([small, shrunk]))[0, 1] > 0.6
+        small = colours.thumbnail(latents).float()
+        assert torch.corrcoef(torch.stack([small.flatten(), shrunk.flatten()]))[0, 1] > 0.9
+        assert (small.mean((0, 1)) - shrunk.mean((0, 1))).abs().max() < 24

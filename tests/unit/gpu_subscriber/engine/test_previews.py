@@ -1,8 +1,6 @@
 """Previews: when they are due, what they show, what they cost."""
 
 import io
-import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,8 +11,6 @@ from PIL import Image
 from common.domain.parameters import Sampler
 from gpu_subscriber.engine.messages import PreviewReady
 from gpu_subscriber.engine.runs.previews import (
-    LATENT_PREVIEW_FILE,
-    LatentColours,
     encode_preview,
     preview_is_due,
 )
@@ -65,38 +61,6 @@ def test_noisy_preview_fits_the_size_limit() -> None:
     """
     noise = torch.randint(0, 256, (32, 32, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     assert len(encode_preview(noise)) < 8192
-
-
-def test_models_own_preview_map_is_used(tmp_path: Path) -> None:
-    stored = {"weights": [[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 0]], "bias": [0.5, 0, -1]}
-    (tmp_path / LATENT_PREVIEW_FILE).write_text(json.dumps(stored))
-    colours = LatentColours.beside(tmp_path, CPU)
-    assert colours is not None
-    latents = torch.zeros(1, 4, 2, 3)
-    latents[:, 1] = 1.0
-    pixels = colours.thumbnail(latents)
-    assert pixels.shape == (2, 3, 3)
-    assert pixels[0, 0].tolist() == [191, 255, 0]
-
-
-def test_model_without_a_preview_map_has_none(tmp_path: Path) -> None:
-    assert LatentColours.beside(tmp_path, CPU) is None
-    assert LatentColours.beside(None, CPU) is None
-
-
-def test_measured_colours_reproduce_a_linear_decoder() -> None:
-    weights, bias = (
-        torch.randn(16, 3, generator=torch.Generator().manual_seed(2)),
-        torch.tensor([0.1, 0, -0.3]),
-    )
-
-    def decode(latents: torch.Tensor) -> torch.Tensor:
-        colours = torch.einsum("nchw,cr->nrhw", latents, weights) + bias[:, None, None]
-        return torch.nn.functional.interpolate(colours, scale_factor=8)
-
-    measured = LatentColours.measured(decode, like=torch.zeros(1, 16, 5, 7))
-    assert torch.allclose(measured.weights, weights, atol=1e-4)
-    assert torch.allclose(measured.bias, bias, atol=1e-4)
 
 
 def test_previews_do_not_change_the_image(stock: Any) -> None:
