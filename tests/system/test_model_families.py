@@ -114,6 +114,19 @@ def submitted(system: System, asked: list[GenerationParameters]) -> list[str]:
         return list(callers.map(submit, asked))
 
 
+def submitted_together(system: System, asked: list[GenerationParameters]) -> list[str]:
+    """Submit tasks whose first steps the engine takes at the same time; return their ids."""
+    engine = engine_of(system.stack.process("worker-0"))
+    os.kill(engine, signal.SIGSTOP)
+    try:
+        ids = submitted(system, asked)
+        for task_id in ids:
+            system.client.wait_until(task_id, lambda task: task.status is not TaskStatus.QUEUED)
+    finally:
+        os.kill(engine, signal.SIGCONT)
+    return ids
+
+
 def image_of(system: System, task: Task) -> np.ndarray:
     assert task.status is TaskStatus.COMPLETED, task.failure
     return np.asarray(Image.open(io.BytesIO(system.client.image(task.id))).convert("RGB"))
@@ -147,7 +160,7 @@ def test_concurrent_tasks_share_steps_and_equal_the_stock_pipeline(
         seen.append(task)
         return task.status.is_terminal
 
-    ids = submitted(system, asked)
+    ids = submitted_together(system, asked)
     system.client.wait_until(ids[0], watch)
     tasks = system.client.wait_for_all(ids)
     images = [image_of(system, tasks[task_id]) for task_id in ids]
@@ -168,7 +181,7 @@ def test_cancelled_task_leaves_the_shared_steps_of_another(
 ) -> None:
     model = models["stable_diffusion"]
     kept, cancelled = (model.asked(steps=steps, seed=steps) for steps in (300, 1000))
-    ids = submitted(system, [kept, cancelled])
+    ids = submitted_together(system, [kept, cancelled])
     system.client.wait_until_drawn(ids[1], step=10)
     system.client.http.post(f"/v1/tasks/{ids[1]}/cancel").raise_for_status()
     tasks = system.client.wait_for_all(ids)
