@@ -248,6 +248,23 @@ def test_form_shows_an_error_at_an_invalid_field(page: Page) -> None:
     expect(page.locator("#steps-error")).to_have_text("Must be between 1 and 100.")
 
 
+def test_value_typed_before_the_models_are_loaded_is_not_adapted(context: BrowserContext) -> None:
+    opened = context.new_page()
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    opened.route("**/v1/models", hold)
+    with opened.expect_request("**/v1/models"):
+        opened.goto("/")
+    opened.get_by_test_id("prompt-input").fill("x")
+    set_fields(opened, steps=5000)
+    held[0].continue_()
+    opened.get_by_test_id("submit-button").click()
+    expect(opened.locator("#steps-error")).to_have_text("Must be between 1 and 100.")
+
+
 def test_page_links_to_the_reference_and_the_operator_page(page: Page) -> None:
     footer = page.get_by_role("contentinfo")
     expect(footer.get_by_role("link", name="API reference")).to_have_attribute("href", "/docs")

@@ -65,6 +65,8 @@ export class ParameterForm {
     const { model, ...draft } = loadDraft();
     this.#chosen = { ...draft, ...typed };
     this.#showModel(this.#modelNamed(model));
+    // What the user typed meanwhile is not adapted: an error at its field says what is wrong.
+    this.fill(typed);
     this.#submit.disabled = false;
   }
 
