@@ -1,7 +1,7 @@
-"""A finished image on the device."""
+"""From latents to a finished image on the device."""
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import torch
 
@@ -29,3 +29,10 @@ class Decoded:
             finite=torch.isfinite(image).all() & torch.isfinite(latents).all(),
             varied=(image.amax((-2, -1)) > image.amin((-2, -1))).any(),
         )
+
+
+def unscaled(grid: torch.Tensor, config: Any) -> torch.Tensor:
+    """Return what an autoencoder with this configuration decodes, from a grid of scaled latents."""
+    shift = getattr(config, "shift_factor", None)
+    latents = grid / config.scaling_factor
+    return latents if shift is None else latents + shift

@@ -18,7 +18,7 @@ from diffusers.utils.torch_utils import randn_tensor
 
 from common.domain.parameters import GenerationParameters
 from common.domain.task_warnings import warnings_of
-from gpu_subscriber.engine.families.decoded import Decoded
+from gpu_subscriber.engine.families.decoded import Decoded, unscaled
 from gpu_subscriber.engine.models.model_provenance import NO_FILES, LoadedFiles, ModelProvenance
 from gpu_subscriber.engine.models.prompt_tokens import PromptTokens
 from gpu_subscriber.engine.models.samplers import new_scheduler
@@ -113,10 +113,7 @@ class GuidedFamily:
 
     def unscaled(self, grid: torch.Tensor) -> torch.Tensor:
         """Return what the autoencoder decodes, from a grid of latents."""
-        config = self.pipeline.vae.config
-        shift = getattr(config, "shift_factor", None)
-        latents = grid / config.scaling_factor
-        return latents if shift is None else latents + shift
+        return unscaled(grid, self.pipeline.vae.config)
 
     def decode_latents(self, latents: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """Run the autoencoder's decoder: `unscaled`'s result → (1, 3, H, W) in about [-1, 1]."""

@@ -19,7 +19,7 @@ from common.domain.provenance import DrawConditions
 from common.domain.task_records import TaskWarning
 from common.domain.task_warnings import warnings_of
 from gpu_subscriber.engine.errors import ContentFilteredError, EngineError
-from gpu_subscriber.engine.families.decoded import Decoded
+from gpu_subscriber.engine.families.decoded import Decoded, unscaled
 from gpu_subscriber.engine.models.model_provenance import NO_FILES, LoadedFiles, ModelProvenance
 from gpu_subscriber.engine.models.pipeline_calls import call_of
 from gpu_subscriber.engine.models.prompt_tokens import PromptTokens
@@ -91,9 +91,8 @@ class WholePipeline:
         return self._colours.thumbnail(latents)
 
     def _decoded_grids(self, grids: torch.Tensor) -> torch.Tensor:
-        config = self.pipeline.vae.config
-        unscaled = grids / config.scaling_factor + (getattr(config, "shift_factor", None) or 0.0)
-        decoded: torch.Tensor = self.pipeline.vae.decode(unscaled, return_dict=False)[0]
+        vae = self.pipeline.vae
+        decoded: torch.Tensor = vae.decode(unscaled(grids, vae.config), return_dict=False)[0]
         return decoded
 
     def warnings_of(self, parameters: GenerationParameters) -> tuple[TaskWarning, ...]:
