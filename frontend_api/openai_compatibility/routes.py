@@ -47,7 +47,7 @@ from frontend_api.quotas.headers import limit_rejections
 from frontend_api.streams.connection import ClientConnection
 from frontend_api.streams.package import Streams
 from frontend_api.tasks.package import Tasks
-from frontend_api.tasks.routes import accept
+from frontend_api.tasks.routes import SUBMISSION_PROBLEMS, accept
 
 blueprint = Blueprint("openai", __name__, url_prefix="/openai/v1")
 blueprint.before_request(authenticate)
@@ -78,14 +78,7 @@ def add_request_id(response: Response) -> Response:
         409: ResponseDoc("The task was cancelled.", OpenAIErrorResponse),
         504: ResponseDoc("The task did not finish in time.", OpenAIErrorResponse),
     },
-    problems=(
-        "unknown_model",
-        "idempotency_key_reused",
-        "task_not_found",
-        "too_many_waiting",
-        "quota_exceeded",
-        "queue_full",
-    ),
+    problems=SUBMISSION_PROBLEMS,
     body=OpenAIImageRequest,
     headers={
         "Idempotency-Key": "1 to 255 printable ASCII characters. Requests with the same key and body share one task, "

@@ -62,6 +62,15 @@ results_doc = ApiDoc(tag="results")
 
 _accepted = counter(TASKS_SUBMITTED)
 _LOCATION = {"Location": "The URL of the task."}
+SUBMISSION_PROBLEMS = (
+    "unknown_model",
+    "idempotency_key_reused",
+    "task_not_found",
+    "too_many_waiting",
+    "quota_exceeded",
+    "queue_full",
+)
+"""What may be wrong with a submission whose caller may wait for the result."""
 
 
 @blueprint.post("")
@@ -81,14 +90,7 @@ _LOCATION = {"Location": "The URL of the task."}
             },
         ),
     },
-    problems=(
-        "unknown_model",
-        "idempotency_key_reused",
-        "task_not_found",
-        "too_many_waiting",
-        "quota_exceeded",
-        "queue_full",
-    ),
+    problems=SUBMISSION_PROBLEMS,
     body=TaskSubmission,
     headers={
         "Idempotency-Key": "1 to 255 printable ASCII characters. Requests with the same key and body create one task.",
