@@ -68,7 +68,7 @@ def bytes_on(device: torch.device, networks: Iterable[Any]) -> int:
 
 
 def expected_memory(files: ModelFiles, device: Device) -> ModelMemory:
-    """Return what a model that has never been loaded will take."""
+    """Return the expected memory of a model before its first load."""
     weights = elements_of(files) * device.dtype_of(files.dtype).itemsize
     return ModelMemory(weights=weights, working=assumed_working(weights, device))
 

@@ -65,7 +65,7 @@ export class ParameterForm {
     const { model, ...draft } = loadDraft();
     this.#chosen = { ...draft, ...typed };
     this.#showModel(this.#modelNamed(model));
-    // What the user typed meanwhile is not adapted: an error at its field says what is wrong.
+    // Do not adapt values that the user typed meanwhile: the submission shows their errors.
     this.fill(typed);
     this.#submit.disabled = false;
   }
