@@ -5,6 +5,7 @@ allows.
 """
 
 from enum import StrEnum
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -13,6 +14,9 @@ from common.domain.models.traits import OFF_AT_ONE, Guidance
 MAX_PROMPT_CHARACTERS = 2_000
 MAX_SEED = 2**63 - 1
 """The largest seed that both torch's generators and Firestore's signed 64-bit integers hold."""
+DEFAULT_STRENGTH = 0.8
+PictureId = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+"""The id of an uploaded picture: the SHA-256 of its bytes, in hex."""
 _PASSES_AROUND = 3
 """Encoding the prompt and decoding the image cost about this many forwards of the denoiser."""
 
@@ -78,6 +82,12 @@ class GenerationParameters(BaseModel):
     """How the model uses `guidance_scale`: a trait of the model, not chosen by the caller."""
     guidance_off_at: float = Field(default=OFF_AT_ONE, exclude_if=lambda scale: scale == OFF_AT_ONE)
     """The largest scale without classifier-free guidance: also a trait."""
+    image: PictureId | None = Field(default=None, exclude_if=lambda picture: picture is None)
+    """The picture to start from."""
+    mask_image: PictureId | None = Field(default=None, exclude_if=lambda picture: picture is None)
+    """The parts of `image` to generate again, in white."""
+    strength: float | None = Field(default=None, gt=0.0, le=1.0, exclude_if=lambda strength: strength is None)
+    """The share of the steps that changes `image`; None without one."""
 
     @property
     def is_guided(self) -> bool:
@@ -86,6 +96,11 @@ class GenerationParameters(BaseModel):
         Without it a negative prompt has no effect.
         """
         return self.guidance is Guidance.CLASSIFIER_FREE and self.guidance_scale > self.guidance_off_at
+
+    @property
+    def computed_steps(self) -> int:
+        """The denoising steps that are computed: fewer than `steps` if the image starts from a picture."""
+        return self.steps if self.strength is None else min(int(self.steps * self.strength), self.steps)
 
     @property
     def passes_per_step(self) -> int:
@@ -105,7 +120,7 @@ class GenerationParameters(BaseModel):
     @property
     def image_work_units(self) -> float:
         """The amount of computation for one image."""
-        passes = self.steps * self.passes_per_step + _PASSES_AROUND
+        passes = self.computed_steps * self.passes_per_step + _PASSES_AROUND
         return passes * self.width * self.height / 1e6
 
     def seed_of(self, index: int) -> int:

@@ -84,7 +84,7 @@ class Task(TaskSteps):
             keep_for=keep_for,
             start_by=None if start_within is None else now + start_within,
             attempts_left=attempts,
-            progress=Progress(steps=parameters.steps),
+            progress=Progress(steps=parameters.computed_steps),
             predicted_seconds=predicted_seconds,
             lane=lane,
             labels=dict(labels or {}),

@@ -38,7 +38,7 @@ class TaskSteps(TaskFields):
     def _first_progress(self) -> Progress:
         """Return the progress of an attempt that has not begun; finished images count."""
         count = self.parameters.num_images
-        return Progress(steps=self.parameters.steps, value=min(1.0, len(self.images) / count))
+        return Progress(steps=self.parameters.computed_steps, value=min(1.0, len(self.images) / count))
 
     def _requeued(self, ending: str, now: datetime) -> Self:
         return replace(
@@ -52,7 +52,8 @@ class TaskSteps(TaskFields):
 
     def _completed(self, now: datetime, *, ending: str = TaskStatus.COMPLETED) -> Self:
         began = None if self.claim is None else self.claim.claimed_at
-        done = Progress(phase=Phase.DONE, step=self.parameters.steps, steps=self.parameters.steps, value=1.0)
+        steps = self.parameters.computed_steps
+        done = Progress(phase=Phase.DONE, step=steps, steps=steps, value=1.0)
         ended = self._with_attempt_ended(ending, now)._ended(TaskStatus.COMPLETED, now)
         inference = ended.usage.inference_seconds if began is None else (now - began).total_seconds()
         return replace(ended, progress=done, usage=replace(ended.usage, inference_seconds=inference))

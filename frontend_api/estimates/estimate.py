@@ -171,8 +171,8 @@ def _draw_time(times: ModelTimes, parameters: GenerationParameters) -> DrawTime:
     scale = pixels / size.pass_pixels
     alone_step = size.step_seconds if size.alone_step_seconds is None else size.alone_step_seconds
     around = size.preparing_seconds + scale * size.decoding_seconds
-    image = around + parameters.steps * scale * size.step_seconds
-    alone = around + parameters.steps * scale * max(alone_step, size.step_seconds)
+    image = around + parameters.computed_steps * scale * size.step_seconds
+    alone = around + parameters.computed_steps * scale * max(alone_step, size.step_seconds)
     others = (parameters.num_images - 1) * image
     return DrawTime(gpu_seconds=image + others, alone_seconds=alone + others)
 

@@ -7,7 +7,7 @@ from common.domain.errors import UnknownModelError
 from common.domain.models.catalog import ModelCatalog, ModelDefaults, ModelLimits, ModelSpec
 from common.domain.models.families import shares_steps
 from common.domain.models.model_files import ModelFiles
-from common.domain.models.traits import ADAPTERS, INPUTS, ModelTraits
+from common.domain.models.traits import ADAPTERS, Input, ModelTraits
 from common.domain.parameters import OutputFormat, Sampler
 from frontend_api.estimates.package import Estimates
 from frontend_api.estimates.workload import Workload
@@ -41,8 +41,9 @@ class ModelResponse(ResponseBody):
         description="Number of prompt tokens that the model reads, without begin and end tokens. It ignores the rest, "
         "and the task has a warning. null: unknown."
     )
-    inputs: tuple[str, ...] = Field(
-        description="What an image can be generated from: `text`, the prompt. Other inputs may follow."
+    inputs: tuple[Input, ...] = Field(
+        description="What an image can be generated from: `text`, the prompt; `image`, a picture to start from; "
+        "`mask`, the parts of the picture to generate again. Other inputs may follow."
     )
     adapters: tuple[str, ...] = Field(
         description="The kinds of adapters that a task can choose; empty: none."
@@ -70,7 +71,7 @@ class ModelResponse(ResponseBody):
             {
                 **fields,
                 "shares_steps": shares_steps(spec.family),
-                "inputs": INPUTS,
+                "inputs": spec.traits.inputs,
                 "adapters": ADAPTERS,
                 "served": None if workers is None else workers > 0,
                 "workers": workers,

@@ -24,7 +24,8 @@ class PartialImages:
     def due(self, task: Task) -> Iterator[tuple[Preview, int]]:
         """Yield each preview that is due, and how many of its image came before it."""
         for preview in task.previews:
-            level = min(preview.step * (self._limit + 1) // task.parameters.steps, self._limit)
+            share = preview.step * (self._limit + 1) // task.parameters.computed_steps
+            level = min(share, self._limit)
             if level > self._levels[preview.index]:
                 self._levels[preview.index] = level
                 yield preview, self._sent[preview.index]

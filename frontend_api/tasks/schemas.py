@@ -17,7 +17,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticKnownError
 
-from common.domain.parameters import OutputFormat, Sampler
+from common.domain.parameters import DEFAULT_STRENGTH, OutputFormat, PictureId, Sampler
 from common.domain.task import Lane, TaskStatus
 from frontend_api.http.schemas import Integer, QueryParameters, RequestBody, Text, storable
 from frontend_api.tasks.submit import Submission
@@ -37,7 +37,7 @@ _MAX_FIELDS = 40
 _PARAMETERS = frozenset(
     (
         "prompt", "negative_prompt", "steps", "guidance_scale", "seed", "sampler", "width", "height",
-        "num_images", "output_format",
+        "num_images", "output_format", "image", "mask_image", "strength",
     )
 )  # fmt: skip
 
@@ -117,6 +117,18 @@ class TaskSubmission(ImageFields):
     width: Integer | None = Field(default=None, description="Pixels.", examples=[256])
     height: Integer | None = Field(default=None, description="Pixels.", examples=[256])
     num_images: Integer | None = Field(default=None, description="Number of images.")
+    image: PictureId | None = Field(
+        default=None, description="Id of an uploaded picture to start from, if the model takes one."
+    )
+    mask_image: PictureId | None = Field(
+        default=None, description="Id of an uploaded mask: the white parts of `image` are generated again."
+    )
+    strength: float | None = Field(
+        default=None,
+        allow_inf_nan=False,
+        description="How far `image` is changed: the share of the steps that are computed, above 0 and at most 1. "
+        f"Default: {DEFAULT_STRENGTH}.",
+    )
     lane: Annotated[Lane, Field(strict=False)] = Field(
         default=Lane.INTERACTIVE,
         description="Priority: `interactive` if a person waits for the result, otherwise `batch`.",

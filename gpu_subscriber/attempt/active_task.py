@@ -64,7 +64,7 @@ class ActiveTask(ProgressListener):
         self._missing = frozenset(task.missing_images)
         self.tracker = ProgressTracker(
             images=task.parameters.num_images,
-            steps=task.parameters.steps,
+            steps=task.parameters.computed_steps,
             clock=clock,
             finished=set(range(task.parameters.num_images)) - self._missing,
         )

@@ -99,7 +99,7 @@ class TimingStats:
             size = model.size_of(pixels)
             size.pixels.append(pixels)
             size.images.append(times)
-            model.costs.append((times.seconds_of(parameters.steps), parameters.image_work_units))
+            model.costs.append((times.seconds_of(parameters.computed_steps), parameters.image_work_units))
 
     def task_ended(self, task: Task, *, generation_seconds: float) -> None:
         """Record the duration of a task that completed at the first attempt.

@@ -8,7 +8,8 @@ Every Start is answered by exactly one of ImageReady, RunInterrupted or RunFaile
 process dies. A Run is one image. Its `run_id` is unique within the life of the worker.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from common.domain.parameters import GenerationParameters
 from common.domain.provenance import DrawConditions
@@ -24,11 +25,30 @@ The latents of 4096² with a third-order history take a third of it.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """A decoded picture, height x width x channels bytes, row by row.
+
+    RGB has three channels; a mask has one, in which 255 marks the parts to generate again.
+    """
+
+    width: int
+    height: int
+    pixels: bytes
+
+    @property
+    def channels(self) -> int:
+        """3 for RGB, 1 for a mask."""
+        return len(self.pixels) // (self.width * self.height)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
     """Draw image `index` of a task.
 
     `submitted_at` (POSIX seconds) orders Runs of one lane, oldest first. With `checkpoint`, the Run
     resumes where it stopped. A checkpoint that does not fit is refused, and the Run starts over.
+    `inputs` are the pictures of the parameters by field name (`image`, `mask_image` …), in the size
+    of the image.
     """
 
     run_id: str
@@ -37,6 +57,7 @@ class Start:
     lane: Lane
     submitted_at: float
     checkpoint: bytes | None = None
+    inputs: Mapping[str, Picture] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,8 +10,9 @@ from common.domain.errors import FieldProblem, ParametersRejectedError, UnknownM
 from common.domain.models.known_pipelines import DIFFUSION_SAMPLERS
 from common.domain.models.model_files import ModelFiles
 from common.domain.models.pipeline_traits import PipelineTraits
-from common.domain.models.traits import NO_GUIDANCE, Guidance, ModelTraits
+from common.domain.models.traits import NO_GUIDANCE, Guidance, Input, ModelTraits
 from common.domain.parameters import (
+    DEFAULT_STRENGTH,
     MAX_PROMPT_CHARACTERS,
     MAX_SEED,
     GenerationParameters,
@@ -110,6 +111,8 @@ class ModelSpec(ModelFiles):
         values = {"seed": seed, **self.defaults.model_dump(), **given, **self._own}
         if not self.traits.negative_prompt:
             values["negative_prompt"] = values["negative_prompt"] or None
+        if values.get("image") is not None:
+            values.setdefault("strength", DEFAULT_STRENGTH)
         parameters = GenerationParameters.model_construct(**values)
         if problems := self.problems_of(parameters):
             count = f"{len(problems)} field{'s are' if len(problems) > 1 else ' is'}"
@@ -166,7 +169,7 @@ class ModelSpec(ModelFiles):
         return "; ".join(problems) or None
 
     def _promises_less(self, found: PipelineTraits) -> bool:
-        """Return whether the entry states the guidance and negative prompt found, or omits them.
+        """Return whether the entry states the guidance, negative prompt and inputs found, or omits them.
 
         For an unknown class, only the entry can state how its guidance works.
         """
@@ -175,7 +178,11 @@ class ModelSpec(ModelFiles):
             kinds = set(Guidance)
         if found.is_known and stated.guidance is Guidance.CLASSIFIER_FREE:
             kinds = kinds if stated.guidance_off_at == found.traits.guidance_off_at else set()
-        return stated.guidance in kinds and (found.traits.negative_prompt or not stated.negative_prompt)
+        return (
+            stated.guidance in kinds
+            and (found.traits.negative_prompt or not stated.negative_prompt)
+            and set(stated.inputs) <= set(found.traits.inputs)
+        )
 
     def problems_of(self, asked: GenerationParameters) -> tuple[FieldProblem, ...]:
         """Return all fields of `asked` that this model does not accept."""
@@ -198,6 +205,10 @@ class ModelSpec(ModelFiles):
             self._side_problem("/height", asked.height),
             _not_offered("/sampler", asked.sampler, self.samplers),
             _not_offered("/output_format", asked.output_format, self.output_formats),
+            self._input_problem("/image", asked.image, Input.IMAGE),
+            self._input_problem("/mask_image", asked.mask_image, Input.MASK)
+            or _problem_without_image("/mask_image", asked.mask_image, asked.image),
+            _problem_without_image("/strength", asked.strength, asked.image) or _strength_problem(asked),
         ]
         return tuple(problem for problem in found if problem is not None)
 
@@ -213,6 +224,12 @@ class ModelSpec(ModelFiles):
         if scale == NO_GUIDANCE:
             return None
         return FieldProblem("/guidance_scale", "has no effect on this model; leave it out")
+
+    def _input_problem(self, pointer: str, picture: str | None, kind: Input) -> FieldProblem | None:
+        if picture is None or kind in self.traits.inputs:
+            return None
+        taken = ", ".join(self.traits.inputs)
+        return FieldProblem(pointer, f"is not an input of this model, which takes {taken}; leave it out")
 
     def _side_problem(self, pointer: str, side: int) -> FieldProblem | None:
         limits = self.limits
@@ -237,6 +254,26 @@ def _not_offered(pointer: str, got: str, offered: tuple[str, ...]) -> FieldProbl
     if got in offered:
         return None
     return FieldProblem(pointer, f"must be one of {', '.join(offered)}; got {str(got)!r}")
+
+
+def _problem_without_image(pointer: str, given: object, image: str | None) -> FieldProblem | None:
+    if given is None or image is not None:
+        return None
+    return FieldProblem(pointer, "needs `image`, the picture to start from; add it, or leave this out")
+
+
+def _strength_problem(asked: GenerationParameters) -> FieldProblem | None:
+    strength = asked.strength
+    if strength is None:
+        return None
+    if not 0.0 < strength <= 1.0:
+        return FieldProblem("/strength", f"must be above 0 and at most 1, got {strength}")
+    if asked.steps > 0 and asked.computed_steps == 0:
+        return FieldProblem(
+            "/strength",
+            f"leaves none of the {asked.steps} steps, got {strength}; it must be at least 1 / `steps`",
+        )
+    return None
 
 
 class ModelCatalog(_Record):

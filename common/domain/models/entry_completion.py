@@ -28,7 +28,8 @@ def completed_entry(entry: Mapping[str, Any], found: PipelineTraits) -> dict[str
 
 def _traits(stated: Mapping[str, Any], found: PipelineTraits) -> dict[str, Any]:
     if stated.get("guidance", found.traits.guidance) != found.traits.guidance:
-        return dict(stated)  # the other traits belong to another kind of guidance
+        # The other traits belong to another kind of guidance.
+        return {"inputs": found.traits.inputs, **stated}
     return {**found.traits.model_dump(mode="json"), **stated}
 
 

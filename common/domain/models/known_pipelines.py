@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from common.domain.models.prompt_reading import CLIP, PromptReading
-from common.domain.models.traits import OFF_AT_ONE, Guidance
+from common.domain.models.traits import OFF_AT_ONE, TEXT_ONLY, Guidance, Input
 from common.domain.parameters import Sampler
 
 Configs = Mapping[str, Mapping[str, Any]]
@@ -48,6 +48,8 @@ class PipelineClass:
     """Whether its classifier-free guidance accepts a negative prompt."""
     guidance_off_at: float = OFF_AT_ONE
     """The largest scale at which its classifier-free guidance is off."""
+    inputs: tuple[Input, ...] = TEXT_ONLY
+    """What its family generates an image from."""
     guidance_argument: str = "guidance_scale"
     """The argument of its call that takes the scale."""
     packs: bool = False

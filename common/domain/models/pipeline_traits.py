@@ -162,6 +162,7 @@ def _traits(known: PipelineClass, configs: Configs) -> ModelTraits:
         guidance=guidance,
         negative_prompt=is_free and known.takes_negative_prompt,
         guidance_off_at=known.guidance_off_at if is_free else OFF_AT_ONE,
+        inputs=known.inputs,
     )
 
 

@@ -6,8 +6,6 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 NO_GUIDANCE = 1.0
 """The only guidance scale of a model without guidance: the value at which classifier-free guidance is off."""
-INPUTS = ("text",)
-"""What a task's image can be generated from."""
 ADAPTERS: tuple[str, ...] = ()
 """The kinds of adapters (LoRA, ControlNet …) that a task can choose: none yet."""
 OFF_AT_ONE = 1.0
@@ -25,6 +23,20 @@ class Guidance(StrEnum):
     """The scale has no effect."""
 
 
+class Input(StrEnum):
+    """What a task's image can be generated from."""
+
+    TEXT = "text"
+    """The prompt; every model takes one."""
+    IMAGE = "image"
+    """A picture to start from."""
+    MASK = "mask"
+    """The parts of the picture to generate again."""
+
+
+TEXT_ONLY = (Input.TEXT,)
+
+
 class ModelTraits(BaseModel):
     """Which parameters a model obeys, besides its samplers and limits."""
 
@@ -37,6 +49,16 @@ class ModelTraits(BaseModel):
         default=OFF_AT_ONE, ge=0.0, le=OFF_AT_ONE, exclude_if=lambda scale: scale == OFF_AT_ONE
     )
     """The largest scale at which classifier-free guidance is off."""
+    inputs: tuple[Input, ...] = Field(default=TEXT_ONLY, exclude_if=lambda inputs: inputs == TEXT_ONLY)
+    """What an image can be generated from."""
+
+    @model_validator(mode="after")
+    def _masks_need_an_image(self) -> "ModelTraits":
+        if Input.TEXT not in self.inputs:
+            raise ValueError('inputs must contain "text": every model takes a prompt')
+        if Input.MASK in self.inputs and Input.IMAGE not in self.inputs:
+            raise ValueError('inputs must contain "image" if they contain "mask"')
+        return self
 
     @model_validator(mode="after")
     def _negative_prompts_need_guidance(self) -> "ModelTraits":
