@@ -29,7 +29,9 @@ def tried_again_within(seconds: float) -> Retry:
     300 s with pauses of up to a minute.
     """
     return Retry(
-        predicate=if_exception_type(google_errors.ServiceUnavailable, google_errors.InternalServerError),
+        predicate=if_exception_type(
+            google_errors.ServiceUnavailable, google_errors.InternalServerError, google_errors.Aborted
+        ),
         initial=0.1,
         maximum=1.0,
         timeout=seconds,
@@ -43,8 +45,11 @@ def repeatable_within(seconds: float) -> dict[str, Any]:
 
 @contextmanager
 def translated_errors() -> Iterator[None]:
-    """Convert errors that mean Firestore is unreachable to DependencyUnavailableError."""
+    """Convert errors that end by themselves to DependencyUnavailableError: outages and contention.
+
+    Firestore may abort any write for contention, even one without a condition.
+    """
     try:
         yield
-    except UNREACHABLE as exc:
+    except (*UNREACHABLE, google_errors.Aborted) as exc:
         raise DependencyUnavailableError("firestore") from exc

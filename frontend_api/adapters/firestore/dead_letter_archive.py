@@ -35,7 +35,7 @@ class FirestoreDeadLetterArchive:
         with translated_errors():
             try:
                 self._letters.document(letter.id).create(_encoded(letter), **self._calls)
-            except google_errors.Conflict:
+            except google_errors.AlreadyExists:
                 return False
         return True
 
