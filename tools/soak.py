@@ -100,7 +100,7 @@ class Soak:
             "steps": rng.randint(1, 4),
             "num_images": rng.choice((1, 1, 1, 2, 3)),
             "seed": rng.randrange(1 << 31),
-            "output_format": rng.choice(("png", "jpeg", "webp")),
+            "output_format": rng.choice(("png", "jpeg", "webp", "avif")),
         }
         prompt = DEADLY if poisonous else "a large red circle above a small blue square"
         try:

@@ -17,6 +17,9 @@ MAX_SEED = 2**63 - 1
 DEFAULT_STRENGTH = 0.8
 PictureId = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 """The id of an uploaded picture: the SHA-256 of its bytes, in hex."""
+MAX_QUALITY = 100
+LOSSLESS_QUALITY = MAX_QUALITY
+"""The quality at which WebP keeps every pixel."""
 _PASSES_AROUND = 3
 """Encoding the prompt and decoding the image cost about this many forwards of the denoiser."""
 
@@ -44,6 +47,12 @@ class OutputFormat(StrEnum):
     PNG = "png"
     JPEG = "jpeg"
     WEBP = "webp"
+    AVIF = "avif"
+
+    @property
+    def takes_quality(self) -> bool:
+        """Whether files can be made smaller by losing detail."""
+        return self is not OutputFormat.PNG
 
     @property
     def content_type(self) -> str:
@@ -54,6 +63,14 @@ class OutputFormat(StrEnum):
     def extension(self) -> str:
         """The extension of the file name, without a dot."""
         return "jpg" if self is OutputFormat.JPEG else self.value
+
+
+class Metadata(StrEnum):
+    """What an image file contains besides the image."""
+
+    FULL = "full"
+    """Its record, and the parameters in the format of other programs."""
+    NONE = "none"
 
 
 class GenerationParameters(BaseModel):
@@ -88,6 +105,18 @@ class GenerationParameters(BaseModel):
     """The parts of `image` to generate again, in white."""
     strength: float | None = Field(default=None, gt=0.0, le=1.0, exclude_if=lambda strength: strength is None)
     """The share of the steps that changes `image`; None without one."""
+
+    output_quality: int | None = Field(
+        default=None, ge=1, le=MAX_QUALITY, exclude_if=lambda quality: quality is None
+    )
+    """The quality of the files; None for the usual one of the format."""
+    metadata: Metadata = Field(default=Metadata.FULL, exclude_if=lambda kind: kind is Metadata.FULL)
+
+    @property
+    def is_lossless(self) -> bool:
+        """Whether the files keep every pixel."""
+        is_webp = self.output_format is OutputFormat.WEBP
+        return not self.output_format.takes_quality or (is_webp and self.output_quality == LOSSLESS_QUALITY)
 
     @property
     def is_guided(self) -> bool:

@@ -24,7 +24,12 @@ _IMMUTABLE = "private, max-age=31536000, immutable"
 
 Only the owner's own cache may store them.
 """
-_EXTENSIONS = {"image/png": ("png",), "image/jpeg": ("jpg", "jpeg"), "image/webp": ("webp",)}
+_EXTENSIONS = {
+    "image/png": ("png",),
+    "image/jpeg": ("jpg", "jpeg"),
+    "image/webp": ("webp",),
+    "image/avif": ("avif",),
+}
 """The extensions of each format; files are named with the first."""
 _RESPONSES = {
     200: ResponseDoc(

@@ -7,22 +7,28 @@ from pydantic import AfterValidator, Field, RootModel, ValidationInfo, field_val
 
 from common.domain.errors import FieldProblem, ParametersRejectedError
 from common.domain.models.catalog import ModelSpec
-from common.domain.parameters import GenerationParameters, OutputFormat
+from common.domain.parameters import MAX_QUALITY, GenerationParameters, OutputFormat
 from frontend_api.http.schemas import Integer, ResponseBody
 from frontend_api.openai_compatibility.errors import OpenAIErrorResponse
 from frontend_api.tasks.responses import WarningResponse
 from frontend_api.tasks.schemas import ImageFields, LabelValue
 from frontend_api.tasks.submit import Submission
 
-_SAME_NAME = ("prompt", "negative_prompt", "steps", "guidance_scale", "seed", "sampler", "output_format")
+_SAME_NAME = (
+    "prompt", "negative_prompt", "steps", "guidance_scale", "seed", "sampler", "output_format", "metadata",
+)  # fmt: skip
 _WITHOUT_EFFECT = {
     "quality": ("auto", "standard"),
     "style": (),
     "moderation": ("auto",),
-    "output_compression": (100,),
 }
 """Accepted fields that change nothing, and the values that promise nothing."""
-_OWN_NAMES = {"/num_images": ("/n", ""), "/width": ("/size", "width "), "/height": ("/size", "height ")}
+_OWN_NAMES = {
+    "/num_images": ("/n", ""),
+    "/width": ("/size", "width "),
+    "/height": ("/size", "height "),
+    "/output_quality": ("/output_compression", ""),
+}
 """Pointers of darkroom's fields: OpenAI's pointer, and what to put before the detail."""
 
 Quality = Literal["auto", "low", "medium", "high", "xhigh", "max", "standard", "hd"]
@@ -66,7 +72,8 @@ class OpenAIImageRequest(ImageFields):
         default=None, description="Has no effect: a model's safety checker always runs."
     )
     output_compression: Annotated[Integer, Field(ge=0, le=100)] | None = Field(
-        default=None, description="Has no effect."
+        default=None,
+        description="The quality of `jpeg`, `webp` and `avif` files: 100 is the best. 100 is accepted with `png`, too.",
     )
 
     @field_validator("partial_images")
@@ -88,6 +95,7 @@ class OpenAIImageRequest(ImageFields):
             **self.model_dump(include=set(_SAME_NAME)),
             **self._sides(),
             "num_images": self.n,
+            "output_quality": self._quality(),
         }
         end_user = self.safety_identifier or self.user
         return Submission(
@@ -106,6 +114,15 @@ class OpenAIImageRequest(ImageFields):
                 yield WarningResponse(
                     code="field_without_effect", pointer=f"/{name}", detail=f"`{name}` has no effect"
                 )
+
+    def _quality(self) -> int | None:
+        """Return the quality, from 1; None for 100 where the format may have none: it is OpenAI's default."""
+        if self.output_compression is None:
+            return None
+        is_lossy = self.output_format is not None and self.output_format.takes_quality
+        if self.output_compression == MAX_QUALITY and not is_lossy:
+            return None
+        return max(1, self.output_compression)
 
     def _sides(self) -> dict[str, int]:
         if self.size is None or self.size == "auto":

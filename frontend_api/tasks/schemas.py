@@ -17,7 +17,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticKnownError
 
-from common.domain.parameters import DEFAULT_STRENGTH, OutputFormat, PictureId, Sampler
+from common.domain.parameters import DEFAULT_STRENGTH, Metadata, OutputFormat, PictureId, Sampler
 from common.domain.task import Lane, TaskStatus
 from frontend_api.http.schemas import Integer, QueryParameters, RequestBody, Text, storable
 from frontend_api.tasks.submit import Submission
@@ -37,7 +37,7 @@ _MAX_FIELDS = 40
 _PARAMETERS = frozenset(
     (
         "prompt", "negative_prompt", "steps", "guidance_scale", "seed", "sampler", "width", "height",
-        "num_images", "output_format", "image", "mask_image", "strength",
+        "num_images", "output_format", "output_quality", "metadata", "image", "mask_image", "strength",
     )
 )  # fmt: skip
 
@@ -106,6 +106,11 @@ class ImageFields(_BodyWithFewFields):
     output_format: Annotated[OutputFormat, Field(strict=False)] | None = Field(
         default=None, description="File format of the images."
     )
+    metadata: Annotated[Metadata, Field(strict=False)] | None = Field(
+        default=None,
+        description="What the files contain besides the image: `full`, the parameters and how the image was "
+        "generated; or `none`.",
+    )
 
 
 class TaskSubmission(ImageFields):
@@ -117,6 +122,10 @@ class TaskSubmission(ImageFields):
     width: Integer | None = Field(default=None, description="Pixels.", examples=[256])
     height: Integer | None = Field(default=None, description="Pixels.", examples=[256])
     num_images: Integer | None = Field(default=None, description="Number of images.")
+    output_quality: Integer | None = Field(
+        default=None,
+        description="1 to 100, for `jpeg`, `webp` and `avif`. WebP keeps every pixel at 100. Default: 92, 90 and 80.",
+    )
     image: PictureId | None = Field(
         default=None, description="Id of an uploaded picture to start from, if the model takes one."
     )

@@ -14,8 +14,10 @@ from common.domain.models.traits import NO_GUIDANCE, Guidance, Input, ModelTrait
 from common.domain.parameters import (
     DEFAULT_STRENGTH,
     MAX_PROMPT_CHARACTERS,
+    MAX_QUALITY,
     MAX_SEED,
     GenerationParameters,
+    Metadata,
     OutputFormat,
     Sampler,
 )
@@ -55,6 +57,8 @@ class ModelDefaults(_Record):
     height: int = 512
     num_images: int = 1
     output_format: OutputFormat = OutputFormat.PNG
+    metadata: Metadata = Metadata.FULL
+    """`none`: files without a record, unless the caller asks for one."""
     negative_prompt: str | None = None
 
 
@@ -205,6 +209,7 @@ class ModelSpec(ModelFiles):
             self._side_problem("/height", asked.height),
             _not_offered("/sampler", asked.sampler, self.samplers),
             _not_offered("/output_format", asked.output_format, self.output_formats),
+            _quality_problem(asked.output_quality, asked.output_format),
             self._input_problem("/image", asked.image, Input.IMAGE),
             self._input_problem("/mask_image", asked.mask_image, Input.MASK)
             or _problem_without_image("/mask_image", asked.mask_image, asked.image),
@@ -254,6 +259,17 @@ def _not_offered(pointer: str, got: str, offered: tuple[str, ...]) -> FieldProbl
     if got in offered:
         return None
     return FieldProblem(pointer, f"must be one of {', '.join(offered)}; got {str(got)!r}")
+
+
+def _quality_problem(quality: int | None, output_format: OutputFormat) -> FieldProblem | None:
+    if quality is None:
+        return None
+    if not OutputFormat(output_format).takes_quality:
+        lossy = ", ".join(each for each in OutputFormat if each.takes_quality)
+        return FieldProblem(
+            "/output_quality", f"has no effect on {output_format} files; leave it out, or choose {lossy}"
+        )
+    return _outside("/output_quality", quality, 1, MAX_QUALITY)
 
 
 def _problem_without_image(pointer: str, given: object, image: str | None) -> FieldProblem | None:

@@ -40,7 +40,7 @@ def identity_of(state: Denoising, parameters: GenerationParameters, *, index: in
     The prompt itself is not included. Of the software only major and minor versions count: patch
     releases of these packages leave samplers unchanged.
     """
-    asked = parameters.model_dump_json(exclude={"num_images", "output_format"})
+    asked = parameters.model_dump_json(exclude={"num_images", "output_format", "output_quality", "metadata"})
     return {
         "picture": hashlib.sha256(f"{asked}#{index}".encode()).hexdigest(),
         "model": parameters.model,

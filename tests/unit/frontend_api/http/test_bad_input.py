@@ -77,7 +77,7 @@ FIELDS = {
     "format that is not offered": (
         {"output_format": "tiff"},
         "/output_format",
-        "must be one of 'png', 'jpeg' or 'webp'",
+        "must be one of 'png', 'jpeg', 'webp' or 'avif'",
     ),
     "lane that does not exist": ({"lane": "fast"}, "/lane", "must be one of 'interactive' or 'batch'"),
     "callback event that does not exist": (

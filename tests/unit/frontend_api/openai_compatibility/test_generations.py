@@ -101,16 +101,36 @@ def test_url_is_a_signed_link_or_the_address_of_the_api(api: Api, can_sign: bool
 
 
 def test_fields_without_effect_have_warnings(api: Api) -> None:
-    body = answer_after(
-        api, completing(api), quality="high", style="vivid", moderation="low", output_compression=50
-    ).get_json()
+    body = answer_after(api, completing(api), quality="high", style="vivid", moderation="low").get_json()
     pointers = {warning["pointer"] for warning in body["warnings"]}
-    assert pointers == {"/quality", "/style", "/moderation", "/output_compression"}
+    assert pointers == {"/quality", "/style", "/moderation"}
 
 
 def test_harmless_values_have_no_warnings(api: Api) -> None:
     harmless = {"quality": "auto", "moderation": "auto", "output_compression": 100, "background": "opaque"}
     assert answer_after(api, completing(api), **harmless).get_json()["warnings"] == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "quality"),
+    [
+        ({"output_format": "webp", "output_compression": 100}, 100),
+        ({"output_format": "jpeg", "output_compression": 50}, 50),
+        ({"output_format": "avif", "output_compression": 0}, 1),
+        ({"output_format": "png", "output_compression": 100}, None),
+        ({"output_compression": 100}, None),
+        ({"output_format": "jpeg"}, None),
+    ],
+)
+def test_output_compression_sets_the_quality(api: Api, asked: dict[str, Any], quality: int | None) -> None:
+    answer_after(api, completing(api), **asked)
+    assert only_task(api).parameters.output_quality == quality
+
+
+def test_output_compression_is_refused_for_png(api: Api) -> None:
+    refusal = post(api, output_compression=50)
+    assert refusal.status_code == 400
+    assert refusal.get_json()["error"]["param"] == "output_compression"
 
 
 def test_failed_images_of_a_completed_task_are_warnings(api: Api) -> None:
