@@ -1,8 +1,9 @@
 """Encoding of image files with the image's record inside, and reading the record back.
 
-Every format contains the same ImageRecord. PNG has it in an iTXt chunk `darkroom`, beside a text
-chunk `parameters` in the format of AUTOMATIC1111's web UI. JPEG and WebP have these lines in the
-EXIF UserComment (where the same UI reads them) and the record in an XMP packet.
+Every format contains the same ImageRecord, unless the task's `metadata` is `none`. PNG has it in an
+iTXt chunk `darkroom`, beside a text chunk `parameters` in the format of AUTOMATIC1111's web UI:
+tEXt if Latin-1 can represent it, which more programs read, else iTXt. The other formats have these
+lines in the EXIF UserComment (where the same UI reads them) and the record in an XMP packet.
 """
 
 import hashlib
@@ -12,11 +13,11 @@ from xml.sax.saxutils import quoteattr, unescape
 
 from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
 
-from common.domain.models.traits import Guidance
-from common.domain.parameters import GenerationParameters, OutputFormat, Sampler
+from common.domain.parameters import LOSSLESS_QUALITY, GenerationParameters, Metadata, OutputFormat
 from common.domain.provenance import DrawConditions, Provenance
 from common.wire_formats.versions import UndecodableError
 from gpu_subscriber.errors import UnreadableImageError
+from gpu_subscriber.images.parameter_lines import parameter_lines
 from gpu_subscriber.images.record import ImageRecord, decode_image_record, encode_image_record
 
 _PNG_COMPRESS_LEVEL = 1
@@ -25,11 +26,13 @@ _JPEG_QUALITY = 92
 _WEBP_QUALITY = 90
 _WEBP_METHOD = 2
 """libwebp's effort, 0 to 6; above 2 encoding takes longer than the upload."""
-_ENCODING: dict[OutputFormat, dict[str, Any]] = {
-    OutputFormat.PNG: {"compress_level": _PNG_COMPRESS_LEVEL},
-    OutputFormat.JPEG: {"quality": _JPEG_QUALITY},
-    OutputFormat.WEBP: {"quality": _WEBP_QUALITY, "method": _WEBP_METHOD},
-}
+_LOSSLESS_WEBP: dict[str, Any] = {"lossless": True, "quality": 0, "method": _WEBP_METHOD}
+"""Here `quality` is an effort: more of it takes longer and saves nothing."""
+_AVIF_QUALITY = 80
+_AVIF_SPEED = 8
+"""0 to 10; below 8 encoding takes several times as long for 2 % fewer bytes."""
+_AVIF: dict[str, Any] = {"speed": _AVIF_SPEED, "subsampling": "4:4:4", "max_threads": 1, "autotiling": False}
+"""One thread: the number of threads may change the bytes."""
 _UNICODE_COMMENT = b"UNICODE\x00"
 _XMP_NAMESPACE = "https://darkroom.dev/ns/1.0/"
 _XMP_ATTRIBUTE = "darkroom:record"
@@ -53,29 +56,27 @@ def recorded(
         **dict(draw_conditions),
         attempt=attempt,
         pixels_sha256=pixels_sha256(pixels, size),
-        decoded_sha256=pixels_sha256(pixels, size, shown_by=parameters.output_format),
+        decoded_sha256=pixels_sha256(pixels, size, shown_by=parameters),
     )
     return ImageRecord(task_id=task_id, index=index, parameters=parameters, provenance=provenance)
 
 
 def encode_image(pixels: bytes, size: tuple[int, int], record: ImageRecord) -> bytes:
-    """Encode an RGB image with its record. The output is deterministic."""
-    text = encode_image_record(record)
-    lines = parameter_lines(record)
-    output_format = record.parameters.output_format
-    match output_format:
-        case OutputFormat.PNG:
-            return _encoded(pixels, size, output_format, pnginfo=_png_chunks(text, lines))
-        case OutputFormat.JPEG | OutputFormat.WEBP:
-            return _encoded(pixels, size, output_format, exif=_exif(lines), xmp=_xmp(text))
+    """Encode an RGB image, with its record unless the parameters say otherwise.
+
+    The output is deterministic.
+    """
+    return _encoded(pixels, size, record.parameters, **_metadata(record))
 
 
-def pixels_sha256(pixels: bytes, size: tuple[int, int], *, shown_by: OutputFormat | None = None) -> str:
+def pixels_sha256(
+    pixels: bytes, size: tuple[int, int], *, shown_by: GenerationParameters | None = None
+) -> str:
     """Return the SHA-256, in hex, of an RGB image.
 
-    With `shown_by` it is that of the decoded file of this format.
+    With `shown_by` it is that of the decoded file with these parameters.
     """
-    if shown_by in (OutputFormat.JPEG, OutputFormat.WEBP):
+    if shown_by is not None and not shown_by.is_lossless:
         with Image.open(io.BytesIO(_encoded(pixels, size, shown_by))) as image:
             pixels = image.convert("RGB").tobytes()
     return hashlib.sha256(pixels).hexdigest()
@@ -94,33 +95,42 @@ def read_record(data: bytes) -> ImageRecord:
         raise UnreadableImageError("no image with a record") from exc
 
 
-def parameter_lines(record: ImageRecord) -> str:
-    """Format the parameters in the common format: prompt, negative prompt, then the others."""
-    asked = record.parameters
-    negative = asked.negative_prompt
-    sampler = asked.sampler.value
-    if asked.sampler is Sampler.OWN:
-        sampler = f"{sampler} ({record.provenance.sampler_config.get('class', 'unknown')})"
-    guidance = "" if asked.guidance is Guidance.NONE else f"CFG scale: {asked.guidance_scale:g}, "
-    settings = (
-        f"Steps: {asked.steps}, Sampler: {sampler}, {guidance}"
-        f"Seed: {asked.seed}, Size: {asked.width}x{asked.height}, Model: {asked.model}"
-    )
-    lines = [asked.prompt, *([f"Negative prompt: {negative}"] if negative else []), settings]
-    return "\n".join(lines)
-
-
-def _encoded(pixels: bytes, size: tuple[int, int], output_format: OutputFormat, **metadata: Any) -> bytes:
+def _encoded(
+    pixels: bytes, size: tuple[int, int], parameters: GenerationParameters, **metadata: Any
+) -> bytes:
     file = io.BytesIO()
-    Image.frombytes("RGB", size, pixels).save(
-        file, output_format.value, **_ENCODING[output_format], **metadata
-    )
+    image = Image.frombytes("RGB", size, pixels)
+    image.save(file, parameters.output_format.value, **_options(parameters), **metadata)
     return file.getvalue()
+
+
+def _options(parameters: GenerationParameters) -> dict[str, Any]:
+    quality = parameters.output_quality
+    match parameters.output_format:
+        case OutputFormat.PNG:
+            return {"compress_level": _PNG_COMPRESS_LEVEL}
+        case OutputFormat.JPEG:
+            return {"quality": quality or _JPEG_QUALITY}
+        case OutputFormat.WEBP:
+            if quality == LOSSLESS_QUALITY:
+                return _LOSSLESS_WEBP
+            return {"quality": quality or _WEBP_QUALITY, "method": _WEBP_METHOD}
+        case OutputFormat.AVIF:
+            return {"quality": quality or _AVIF_QUALITY, **_AVIF}
+
+
+def _metadata(record: ImageRecord) -> dict[str, Any]:
+    if record.parameters.metadata is Metadata.NONE:
+        return {}
+    text, lines = encode_image_record(record), parameter_lines(record)
+    if record.parameters.output_format is OutputFormat.PNG:
+        return {"pnginfo": _png_chunks(text, lines)}
+    return {"exif": _exif(lines), "xmp": _xmp(text)}
 
 
 def _png_chunks(text: str, lines: str) -> PngImagePlugin.PngInfo:
     chunks = PngImagePlugin.PngInfo()
-    chunks.add_itxt("parameters", lines)
+    chunks.add_text("parameters", lines)  # as iTXt if Latin-1 cannot represent them
     chunks.add_itxt("darkroom", text)
     return chunks
 

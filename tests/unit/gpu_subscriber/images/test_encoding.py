@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import random
 from typing import Any
 
 import pytest
@@ -11,11 +12,11 @@ from hypothesis import strategies as st
 from PIL import ExifTags, Image
 from PIL.PngImagePlugin import PngInfo
 
-from common.domain.models.traits import Guidance
-from common.domain.parameters import MAX_PROMPT_CHARACTERS, OutputFormat, Sampler
+from common.domain.parameters import MAX_PROMPT_CHARACTERS, OutputFormat
 from common.domain.provenance import MAX_RESUMES, Resume
 from gpu_subscriber.errors import UnreadableImageError
-from gpu_subscriber.images.encoding import encode_image, parameter_lines, pixels_sha256, read_record, recorded
+from gpu_subscriber.images.encoding import encode_image, pixels_sha256, read_record, recorded
+from gpu_subscriber.images.parameter_lines import parameter_lines
 from gpu_subscriber.images.record import ImageRecord
 from tests.factories import draw_conditions, environment, parameters
 
@@ -78,13 +79,57 @@ def test_png_keeps_every_pixel() -> None:
         assert image.tobytes() == PIXELS
 
 
-@pytest.mark.parametrize("output_format", OutputFormat)
-def test_pixels_hash_equals_the_decoded_file(output_format: OutputFormat) -> None:
-    with Image.open(io.BytesIO(encoded(record(output_format=output_format)))) as image:
+@pytest.mark.parametrize(
+    ("chosen", "keeps_every_pixel"),
+    [
+        ({"output_format": "png"}, True),
+        ({"output_format": "jpeg"}, False),
+        ({"output_format": "jpeg", "output_quality": 100}, False),
+        ({"output_format": "webp"}, False),
+        ({"output_format": "webp", "output_quality": 99}, False),
+        ({"output_format": "webp", "output_quality": 100}, True),
+        ({"output_format": "avif", "output_quality": 60}, False),
+        ({"output_format": "avif", "output_quality": 60, "metadata": "none"}, False),
+    ],
+)
+def test_decoded_sha256_is_that_of_the_file(chosen: dict[str, Any], keeps_every_pixel: bool) -> None:
+    said = record(**chosen)
+    with Image.open(io.BytesIO(encoded(said))) as image:
         shown = image.convert("RGB").tobytes()
-    assert pixels_sha256(PIXELS, SIZE, shown_by=output_format) == hashlib.sha256(shown).hexdigest()
-    assert pixels_sha256(PIXELS, SIZE) == hashlib.sha256(PIXELS).hexdigest()
-    assert (shown == PIXELS) == (output_format is OutputFormat.PNG)
+    assert said.provenance.decoded_sha256 == hashlib.sha256(shown).hexdigest()
+    assert said.provenance.pixels_sha256 == hashlib.sha256(PIXELS).hexdigest()
+    assert said.parameters.is_lossless == (shown == PIXELS) == keeps_every_pixel
+    assert pixels_sha256(PIXELS, SIZE) == said.provenance.pixels_sha256
+
+
+@pytest.mark.parametrize("output_format", [each for each in OutputFormat if each.takes_quality])
+def test_lower_quality_makes_smaller_files(output_format: OutputFormat) -> None:
+    noise = random.Random(0).randbytes(3 * 64 * 64)
+    own = [
+        parameters(output_format=output_format, output_quality=quality, width=64, height=64)
+        for quality in (100, None, 20)
+    ]
+    files = [
+        encode_image(
+            noise,
+            (64, 64),
+            recorded(noise, (64, 64), each, draw_conditions(), task_id="task-1", index=0, attempt=1),
+        )
+        for each in own
+    ]
+    best, usual, small = map(len, files)
+    assert best > usual > small
+
+
+@pytest.mark.parametrize("output_format", OutputFormat)
+def test_file_without_metadata_has_only_the_image(output_format: OutputFormat) -> None:
+    said = record(output_format=output_format, metadata="none")
+    assert said.provenance.decoded_sha256 == record(output_format=output_format).provenance.decoded_sha256
+    with Image.open(io.BytesIO(encoded(said))) as image:
+        assert not {"parameters", "darkroom", "exif", "xmp"} & image.info.keys()
+        assert not image.getexif()
+    with pytest.raises(UnreadableImageError):
+        read_record(encoded(said))
 
 
 @pytest.mark.parametrize("output_format", OutputFormat)
@@ -100,21 +145,18 @@ def test_file_has_the_parameter_lines_of_other_programs() -> None:
     with Image.open(io.BytesIO(jpeg)) as image:
         comment = image.getexif().get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.UserComment]
     assert comment.removeprefix(b"UNICODE\x00").decode("utf-16-be") == parameter_lines(said)
-    assert parameter_lines(said).splitlines() == [
-        "a large red circle",
-        "Negative prompt: blurry",
-        "Steps: 20, Sampler: ddim, CFG scale: 4, Seed: 12347, Size: 256x256, Model: demo",
-    ]
 
 
-def test_parameter_lines_omit_ineffective_guidance() -> None:
-    said = record(sampler=Sampler.OWN, guidance_scale=1.0)
-    said = said.model_copy(
-        update={"parameters": said.parameters.model_copy(update={"guidance": Guidance.NONE})}
-    )
-    assert parameter_lines(said).splitlines()[-1] == (
-        f"Steps: 20, Sampler: own ({said.provenance.sampler_config['class']}), Seed: 12347, Size: 256x256, Model: demo"
-    )
+@pytest.mark.parametrize(
+    ("prompt", "chunk"),
+    [("a red circle", b"tEXt"), ("größe", b"tEXt"), ("赤い丸", b"iTXt"), ("‘a’", b"iTXt")],
+)
+def test_png_parameters_are_itxt_only_for_characters_outside_latin_1(prompt: str, chunk: bytes) -> None:
+    png = encoded(record(prompt=prompt))
+    place = png.index(b"parameters\x00")
+    assert png[place - 4 : place] == chunk
+    with Image.open(io.BytesIO(png)) as image:
+        assert image.info["parameters"].splitlines()[0] == prompt
 
 
 def _png(**text: str) -> bytes:
