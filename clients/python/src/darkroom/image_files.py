@@ -1,4 +1,4 @@
-"""Image files: how they are saved, and the records in PNG, JPEG and WebP files."""
+"""Image files: how they are saved, and the records in them."""
 
 import hashlib
 import io
@@ -21,7 +21,7 @@ ImageSource: TypeAlias = bytes | str | os.PathLike[str]
 """The bytes of an image file, or its path."""
 _MAJOR_VERSION = "1"
 _XMP_ATTRIBUTE = "darkroom:record"
-_FORMATS = ("PNG", "JPEG", "WEBP")
+_FORMATS = ("PNG", "JPEG", "WEBP", "AVIF")
 
 
 class ImageRecord(Record):

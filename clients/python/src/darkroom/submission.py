@@ -29,6 +29,8 @@ class SubmissionFields(TypedDict, total=False):
     height: int | None
     num_images: int | None
     output_format: str | None
+    output_quality: int | None
+    metadata: str | None
     lane: str | None
     labels: Mapping[str, str] | None
     deadline_seconds: int | None

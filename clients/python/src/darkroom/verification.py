@@ -54,7 +54,9 @@ class Verification(Record):
 
 def submission_of(record: ImageRecord) -> tuple[str, SubmissionFields]:
     """Return prompt and fields of a task that generates this one image again."""
-    fields = record.parameters.model_dump(include=set(GenerationParameters.model_fields), exclude={"prompt"})
+    fields = record.parameters.model_dump(
+        include=set(GenerationParameters.model_fields), exclude={"prompt"}, exclude_unset=True
+    )
     return record.parameters.prompt, cast("SubmissionFields", {**fields, "num_images": 1})
 
 

@@ -98,7 +98,13 @@ def submission_fields(
     width: Annotated[int | None, typer.Option(help="Width in pixels.")] = None,
     height: Annotated[int | None, typer.Option(help="Height in pixels.")] = None,
     num_images: Annotated[int | None, typer.Option(help="Number of images.")] = None,
-    output_format: Annotated[str | None, typer.Option(help="png, jpeg or webp.")] = None,
+    output_format: Annotated[str | None, typer.Option(help="png, jpeg, webp or avif.")] = None,
+    output_quality: Annotated[
+        int | None, typer.Option(help="1 to 100, for jpeg, webp and avif. WebP keeps every pixel at 100.")
+    ] = None,
+    metadata: Annotated[
+        str | None, typer.Option(help="full, or none: files without their parameters and record.")
+    ] = None,
     lane: Annotated[
         str | None, typer.Option(help="interactive, or batch for tasks that may wait longer.")
     ] = None,
@@ -126,6 +132,8 @@ def submission_fields(
         height=height,
         num_images=num_images,
         output_format=output_format,
+        output_quality=output_quality,
+        metadata=metadata,
         lane=lane,
         labels=dict(_label(each) for each in label) if label else None,
         deadline_seconds=deadline_seconds,

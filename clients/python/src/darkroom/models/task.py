@@ -9,7 +9,7 @@ from pydantic import Field
 from darkroom.models.provenance import Provenance
 from darkroom.models.record import Page, Record
 
-_EXTENSIONS = {"image/jpeg": "jpg", "image/png": "png", "image/webp": "webp"}
+_EXTENSIONS = {"image/avif": "avif", "image/jpeg": "jpg", "image/png": "png", "image/webp": "webp"}
 
 
 class TaskStatus(str, Enum):
@@ -43,6 +43,9 @@ class GenerationParameters(Record):
     height: int
     num_images: int
     output_format: str
+    output_quality: int | None = None
+    """None: the usual quality of the format."""
+    metadata: str = "full"
 
 
 class Progress(Record):
