@@ -16,8 +16,8 @@ _DECODED_AT_ONCE = 4
 _PROBE_SIDE = 12
 _PROBE_BORDER = 2
 """Cells at the border of each probe that are not measured: the autoencoder pads them."""
-_WEIGHT_OF_PROBES = 0.02
-"""Relative to one image: enough to determine what the images leave open."""
+_WEIGHT_OF_IMAGE = 50.0
+"""Relative to all probes, which only have to determine what the images leave open."""
 _KEPT = 0.8
 """How much the earlier images count after another one."""
 
@@ -68,21 +68,25 @@ class ColourFit:
         decoded = torch.cat([decode(part) for part in probes.split(_DECODED_AT_ONCE)])
         self._probes = _normal_equations(probes, decoded, border=_PROBE_BORDER)
         self._images = torch.zeros_like(self._probes)
-        self.colours = self._solved(self._probes)
+        self._colours: LatentColours | None = None
 
     def learn(self, grid: torch.Tensor, image: torch.Tensor) -> None:
         """Improve the map by an image: (1, C, h, w) scaled latents and their decoding, (1, 3, H, W)."""
         learned = _normal_equations(grid, image)
         is_finite = torch.isfinite(learned).all()
-        self._images = torch.where(is_finite, _KEPT * self._images + learned, self._images)
-        self.colours = self._solved(_WEIGHT_OF_PROBES * self._probes + self._images)
+        self._images = torch.where(is_finite, _KEPT * self._images + _WEIGHT_OF_IMAGE * learned, self._images)
+        self._colours = None
 
-    @staticmethod
-    def _solved(equations: torch.Tensor) -> LatentColours:
-        size = len(equations)
-        ridge = 1e-5 * torch.eye(size, device=equations.device)
-        solution, _ = torch.linalg.solve_ex(equations[:, :size] + ridge, equations[:, size:])
-        return LatentColours(weights=solution[:-1], bias=solution[-1])
+    @property
+    def colours(self) -> LatentColours:
+        """The map that fits all probes and images so far; solved at the first use after an image."""
+        if self._colours is None:
+            equations = self._probes + self._images
+            size = len(equations)
+            ridge = 1e-5 * torch.eye(size, device=equations.device)
+            solution, _ = torch.linalg.solve_ex(equations[:, :size] + ridge, equations[:, size:])
+            self._colours = LatentColours(weights=solution[:-1], bias=solution[-1])
+        return self._colours
 
 
 def _normal_equations(grids: torch.Tensor, images: torch.Tensor, *, border: int = 0) -> torch.Tensor:
