@@ -82,7 +82,7 @@ def main() -> int:
     register_worker_gauges(lambda: worker.state, subscription=settings.subscription)
     register_gpu_gauges()
     on_shutdown_signals(worker.request_drain)
-    health = HealthServer(settings.health_port, lambda: worker.state)
+    health = HealthServer(settings.health_host, settings.health_port, lambda: worker.state)
     threading.Thread(target=health.serve_forever, name="health", daemon=True).start()
     if settings.pod_name is not None:
         pod = KubernetesPod(name=settings.pod_name, namespace=settings.pod_namespace)

@@ -46,6 +46,8 @@ class WorkerSettings(SharedSettings):
     """How long a finished attempt retries its last writes while services are unavailable."""
     health_port: int = Field(default=8081, ge=0, le=65_535)
     """Port of /healthz and /readyz; 0 selects any free port."""
+    health_host: str = "0.0.0.0"  # noqa: S104 (the kubelet connects from outside the pod)
+    """Address at which the health server listens."""
     pod_name: str | None = None
     """The worker's Kubernetes pod, on which it sets its removal cost."""
     pod_namespace: str = "darkroom"

@@ -35,7 +35,11 @@ def worker(*, number: int, health_port: int, environment: Mapping[str, str]) -> 
     return _python_process(
         name=f"worker-{number}",
         argv=_module("gpu_subscriber"),
-        environment={**environment, "DARKROOM_HEALTH_PORT": str(health_port)},
+        environment={
+            **environment,
+            "DARKROOM_HEALTH_HOST": LOOPBACK,
+            "DARKROOM_HEALTH_PORT": str(health_port),
+        },
         why_not_ready=worker_health.has_started(health_port),
         ready_within_seconds=300,  # importing torch reads gigabytes from a slow disk; the engine has low CPU priority
         stop_within_seconds=40,  # longer than the worker's own drain

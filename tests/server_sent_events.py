@@ -19,10 +19,15 @@ class ServerSentEvent:
 
 def events_of(chunks: Iterable[str]) -> Iterator[ServerSentEvent]:
     """Yield the events and comments in the chunks of a stream."""
-    text = ""
+    text, fields = "", dict[str, str]()
     for chunk in chunks:
-        text += chunk
-        while "\n\n" in text:
-            block, _, text = text.partition("\n\n")
-            fields = dict(line.split(": ", 1) for line in block.split("\n") if not line.startswith(":"))
-            yield ServerSentEvent(**fields)
+        *lines, text = (text + chunk).split("\n")
+        for line in lines:
+            if line.startswith(":"):
+                yield ServerSentEvent()
+            elif line:
+                name, _, value = line.partition(": ")
+                fields[name] = value
+            else:
+                yield ServerSentEvent(**fields)
+                fields.clear()

@@ -4,7 +4,7 @@ import base64
 import binascii
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -277,8 +277,8 @@ def _decode_page_token(token: str) -> tuple[datetime, str]:
         padded = token.encode("ascii") + b"=" * (-len(token) % 4)
         created_at, _, task_id = base64.urlsafe_b64decode(padded).decode().partition(" ")
         moment = datetime.fromisoformat(created_at)
-    except (ValueError, binascii.Error, UnicodeError) as exc:
+        if moment.tzinfo is None or not task_id:
+            raise ValueError(token)
+        return moment.astimezone(UTC), task_id
+    except (ValueError, OverflowError, binascii.Error) as exc:
         raise InvalidPageTokenError("this page token was not made here") from exc
-    if moment.tzinfo is None or not task_id:
-        raise InvalidPageTokenError("this page token was not made here")
-    return moment, task_id

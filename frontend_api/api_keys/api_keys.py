@@ -41,16 +41,12 @@ class ApiKeys:
         """Create a key. It is returned once and never stored.
 
         A key made by an API key without `good_for` inherits that key's expiry. Raises
-        ExceedsOwnPermissionsError and TooManyApiKeysError. Two concurrent calls can exceed the
-        limit by one.
+        ExceedsOwnPermissionsError and TooManyApiKeysError.
         """
         now = self.clock.now()
         expires_at = caller.good_until if good_for is None else now + good_for
         _check_rights(caller, scopes, expires_at)
-        if len(self.store.list_for(caller.user_id)) >= MAX_KEYS_PER_CALLER:
-            raise TooManyApiKeysError(
-                f"a caller may have at most {MAX_KEYS_PER_CALLER} API keys; revoke one first"
-            )
+        self._check_count(caller, at_most=MAX_KEYS_PER_CALLER - 1)
         key_id, key = new_key()
         record = ApiKey(
             id=key_id,
@@ -62,7 +58,18 @@ class ApiKeys:
             expires_at=expires_at,
         )
         self.store.add(record)
+        try:  # again: concurrent calls may all have found room for one more
+            self._check_count(caller, at_most=MAX_KEYS_PER_CALLER)
+        except Exception:
+            self.store.delete(record.id)
+            raise
         return CreatedApiKey(record=record, key=key)
+
+    def _check_count(self, caller: Principal, *, at_most: int) -> None:
+        if len(self.store.list_for(caller.user_id)) > at_most:
+            raise TooManyApiKeysError(
+                f"a caller may have at most {MAX_KEYS_PER_CALLER} API keys; revoke one first"
+            )
 
     def revoke(self, user_id: str, key_id: str) -> None:
         """Delete the key. Raises ApiKeyNotFoundError, also for another user's key."""

@@ -4,7 +4,7 @@ import threading
 from collections.abc import MutableMapping
 from datetime import datetime, timedelta
 
-from cachetools import TTLCache
+from cachetools import LRUCache, TTLCache
 
 from common.ports import Clock
 from frontend_api.api_keys.api_key import ApiKey
@@ -28,6 +28,7 @@ class CachedApiKeys:
         self._store = store
         self._lock = threading.Lock()
         self._keys: MutableMapping[str, ApiKey] = TTLCache(_MAX_KEYS, known_for.total_seconds(), timer=now)
+        self._deleted: MutableMapping[str, bool] = LRUCache(_MAX_KEYS)
         self._recorded_uses: MutableMapping[str, datetime] = TTLCache(
             _MAX_KEYS, _USE_RECORDED_EVERY.total_seconds(), timer=now
         )
@@ -40,7 +41,8 @@ class CachedApiKeys:
             return cached
         key = self._store.get(key_id)
         with self._lock:
-            self._keys[key_id] = key
+            if key_id not in self._deleted:  # else it was revoked while it was read
+                self._keys[key_id] = key
         return key
 
     def record_use(self, key: ApiKey, now: datetime) -> None:
@@ -62,4 +64,5 @@ class CachedApiKeys:
     def delete(self, key_id: str) -> None:
         self._store.delete(key_id)
         with self._lock:
+            self._deleted[key_id] = True
             self._keys.pop(key_id, None)

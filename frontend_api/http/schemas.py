@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import fields
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
@@ -19,8 +20,16 @@ def _written(value: object) -> object:
     return value
 
 
-Timestamp = Annotated[AwareDatetime, BeforeValidator(_written)]
-"""A time with an offset from UTC."""
+def _in_utc(moment: datetime) -> datetime:
+    """Convert to UTC, so that later arithmetic and the store accept every validated time."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("must be between the years 1 and 9999 in UTC") from error
+
+
+Timestamp = Annotated[AwareDatetime, BeforeValidator(_written), AfterValidator(_in_utc)]
+"""A time with an offset from UTC in the input; converted to UTC."""
 
 
 def storable(text: str) -> str:

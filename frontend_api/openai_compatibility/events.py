@@ -9,8 +9,7 @@ from frontend_api.openai_compatibility.errors import ErrorAnswer, answer_of, fai
 from frontend_api.openai_compatibility.generation import CallerGoneError, Generation
 from frontend_api.openai_compatibility.rendering import RenderGeneration
 from frontend_api.openai_compatibility.schemas import OpenAICompletedEvent, OpenAIPartialImageEvent
-
-HEARTBEAT = ":\n\n"
+from frontend_api.streams.task_stream import HEARTBEAT
 
 
 class PartialImages:

@@ -23,7 +23,7 @@ from frontend_api.http.responses import UNBUFFERED
 from frontend_api.identity.ports import Identity
 from frontend_api.streams.connection import ClientConnection, WaitOutcome
 from frontend_api.streams.package import Streams
-from frontend_api.streams.task_stream import Deleted, PermissionRevoked, StreamItem, task_updates
+from frontend_api.streams.task_stream import HEARTBEAT, Deleted, PermissionRevoked, StreamItem, task_updates
 from frontend_api.streams.websocket import VERSION, WebSocket, accept_token
 from frontend_api.tasks.package import Tasks
 from frontend_api.tasks.responses import Snapshot
@@ -31,8 +31,6 @@ from frontend_api.tasks.responses import Snapshot
 events = Blueprint("events", __name__, url_prefix="/v1/tasks/<task_id>/events")
 events.before_request(authenticate)
 doc = ApiDoc(tag="tasks")
-
-_HEARTBEAT = ":\n\n"
 
 
 @events.get("")
@@ -81,7 +79,7 @@ def _events(updates: Iterator[StreamItem]) -> Iterator[str]:
             case Deleted():
                 yield f"event: deleted\ndata: {json.dumps({'id': update.id})}\n\n"
             case WaitOutcome.TIMEOUT:
-                yield _HEARTBEAT
+                yield HEARTBEAT
 
 
 sockets = Blueprint("sockets", __name__, url_prefix="/v1/tasks/<task_id>/ws")

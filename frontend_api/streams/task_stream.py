@@ -14,6 +14,9 @@ from frontend_api.streams.ports import TaskSnapshot
 from frontend_api.streams.subscriptions import Subscription
 from frontend_api.tasks.responses import RenderTask, Snapshot
 
+HEARTBEAT = ":\n"
+"""A comment in a stream of server-sent events. With an empty line after it, some clients would report an event."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deleted:

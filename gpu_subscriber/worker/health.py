@@ -20,8 +20,8 @@ class HealthServer(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, port: int, state: Callable[[], WorkerState]) -> None:
-        super().__init__(("", port), _Probe)  # all interfaces: the kubelet connects from outside the pod
+    def __init__(self, host: str, port: int, state: Callable[[], WorkerState]) -> None:
+        super().__init__((host, port), _Probe)
         self.state = state
 
 

@@ -107,7 +107,7 @@ def test_probes_wait_longer_than_the_worker_may_take(build: Build, monkeypatch: 
 @each_pool
 def test_probes_request_paths_that_the_worker_serves(build: Build) -> None:
     state = WorkerState(alive=True, ready=True, draining=False, stream_open=True, engine=None, active_tasks=0)
-    server = HealthServer(0, lambda: state)
+    server = HealthServer("127.0.0.1", 0, lambda: state)
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
     try:
         for probe in ("startupProbe", "livenessProbe", "readinessProbe"):

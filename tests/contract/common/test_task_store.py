@@ -3,6 +3,7 @@
 Both pass the same tests, so the fake can replace it.
 """
 
+import base64
 import threading
 import uuid
 from collections.abc import Iterable
@@ -194,7 +195,8 @@ def test_list_filters_by_status_and_model(store: TaskStore) -> None:
 
 def test_list_rejects_foreign_page_token(store: TaskStore) -> None:
     stored_task(store)
-    for token in ("nonsense", "é", "AAAA"):
+    beyond_the_years = base64.urlsafe_b64encode(b"0001-01-01T00:00:00+23:59 x").decode()
+    for token in ("nonsense", "é", "AAAA", beyond_the_years):
         with pytest.raises(InvalidPageTokenError):
             store.list_for("ada", page_token=token)
 

@@ -41,7 +41,7 @@ def start_worker() -> Iterator[WorkerStarter]:
                 engine=engine if models else None,
                 active_tasks=0,
             )
-            server = stack.enter_context(HealthServer(0, lambda: state))
+            server = stack.enter_context(HealthServer("127.0.0.1", 0, lambda: state))
             threading.Thread(target=server.serve_forever, daemon=True).start()
             stack.callback(server.shutdown)
             return int(server.server_port)

@@ -8,10 +8,13 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from frontend_api.api_keys.api_key import checksum, id_of, new_key
-from frontend_api.api_keys.api_keys import MAX_KEYS_PER_CALLER
+from frontend_api.api_keys.api_key import ApiKey, ApiKeyNotFoundError, checksum, id_of, new_key
+from frontend_api.api_keys.api_keys import MAX_KEYS_PER_CALLER, ApiKeys, TooManyApiKeysError
+from frontend_api.api_keys.cache import CachedApiKeys
 from frontend_api.http.api_doc import operation_of
-from frontend_api.identity.ports import Scope
+from frontend_api.identity.ports import Principal, Scope
+from tests.fakes.fake_clock import FakeClock
+from tests.fakes.in_memory_api_keys import InMemoryApiKeys
 from tests.unit.frontend_api.conftest import API_KEYS_KNOWN_FOR, Api, signed_in_as
 
 ADA = signed_in_as("ada")
@@ -266,6 +269,48 @@ def test_create_is_rejected_at_the_maximum_number_of_keys(api: Api) -> None:
     refused = create(api)
     assert (refused.status_code, refused.get_json()["code"]) == (409, "too_many_api_keys")
     assert create(api, signed_in_as("bob")).status_code == 201
+
+
+def test_concurrent_creations_do_not_exceed_the_maximum_number() -> None:
+    class Contended(InMemoryApiKeys):
+        """A store in which another call creates a key just before the first one."""
+
+        rivals = 0
+
+        def add(self, key: ApiKey) -> None:
+            if self.rivals:
+                self.rivals -= 1
+                keys.create(ada, name="rival", scopes=frozenset(), good_for=None)
+            super().add(key)
+
+    store, ada = Contended(), Principal(user_id="ada")
+    keys = ApiKeys(store=store, clock=FakeClock())
+    for _ in range(MAX_KEYS_PER_CALLER - 1):
+        keys.create(ada, name="first", scopes=frozenset(), good_for=None)
+    store.rivals = 1
+    with pytest.raises(TooManyApiKeysError):
+        keys.create(ada, name="last", scopes=frozenset(), good_for=None)
+    assert [key.name for key in store.list_for("ada")].count("rival") == 1
+    assert len(store.list_for("ada")) == MAX_KEYS_PER_CALLER
+
+
+def test_key_revoked_while_it_is_read_is_not_cached() -> None:
+    class Slow(InMemoryApiKeys):
+        """A store in which a key is revoked between the read and its result."""
+
+        def get(self, key_id: str) -> ApiKey:
+            found = super().get(key_id)
+            cached.delete(key_id)
+            return found
+
+    store, clock = Slow(), FakeClock()
+    cached = CachedApiKeys(store, clock=clock, known_for=API_KEYS_KNOWN_FOR)
+    created = ApiKeys(store=store, clock=clock).create(
+        Principal(user_id="ada"), name="key", scopes=frozenset(), good_for=None
+    )
+    assert cached.get(created.record.id) == created.record
+    with pytest.raises(ApiKeyNotFoundError):
+        cached.get(created.record.id)
 
 
 @pytest.mark.parametrize(

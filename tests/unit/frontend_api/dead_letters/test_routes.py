@@ -325,7 +325,15 @@ def test_old_letters_can_be_purged(api: Api) -> None:
     assert [letter["id"] for letter in read(api)["dead_letters"]] == [young]
 
 
-@pytest.mark.parametrize("query", [{}, {"older_than": "7d"}, {"older_than": "2026-01-01T00:00:00"}])
+@pytest.mark.parametrize(
+    "query",
+    [
+        {},
+        {"older_than": "7d"},
+        {"older_than": "2026-01-01T00:00:00"},
+        {"older_than": "0001-01-01T00:00:00+14:00"},
+    ],
+)
 def test_purge_requires_an_age(api: Api, query: dict[str, str]) -> None:
     died(api, b"junk")
     answer = api.client.delete(PATH, headers=OPERATOR, query_string=query)

@@ -41,7 +41,7 @@ class Probed:
 
     def __init__(self) -> None:
         self.state = WELL
-        self.server = HealthServer(0, lambda: self.state)
+        self.server = HealthServer("127.0.0.1", 0, lambda: self.state)
         threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01}).start()
 
     def get(self, path: str) -> tuple[int, dict[str, object]]:
