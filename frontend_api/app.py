@@ -6,6 +6,7 @@ from flask import Flask
 
 from frontend_api.api_keys.routes import blueprint as keys
 from frontend_api.autoscaling.routes import blueprint as autoscaling
+from frontend_api.browser.cors import allow_origins
 from frontend_api.browser.origin_check import reject_foreign_requests
 from frontend_api.browser.routes import blueprint as web_page
 from frontend_api.browser.security_headers import add_security_headers
@@ -27,6 +28,7 @@ from frontend_api.openai_compatibility.errors import ERROR_SHAPES
 from frontend_api.openai_compatibility.routes import blueprint as openai
 from frontend_api.openapi.routes import blueprint as documentation
 from frontend_api.operations.routes import blueprint as operations
+from frontend_api.public_address import PublicAddress, mount
 from frontend_api.quotas.headers import add_rate_limit_headers
 from frontend_api.stats.routes import blueprint as queue
 from frontend_api.streams.routes import events, sockets
@@ -36,11 +38,18 @@ from frontend_api.usage.routes import blueprint as usage
 from frontend_api.webhooks.routes import blueprint as webhooks
 
 
-def create_app(dependencies: Dependencies, *, trusted_hosts: Sequence[str] = ()) -> Flask:
+def create_app(
+    dependencies: Dependencies,
+    *,
+    trusted_hosts: Sequence[str] = (),
+    cors_origins: Sequence[str] = (),
+    address: PublicAddress = PublicAddress(),  # noqa: B008 (frozen)
+) -> Flask:
     """Create the application with all its routes.
 
     `openapi.py` describes the routes that carry an Operation. With `trusted_hosts`, the application
-    accepts only these host names and rejects requests from pages of other origins.
+    accepts only these host names and rejects requests from pages of other origins than its public
+    address and `cors_origins`.
     """
     app = Flask("frontend_api", static_folder=None)
     # One byte more than the limit: Werkzeug reads at most this much of a body without a length and
@@ -57,7 +66,12 @@ def create_app(dependencies: Dependencies, *, trusted_hosts: Sequence[str] = ())
     add_rate_limit_headers(app)
     handle_errors(app, ERROR_SHAPES)
     if trusted_hosts:
-        reject_foreign_requests(app, trusted_hosts)
+        own = () if address.origin is None else (address.origin,)
+        reject_foreign_requests(app, trusted_hosts, origins=(*own, *cors_origins))
+    if cors_origins:
+        allow_origins(app, cors_origins)
+    if address.base_path:
+        mount(app, address)
     for resource in (
         tasks, batches, estimates, events, sockets, results, webhooks, images, previews, models, openai, queue, usage,
         keys, dead_letters, operations, internal, autoscaling, health, documentation, web_page,

@@ -24,6 +24,7 @@ from frontend_api.identity.ports import Identity
 from frontend_api.images.ports import Images
 from frontend_api.openai_compatibility.package import OpenAICompatibility
 from frontend_api.operations.status import ReadOperations
+from frontend_api.public_address import PublicAddress
 from frontend_api.quotas.quotas import QuotaLimits, Quotas
 from frontend_api.rescue.lock import RescueLock
 from frontend_api.rescue.policy import RescuePolicy
@@ -109,6 +110,7 @@ def build_dependencies(
     identity: Identity,
     probes: tuple[Probe, ...],
     web_page: WebPage,
+    address: PublicAddress,
     quota_limits: QuotaLimits,
     alert_limits: AlertLimits,
     rescue_policy: RescuePolicy,
@@ -125,7 +127,9 @@ def build_dependencies(
     usage = Usage(book=usage_book, price=gpu_price, clock=clock)
     workload_cache = WorkloadCache(catalog=catalog, stats=stats, reports=worker_reports, clock=clock)
     estimator = TaskEstimator(workload_cache=workload_cache, stats=stats, clock=clock)
-    render = RenderTask(image_links=images.links, estimator=estimator, price=usage.price)
+    render = RenderTask(
+        image_links=images.links, estimator=estimator, price=usage.price, base_path=address.base_path
+    )
     publish_final_event = PublishFinalEvent(store=store, events=events, bill=usage.gpu_cost())
     submit = SubmitTask(
         catalog=catalog,
@@ -170,7 +174,7 @@ def build_dependencies(
         images=images,
         models=catalog,
         openai_compatibility=OpenAICompatibility(
-            silent_seconds=openai_silent_seconds, wait_seconds=openai_wait_seconds
+            origin=address.origin, silent_seconds=openai_silent_seconds, wait_seconds=openai_wait_seconds
         ),
         operations=ReadOperations(
             read_queue=read_queue,

@@ -4,13 +4,31 @@ import gc
 import os
 import resource
 import signal
+import socket
 import threading
 from typing import Any
 
 from common.shared_values import SHARED
 
-# 127.0.0.1 by default: on a laptop, no other machine should reach an API that accepts every caller.
-bind = f"{os.environ.get('DARKROOM_BIND_HOST', '127.0.0.1')}:{os.environ.get('PORT', '8000')}"
+_LOOPBACK = "127.0.0.1"
+
+
+def _is_free_on_ipv6(port: int) -> bool:
+    """Return whether IPv6's loopback address exists and no other program listens on it."""
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as candidate:
+            candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            candidate.bind(("::1", port))
+    except OSError:
+        return False
+    return True
+
+
+# Loopback by default: on a laptop, no other machine should reach an API that accepts every caller.
+_host, _port = os.environ.get("DARKROOM_BIND_HOST", _LOOPBACK), int(os.environ.get("PORT", "8000"))
+bind = [f"{_host}:{_port}"]
+if _host == _LOOPBACK and _is_free_on_ipv6(_port):
+    bind.append(f"[::1]:{_port}")
 
 # Threads, because each request mostly waits for Firestore and Pub/Sub. One process per instance,
 # because Cloud Run adds instances and each process would open its own gRPC channels.

@@ -1,16 +1,28 @@
 """ApiSettings: the API's own environment variables, with the prefix `DARKROOM_`."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import structlog
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
 
 from common.domain.models.catalog import ModelCatalog
 from common.settings import SettingsError, SharedSettings
 from common.shared_values import SHARED
+from frontend_api.public_address import PublicAddress
 
 _log = structlog.get_logger(__name__)
+
+
+def _checked_public_url(url: str) -> str:
+    PublicAddress.parse(url)
+    return url
+
+
+def _checked_origin(origin: str) -> str:
+    if PublicAddress.parse(origin) != PublicAddress(origin=origin):
+        raise ValueError("must be scheme and host, in lower case and without a path")
+    return origin
 
 
 class ApiSettings(SharedSettings):
@@ -80,6 +92,13 @@ class ApiSettings(SharedSettings):
 
     With emulators, this machine's own names are added; otherwise any name is accepted by default.
     """
+    public_url: Annotated[str, AfterValidator(_checked_public_url)] | None = None
+    """Where callers reach the API, such as `https://example.com/pictures/`.
+
+    The API's links begin with its path. With `trusted_hosts`, its host is accepted, too.
+    """
+    cors_origins: tuple[Annotated[str, AfterValidator(_checked_origin)], ...] = ()
+    """Origins of other sites' pages that may call the API, such as `https://app.example.com`."""
     internal_token: SecretStr | None = None
     """Token of the local stack's scheduler for /internal."""
     internal_audience: str | None = None
@@ -129,6 +148,10 @@ class ApiSettings(SharedSettings):
     Each message names its model's pool. A pool's subscription filters by that name, so that its
     filter stays valid when the pool's models change. By default, each model is its own pool.
     """
+
+    @property
+    def public_address(self) -> PublicAddress:
+        return PublicAddress() if self.public_url is None else PublicAddress.parse(self.public_url)
 
     def pool_of_each_model(self) -> Mapping[str, str]:
         """Map each model to its pool; empty without pools.

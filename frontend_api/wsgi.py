@@ -87,7 +87,12 @@ def build_app(settings: ApiSettings | None = None) -> Flask:
     dependencies = _dependencies(settings)
     register_queue_gauges(dependencies.stats)
     gauge(FOLLOWERS, lambda: {(): dependencies.streams.subscriptions.waiting})
-    return create_app(dependencies, trusted_hosts=_trusted_hosts(settings))
+    return create_app(
+        dependencies,
+        trusted_hosts=_trusted_hosts(settings),
+        cors_origins=settings.cors_origins,
+        address=settings.public_address,
+    )
 
 
 def _dependencies(settings: ApiSettings) -> Dependencies:
@@ -169,6 +174,7 @@ def _dependencies(settings: ApiSettings) -> Dependencies:
             ),
         ),
         web_page=_web_page(settings),
+        address=settings.public_address,
         quota_limits=QuotaLimits(
             active_tasks=settings.max_active_tasks,
             submissions_per_minute=settings.max_submissions_per_minute,
@@ -272,4 +278,6 @@ def _web_page(settings: ApiSettings) -> WebPage:
 def _trusted_hosts(settings: ApiSettings) -> tuple[str, ...]:
     """With emulators there are no credentials: names other than this machine's must be set."""
     own = LOOPBACK_NAMES if settings.uses_emulators else ()
-    return (*own, *settings.trusted_hosts)
+    accepted = (*own, *settings.trusted_hosts)
+    public = settings.public_address.host
+    return accepted if public is None or not accepted else (*accepted, public)

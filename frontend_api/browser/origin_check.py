@@ -6,27 +6,34 @@ Sec-Fetch-Site or Origin, which name the page's site. Programs send neither Sec-
 Origin and are accepted.
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Container, Iterable, Sequence
 from urllib.parse import urlsplit
 
-from flask import Flask, Request, Response, request
-from werkzeug.exceptions import SecurityError
+from flask import Flask, Request, request
 
-from frontend_api.http.problem_responses import problem_response
 from frontend_api.http.problems import Complaint, Problem, RequestRefusedError
 
-LOOPBACK_NAMES = ("localhost", "127.0.0.1")
+LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
+_HOST = re.compile(r"([a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?", re.IGNORECASE)
 _CHANGES_NOTHING = frozenset(("GET", "HEAD", "OPTIONS"))
 
 
-def reject_foreign_requests(app: Flask, trusted_hosts: Sequence[str]) -> None:
-    """Accept only these host names, on any port, and reject changes from pages of other origins."""
-    app.config["TRUSTED_HOSTS"] = list(trusted_hosts)
-    app.register_error_handler(SecurityError, _untrusted_host)
+def reject_foreign_requests(
+    app: Flask, trusted_hosts: Sequence[str], *, origins: Container[str] = ()
+) -> None:
+    """Accept only these host names, on any port, and reject changes from pages of other origins.
+
+    `origins` are those that a page may have besides the request's own host.
+    """
+    names = tuple(host.lower() for host in trusted_hosts)
 
     @app.before_request
-    def check_origin() -> None:
-        if _needs_the_same_origin(request) and _is_cross_origin(request):
+    def check_host_and_origin() -> None:
+        if _host_name(request) not in names:
+            raise RequestRefusedError(_untrusted_host(names))
+        is_listed = request.headers.get("Origin") in origins
+        if not is_listed and _needs_the_same_origin(request) and _is_cross_origin(request):
             raise RequestRefusedError(
                 Problem(
                     code="foreign_origin",
@@ -52,12 +59,19 @@ def _is_cross_origin(asked: Request) -> bool:
     return origin is not None and urlsplit(origin).netloc != asked.host
 
 
-def _untrusted_host(_error: SecurityError) -> Response:
-    names = ", ".join(request.trusted_hosts or ())
-    return problem_response(
-        Problem(
-            code="untrusted_host",
-            detail=f"the API accepts the hosts {names}; DARKROOM_TRUSTED_HOSTS adds hosts",
-            complaints=(Complaint("header", "Host", f"must be one of {names}"),),
-        )
+def _host_name(asked: Request) -> str | None:
+    """Return the host name of the Host header, without a port; None if it is malformed.
+
+    Werkzeug's TRUSTED_HOSTS cannot contain IPv6 addresses.
+    """
+    host = _HOST.fullmatch(asked.headers.get("Host", ""))
+    return None if host is None else host[1].lower()
+
+
+def _untrusted_host(names: Iterable[str]) -> Problem:
+    accepted = ", ".join(names)
+    return Problem(
+        code="untrusted_host",
+        detail=f"the API accepts the hosts {accepted}; DARKROOM_TRUSTED_HOSTS adds hosts",
+        complaints=(Complaint("header", "Host", f"must be one of {accepted}"),),
     )

@@ -16,8 +16,8 @@ from frontend_api.http.request_log import log_task_id
 from frontend_api.http.requests import authenticate_operator, current, query
 from frontend_api.http.responses import json_response
 from frontend_api.identity.ports import Scope
-from frontend_api.tasks.responses import TaskResponse, task_path
-from frontend_api.tasks.routes import task_response
+from frontend_api.tasks.responses import TaskResponse
+from frontend_api.tasks.routes import task_location, task_response
 
 blueprint = Blueprint("dead_letters", __name__, url_prefix="/v1/dead-letters")
 blueprint.before_request(authenticate_operator)
@@ -67,7 +67,7 @@ def replay(letter_id: str) -> Response:
     """
     task = current(DeadLetters).replay(letter_id)
     log_task_id(task.id)
-    return task_response(task, 202, Location=task_path(task.id))
+    return task_response(task, 202, Location=task_location(task))
 
 
 @blueprint.delete("/<letter_id>")

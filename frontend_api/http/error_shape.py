@@ -18,15 +18,15 @@ class ErrorShape:
     schema: type[BaseModel]
     status: Callable[[str], int]
     """The status of a problem's code."""
-    body: Callable[[Problem, str | None], Mapping[str, Any]]
-    """The body for a problem and the trace id of the request."""
+    body: Callable[[Problem, str | None, str], Mapping[str, Any]]
+    """The body for a problem, the trace id of the request, and the API's base path."""
 
 
 PROBLEM_DOCUMENTS = ErrorShape(
     media_type="application/problem+json",
     schema=ProblemDocument,
     status=lambda code: PROBLEMS[code].status,
-    body=lambda problem, trace_id: problem.body(trace_id=trace_id),
+    body=lambda problem, trace_id, base_path: problem.body(trace_id=trace_id, base_path=base_path),
 )
 
 

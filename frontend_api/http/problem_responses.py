@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from typing import IO
+from urllib.parse import urlsplit
 
 import structlog
 from flask import Flask, Response, current_app, request
@@ -31,7 +32,7 @@ def handle_errors(app: Flask, shapes: Mapping[str, ErrorShape]) -> None:
 def problem_response(problem: Problem) -> Response:
     shape = shape_at(request.path, current_app.extensions[_SHAPES])
     answer = Response(
-        json.dumps(shape.body(problem, current_trace_id())),
+        json.dumps(shape.body(problem, current_trace_id(), request.root_path)),
         status=shape.status(problem.code),
         content_type=shape.media_type,
         headers=dict(problem.headers),
@@ -58,8 +59,10 @@ def _describe_redirect(answer: Response) -> Response:
     """Replace the page of Flask's own redirects, which pass no error handler."""
     if answer.status_code != 308:
         return answer
-    detail = f"the address is {answer.location[:_MAX_PATH_CHARACTERS]}"
-    return problem_response(Problem(code="moved", detail=detail, headers={"Location": answer.location}))
+    parts = urlsplit(answer.location)
+    location = parts._replace(scheme="", netloc="").geturl()  # a proxy's callers know another host
+    detail = f"the address is {location[:_MAX_PATH_CHARACTERS]}"
+    return problem_response(Problem(code="moved", detail=detail, headers={"Location": location}))
 
 
 def _http_problem(error: HTTPException) -> Problem:

@@ -85,10 +85,13 @@ class Problem:
     def kind(self) -> ProblemKind:
         return PROBLEMS[self.code]
 
-    def body(self, *, trace_id: str | None) -> dict[str, Any]:
-        """Return the members of the `application/problem+json` document."""
+    def body(self, *, trace_id: str | None, base_path: str = "") -> dict[str, Any]:
+        """Return the members of the `application/problem+json` document.
+
+        `base_path` precedes the API's own paths.
+        """
         members: dict[str, Any] = {
-            "type": problem_type(self.code),
+            "type": f"{base_path}{problem_path(self.code)}",
             "title": self.kind.title,
             "status": self.kind.status,
             "code": self.code,
@@ -108,8 +111,8 @@ class RequestRefusedError(Exception):
         self.problem = problem
 
 
-def problem_type(code: str) -> str:
-    """Return the problem's type: a URL relative to the API, which returns its documentation."""
+def problem_path(code: str) -> str:
+    """Return the path of the problem's documentation, which is its type."""
     return f"/problems/{code.replace('_', '-')}"
 
 

@@ -30,6 +30,11 @@ def conditional(answer: Response) -> Response:
     return answer
 
 
+def own_address(path: str) -> str:
+    """Return the address of one of the API's paths, below the path that a proxy adds."""
+    return f"{request.root_path}{path}"
+
+
 def _answer(json: str, status: int, caching: str, headers: Mapping[str, str]) -> Response:
     answer = Response(json, status=status, content_type="application/json")
     answer.headers["Cache-Control"] = caching

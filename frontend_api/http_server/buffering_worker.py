@@ -76,6 +76,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
     def init_process(self) -> None:
         settings = ApiSettings()
         self._trusted_proxies = settings.trusted_proxies
+        self._address = settings.public_address
         self._unfinished: UnfinishedRequests[_Connection] = UnfinishedRequests(
             UnfinishedLimits(
                 seconds=settings.request_deadline_seconds,
@@ -193,7 +194,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         self._read_with(conn, self.on_client_socket_readable)
 
     def _begin(self, conn: _Connection, arrived: bytes = b"") -> None:
-        conn.incoming = IncomingRequest(max_body_bytes=max_body_bytes)
+        conn.incoming = IncomingRequest(max_body_bytes=max_body_bytes, own_path=self._address.own_path)
         conn.was_continued = False
         self._unfinished.begin(conn, now=time.monotonic())
         self._read_with(conn, self._receive)
@@ -273,7 +274,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
             "request_refused_unread", status=problem.kind.status, code=problem.code, detail=problem.detail
         )
         with contextlib.suppress(OSError):
-            conn.sock.send(_written(problem, conn.incoming.path or ""))
+            conn.sock.send(_written(problem, conn.incoming.path or "", self._address.base_path))
         self._linger(conn)
 
     def _linger(self, conn: _Connection) -> None:
@@ -332,9 +333,9 @@ def _untaken_bytes(connection: socket.socket) -> int:
     return int.from_bytes(answer, sys.byteorder)
 
 
-def _written(problem: Problem, path: str) -> bytes:
+def _written(problem: Problem, path: str, base_path: str) -> bytes:
     shape = shape_at(path, ERROR_SHAPES)
-    body = json.dumps(shape.body(problem, None)).encode()
+    body = json.dumps(shape.body(problem, None, base_path)).encode()
     headers: dict[str, Any] = {
         "Content-Type": shape.media_type,
         "Content-Length": len(body),

@@ -24,18 +24,24 @@ _PIECE_BYTES = 8 * 1024
 class IncomingRequest:
     """Finds the end of a request. gunicorn parses the same bytes again once all have arrived."""
 
-    def __init__(self, *, max_body_bytes: Callable[[str], int]) -> None:
+    def __init__(
+        self,
+        *,
+        max_body_bytes: Callable[[str], int],
+        own_path: Callable[[str], str] = lambda path: path,
+    ) -> None:
         self._head = h11.Connection(h11.SERVER, max_incomplete_event_size=_MAX_HEAD_BYTES)
         self._end_of_head = b""
         self._body: SizedBody | ChunkedBody | None = None
         self._max_body_bytes = max_body_bytes
+        self._own_path = own_path
         self._allowed_body_bytes = 0
         self.chunks: list[bytes] = []
         """The bytes of this request; in pieces that gunicorn can parse once `feed` has set a flag."""
         self.size = 0
         """Bytes in `chunks`."""
         self.path: str | None = None
-        """Without the query; None until the head is complete."""
+        """Without the query and the base path; None until the head is complete."""
         self.forwarded_for: tuple[str, ...] = ()
         """The entries of all X-Forwarded-For headers."""
         self.is_complete = False
@@ -95,7 +101,7 @@ class IncomingRequest:
         self.size = own
 
     def _note_head(self, head: h11.Request) -> None:
-        self.path = head.target.split(b"?", 1)[0].decode("latin-1")
+        self.path = self._own_path(head.target.split(b"?", 1)[0].decode("latin-1"))
         self._allowed_body_bytes = self._max_body_bytes(self.path)
         framing = [(name, value) for name, value in head.headers if name in _FRAMING_FIELDS]
         if len(framing) > 1:

@@ -147,7 +147,7 @@ def _status_of(code: str) -> int:
     return 400 if status == 422 else status
 
 
-def _body(problem: Problem, _trace_id: str | None) -> dict[str, Any]:
+def _body(problem: Problem, _trace_id: str | None, _base_path: str) -> dict[str, Any]:
     return ErrorAnswer.of_problem(problem).body.model_dump()
 
 

@@ -164,7 +164,8 @@ def _kept_alive(
 
 
 def _renderer(asked: OpenAIImageRequest) -> RenderGeneration:
-    address = request.url_root.removesuffix("/")
+    origin = current(OpenAICompatibility).origin or request.host_url.removesuffix("/")
+    address = f"{origin}{request.root_path}"
     return RenderGeneration(asked=asked, images=current(Images), api_address=address)
 
 

@@ -80,8 +80,11 @@ _PROBLEM_ROW = '| <a id="{code}"></a>`{code}` | {status} | {title} | {retryable}
 """The anchor is the target of the redirect from the problem's type."""
 
 
-def openapi_document(app: Flask) -> Json:
-    """Build the whole document. It contains every route with an Operation."""
+def openapi_document(app: Flask, *, base_path: str = "") -> Json:
+    """Build the whole document. It contains every route with an Operation.
+
+    `base_path` precedes the paths of all routes.
+    """
     paths: dict[str, Json] = {}
     operations = list(_operations(app))
     for path, verb, operation in operations:
@@ -95,7 +98,7 @@ def openapi_document(app: Flask) -> Json:
             "description": _ABOUT + "".join(_problem_rows()),
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "servers": [{"url": "/", "description": "The server of this document"}],
+        "servers": [{"url": base_path or "/", "description": "The server of this document"}],
         "security": [{"bearer": []}, {"apiKey": []}],
         "tags": [{"name": name} for name in _TAGS],
         "paths": dict(sorted(paths.items())),

@@ -7,6 +7,7 @@ from typing import cast
 from flask import Blueprint, Response, current_app, request
 
 from frontend_api.http.problems import PROBLEMS
+from frontend_api.http.responses import own_address
 from frontend_api.openapi.document import openapi_document
 
 blueprint = Blueprint("documentation", __name__)
@@ -23,7 +24,9 @@ def openapi() -> Response:
     """
     # Two concurrent first requests may both build it; the results are equal.
     if _BUILT not in current_app.extensions:
-        current_app.extensions[_BUILT] = json.dumps(openapi_document(current_app)).encode()
+        current_app.extensions[_BUILT] = json.dumps(
+            openapi_document(current_app, base_path=request.root_path)
+        ).encode()
     document = cast("bytes", current_app.extensions[_BUILT])
     answer = Response(document, content_type="application/json")
     answer.headers["Cache-Control"] = f"public, max-age={_MAX_AGE_SECONDS}"
@@ -37,4 +40,4 @@ def problem(slug: str) -> Response:
     """Redirect a problem's `type` URL to its description in the reference."""
     code = slug.replace("-", "_")
     anchor = code if code in PROBLEMS else "problems"
-    return Response(status=302, headers={"Location": f"/docs#?route=overview--{anchor}"})
+    return Response(status=302, headers={"Location": own_address(f"/docs#?route=overview--{anchor}")})

@@ -139,7 +139,7 @@ class MetricsResponse(ResponseBody):
 
 
 class UrlsResponse(ResponseBody):
-    """Related URLs, relative to the API's address."""
+    """Related URLs, relative to the API's host."""
 
     self_: str = Field(serialization_alias="self")
     events: str
@@ -200,11 +200,14 @@ class TaskResponse(ResponseBody):
         *,
         estimate: Estimate = NO_ESTIMATE,
         price: GpuPrice | None,
+        base_path: str = "",
     ) -> "TaskResponse":
         """Build the response for the task's owner.
 
         `links` maps the indexes of images to signed links; images without a link may be missing.
+        `base_path` precedes the API's own paths.
         """
+        own = f"{base_path}{task_path(task.id)}"
         return cls.model_validate(
             {
                 **fields_of(task),
@@ -213,13 +216,13 @@ class TaskResponse(ResponseBody):
                 "queue_position": estimate.queue_position,
                 "eta": estimate.eta,
                 "model_served": estimate.model_served,
-                "images": [_image_response(task.id, image, links.get(image.index)) for image in task.images],
+                "images": [_image_response(own, image, links.get(image.index)) for image in task.images],
                 "metrics": _metrics_response(task),
                 "cost": CostResponse.of(task.usage.gpu_seconds, price),
                 "urls": UrlsResponse(
-                    self_=task_path(task.id),
-                    events=f"{task_path(task.id)}/events",
-                    cancel=f"{task_path(task.id)}/cancel",
+                    self_=own,
+                    events=f"{own}/events",
+                    cancel=f"{own}/cancel",
                 ),
             }
         )
@@ -260,20 +263,26 @@ class RenderTask:
     image_links: ImageLinks
     estimator: TaskEstimator
     price: GpuPrice | None
+    base_path: str = ""
 
     def __call__(self, task: Task) -> Snapshot:
         """Serialize a task with links to its images where they can be signed, position and ETA."""
         links = signed_links(task, self.image_links)
-        response = TaskResponse.of(task, links, estimate=self.estimator(task), price=self.price)
+        response = self.response(task, links, estimate=self.estimator(task))
         return Snapshot(
             json=response.model_dump_json(by_alias=True),
             etag=_etag(response, task),
             is_last=task.status.is_terminal,
         )
 
+    def response(
+        self, task: Task, links: Mapping[int, SignedLink] = NO_LINKS, *, estimate: Estimate = NO_ESTIMATE
+    ) -> TaskResponse:
+        return TaskResponse.of(task, links, estimate=estimate, price=self.price, base_path=self.base_path)
+
     def webhook_body(self, event: TaskEvent, task: Task) -> bytes:
         """Build the body of an event, with links to the images where they can be signed."""
-        response = TaskResponse.of(task, signed_links(task, self.image_links), price=self.price)
+        response = self.response(task, signed_links(task, self.image_links))
         body = WebhookBody(type=event.type, timestamp=event.timestamp, data=response)
         return body.model_dump_json(by_alias=True).encode()
 
@@ -314,8 +323,8 @@ def task_path(task_id: str) -> str:
     return f"/v1/tasks/{task_id}"
 
 
-def _image_response(task_id: str, image: StoredImage, link: SignedLink | None) -> ImageResponse:
-    url = f"{task_path(task_id)}/images/{image.index}" if link is None else link.url
+def _image_response(own: str, image: StoredImage, link: SignedLink | None) -> ImageResponse:
+    url = f"{own}/images/{image.index}" if link is None else link.url
     expires_at = None if link is None else link.expires_at
     return ImageResponse.model_validate({**fields_of(image), "url": url, "url_expires_at": expires_at})
 

@@ -28,7 +28,7 @@ from frontend_api.http.requests import (
     json_body,
     query,
 )
-from frontend_api.http.responses import conditional, json_response, revalidated
+from frontend_api.http.responses import conditional, json_response, own_address, revalidated
 from frontend_api.http.schemas import ProblemDocument, ResponseBody
 from frontend_api.quotas.headers import limit_rejections
 from frontend_api.quotas.quotas import Quotas
@@ -53,7 +53,6 @@ from frontend_api.tasks.schemas import (
 )
 from frontend_api.tasks.submit import IdempotencyKeyReusedError, Submission, Submitted
 from frontend_api.tasks.submit_batch import Outcome
-from frontend_api.usage.usage import Usage
 
 blueprint = Blueprint("tasks", __name__, url_prefix="/v1/tasks")
 blueprint.before_request(authenticate)
@@ -121,6 +120,10 @@ def task_response(task: Task, status: int = 200, **headers: str) -> Response:
     return revalidated(snapshot.json, status, etag=snapshot.etag, **headers)
 
 
+def task_location(task: Task) -> str:
+    return own_address(task_path(task.id))
+
+
 def accept(submission: Submission) -> Submitted:
     """Submit a task for a request with this submission; count and log it."""
     try:
@@ -139,8 +142,8 @@ def accept(submission: Submission) -> Submitted:
 def _submission_response(submitted: Submitted) -> Response:
     task = submitted.task
     if submitted.replayed:
-        return task_response(task, 200, Location=task_path(task.id), Idempotency_Replayed="true")
-    return task_response(task, 200 if task.status.is_terminal else 202, Location=task_path(task.id))
+        return task_response(task, 200, Location=task_location(task), Idempotency_Replayed="true")
+    return task_response(task, 200 if task.status.is_terminal else 202, Location=task_location(task))
 
 
 @blueprint.get("/<task_id>")
@@ -187,7 +190,7 @@ def list_page() -> Response:
         page_size=page_query.page_size,
         page_token=page_query.page_token,
     )
-    tasks = tuple(TaskResponse.of(task, price=current(Usage).price) for task in page.tasks)
+    tasks = tuple(map(current(Tasks).render.response, page.tasks))
     return json_response(TaskPageResponse(tasks=tasks, next_page_token=page.next_page_token))
 
 
@@ -218,7 +221,7 @@ def retry(task_id: str) -> Response:
     Finished images are kept.
     """
     task = current(Tasks).retry(caller_id(), checked_task_id(task_id))
-    return task_response(task, 202, Location=task_path(task.id))
+    return task_response(task, 202, Location=task_location(task))
 
 
 @blueprint.delete("/<task_id>")
@@ -329,7 +332,7 @@ def _batch_result(index: int, result: Outcome | ValidationError) -> BatchResultR
             outcome=BatchOutcome.REPLAYED if result.replayed else BatchOutcome.ACCEPTED,
             task_id=result.task.id,
             status=200 if result.replayed else 202,
-            task=TaskResponse.of(result.task, estimate=estimate, price=current(Usage).price),
+            task=current(Tasks).render.response(result.task, estimate=estimate),
             problem=None,
             retry_after_seconds=None,
         )
@@ -341,7 +344,9 @@ def _batch_result(index: int, result: Outcome | ValidationError) -> BatchResultR
         task_id=problem.task_id,
         status=problem.kind.status,
         task=None,
-        problem=ProblemDocument.model_validate(problem.body(trace_id=current_trace_id())),
+        problem=ProblemDocument.model_validate(
+            problem.body(trace_id=current_trace_id(), base_path=request.root_path)
+        ),
         retry_after_seconds=None if wait is None else int(wait),
     )
 

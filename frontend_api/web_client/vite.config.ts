@@ -4,6 +4,8 @@ import { defineConfig } from "vitest/config";
 const api = process.env["DARKROOM_API_URL"] ?? "http://127.0.0.1:8080";
 
 export default defineConfig({
+  // Relative addresses: a proxy may offer the page below a path of its own.
+  base: "./",
   server: {
     host: "127.0.0.1",
     // The operator page contains the runbook.

@@ -1,4 +1,8 @@
-/** The REST API calls of the page. Task updates come from Firestore instead. */
+/**
+ * The REST API calls of the page. Task updates come from Firestore instead.
+ *
+ * Paths are relative to the page, which a proxy may offer below a path of its own.
+ */
 
 import type { Model } from "./catalog";
 import { HttpClient } from "./http_client";
@@ -24,20 +28,20 @@ export class Api {
   }
 
   async models(): Promise<readonly Model[]> {
-    const response = await this.#http.send("GET", "/v1/models");
+    const response = await this.#http.send("GET", "v1/models");
     return ((await response.json()) as { models: Model[] }).models;
   }
 
   /** Submit a task. Return whether a live worker serves its model; null: unknown. */
   async submit(body: string, idempotencyKey: string): Promise<boolean | null> {
     const headers = { "idempotency-key": idempotencyKey };
-    const response = await this.#http.send("POST", "/v1/tasks", { body, headers });
+    const response = await this.#http.send("POST", "v1/tasks", { body, headers });
     return ((await response.json()) as TaskResponse).model_served ?? null;
   }
 
   /** Return the warnings that a submission with this body would have. */
   async warningsOf(body: string): Promise<readonly Warning[]> {
-    const response = await this.#http.send("POST", "/v1/tasks:estimate", { body });
+    const response = await this.#http.send("POST", "v1/tasks:estimate", { body });
     return ((await response.json()) as { warnings?: Warning[] }).warnings ?? [];
   }
 
@@ -88,7 +92,7 @@ export class Api {
 }
 
 function taskPath(taskId: string): string {
-  return `/v1/tasks/${encodeURIComponent(taskId)}`;
+  return `v1/tasks/${encodeURIComponent(taskId)}`;
 }
 
 function imagePath(taskId: string, index: number): string {

@@ -16,7 +16,7 @@ export interface Configuration {
 }
 
 export async function loadConfiguration(): Promise<Configuration> {
-  const response = await fetch("/config.json", { headers: { accept: "application/json" } });
+  const response = await fetch("config.json", { headers: { accept: "application/json" } });
   if (!response.ok) throw new Error(`GET /config.json returned ${response.status}`);
   return (await response.json()) as Configuration;
 }

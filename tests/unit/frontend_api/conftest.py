@@ -31,6 +31,7 @@ from frontend_api.identity.emulator_tokens import (
 )
 from frontend_api.identity.ports import Authenticator, Identity
 from frontend_api.images.ports import Images
+from frontend_api.public_address import PublicAddress
 from frontend_api.quotas.quotas import QuotaLimits
 from frontend_api.rescue.policy import RescuePolicy
 from frontend_api.tasks.publisher import TaskPublisher
@@ -93,6 +94,8 @@ class Api:
     people: Authenticator = field(default_factory=lambda: EmulatorAuthenticator(project_id=PROJECT))
     probes: tuple[FakeProbe, ...] = (FakeProbe("firestore"), FakeProbe("pubsub"))
 
+    address: PublicAddress = field(default_factory=PublicAddress)
+    cors_origins: tuple[str, ...] = ()
     max_waiting: int = 3
     heartbeat_seconds: float = 30
     openai_silent_seconds: float = 30
@@ -151,6 +154,7 @@ class Api:
             ),
             probes=self.probes,
             web_page=WebPage(folder=self.folder, config={"project_id": PROJECT}),
+            address=self.address,
             max_waiting=self.max_waiting,
             heartbeat_seconds=self.heartbeat_seconds,
             openai_silent_seconds=self.openai_silent_seconds,
@@ -162,7 +166,12 @@ class Api:
         )
         self.dependencies = dependencies
         self.subscriptions = dependencies.streams.subscriptions
-        self.app: Flask = create_app(dependencies, trusted_hosts=LOOPBACK_NAMES)
+        self.app: Flask = create_app(
+            dependencies,
+            trusted_hosts=LOOPBACK_NAMES,
+            cors_origins=self.cors_origins,
+            address=self.address,
+        )
         self.client: FlaskClient = self.app.test_client()
 
     def submit(self, **body: Any) -> TestResponse:

@@ -3,7 +3,7 @@
 import type { HttpClient } from "../http_client";
 import type { DeadLetterPage, Operations } from "./operations";
 
-const LETTERS = "/v1/dead-letters";
+const LETTERS = "v1/dead-letters";
 const PAGE_SIZE = 20;
 /** Without a timeout the page would show old data as if it were live. */
 const TIMEOUT_MILLISECONDS = 15_000;
@@ -13,7 +13,7 @@ export class OperatorApi {
 
   async operations(): Promise<Operations> {
     const signal = AbortSignal.timeout(TIMEOUT_MILLISECONDS);
-    return (await (await this.http.send("GET", "/v1/operations", { signal })).json()) as Operations;
+    return (await (await this.http.send("GET", "v1/operations", { signal })).json()) as Operations;
   }
 
   async deadLetters(pageToken: string | null): Promise<DeadLetterPage> {

@@ -9,7 +9,7 @@ from tests.unit.frontend_api.conftest import Api
 BODY = {"prompt": "a large red circle"}
 
 
-@pytest.mark.parametrize("host", ["localhost", "localhost:8080", "127.0.0.1:8080"])
+@pytest.mark.parametrize("host", ["localhost", "localhost:8080", "127.0.0.1:8080", "[::1]:8080"])
 def test_loopback_names_are_accepted_on_any_port(api: Api, host: str) -> None:
     assert api.client.get("/v1/tasks", headers={"Host": host}).status_code == 200
     assert api.client.post("/v1/tasks", json=BODY, headers={"Host": host}).status_code == 202
@@ -17,7 +17,15 @@ def test_loopback_names_are_accepted_on_any_port(api: Api, host: str) -> None:
 
 @pytest.mark.parametrize(
     "host",
-    ["rebound.example", "rebound.example:8080", "127.0.0.1.rebound.example", "localhost.evil", "", "[::1]"],
+    [
+        "rebound.example:8080",
+        "127.0.0.1.rebound.example",
+        "localhost.evil",
+        "",
+        "[::2]",
+        "::1",
+        "localhost:80:1",
+    ],
 )
 @pytest.mark.parametrize(
     ("method", "path"),

@@ -13,6 +13,7 @@ from werkzeug.test import TestResponse
 from common.domain.failures import FailureCode
 from common.domain.images import FailedImage
 from common.domain.task import Task, TaskStatus
+from frontend_api.public_address import PublicAddress
 from frontend_api.quotas.quotas import QuotaLimits
 from tests.factories import claim_of
 from tests.unit.frontend_api.conftest import PNG, Api, signed_in_as, stored_image
@@ -98,6 +99,12 @@ def test_url_is_a_signed_link_or_the_address_of_the_api(api: Api, can_sign: bool
     own = f"http://localhost/v1/tasks/{task.id}/images/0"
     assert image["url"] == (f"https://storage.test/{task.images[0].object_name}?signed" if can_sign else own)
     assert "b64_json" not in image
+
+
+def test_url_of_the_api_is_below_its_public_address(tmp_path: Path) -> None:
+    api = Api(folder=tmp_path, address=PublicAddress.parse("https://example.com/pictures/"))
+    (image,) = answer_after(api, completing(api), response_format="url").get_json()["data"]
+    assert image["url"] == f"https://example.com/pictures/v1/tasks/{only_task(api).id}/images/0"
 
 
 def test_fields_without_effect_have_warnings(api: Api) -> None:
