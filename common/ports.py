@@ -30,6 +30,23 @@ class TaskPage:
     next_page_token: str | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskFilter:
+    """Selects tasks of a list; None selects all."""
+
+    status: TaskStatus | None = None
+    model: str | None = None
+    label: tuple[str, str] | None = None
+    """Name and value."""
+    created_after: datetime | None = None
+    """The earliest time of creation."""
+    created_before: datetime | None = None
+    """A time that is later than that of creation."""
+
+
+ALL_TASKS = TaskFilter()
+
+
 class InvalidPageTokenError(ValueError):
     """The page token was not created by this store."""
 
@@ -113,8 +130,7 @@ class TaskStore(Protocol):
         self,
         user_id: str,
         *,
-        status: TaskStatus | None = None,
-        model: str | None = None,
+        only: TaskFilter = ALL_TASKS,
         page_size: int = 20,
         page_token: str | None = None,
     ) -> TaskPage:

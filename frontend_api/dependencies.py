@@ -34,7 +34,7 @@ from frontend_api.stats.queue import ReadQueue
 from frontend_api.streams.package import Streams
 from frontend_api.streams.ports import TaskChanges
 from frontend_api.streams.subscriptions import Subscriptions
-from frontend_api.tasks.cancel import CancelTask
+from frontend_api.tasks.changes import CancelTask, LabelTask, RetryTask
 from frontend_api.tasks.delete import DeleteTask, RemoveExpiredTasks
 from frontend_api.tasks.final_events import PublishFinalEvent
 from frontend_api.tasks.package import Tasks
@@ -42,7 +42,6 @@ from frontend_api.tasks.ports import PromptTokenizers, TaskBatches
 from frontend_api.tasks.publisher import TaskPublisher
 from frontend_api.tasks.read import ReadTask
 from frontend_api.tasks.responses import RenderTask
-from frontend_api.tasks.retry import RetryTask
 from frontend_api.tasks.submit import SubmitTask
 from frontend_api.tasks.submit_batch import SubmitBatch
 from frontend_api.usage.ports import UsageBook
@@ -204,6 +203,7 @@ def build_dependencies(
             read=ReadTask(store=store),
             cancel=cancel,
             retry=RetryTask(store=store, publisher=publisher, clock=clock, quotas=quotas),
+            label=LabelTask(store=store, clock=clock),
             delete=DeleteTask(
                 store=store, images=images.bucket, webhook_logs=webhook_logs, cancel_task=cancel, clock=clock
             ),

@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -26,12 +26,13 @@ from common.adapters.firestore_writes import FirestoreWrites
 from common.domain.errors import TaskAlreadyExistsError, TaskNotFoundError
 from common.domain.task import Task, TaskStatus
 from common.domain.usage_entry import UsageEntry
-from common.ports import InvalidPageTokenError, StaleTaskKind, TaskPage
+from common.ports import ALL_TASKS, InvalidPageTokenError, StaleTaskKind, TaskFilter, TaskPage
 from common.wire_formats.task_document import (
     COLLECTION,
     EVENT_PENDING_SINCE_BEFORE_1_7,
     decode_task_document,
     encode_task_document,
+    label_pair,
 )
 from common.wire_formats.versions import UndecodableError
 
@@ -128,17 +129,14 @@ class FirestoreTaskStore:
         self,
         user_id: str,
         *,
-        status: TaskStatus | None = None,
-        model: str | None = None,
+        only: TaskFilter = ALL_TASKS,
         page_size: int = 20,
         page_token: str | None = None,
     ) -> TaskPage:
         """The page token holds the time and the id of the last task of the page."""
         query = self._tasks.where(filter=FieldFilter("user_id", "==", user_id))
-        if status is not None:
-            query = query.where(filter=FieldFilter("status", "==", status.value))
-        if model is not None:
-            query = query.where(filter=FieldFilter("model", "==", model))
+        for condition in _conditions(only):
+            query = query.where(filter=condition)
         newest_first = firestore.Query.DESCENDING
         query = query.order_by("created_at", direction=newest_first).order_by("id", direction=newest_first)
         if page_token is not None:
@@ -239,11 +237,25 @@ class FirestoreTaskStore:
         return with_revision(after, written_at)
 
 
+def _conditions(only: TaskFilter) -> Iterator[FieldFilter]:
+    if only.status is not None:
+        yield FieldFilter("status", "==", only.status.value)
+    if only.model is not None:
+        yield FieldFilter("model", "==", only.model)
+    if only.label is not None:
+        yield FieldFilter("label_pairs", "array_contains", label_pair(*only.label))
+    if only.created_after is not None:
+        yield FieldFilter("created_at", ">=", only.created_after)
+    if only.created_before is not None:
+        yield FieldFilter("created_at", "<", only.created_before)
+
+
 def changed_fields(before: Task, after: Task) -> dict[str, Any]:
     """Return the fields to write, by path.
 
-    Maps are compared key by key, so that unknown keys of a newer version are kept. `parameters` and
-    `labels` never change; the keys of the other maps are valid unquoted field paths in Firestore.
+    Maps are compared key by key, so that unknown keys of a newer version are kept, except `labels`,
+    whose keys the caller chooses. `parameters` never change; the keys of the other maps are valid
+    unquoted field paths in Firestore.
     """
     changes: dict[str, Any] = {}
     stored = encode_task_document(before)
@@ -251,7 +263,7 @@ def changed_fields(before: Task, after: Task) -> dict[str, Any]:
         old = stored[name]
         if old == value:
             continue
-        if isinstance(old, dict) and isinstance(value, dict):
+        if isinstance(old, dict) and isinstance(value, dict) and name != "labels":
             changes |= {f"{name}.{key}": item for key, item in value.items() if old.get(key) != item}
         else:
             changes[name] = value

@@ -160,6 +160,10 @@ class Task(TaskSteps):
             )
         return self._ended(TaskStatus.CANCELLED, now)
 
+    def labelled(self, labels: Mapping[str, str], now: datetime) -> "Task":
+        """Replace the labels, in any status."""
+        return self if self.labels == labels else replace(self, labels=dict(labels), updated_at=now)
+
     # ── the worker ───────────────────────────────────────────────────────────────────────────────────────
 
     def claimed_by(

@@ -18,12 +18,12 @@ from common.domain.task import Task
 from common.wire_formats.versions import UndecodableError, check_version
 
 COLLECTION = "tasks"
-VERSION = "1.8"
+VERSION = "1.9"
 """1.1 added `history`, `claim.claimed_at`, `queued_at`, `keep_for_seconds`, 1.2 `untold_since`, 1.3
 `work_units` and `predicted_seconds`, 1.4 `traceparent`, also of claims and attempts, 1.5 an image's
 `provenance`, 1.6 `warnings`, `failed_images`, `claim.runs`, `usage.open_runs` and an attempt's
-`gpu_seconds`. 1.7 renamed `untold_since` to `event_pending_since`. 1.8 added `request_digest`. These
-fields are optional in reading.
+`gpu_seconds`. 1.7 renamed `untold_since` to `event_pending_since`. 1.8 added `request_digest`, 1.9
+`label_pairs`, which queries use. These fields are optional in reading.
 """
 EVENT_PENDING_SINCE_BEFORE_1_7 = "untold_since"
 """Still read and queried: the previous version may write it during a rolling update."""
@@ -61,6 +61,7 @@ def encode_task_document(task: Task) -> Document:
         "predicted_seconds": task.predicted_seconds,
         "lane": task.lane.value,
         "labels": dict(task.labels),
+        "label_pairs": [label_pair(name, value) for name, value in sorted(task.labels.items())],
         "created_at": task.created_at,
         "updated_at": task.updated_at,
         "queued_at": task.queued_at,
@@ -90,6 +91,11 @@ def encode_task_document(task: Task) -> Document:
         "callback_events": list(task.callback_events),
         "request_digest": task.request_digest,
     }
+
+
+def label_pair(name: str, value: str) -> str:
+    """Return a label as one text, which a query finds in `label_pairs`."""
+    return f"{name}={value}"
 
 
 def decode_task_document(document: Mapping[str, Any], *, revision: str | None = None) -> Task:

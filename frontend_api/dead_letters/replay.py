@@ -6,8 +6,8 @@ from common.domain.errors import InvalidTransitionError
 from common.domain.task import Task, TaskStatus
 from common.ports import Clock, TaskStore
 from frontend_api.dead_letters.ports import DeadLetterArchive
+from frontend_api.tasks.changes import RetryTask
 from frontend_api.tasks.publisher import TaskPublisher
-from frontend_api.tasks.retry import RetryTask
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from common.domain.task import Task
 from common.observability.metrics import TASKS_EXPIRED, counter
 from common.ports import Clock, TaskStore
 from frontend_api.images.ports import ImageBucket
-from frontend_api.tasks.cancel import CancelTask
+from frontend_api.tasks.changes import CancelTask
 from frontend_api.webhooks.ports import WebhookLogs
 
 _log = structlog.get_logger(__name__)

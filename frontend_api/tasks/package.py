@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 
 from common.ports import TaskStore
-from frontend_api.tasks.cancel import CancelTask
+from frontend_api.tasks.changes import CancelTask, LabelTask, RetryTask
 from frontend_api.tasks.delete import DeleteTask, RemoveExpiredTasks
 from frontend_api.tasks.read import ReadTask
 from frontend_api.tasks.responses import RenderTask
-from frontend_api.tasks.retry import RetryTask
 from frontend_api.tasks.submit import SubmitTask
 from frontend_api.tasks.submit_batch import SubmitBatch
 
@@ -20,6 +19,7 @@ class Tasks:
     read: ReadTask
     cancel: CancelTask
     retry: RetryTask
+    label: LabelTask
     delete: DeleteTask
     remove_expired: RemoveExpiredTasks
     render: RenderTask

@@ -47,6 +47,7 @@ from frontend_api.tasks.schemas import (
     MAX_BATCH_BYTES,
     MAX_BATCH_VALUES,
     BatchItem,
+    LabelChange,
     TaskBatch,
     TaskListQuery,
     TaskSubmission,
@@ -185,8 +186,7 @@ def list_page() -> Response:
     page_query = query(TaskListQuery)
     page = current(Tasks).store.list_for(
         caller_id(),
-        status=page_query.status,
-        model=page_query.model,
+        only=page_query.selected,
         page_size=page_query.page_size,
         page_token=page_query.page_token,
     )
@@ -222,6 +222,19 @@ def retry(task_id: str) -> Response:
     """
     task = current(Tasks).retry(caller_id(), checked_task_id(task_id))
     return task_response(task, 202, Location=task_location(task))
+
+
+@blueprint.post("/<task_id>/labels")
+@doc(
+    "labelTask",
+    {200: ResponseDoc("The task with its new labels.", TaskResponse)},
+    problems=("task_not_found",),
+    body=LabelChange,
+)
+def label(task_id: str) -> Response:
+    """Change the labels of a task."""
+    labels = json_body(LabelChange).labels
+    return task_response(current(Tasks).label(caller_id(), checked_task_id(task_id), labels))
 
 
 @blueprint.delete("/<task_id>")

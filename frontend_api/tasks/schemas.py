@@ -3,6 +3,7 @@
 They check types. The chosen model (ModelSpec) limits values such as steps and pixels.
 """
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Annotated, Any, Literal
@@ -13,18 +14,21 @@ from pydantic import (
     Field,
     SkipValidation,
     ValidationError,
+    WithJsonSchema,
     model_validator,
 )
 from pydantic_core import PydanticKnownError
 
 from common.domain.parameters import DEFAULT_STRENGTH, Metadata, OutputFormat, PictureId, Sampler
 from common.domain.task import Lane, TaskStatus
-from frontend_api.http.schemas import Integer, QueryParameters, RequestBody, Text, storable
+from common.ports import TaskFilter
+from frontend_api.http.schemas import Integer, QueryParameters, RequestBody, Text, Timestamp, storable
+from frontend_api.tasks.changes import MAX_LABELS
 from frontend_api.tasks.submit import Submission
 from frontend_api.webhooks.url_policy import MAX_URL_CHARACTERS
 
-MAX_LABELS = 16
 MAX_LABEL_CHARACTERS = 100
+MAX_LABEL_FILTER = 63 + 1 + MAX_LABEL_CHARACTERS
 MAX_DEADLINE_SECONDS = 7 * 24 * 3_600
 """Pub/Sub keeps a message for seven days."""
 MAX_BATCH_ITEMS = 100
@@ -40,6 +44,9 @@ _PARAMETERS = frozenset(
         "num_images", "output_format", "output_quality", "metadata", "image", "mask_image", "strength",
     )
 )  # fmt: skip
+
+
+_LABEL_NAME = re.compile(r"^[a-z0-9][a-z0-9_-]{0,62}$")
 
 
 def _not_blank(text: str) -> str:
@@ -63,7 +70,25 @@ def _require(prompt: object) -> object:
     return prompt
 
 
-LabelName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+def _label_name(name: str) -> str:
+    if not _LABEL_NAME.fullmatch(name):
+        raise ValueError(
+            "must be 1 to 63 of the characters a-z, 0-9, _ and -, and begin with a letter or digit"
+        )
+    return name
+
+
+def _label_filter(text: str) -> str:
+    name, equals, _ = text.partition("=")
+    if not equals:
+        raise ValueError("must be NAME=VALUE")
+    _label_name(name)
+    return storable(text)
+
+
+LabelName = Annotated[
+    str, AfterValidator(_label_name), WithJsonSchema({"type": "string", "pattern": _LABEL_NAME.pattern})
+]
 LabelValue = Annotated[str, Field(max_length=MAX_LABEL_CHARACTERS), AfterValidator(storable)]
 CallbackUrlText = Annotated[str, Field(max_length=MAX_URL_CHARACTERS), AfterValidator(storable)]
 CallbackEvent = Literal["started", "progress", "finished"]
@@ -197,12 +222,42 @@ class TaskBatch(_BodyWithFewFields):
                 yield refusal
 
 
+class LabelChange(RequestBody):
+    """Labels to set and to remove."""
+
+    labels: Annotated[dict[LabelName, LabelValue | None], BeforeValidator(_limit_labels)] = Field(
+        min_length=1,
+        max_length=MAX_LABELS,
+        description="New values by name; `null` removes a label. Others are kept.",
+    )
+
+
 class TaskListQuery(QueryParameters):
     """Selects the tasks to list."""
 
     status: TaskStatus | None = Field(default=None, description="Return only tasks with this status.")
     model: ModelName | None = Field(default=None, description="Return only tasks of this model.")
+    label: Annotated[str, Field(max_length=MAX_LABEL_FILTER), AfterValidator(_label_filter)] | None = Field(
+        default=None, description="Return only tasks with this label, as `name=value`.", examples=["team=a"]
+    )
+    created_after: Timestamp | None = Field(
+        default=None, description="Return only tasks created at this time or later."
+    )
+    created_before: Timestamp | None = Field(
+        default=None, description="Return only tasks created before this time."
+    )
     page_size: int = Field(default=20, ge=1, le=100, description="Maximum number of tasks per page.")
     page_token: Annotated[str, Field(max_length=500)] | None = Field(
         default=None, description="`next_page_token` of the previous page."
     )
+
+    @property
+    def selected(self) -> TaskFilter:
+        name, _, value = (self.label or "").partition("=")
+        return TaskFilter(
+            status=self.status,
+            model=self.model,
+            label=(name, value) if name else None,
+            created_after=self.created_after,
+            created_before=self.created_before,
+        )

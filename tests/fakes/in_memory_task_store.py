@@ -11,7 +11,7 @@ from datetime import datetime
 from common.domain.errors import DependencyUnavailableError, TaskAlreadyExistsError, TaskNotFoundError
 from common.domain.task import Task, TaskStatus
 from common.domain.usage_entry import UsageEntry
-from common.ports import InvalidPageTokenError, StaleTaskKind, TaskPage
+from common.ports import ALL_TASKS, InvalidPageTokenError, StaleTaskKind, TaskFilter, TaskPage
 from tests.fakes.outage import Outage
 
 
@@ -86,19 +86,14 @@ class InMemoryTaskStore(Outage):
         self,
         user_id: str,
         *,
-        status: TaskStatus | None = None,
-        model: str | None = None,
+        only: TaskFilter = ALL_TASKS,
         page_size: int = 20,
         page_token: str | None = None,
     ) -> TaskPage:
         with self._lock:
             self._check()
             mine = [
-                task
-                for task in self._tasks.values()
-                if task.user_id == user_id
-                and status in (None, task.status)
-                and model in (None, task.parameters.model)
+                task for task in self._tasks.values() if task.user_id == user_id and _is_selected(task, only)
             ]
         mine.sort(key=lambda task: (task.created_at, task.id), reverse=True)
         if page_token is not None:
@@ -160,3 +155,13 @@ class InMemoryTaskStore(Outage):
         del self._tasks[task_id]
         for observer in self.observers:
             observer(task_id, None)
+
+
+def _is_selected(task: Task, only: TaskFilter) -> bool:
+    return (
+        only.status in (None, task.status)
+        and only.model in (None, task.parameters.model)
+        and (only.label is None or only.label in task.labels.items())
+        and (only.created_after is None or task.created_at >= only.created_after)
+        and (only.created_before is None or task.created_at < only.created_before)
+    )

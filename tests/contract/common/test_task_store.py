@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import count
+from typing import Any
 
 import pytest
 from google.api_core.exceptions import Aborted
@@ -28,7 +29,7 @@ from common.domain.errors import (
 )
 from common.domain.images import Preview
 from common.domain.task import Failure, Phase, Progress, Task, TaskStatus
-from common.ports import InvalidPageTokenError, StaleTaskKind, TaskStore
+from common.ports import InvalidPageTokenError, StaleTaskKind, TaskFilter, TaskStore
 from tests.emulators import Emulators
 from tests.factories import NOW, spent, submitted_task
 from tests.fakes.in_memory_task_store import InMemoryTaskStore
@@ -185,12 +186,43 @@ def test_list_returns_the_callers_tasks_in_pages_newest_first(store: TaskStore) 
     assert all(task.revision for task in listed)
 
 
+def listed(store: TaskStore, **only: Any) -> list[str]:
+    return [task.id for task in store.list_for("ada", only=TaskFilter(**only)).tasks]
+
+
 def test_list_filters_by_status_and_model(store: TaskStore) -> None:
     queued, cancelled = stored_task(store), stored_task(store)
     store.update(cancelled.id, lambda task: task.cancelled(NOW))
-    assert [task.id for task in store.list_for("ada", status=TaskStatus.QUEUED).tasks] == [queued.id]
-    assert len(store.list_for("ada", model="demo").tasks) == 2
-    assert store.list_for("ada", model="other").tasks == ()
+    assert listed(store, status=TaskStatus.QUEUED) == [queued.id]
+    assert len(listed(store, model="demo")) == 2
+    assert listed(store, model="other") == []
+
+
+def test_list_filters_by_label(store: TaskStore) -> None:
+    red = stored_task(store, labels={"team": "red", "7-of": "a=b"})
+    stored_task(store, labels={"team": "blue"})
+    assert listed(store, label=("team", "red")) == [red.id]
+    assert listed(store, label=("7-of", "a=b"), model="demo", status=TaskStatus.QUEUED) == [red.id]
+    assert listed(store, label=("team", "green")) == []
+
+
+def test_list_finds_changed_labels(store: TaskStore) -> None:
+    task = stored_task(store, labels={"team": "red", "0-x": "old"})
+    store.update(task.id, lambda stored: stored.labelled({"team": "blue", "9-y": "new"}, NOW))
+    assert listed(store, label=("team", "red")) == listed(store, label=("0-x", "old")) == []
+    assert listed(store, label=("team", "blue")) == listed(store, label=("9-y", "new")) == [task.id]
+    assert store.get(task.id).labels == {"team": "blue", "9-y": "new"}
+
+
+def test_list_filters_by_time_of_creation(store: TaskStore) -> None:
+    minute = timedelta(minutes=1)
+    first, second, third = (stored_task(store, now=NOW + index * minute).id for index in range(3))
+    assert listed(store, created_after=NOW + minute) == [third, second]
+    assert listed(store, created_before=NOW + minute) == [first]
+    assert listed(store, created_after=NOW + minute, created_before=NOW + 2 * minute) == [second]
+    page = store.list_for("ada", only=TaskFilter(created_after=NOW + minute), page_size=1)
+    rest = store.list_for("ada", only=TaskFilter(created_after=NOW + minute), page_token=page.next_page_token)
+    assert [task.id for task in (*page.tasks, *rest.tasks)] == [third, second]
 
 
 def test_list_rejects_foreign_page_token(store: TaskStore) -> None:

@@ -16,7 +16,7 @@ from common.adapters.firestore_task_store import FirestoreTaskStore
 from common.adapters.firestore_worker_reports import FirestoreWorkerReports
 from common.domain.task import Task, TaskStatus
 from common.domain.worker_report import WorkerReport
-from common.ports import StaleTaskKind
+from common.ports import StaleTaskKind, TaskFilter
 
 INDEXES = Path(__file__).parents[4] / "terraform" / "firestore.indexes.json"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -35,25 +35,29 @@ class _RecordingStore(FirestoreTaskStore):
 
 
 def needed_index(query: Any) -> tuple[tuple[str, str], ...]:
-    """Return the index's fields: equalities by name, then the fields of sorting and comparisons."""
+    """Return the index's fields: elements of lists, equalities by name, then sorting and comparisons."""
     where = query.where
     filters = [part.field_filter for part in where.composite_filter.filters] or [where.field_filter]
     unary = [part.unary_filter.field.field_path for part in where.composite_filter.filters]
     equal = {part.field.field_path for part in filters if part.op.name in ("EQUAL", "IN")} | set(
         filter(None, unary)
     )
+    elements = [(part.field.field_path, "CONTAINS") for part in filters if part.op.name == "ARRAY_CONTAINS"]
     compared = [part.field.field_path for part in filters if part.op.name in ("LESS_THAN", "GREATER_THAN")]
     orders = [(order.field.field_path, order.direction.name) for order in query.order_by]
     ordered = [order for order in orders if order != ("__name__", "ASCENDING")]  # every index ends with it
     rest = ordered or [(name, "ASCENDING") for name in compared]
-    return tuple([(name, "ASCENDING") for name in sorted(equal)] + rest)
+    return tuple(elements + [(name, "ASCENDING") for name in sorted(equal)] + rest)
 
 
 def recorded_queries() -> list[Any]:
     store = _RecordingStore()
     for status in (None, TaskStatus.QUEUED):
         for model in (None, "demo"):
-            store.list_for("ada", status=status, model=model)
+            for label in (None, ("team", "a")):
+                for after in (None, NOW):
+                    only = TaskFilter(status=status, model=model, label=label, created_after=after)
+                    store.list_for("ada", only=only)
     for kind in StaleTaskKind:
         store.list_unattended(kind, before=NOW, limit=1)
     store.list_expired(now=NOW, limit=1)

@@ -87,7 +87,11 @@ FIELDS = {
     ),
     "labels that are no object": ({"labels": ["a"]}, "/labels", "must be an object"),
     "label of a wrong type": ({"labels": {"a": 1}}, "/labels/a", "must be a string"),
-    "label name with capitals": ({"labels": {"Team A": "x"}}, "/labels/Team A", "must match"),
+    "label name with capitals": (
+        {"labels": {"Team A": "x"}},
+        "/labels/Team A",
+        "must be 1 to 63 of the characters",
+    ),
     "label too long": ({"labels": {"a": "x" * 101}}, "/labels/a", "must have at most 100 characters"),
     "too many labels": (
         {"labels": {f"l{n}": "x" for n in range(17)}},

@@ -19,6 +19,7 @@ ADA, BOB, OLGA = signed_in_as("ada"), signed_in_as("bob"), signed_in_as("olga")
 UNKNOWN = {"task_id": "0" * 32, "key_id": "0" * 16}
 REST_OF_THE_ADDRESS = {"index": "0", "extension": "png", "number": "1"}
 """Values for parameters beside the id; chosen so that the foreign resource has them."""
+BODIES = {"POST /v1/tasks/<task_id>/labels": {"labels": {"a": "b"}}}
 
 
 class Kind(Enum):
@@ -44,6 +45,7 @@ KINDS = {
     "DELETE /v1/tasks/<task_id>": Kind.OF_A_TASK,
     "POST /v1/tasks/<task_id>/cancel": Kind.OF_A_TASK,
     "POST /v1/tasks/<task_id>/retry": Kind.OF_A_TASK,
+    "POST /v1/tasks/<task_id>/labels": Kind.OF_A_TASK,
     "GET /v1/tasks/<task_id>/images/<int:index>": Kind.OF_A_TASK,
     "GET /v1/tasks/<task_id>/images/<int:index>.<extension>": Kind.OF_A_TASK,
     "GET /v1/tasks/<task_id>/previews/<int:index>": Kind.OF_A_TASK,
@@ -108,7 +110,7 @@ def asked(api: Api, route: str, headers: dict[str, str], **ids: str) -> TestResp
     verb, rule = route.split(" ", maxsplit=1)
     filled = {**REST_OF_THE_ADDRESS, **ids}
     path = re.sub(r"<(?:[^:>]+:)?(\w+)>", lambda part: filled[part[1]], rule)
-    return api.client.open(path, method=verb, headers=headers)
+    return api.client.open(path, method=verb, headers=headers, json=BODIES.get(route))
 
 
 def visible_parts(answer: TestResponse, given_id: str) -> tuple[int, dict[str, str], str]:

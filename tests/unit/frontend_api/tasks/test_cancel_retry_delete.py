@@ -1,4 +1,4 @@
-"""Cancel, retry and delete."""
+"""Cancel, retry, label and delete."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -140,3 +140,32 @@ def test_delete_can_be_repeated_when_the_bucket_is_unreachable(api: Api) -> None
     assert api.stored(task.id).status is TaskStatus.COMPLETED
     api.images.unavailable = False
     assert api.client.delete(f"/v1/tasks/{task.id}").status_code == 204
+
+
+def test_label_sets_and_removes_labels_in_any_status(api: Api) -> None:
+    task = api.completed_task(labels={"team": "a", "round": "1"})
+    etag = api.client.get(f"/v1/tasks/{task.id}").headers["ETag"]
+    change = {"labels": {"round": None, "kept": "yes"}}
+    answer = api.client.post(f"/v1/tasks/{task.id}/labels", json=change)
+    assert (answer.status_code, answer.get_json()["labels"]) == (200, {"team": "a", "kept": "yes"})
+    assert api.stored(task.id).labels == {"team": "a", "kept": "yes"}
+    assert answer.headers["ETag"] != etag
+
+
+@pytest.mark.parametrize(
+    ("labels", "pointer", "detail"),
+    [
+        ({f"label-{number}": "x" for number in range(16)}, "/labels", "a task has at most 16 labels, got 17"),
+        ({"Bad Name": "x"}, "/labels/Bad Name", "must be 1 to 63 of the characters a-z, 0-9, _ and -"),
+        ({"a": "x" * 101}, "/labels/a", "must have at most 100 characters"),
+        ({}, "/labels", "must have at least 1"),
+    ],
+)
+def test_invalid_label_change_is_refused(api: Api, labels: dict[str, str], pointer: str, detail: str) -> None:
+    task = api.stored_task(labels={"team": "a"})
+    answer = api.client.post(f"/v1/tasks/{task.id}/labels", json={"labels": labels})
+    assert answer.status_code == 422
+    (error,) = answer.get_json()["errors"]
+    assert error["pointer"] == pointer
+    assert error["detail"].startswith(detail)
+    assert api.stored(task.id).labels == {"team": "a"}

@@ -1,6 +1,7 @@
 """GET tasks, lists, results and images: only the caller's own."""
 
 import hashlib
+from datetime import timedelta
 
 import pytest
 
@@ -105,10 +106,29 @@ def test_list_filters_by_status_and_model(api: Api) -> None:
     assert api.client.get("/v1/tasks?model=other").get_json() == {"tasks": [], "next_page_token": None}
 
 
+def test_list_filters_by_label_and_time(api: Api) -> None:
+    for number in range(3):
+        now = api.clock.now() + timedelta(minutes=number)
+        api.stored_task(task_id=f"task-{number}", labels={"set": f"{number % 2}=x"}, now=now)
+
+    def ids(**selected: str) -> list[str]:
+        page = api.client.get("/v1/tasks", query_string=selected).get_json()
+        return [task["id"] for task in page["tasks"]]
+
+    middle = api.stored("task-1").created_at.isoformat()
+    assert ids(label="set=0=x") == ["task-2", "task-0"]
+    assert ids(label="set=0=x", created_after=middle) == ["task-2"]
+    assert ids(created_before=middle) == ["task-0"]
+
+
 @pytest.mark.parametrize(
     ("query", "parameter"),
     [
         ("status=done", "status"),
+        ("label=team", "label"),
+        ("label=Team=a", "label"),
+        ("created_after=yesterday", "created_after"),
+        ("created_before=2026-01-01T12:00:00", "created_before"),
         ("page_size=0", "page_size"),
         ("page_size=101", "page_size"),
         ("page_size=many", "page_size"),
