@@ -10,6 +10,7 @@ from common.domain.models.catalog import ModelCatalog
 from common.settings import SettingsError, SharedSettings
 from common.shared_values import SHARED
 from frontend_api.public_address import PublicAddress
+from frontend_api.webhooks.url_policy import PrivateReceivers
 
 _log = structlog.get_logger(__name__)
 
@@ -23,6 +24,11 @@ def _checked_origin(origin: str) -> str:
     if PublicAddress.parse(origin) != PublicAddress(origin=origin):
         raise ValueError("must be scheme and host, in lower case and without a path")
     return origin
+
+
+def _checked_receivers(entries: tuple[str, ...]) -> tuple[str, ...]:
+    PrivateReceivers.parse(entries)
+    return entries
 
 
 class ApiSettings(SharedSettings):
@@ -121,6 +127,11 @@ class ApiSettings(SharedSettings):
     """
     webhook_rotation_hours: float = Field(default=24, ge=0)
     """How long a webhook secret stays valid after a rotation."""
+    webhook_private_receivers: Annotated[tuple[str, ...], AfterValidator(_checked_receivers)] = ()
+    """Networks, addresses and host names of webhook receivers without public addresses.
+
+    Such receivers may use http. Addresses of metadata servers stay refused.
+    """
     webhook_timeout_seconds: float = Field(default=15, gt=0, le=45)
     """Timeout of one delivery attempt."""
     webhooks_at_once: int = Field(default=12, ge=1)

@@ -71,7 +71,7 @@ from frontend_api.tasks.publisher import TaskPublisher
 from frontend_api.usage.usage import GpuPrice
 from frontend_api.webhooks.delivery_limiter import DeliveryLimiter
 from frontend_api.webhooks.signing_secrets import SigningSecrets
-from frontend_api.webhooks.url_policy import CallbackUrlPolicy
+from frontend_api.webhooks.url_policy import CallbackUrlPolicy, PrivateReceivers
 
 _PAGE_FOLDER = Path(__file__).parent / "web_client" / "dist"
 _CLOUD_ORIGINS = ("https://*.googleapis.com",)
@@ -109,7 +109,9 @@ def _dependencies(settings: ApiSettings) -> Dependencies:
     )
     webhook_key = settings.webhook_key
     callback_url_policy = CallbackUrlPolicy(
-        is_enabled=webhook_key is not None, allows_loopback=settings.uses_emulators
+        is_enabled=webhook_key is not None,
+        allows_loopback=settings.uses_emulators,
+        private_receivers=PrivateReceivers.parse(settings.webhook_private_receivers),
     )
     catalog = with_prompt_limits(settings.load_catalog())
     return build_dependencies(

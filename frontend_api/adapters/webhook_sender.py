@@ -67,7 +67,7 @@ class PinnedWebhookSender:
     def _resolve(self, url: CallbackUrl, deadline: "_Deadline") -> Sequence[Address]:
         addresses = self._addresses_of(url.host, deadline.left(None))
         for address in addresses:  # one forbidden address refuses the host
-            self._url_policy.check_address(address)
+            self._url_policy.check_address(address, url)
         return addresses
 
     def _post(

@@ -1,6 +1,7 @@
 """The webhook sender against real receivers: its requests, its connections, its timeouts."""
 
 import ipaddress
+import re
 import socket
 import ssl
 import threading
@@ -21,7 +22,7 @@ from cryptography.x509.oid import NameOID
 from frontend_api.adapters.address_resolver import SystemResolver, UnresolvableError
 from frontend_api.adapters.webhook_sender import PinnedWebhookSender
 from frontend_api.webhooks.delivery_log import Outcome
-from frontend_api.webhooks.url_policy import Address, CallbackUrlPolicy
+from frontend_api.webhooks.url_policy import Address, CallbackUrlPolicy, PrivateReceivers
 
 LOCAL = CallbackUrlPolicy(allows_loopback=True)
 BODY = b'{"type": "task.completed"}'
@@ -230,9 +231,19 @@ def test_private_address_is_never_connected_to(
         url_policy=CallbackUrlPolicy(),
         addresses_of=resolving(*addresses),
     )
-    assert "which is not a public address" in str(outcome.error)
+    assert re.search("not a public address|may be a metadata server", str(outcome.error))
     assert not connected
     assert not receiver.requests
+
+
+def test_private_receiver_gets_the_request_if_its_network_is_listed(receiver: Receiver) -> None:
+    listed = CallbackUrlPolicy(private_receivers=PrivateReceivers.parse(["127.0.0.0/8"]))
+    sender = PinnedWebhookSender(
+        url_policy=listed, addresses_of=resolving("127.0.0.1"), timeout_seconds=10, user_agent="darkroom/test"
+    )
+    url = listed.parse(f"http://receiver.internal:{receiver.port}/")
+    assert sender.send(url, headers={}, body=BODY).status == 204
+    assert receiver.requests[0][1]["host"] == f"receiver.internal:{receiver.port}"
 
 
 def test_connection_uses_the_checked_address_when_the_name_changes(

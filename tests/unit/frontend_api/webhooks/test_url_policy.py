@@ -4,10 +4,16 @@ from ipaddress import ip_address
 
 import pytest
 
-from frontend_api.webhooks.url_policy import CallbackRefusedError, CallbackUrl, CallbackUrlPolicy
+from frontend_api.webhooks.url_policy import (
+    CallbackRefusedError,
+    CallbackUrl,
+    CallbackUrlPolicy,
+    PrivateReceivers,
+)
 
 PUBLIC = CallbackUrlPolicy()
 LOCAL = CallbackUrlPolicy(allows_loopback=True)
+ANY = PUBLIC.parse("https://example.com/")
 
 
 @pytest.mark.parametrize(
@@ -68,14 +74,97 @@ def test_private_urls_are_refused_in_the_local_stack(text: str) -> None:
     ],
 )  # fmt: skip
 def test_private_addresses_are_refused(address: str) -> None:
-    with pytest.raises(CallbackRefusedError, match="not a public address"):
-        PUBLIC.check_address(ip_address(address))
+    with pytest.raises(CallbackRefusedError, match=r"not a public address|may be a metadata server"):
+        PUBLIC.check_address(ip_address(address), ANY)
 
 
 @pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700::1111", "64:ff9b::808:808", "::ffff:8.8.8.8"])
 def test_public_addresses_are_allowed(address: str) -> None:
-    PUBLIC.check_address(ip_address(address))
-    LOCAL.check_address(ip_address(address))
+    PUBLIC.check_address(ip_address(address), ANY)
+    LOCAL.check_address(ip_address(address), ANY)
+
+
+LISTED = CallbackUrlPolicy(
+    private_receivers=PrivateReceivers.parse(
+        ["172.17.0.0/16", "10.1.2.3", "fd12::/16", "receiver.internal", ".svc.cluster.local"]
+    )
+)
+"""Without the loopback addresses, as in the cloud."""
+
+
+def resolved(policy: CallbackUrlPolicy, url: str, address: str) -> None:
+    """Check a URL whose host resolves to this address, as a submission and a delivery do."""
+    policy.check_address(ip_address(address), policy.parse(url))
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("http://172.17.0.1:9000/", "172.17.0.1"),
+        ("https://10.1.2.3/", "10.1.2.3"),
+        ("http://hooks.example.com/", "10.1.2.3"),
+        ("https://hooks.example.com/", "::ffff:10.1.2.3"),
+        ("http://[fd12::7]:8000/", "fd12::7"),
+        ("http://receiver.internal/", "192.168.7.7"),
+        ("http://Receiver.Internal/", "192.168.7.7"),
+        ("http://a.b.svc.cluster.local:8080/hook", "10.96.0.10"),
+        ("https://hooks.example.com/", "8.8.8.8"),
+    ],
+)
+def test_listed_private_receivers_are_allowed(url: str, address: str) -> None:
+    resolved(LISTED, url, address)
+    with pytest.raises(CallbackRefusedError):  # nothing private by default
+        resolved(PUBLIC, url, address if address != "8.8.8.8" else "10.0.0.1")
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("http://hooks.example.com/", "8.8.8.8"),
+        ("https://hooks.example.com/", "10.1.2.4"),
+        ("http://172.18.0.1/", "172.18.0.1"),
+        ("https://127.0.0.1/", "127.0.0.1"),
+        ("https://other.internal/", "192.168.7.7"),
+        ("https://svc.cluster.local/", "10.96.0.10"),
+        ("https://notreceiver.internal/", "10.96.0.10"),
+        ("http://receiver.internal/", "0.0.0.0"),
+        ("http://receiver.internal/", "224.0.0.1"),
+    ],
+)
+def test_other_private_receivers_stay_refused(url: str, address: str) -> None:
+    with pytest.raises(CallbackRefusedError):
+        resolved(LISTED, url, address)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "169.254.169.254",
+        "169.254.170.2",
+        "fd00:ec2::254",
+        "fe80::1",
+        "64:ff9b::a9fe:a9fe",
+        "::ffff:169.254.169.254",
+    ],
+)
+def test_metadata_servers_are_refused_whatever_is_listed(address: str) -> None:
+    everything = PrivateReceivers.parse(
+        ["0.0.0.0/0", "::/0", "receiver.internal", "metadata.google.internal"]
+    )
+    policy = CallbackUrlPolicy(allows_loopback=True, private_receivers=everything)
+    for host in ("receiver.internal", "hooks.example.com"):
+        with pytest.raises(CallbackRefusedError, match="metadata server"):
+            resolved(policy, f"http://{host}/", address)
+    literal = f"[{address}]" if ":" in address else address
+    for url in (f"http://{literal}/", "http://metadata.google.internal/", "https://metadata/"):
+        with pytest.raises(CallbackRefusedError, match="metadata server"):
+            policy.parse(url)
+
+
+@pytest.mark.parametrize("entry", ["", "10.0.0.1/8", "10.0.0.0/33", "http://host/", "a b", "*"])
+def test_invalid_entries_of_private_receivers_are_refused(entry: str) -> None:
+    with pytest.raises(ValueError, match="must be networks, addresses or host names"):
+        PrivateReceivers.parse([entry])
 
 
 def test_host_header_matches_the_url() -> None:
