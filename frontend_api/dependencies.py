@@ -46,6 +46,7 @@ from frontend_api.tasks.submit import SubmitTask
 from frontend_api.tasks.submit_batch import SubmitBatch
 from frontend_api.usage.ports import UsageBook
 from frontend_api.usage.usage import GpuPrice, Usage
+from frontend_api.webhooks.callback_headers import HeaderCipher
 from frontend_api.webhooks.deliver import DeliverEvent
 from frontend_api.webhooks.delivery_limiter import DeliveryLimiter
 from frontend_api.webhooks.package import Webhooks
@@ -123,6 +124,7 @@ def build_dependencies(
 ) -> Dependencies:
     """Build every package, in the order of their dependencies on each other."""
     quotas = Quotas(limits=quota_limits, stats=stats, clock=clock)
+    header_cipher = HeaderCipher(webhook_key=webhook_secrets.key)
     usage = Usage(book=usage_book, price=gpu_price, clock=clock)
     workload_cache = WorkloadCache(catalog=catalog, stats=stats, reports=worker_reports, clock=clock)
     estimator = TaskEstimator(workload_cache=workload_cache, stats=stats, clock=clock)
@@ -137,6 +139,7 @@ def build_dependencies(
         keep_for=keep_for,
         quotas=quotas,
         callback_url_policy=callback_url_policy,
+        header_cipher=header_cipher,
         estimator=estimator,
         prompt_tokenizers=prompt_tokenizers,
         publisher=publisher,
@@ -223,6 +226,7 @@ def build_dependencies(
                 secrets=webhook_secrets,
                 limiter=webhook_limiter,
                 url_policy=callback_url_policy,
+                header_cipher=header_cipher,
                 clock=clock,
                 body_of=render.webhook_body,
             ),

@@ -70,6 +70,7 @@ class Task(TaskSteps):
         labels: Mapping[str, str] | None = None,
         callback_url: str | None = None,
         callback_events: tuple[str, ...] = ("finished",),
+        callback_headers: Mapping[str, str] | None = None,
         traceparent: str | None = None,
     ) -> "Task":
         """Return a new task, queued."""
@@ -90,6 +91,7 @@ class Task(TaskSteps):
             labels=dict(labels or {}),
             callback_url=callback_url,
             callback_events=callback_events,
+            callback_headers=dict(callback_headers or {}),
             traceparent=traceparent,
         )
 

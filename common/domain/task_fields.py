@@ -71,6 +71,8 @@ class TaskFields:
     labels: Mapping[str, str] = field(default_factory=dict)
     callback_url: str | None = None
     callback_events: tuple[str, ...] = ("finished",)
+    callback_headers: Mapping[str, str] = field(default_factory=dict)
+    """Headers of the owner's webhooks; only the API can decrypt the values."""
     request_digest: str | None = None
     """Identifies what the caller sent, without the model's defaults; None for older tasks."""
     revision: str | None = field(default=None, compare=False)

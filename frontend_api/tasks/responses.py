@@ -188,6 +188,9 @@ class TaskResponse(ResponseBody):
     )
     callback_url: str | None
     callback_events: tuple[str, ...]
+    callback_headers: tuple[str, ...] = Field(
+        description="The names of the headers. No response contains values."
+    )
     metrics: MetricsResponse
     cost: CostResponse | None = Field(description="null if no price is configured.")
     urls: UrlsResponse
@@ -212,6 +215,7 @@ class TaskResponse(ResponseBody):
             {
                 **fields_of(task),
                 "model": task.parameters.model,
+                "callback_headers": tuple(task.callback_headers),
                 "expires_at": task.expires_at,
                 "queue_position": estimate.queue_position,
                 "eta": estimate.eta,

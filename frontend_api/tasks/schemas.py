@@ -25,6 +25,7 @@ from common.ports import TaskFilter
 from frontend_api.http.schemas import Integer, QueryParameters, RequestBody, Text, Timestamp, storable
 from frontend_api.tasks.changes import MAX_LABELS
 from frontend_api.tasks.submit import Submission
+from frontend_api.webhooks.callback_headers import MAX_HEADERS, check_header
 from frontend_api.webhooks.url_policy import MAX_URL_CHARACTERS
 
 MAX_LABEL_CHARACTERS = 100
@@ -86,11 +87,20 @@ def _label_filter(text: str) -> str:
     return storable(text)
 
 
+def _checked_headers(headers: dict[str, str]) -> dict[str, str]:
+    for name, value in headers.items():
+        check_header(name, value)
+    if len({name.lower() for name in headers}) < len(headers):
+        raise ValueError("must name each header once; case does not matter")
+    return headers
+
+
 LabelName = Annotated[
     str, AfterValidator(_label_name), WithJsonSchema({"type": "string", "pattern": _LABEL_NAME.pattern})
 ]
 LabelValue = Annotated[str, Field(max_length=MAX_LABEL_CHARACTERS), AfterValidator(storable)]
 CallbackUrlText = Annotated[str, Field(max_length=MAX_URL_CHARACTERS), AfterValidator(storable)]
+CallbackHeaders = Annotated[dict[str, str], AfterValidator(_checked_headers)]
 CallbackEvent = Literal["started", "progress", "finished"]
 ModelName = Annotated[str, Field(max_length=63), AfterValidator(storable)]
 
@@ -182,6 +192,11 @@ class TaskSubmission(ImageFields):
     callback_events: Annotated[list[CallbackEvent], Field(min_length=1, max_length=3)] | None = Field(
         default=None, description="The events to send. Default: `finished`."
     )
+    callback_headers: CallbackHeaders | None = Field(
+        default=None,
+        max_length=MAX_HEADERS,
+        description="Headers to add to the requests, such as `Authorization`. They are stored encrypted.",
+    )
 
     def submission(self, *, user_id: str, idempotency_key: str | None) -> Submission:
         parameters: dict[str, Any] = self.model_dump(include=set(_PARAMETERS))
@@ -195,6 +210,7 @@ class TaskSubmission(ImageFields):
             start_within=None if seconds is None else timedelta(seconds=seconds),
             callback_url=self.callback_url,
             callback_events=tuple(dict.fromkeys(self.callback_events or ("finished",))),
+            callback_headers=self.callback_headers or {},
             idempotency_key=idempotency_key,
         )
 

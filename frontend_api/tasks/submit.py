@@ -30,6 +30,7 @@ from frontend_api.estimates.estimator import TaskEstimator
 from frontend_api.quotas.quotas import QuotaExceededError, Quotas
 from frontend_api.tasks.ports import PromptTokenizers
 from frontend_api.tasks.publisher import TaskPublisher
+from frontend_api.webhooks.callback_headers import HeaderCipher
 from frontend_api.webhooks.url_policy import CallbackRefusedError, CallbackUrlPolicy
 
 REFUSED_BY_MODELS = (UnknownModelError, ParametersRejectedError)
@@ -71,11 +72,15 @@ class Submission:
     start_within: timedelta | None = None
     callback_url: str | None = None
     callback_events: tuple[str, ...] = ("finished",)
+    callback_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     idempotency_key: str | None = None
 
     @property
     def digest(self) -> str:
-        """A hash of what the caller sent: without the model's defaults, which a release may change."""
+        """A hash of what the caller sent: without the model's defaults, which a release may change.
+
+        Computed from encrypted callback headers.
+        """
         given = {name: value for name, value in self.parameters.items() if value is not None}
         sent = (
             self.model,
@@ -85,6 +90,7 @@ class Submission:
             None if self.start_within is None else self.start_within.total_seconds(),
             self.callback_url,
             self.callback_events,
+            *([dict(self.callback_headers)] if self.callback_headers else []),
         )
         return hashlib.sha256(json.dumps(sent, sort_keys=True).encode()).hexdigest()
 
@@ -106,6 +112,7 @@ class SubmitTask:
     clock: Clock
     keep_for: timedelta
     callback_url_policy: CallbackUrlPolicy
+    header_cipher: HeaderCipher
     quotas: Quotas
     estimator: TaskEstimator
     prompt_tokenizers: PromptTokenizers
@@ -145,6 +152,9 @@ class SubmitTask:
         """Build a submission's task without storing it. Raises as a call does before storing."""
         if submission.callback_url is not None:
             self._check_callback(submission.callback_url)
+        elif submission.callback_headers:
+            raise _invalid("/callback_headers", "needs `callback_url`")
+        sealed = self._sealed(submission)
         spec = self.catalog.default if submission.model is None else self.catalog.get(submission.model)
         task_id = (
             uuid.uuid4().hex
@@ -163,6 +173,7 @@ class SubmitTask:
             labels=submission.labels,
             callback_url=submission.callback_url,
             callback_events=submission.callback_events,
+            callback_headers=sealed.callback_headers,
             traceparent=current_traceparent(),
         )
         warnings = warnings_of(
@@ -170,7 +181,17 @@ class SubmitTask:
             max_prompt_tokens=spec.max_prompt_tokens,
             token_starts=partial(self.prompt_tokenizers.token_starts, spec.name),
         )
-        return replace(task, warnings=warnings, request_digest=submission.digest)
+        return replace(task, warnings=warnings, request_digest=sealed.digest)
+
+    def digest_of(self, submission: Submission) -> str:
+        return self._sealed(submission).digest
+
+    def _sealed(self, submission: Submission) -> Submission:
+        """Return the submission with encrypted callback headers."""
+        headers = submission.callback_headers
+        if not headers:
+            return submission
+        return replace(submission, callback_headers=self.header_cipher.encrypt(submission.user_id, headers))
 
     def _create(self, task: Task) -> Task:
         (predicted,) = self.estimator.with_predictions([task])
@@ -183,8 +204,7 @@ class SubmitTask:
         try:
             self.callback_url_policy.parse(url)
         except CallbackRefusedError as exc:
-            problem = FieldProblem("/callback_url", str(exc))
-            raise ParametersRejectedError("1 field is invalid", (problem,)) from exc
+            raise _invalid("/callback_url", str(exc)) from exc
 
     def _replay(self, requested: Task) -> Task:
         stored = self._stored(requested.id)
@@ -199,7 +219,7 @@ class SubmitTask:
             stored = self._stored(task_id_of(submission.user_id, submission.idempotency_key))
         except TaskNotFoundError:
             raise refusal from None
-        if stored.request_digest != submission.digest:
+        if stored.request_digest != self.digest_of(submission):
             raise refusal
         return Submitted(task=self._republish(stored), replayed=True)
 
@@ -218,6 +238,10 @@ class SubmitTask:
         except DependencyUnavailableError as exc:
             raise TaskNotConfirmedError(task.id, exc) from exc
         return task
+
+
+def _invalid(pointer: str, detail: str) -> ParametersRejectedError:
+    return ParametersRejectedError("1 field is invalid", (FieldProblem(pointer, detail),))
 
 
 def task_id_of(user_id: str, idempotency_key: str) -> str:
@@ -249,5 +273,5 @@ def _start_within(task: Task) -> timedelta | None:
 
 
 def _request_of(task: Task) -> tuple[object, ...]:
-    callback = (task.callback_url, task.callback_events)
+    callback = (task.callback_url, task.callback_events, dict(task.callback_headers))
     return (task.user_id, task.parameters, task.lane, dict(task.labels), callback)

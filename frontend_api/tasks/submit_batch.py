@@ -133,7 +133,9 @@ class SubmitBatch:
         except DependencyUnavailableError:
             return matched
         for index, task_id in refused.items():
-            if task_id in stored and stored[task_id].request_digest == submissions[index].digest:
+            if task_id in stored and stored[task_id].request_digest == self.submit_task.digest_of(
+                submissions[index]
+            ):
                 matched[index] = Submitted(task=stored[task_id], replayed=True)
         return matched
 

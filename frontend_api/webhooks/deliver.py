@@ -13,6 +13,7 @@ from common.observability.metrics import WEBHOOK_SECONDS, WEBHOOK_TRIES, counter
 from common.observability.tracing import injected, mark_failed, spanned
 from common.ports import Clock, TaskStore
 from common.wire_formats.task_event import TaskEvent, callback_event_of, ending_of
+from frontend_api.webhooks.callback_headers import HeaderCipher
 from frontend_api.webhooks.delivery_limiter import DeliveryLimiter
 from frontend_api.webhooks.delivery_log import Outcome
 from frontend_api.webhooks.ports import WebhookLogs, WebhookSender
@@ -42,6 +43,7 @@ class DeliverEvent:
     secrets: SigningSecrets
     limiter: DeliveryLimiter
     url_policy: CallbackUrlPolicy
+    header_cipher: HeaderCipher
     clock: Clock
     body_of: BodyOf
 
@@ -77,13 +79,14 @@ class DeliverEvent:
     def _try(self, event: TaskEvent, task: Task, url: str, at: datetime) -> Outcome:
         try:
             receiver = self.url_policy.parse(url)
-        except CallbackRefusedError as error:  # the policy has become stricter since the submission
+            own = self.header_cipher.decrypt(task.user_id, task.callback_headers)
+        except CallbackRefusedError as error:  # the policy or the key has changed since the submission
             return Outcome(error=f"the callback URL {error}")
         with self.limiter.slot(receiver.host):
             keys = [secret.key for secret in self.secrets.of(task.user_id)]
             body = self.body_of(event, task)
             headers = signed_headers(event.id, at=at, body=body, keys=keys)
-            return self._send(receiver, headers, body)
+            return self._send(receiver, {**own, **headers}, body)
 
     def _send(self, receiver: CallbackUrl, headers: Mapping[str, str], body: bytes) -> Outcome:
         """Send the request with trace headers.

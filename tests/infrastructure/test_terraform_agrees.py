@@ -33,9 +33,11 @@ LEFT_TO_OPERATORS = {
     for name in (
         *(
             "API_KEY_CACHE_SECONDS",
+            "CORS_ORIGINS",
             "LOG_FORMAT",
             "LOG_LEVEL",
             "METRIC_EXPORTER",
+            "PUBLIC_URL",
             "TRACE_EXPORTER",
             "TRUSTED_HOSTS",
         ),
@@ -52,6 +54,7 @@ LEFT_TO_OPERATORS = {
         *(
             "WEBHOOKS_AT_ONCE",
             "WEBHOOKS_AT_ONCE_PER_HOST",
+            "WEBHOOK_PRIVATE_RECEIVERS",
             "WEBHOOK_ROTATION_HOURS",
             "WEBHOOK_TIMEOUT_SECONDS",
         ),

@@ -36,6 +36,7 @@ class SubmissionFields(TypedDict, total=False):
     deadline_seconds: int | None
     callback_url: str | None
     callback_events: Sequence[str] | None
+    callback_headers: Mapping[str, str] | None
 
 
 class Submission(SubmissionFields, total=False):

@@ -48,6 +48,7 @@ def full_task() -> Task:
     task = submitted_task(
         labels={"team": "pictures"},
         callback_url="https://example.com/hook",
+        callback_headers={"Authorization": "c2VhbGVk"},
         predicted_seconds=4.25,
         traceparent=f"00-{TRACE}-b7ad6b7169203331-01",
     )

@@ -119,6 +119,10 @@ def submission_fields(
         list[str] | None,
         typer.Option(metavar="EVENT", help="Event that triggers a webhook. Repeatable. Default: finished."),
     ] = None,
+    callback_header: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="Header that the webhooks carry. Repeatable."),
+    ] = None,
 ) -> SubmissionFields:
     """Build the submission fields. The API checks the limits."""
     return SubmissionFields(
@@ -135,18 +139,23 @@ def submission_fields(
         output_quality=output_quality,
         metadata=metadata,
         lane=lane,
-        labels=dict(_label(each) for each in label) if label else None,
+        labels=_pairs(label, "--label"),
         deadline_seconds=deadline_seconds,
         callback_url=callback_url,
         callback_events=callback_event or None,
+        callback_headers=_pairs(callback_header, "--callback-header"),
     )
 
 
-def _label(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise typer.BadParameter(f"must be NAME=VALUE (got {text!r})", param_hint="--label")
-    return name, value
+def _pairs(texts: list[str] | None, option: str) -> dict[str, str] | None:
+    """Split each NAME=VALUE of a repeatable option; None without any."""
+    pairs = {}
+    for text in texts or ():
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise typer.BadParameter(f"must be NAME=VALUE (got {text!r})", param_hint=option)
+        pairs[name] = value
+    return pairs or None
 
 
 def with_options(**makers: Callable[..., Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -173,6 +173,8 @@ class Task(Record):
     """What the model does not follow; a worker may add warnings."""
     callback_url: str | None = None
     callback_events: tuple[str, ...] | None = None
+    callback_headers: tuple[str, ...] = ()
+    """The names of the headers that the webhooks carry."""
     metrics: Metrics = Metrics()
     cost: Cost | None = None
     urls: Urls
