@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import torch
 from diffusers import DiffusionPipeline
 
+from benchmarks import stock_pipeline
 from benchmarks.measured_engine import MeasuredEngine, measured_engine
 from benchmarks.measurement import ratios, spread_of
 from common.domain.parameters import GenerationParameters
@@ -34,8 +34,8 @@ def run(*, rounds: int = ROUNDS, images: int = IMAGES) -> Iterator[str]:
             request.model_copy(update={"width": int(request.width * WIDTHS[number % len(WIDTHS)])})
             for number, request in enumerate(requests)
         ]
-        variants: dict[str, Callable[[], None]] = {
-            "stock": lambda: _generate_stock(stock, requests),
+        variants: dict[str, Callable[[], object]] = {
+            "stock": lambda: _generate_stock_one_by_one(stock, requests),
             "one by one": lambda: engine.generate(requests, caps=BatchCaps(max_batch=1)),
             "shared": lambda: engine.generate(requests),
             "mixed one by one": lambda: _generate_one_by_one(engine, mixed),
@@ -61,13 +61,6 @@ def _generate_one_by_one(engine: MeasuredEngine, requests: list[GenerationParame
         engine.generate([request])
 
 
-def _generate_stock(pipeline: Any, requests: list[GenerationParameters]) -> None:
+def _generate_stock_one_by_one(pipeline: Any, requests: list[GenerationParameters]) -> None:
     for parameters in requests:
-        pipeline(
-            parameters.prompt,
-            num_inference_steps=parameters.steps,
-            guidance_scale=parameters.guidance_scale,
-            width=parameters.width,
-            height=parameters.height,
-            generator=torch.Generator("cpu").manual_seed(parameters.seed),
-        )
+        stock_pipeline.generate(pipeline, parameters)

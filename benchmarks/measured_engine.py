@@ -1,6 +1,7 @@
-"""The step engine in this process, with the demo model, for the engine's benchmarks.
+"""The step engine in this process, for the engine's benchmarks.
 
-Without the trained weights it uses untrained networks of the same sizes, which are equally fast.
+By default with the demo model; without its trained weights with untrained networks of the same
+sizes, which are equally fast.
 """
 
 import tempfile
@@ -23,6 +24,7 @@ from gpu_subscriber.engine.messages import FromEngine, ImageReady, Start
 from gpu_subscriber.engine.models.loading import load_family, model_folder
 from gpu_subscriber.engine.models.model_cache import ModelCache
 from gpu_subscriber.engine.models.warm_up import warm_up
+from gpu_subscriber.engine.runs.active_runs import Send
 from gpu_subscriber.engine.step_engine import StepEngine
 
 
@@ -35,41 +37,60 @@ class MeasuredEngine:
     caps: BatchCaps
     model_cache: ModelCache
 
+    @classmethod
+    def loaded(cls, settings: EngineSettings) -> "MeasuredEngine":
+        """Load and warm up the one model of `settings` on the chosen device."""
+        (spec,) = settings.models
+        device = Device.chosen(settings)
+        family = load_family(spec, device, compile_denoiser=settings.compile_denoiser)
+        caps = BatchCaps(max_batch=settings.max_batch, memory=device.memory)
+        warm_up(family, spec, device, caps, measure=settings.measure_at_start)
+        model_cache = ModelCache((spec,), device, load=lambda *_: family)
+        return cls(spec=spec, device=device, caps=caps, model_cache=model_cache)
+
+    def new_engine(
+        self,
+        send: Send,
+        *,
+        caps: BatchCaps | None = None,
+        checkpoint_interval_seconds: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> StepEngine:
+        """Return an engine without Runs that generates with the warm model."""
+        settings = EngineSettings(
+            models=(self.spec,), checkpoint_interval_seconds=checkpoint_interval_seconds
+        )
+        return StepEngine(
+            model_cache=self.model_cache,
+            device=self.device,
+            caps=caps or self.caps,
+            settings=settings,
+            send=send,
+            clock=clock,
+        )
+
     def generate(
         self,
         requests: list[GenerationParameters],
         *,
         caps: BatchCaps | None = None,
         checkpoint_interval_seconds: float = 0.0,
-    ) -> None:
+    ) -> list[FromEngine]:
+        """Generate all images, which arrive at once, and return what the engine sent."""
         sent: list[FromEngine] = []
-        settings = EngineSettings(
-            models=(self.spec,), checkpoint_interval_seconds=checkpoint_interval_seconds
-        )
-        engine = StepEngine(
-            model_cache=self.model_cache,
-            device=self.device,
-            caps=caps or self.caps,
-            settings=settings,
-            send=sent.append,
+        engine = self.new_engine(
+            sent.append, caps=caps, checkpoint_interval_seconds=checkpoint_interval_seconds
         )
         for parameters in requests:
-            engine.receive(
-                Start(
-                    run_id=str(parameters.seed),
-                    parameters=parameters,
-                    index=0,
-                    lane=Lane.INTERACTIVE,
-                    submitted_at=0.0,
-                )
-            )
+            engine.receive(start_of(parameters))
         while engine.is_busy:
             engine.advance()
         generated = sum(isinstance(message, ImageReady) for message in sent)
         if generated != len(requests):
             raise RuntimeError(f"{generated} of {len(requests)} images were generated")
+        return sent
 
-    def timed(self, work: Callable[[], None]) -> float:
+    def timed(self, work: Callable[[], object]) -> float:
         """Return the seconds that the work took, including the device's."""
         started = time.perf_counter()
         work()
@@ -77,18 +98,22 @@ class MeasuredEngine:
         return time.perf_counter() - started
 
 
+def start_of(parameters: GenerationParameters, *, submitted_at: float = 0.0) -> Start:
+    """Return the message that starts one image. Its Run is named by its seed."""
+    return Start(
+        run_id=str(parameters.seed),
+        parameters=parameters,
+        index=0,
+        lane=Lane.INTERACTIVE,
+        submitted_at=submitted_at,
+    )
+
+
 @contextmanager
 def measured_engine() -> Iterator[MeasuredEngine]:
-    """Load, warm up and measure batch sizes."""
+    """Load, warm up and measure batch sizes of the demo model."""
     with tempfile.TemporaryDirectory() as scratch:
-        spec = _measured_model(Path(scratch))
-        settings = EngineSettings(models=(spec,))
-        device = Device.chosen(settings)
-        family = load_family(spec, device)
-        caps = BatchCaps(max_batch=settings.max_batch)
-        warm_up(family, spec, device, caps, measure=True)
-        model_cache = ModelCache((spec,), device, load=lambda *_: family)
-        yield MeasuredEngine(spec=spec, device=device, caps=caps, model_cache=model_cache)
+        yield MeasuredEngine.loaded(EngineSettings(models=(_measured_model(Path(scratch)),)))
 
 
 def _measured_model(scratch: Path) -> ModelSpec:

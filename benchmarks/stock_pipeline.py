@@ -12,6 +12,7 @@ from diffusers import StableDiffusionPipeline
 
 from benchmarks.prompts import PROMPTS
 from common.domain.models.catalog import DEMO_MODEL
+from common.domain.parameters import GenerationParameters
 from gpu_subscriber.engine.models.loading import model_folder
 
 
@@ -19,24 +20,25 @@ def main() -> None:
     torch.set_grad_enabled(False)
     pipeline = StableDiffusionPipeline.from_pretrained(model_folder(DEMO_MODEL.source), use_safetensors=True)
     pipeline.set_progress_bar_config(disable=True)
-    generate(pipeline, PROMPTS[0], seed=0)
+    requests = [DEMO_MODEL.defaulted(prompt=prompt, seed=seed) for seed, prompt in enumerate(PROMPTS)]
+    generate(pipeline, requests[0])
     print("ready", flush=True)
     for _line in sys.stdin:
         started = time.perf_counter()
-        for seed, prompt in enumerate(PROMPTS):
-            generate(pipeline, prompt, seed=seed)
+        for parameters in requests:
+            generate(pipeline, parameters)
         print(time.perf_counter() - started, flush=True)
 
 
-def generate(pipeline: Any, prompt: str, *, seed: int) -> None:
-    defaults = DEMO_MODEL.defaults
+def generate(pipeline: Any, parameters: GenerationParameters) -> None:
+    """Generate one image with a stock pipeline of any class."""
     pipeline(
-        prompt,
-        num_inference_steps=defaults.steps,
-        guidance_scale=defaults.guidance_scale,
-        width=defaults.width,
-        height=defaults.height,
-        generator=torch.Generator("cpu").manual_seed(seed),
+        parameters.prompt,
+        num_inference_steps=parameters.steps,
+        guidance_scale=parameters.guidance_scale,
+        width=parameters.width,
+        height=parameters.height,
+        generator=torch.Generator("cpu").manual_seed(parameters.seed),
     )
 
 
