@@ -53,7 +53,7 @@ test: install-dev web browser ## run all tests, or those that TESTS names
 	$(BIN)/python -m pytest $(TESTS)
 
 # Tests that load torch or train a model are slow, so they have their own target.
-TORCH_TESTS := tests/unit/gpu_subscriber/engine tests/unit/gpu_subscriber/demo_model
+TORCH_TESTS := tests/unit/gpu_subscriber/engine tests/unit/gpu_subscriber/demo_model tests/unit/benchmarks/gpu
 
 test-unit: install-dev ## run the fast unit tests: no emulators, no torch
 	$(BIN)/python -m pytest tests/unit tests/architecture clients/python/tests -q $(TORCH_TESTS:%=--ignore=%)

@@ -1,11 +1,14 @@
-"""Run all or some benchmarks and print their reports. All take about ten minutes."""
+"""Run all or some benchmarks and print their reports. All take about ten minutes.
+
+`gpu` is a command with options of its own: `python -m benchmarks gpu --help`.
+"""
 
 import argparse
 import importlib
 import os
 import platform
-
-from local_stack.loopback import no_proxy_environment
+import sys
+from collections.abc import Sequence
 
 BENCHMARKS = (
     "service_tax",
@@ -21,16 +24,26 @@ BENCHMARKS = (
     "telemetry_cost",
     "autoscaling",
 )
+COMMANDS = ("gpu",)
 
 
-def main() -> None:
+def main(arguments: Sequence[str]) -> int:
+    if arguments and arguments[0] in COMMANDS:
+        return importlib.import_module(f"benchmarks.{arguments[0]}.command").main(arguments[1:])
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
         "names", nargs="*", metavar="NAME", help=f"any of {', '.join(BENCHMARKS)}; default: all"
     )
-    names = parser.parse_args().names or BENCHMARKS
+    names = parser.parse_args(arguments).names or BENCHMARKS
     if unknown := set(names) - set(BENCHMARKS):
         parser.error(f"unknown benchmarks: {', '.join(sorted(unknown))}. Available: {', '.join(BENCHMARKS)}")
+    run(names)
+    return 0
+
+
+def run(names: Sequence[str]) -> None:
+    from local_stack.loopback import no_proxy_environment  # noqa: PLC0415 (the commands run without it)
+
     os.environ.update(no_proxy_environment(os.environ))
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
     for name in names:
@@ -40,4 +53,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1:]))
