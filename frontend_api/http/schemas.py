@@ -5,7 +5,15 @@ from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    computed_field,
+)
 
 from frontend_api.http.json_body import is_unicode
 
@@ -68,6 +76,16 @@ class ResponseBody(BaseModel):
     """The JSON body of a response."""
 
     model_config = ConfigDict(frozen=True, from_attributes=True)
+
+
+class Seeded(ResponseBody):
+    """A part of a response that has a seed."""
+
+    seed: int = Field(description="The seed of the (first) image, which generates it again.")
+
+    @computed_field(description="`seed` as text: the numbers of JavaScript are exact only below 2⁵³.")
+    def seed_text(self) -> str:
+        return str(self.seed)
 
 
 def fields_of(record: Any) -> dict[str, Any]:

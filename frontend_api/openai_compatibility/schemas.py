@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, RootModel, ValidationInfo, field_val
 from common.domain.errors import FieldProblem, ParametersRejectedError
 from common.domain.models.catalog import ModelSpec
 from common.domain.parameters import MAX_QUALITY, GenerationParameters, OutputFormat
-from frontend_api.http.schemas import Integer, ResponseBody
+from frontend_api.http.schemas import Integer, ResponseBody, Seeded
 from frontend_api.openai_compatibility.errors import OpenAIErrorResponse
 from frontend_api.tasks.responses import WarningResponse
 from frontend_api.tasks.schemas import ImageFields, LabelValue
@@ -141,7 +141,7 @@ def _renamed(problem: FieldProblem) -> FieldProblem:
     return FieldProblem(pointer, before + problem.detail)
 
 
-class OpenAIImage(ResponseBody):
+class OpenAIImage(Seeded):
     """An image: its bytes in base64, or a link."""
 
     b64_json: str | None = Field(default=None, exclude_if=lambda text: text is None)
@@ -151,7 +151,6 @@ class OpenAIImage(ResponseBody):
         description="A link that expires, where links can be signed; otherwise an address of this API, which needs "
         "the caller's credentials.",
     )
-    seed: int = Field(description="The seed that generates this image again.")
 
 
 class OpenAIImagesResponse(ResponseBody):
@@ -202,12 +201,11 @@ class OpenAIPartialImageEvent(_ImageEvent):
     partial_image_index: int = Field(description="The preview of this image, from 0.")
 
 
-class OpenAICompletedEvent(_ImageEvent):
+class OpenAICompletedEvent(_ImageEvent, Seeded):
     """A finished image."""
 
     type: Literal["image_generation.completed"] = "image_generation.completed"
     output_format: OutputFormat
-    seed: int
     usage: OpenAIUsage = OpenAIUsage()
     warnings: tuple[WarningResponse, ...]
 

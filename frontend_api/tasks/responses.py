@@ -17,7 +17,7 @@ from common.domain.task import Lane, Phase, Task, TaskStatus
 from common.wire_formats.task_event import TaskEvent
 from frontend_api.estimates.estimate import NO_ESTIMATE, Estimate
 from frontend_api.estimates.estimator import TaskEstimator
-from frontend_api.http.schemas import ResponseBody, RoundedSeconds, fields_of
+from frontend_api.http.schemas import ResponseBody, RoundedSeconds, Seeded, fields_of
 from frontend_api.images.ports import ImageLinks, SignedLink
 from frontend_api.usage.usage import GpuPrice
 
@@ -33,7 +33,11 @@ class ProgressResponse(ResponseBody):
     steps: int
 
 
-class ImageResponse(ResponseBody):
+class ParametersResponse(GenerationParameters, Seeded):
+    """The complete parameters of a task."""
+
+
+class ImageResponse(Seeded):
     """A finished image.
 
     A relative `url` needs the caller's credentials; an absolute `url` works until it expires.
@@ -46,7 +50,6 @@ class ImageResponse(ResponseBody):
     )
     width: int
     height: int
-    seed: int
     content_type: str
     size_bytes: int
     sha256: str
@@ -152,7 +155,7 @@ class TaskResponse(ResponseBody):
     id: str
     status: TaskStatus
     model: str
-    parameters: GenerationParameters
+    parameters: ParametersResponse
     labels: dict[str, str]
     lane: Lane
     created_at: datetime
@@ -215,6 +218,7 @@ class TaskResponse(ResponseBody):
             {
                 **fields_of(task),
                 "model": task.parameters.model,
+                "parameters": ParametersResponse.model_construct(**dict(task.parameters)),
                 "callback_headers": tuple(task.callback_headers),
                 "expires_at": task.expires_at,
                 "queue_position": estimate.queue_position,

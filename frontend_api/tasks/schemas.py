@@ -39,6 +39,7 @@ MAX_BATCH_VALUES = 5_000
 """Enough for a hundred submissions with every field and all their labels."""
 _MAX_FIELDS = 40
 """Per submission; more than the schema has, so that a response names a few unknown fields but not thousands."""
+_SEED_DIGITS = re.compile(r"^[0-9]{1,19}$")
 _PARAMETERS = frozenset(
     (
         "prompt", "negative_prompt", "steps", "guidance_scale", "seed", "sampler", "width", "height",
@@ -63,6 +64,11 @@ def _limit_labels(labels: object) -> object:
             "too_long", {"field_type": "Dictionary", "max_length": MAX_LABELS, "actual_length": len(labels)}
         )
     return labels
+
+
+def _from_digits(seed: object) -> object:
+    """Accept text: the numbers of JavaScript are exact only below 2^53."""
+    return int(seed) if isinstance(seed, str) and _SEED_DIGITS.fullmatch(seed) else seed
 
 
 def _require(prompt: object) -> object:
@@ -101,6 +107,11 @@ LabelName = Annotated[
 LabelValue = Annotated[str, Field(max_length=MAX_LABEL_CHARACTERS), AfterValidator(storable)]
 CallbackUrlText = Annotated[str, Field(max_length=MAX_URL_CHARACTERS), AfterValidator(storable)]
 CallbackHeaders = Annotated[dict[str, str], AfterValidator(_checked_headers)]
+Seed = Annotated[
+    Integer,
+    BeforeValidator(_from_digits),
+    WithJsonSchema({"anyOf": [{"type": "integer"}, {"type": "string", "pattern": _SEED_DIGITS.pattern}]}),
+]
 CallbackEvent = Literal["started", "progress", "finished"]
 ModelName = Annotated[str, Field(max_length=63), AfterValidator(storable)]
 
@@ -131,9 +142,10 @@ class ImageFields(_BodyWithFewFields):
     guidance_scale: float | None = Field(
         default=None, allow_inf_nan=False, description="How closely the images follow the prompt."
     )
-    seed: Integer | None = Field(
+    seed: Seed | None = Field(
         default=None,
-        description="0 to 2⁶³−1. The same seed generates the same image; image k uses seed + k. Default: random.",
+        description="0 to 2⁶³−1, a number or text. The same seed generates the same image; image k uses seed + k. "
+        "Default: random.",
     )
     sampler: Annotated[Sampler, Field(strict=False)] | None = Field(
         default=None, description="A sampler that the model supports."

@@ -7,7 +7,7 @@
 import type { Model } from "./catalog";
 import { HttpClient } from "./http_client";
 import type { QueueEstimate } from "./queue_poller";
-import { type Seed, parseWithExactSeeds } from "./seeds";
+import type { Seed } from "./seeds";
 import type { Session } from "./session";
 import type { Warning } from "./form/warnings";
 
@@ -16,7 +16,7 @@ interface TaskResponse {
   readonly eta?: { readonly p50_seconds?: number | null } | null;
   /** Whether a live worker serves the task's model; null: unknown. */
   readonly model_served?: boolean | null;
-  readonly parameters?: { readonly seed?: Seed };
+  readonly parameters?: { readonly seed_text?: Seed };
   readonly images?: readonly { readonly index: number; readonly url?: string }[];
 }
 
@@ -67,7 +67,7 @@ export class Api {
   }
 
   async seedOf(taskId: string): Promise<Seed | null> {
-    return (await this.#task(taskId)).parameters?.seed ?? null;
+    return (await this.#task(taskId)).parameters?.seed_text ?? null;
   }
 
   /**
@@ -87,7 +87,7 @@ export class Api {
 
   async #task(taskId: string): Promise<TaskResponse> {
     const response = await this.#http.send("GET", taskPath(taskId));
-    return parseWithExactSeeds(await response.text()) as TaskResponse;
+    return (await response.json()) as TaskResponse;
   }
 }
 

@@ -1,4 +1,4 @@
-/** Seeds are 64-bit, but JavaScript numbers are exact only up to 2^53. The page stores a seed as its decimal digits. */
+/** Seeds are 64-bit, but JavaScript numbers are exact only up to 2^53. The page stores and sends a seed as its decimal digits. */
 
 export type Seed = string;
 
@@ -16,17 +16,4 @@ export function parseSeed(typed: string): Seed | null {
 export function exactSeed(value: unknown): Seed | null {
   if (typeof value === "bigint") return value.toString();
   return typeof value === "number" && Number.isSafeInteger(value) ? value.toString() : null;
-}
-
-/** Parse JSON with every `seed` as digits. Quotes inside JSON strings are escaped, so only keys match. */
-export function parseWithExactSeeds(json: string): unknown {
-  return JSON.parse(json.replace(/"seed"(\s*:\s*)(\d+)/g, '"seed"$1"$2"'));
-}
-
-/** Serialize a flat JSON object with the seed as a number of any size. */
-export function jsonWithSeed(fields: Readonly<Record<string, unknown>>, seed: Seed | null): string {
-  const json = JSON.stringify(fields);
-  if (seed === null) return json;
-  const separator = json === "{}" ? "" : ",";
-  return `${json.slice(0, -1)}${separator}"seed":${seed}}`;
 }

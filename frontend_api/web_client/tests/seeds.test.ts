@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 
-import { exactSeed, jsonWithSeed, parseSeed, parseWithExactSeeds } from "../src/seeds";
+import { exactSeed, parseSeed } from "../src/seeds";
 
 describe("parseSeed", () => {
   test.each([
@@ -26,23 +26,5 @@ describe("exactSeed", () => {
   test("returns null for larger numbers and other types", () => {
     expect(exactSeed(2 ** 53)).toBeNull();
     expect(exactSeed("7")).toBeNull();
-  });
-});
-
-describe("seeds in JSON", () => {
-  test("are parsed exactly beyond 2^53", () => {
-    const parsed = parseWithExactSeeds('{"parameters": {"seed": 9223372036854775807, "steps": 20}, "images": [{"seed":1}]}');
-    expect(parsed).toEqual({ parameters: { seed: "9223372036854775807", steps: 20 }, images: [{ seed: "1" }] });
-  });
-
-  test("are not changed inside strings", () => {
-    const document = { prompt: 'say "seed": 12 twice', seed: 5 };
-    expect(parseWithExactSeeds(JSON.stringify(document))).toEqual({ prompt: document.prompt, seed: "5" });
-  });
-
-  test("are serialized as exact numbers", () => {
-    expect(jsonWithSeed({ prompt: "a" }, "9223372036854775807")).toBe('{"prompt":"a","seed":9223372036854775807}');
-    expect(jsonWithSeed({}, "7")).toBe('{"seed":7}');
-    expect(jsonWithSeed({ prompt: "a" }, null)).toBe('{"prompt":"a"}');
   });
 });

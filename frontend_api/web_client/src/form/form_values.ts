@@ -1,7 +1,7 @@
 /** The form's values: validation against a model's limits, and the request body. Pure. */
 
 import { type FieldErrors, type FieldName, type Model, isUsed } from "../catalog";
-import { jsonWithSeed, parseSeed } from "../seeds";
+import { parseSeed } from "../seeds";
 
 /** The text of each field, as typed. An empty seed is chosen by the service. */
 export type FormValues = Readonly<Record<FieldName, string>>;
@@ -74,6 +74,7 @@ export function validationErrors(values: FormValues, model: Model): FieldErrors 
 /** Build the body of `POST /v1/tasks` from valid values, without fields that the model does not use. */
 export function bodyOf(values: FormValues, model: Model): string {
   const negative = isUsed("negative_prompt", model) ? values.negative_prompt.trim() : "";
+  const seed = parseSeed(values.seed);
   const fields = {
     prompt: values.prompt.trim(),
     ...(negative === "" ? {} : { negative_prompt: negative }),
@@ -85,8 +86,9 @@ export function bodyOf(values: FormValues, model: Model): string {
     height: Number(values.height),
     num_images: Number(values.num_images),
     output_format: values.output_format,
+    ...(seed === null ? {} : { seed }),
   };
-  return jsonWithSeed(fields, parseSeed(values.seed));
+  return JSON.stringify(fields);
 }
 
 /** The model's default values. */

@@ -55,7 +55,7 @@ describe("bodyOf", () => {
   });
 
   test("contains the largest seed exactly", () => {
-    expect(bodyOf({ ...values, seed: "9223372036854775807" }, DEMO)).toContain('"seed":9223372036854775807}');
+    expect(bodyOf({ ...values, seed: "9223372036854775807" }, DEMO)).toContain('"seed":"9223372036854775807"}');
   });
 
   test("omits parameters that the model does not use, whatever their hidden fields contain", () => {

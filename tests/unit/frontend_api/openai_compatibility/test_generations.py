@@ -85,7 +85,9 @@ def test_size_auto_is_the_default_of_the_model(api: Api, size: str | None) -> No
 
 def test_images_are_bytes_by_default(api: Api) -> None:
     body = answer_after(api, completing(api)).get_json()
-    assert body["data"] == [{"b64_json": base64.b64encode(PNG).decode(), "seed": 12_345}]
+    assert body["data"] == [
+        {"b64_json": base64.b64encode(PNG).decode(), "seed": 12_345, "seed_text": "12345"}
+    ]
     assert body["task_id"] == only_task(api).id
     assert body["created"] == int(api.clock.now().timestamp())
     assert body["warnings"] == []

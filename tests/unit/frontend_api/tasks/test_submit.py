@@ -16,6 +16,7 @@ from common.domain.models.catalog import (
     ModelSpec,
 )
 from common.domain.task import Lane, Task, TaskStatus
+from common.wire_formats.task_document import encode_task_document
 from frontend_api.http.requests import provide
 from frontend_api.quotas.quotas import QuotaLimits
 from tests.unit.frontend_api.conftest import Api
@@ -229,3 +230,29 @@ def test_submission_reads_no_workload_when_the_quota_is_exceeded(tmp_path: Path)
     batch = api.client.post("/v1/tasks:batch", json={"tasks": [body, body]}).get_json()
     assert [result["problem"]["code"] for result in batch["results"]] == ["quota_exceeded"] * 2
     assert (api.stats.calls["active"], api.stats.calls["statuses"]) == (lists_read, statuses_read)
+
+
+@pytest.mark.parametrize("seed", [9_007_199_254_740_993, "9007199254740993", "0009007199254740993"])
+def test_seed_may_be_text_and_is_returned_as_text(api: Api, seed: object) -> None:
+    task = api.submit(seed=seed).get_json()
+    assert (task["parameters"]["seed"], task["parameters"]["seed_text"]) == (2**53 + 1, "9007199254740993")
+    assert api.stored(task["id"]).parameters.seed == 2**53 + 1
+
+
+@pytest.mark.parametrize("seed", ["", "-1", " 7", "7.0", "1e3", "0x7", "99999999999999999999", "٧", True])
+def test_other_text_is_no_seed(api: Api, seed: object) -> None:
+    answer = api.submit(seed=seed)
+    assert (answer.status_code, answer.get_json()["errors"][0]["pointer"]) == (422, "/seed")
+
+
+def test_seed_as_text_or_number_is_the_same_request(api: Api) -> None:
+    first, second = (
+        api.client.post("/v1/tasks", json={"prompt": "a", "seed": seed}, headers={"Idempotency-Key": "1"})
+        for seed in (7, "7")
+    )
+    assert (first.status_code, second.status_code) == (202, 200)
+
+
+def test_stored_parameters_contain_no_seed_text(api: Api) -> None:
+    task_id = api.submit(seed="7").get_json()["id"]
+    assert "seed_text" not in encode_task_document(api.stored(task_id))["parameters"]
