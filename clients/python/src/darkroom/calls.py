@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import date, datetime
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -13,6 +14,7 @@ from pydantic import ValidationError
 from darkroom.credentials import Address
 from darkroom.errors import (
     ClientError,
+    ConfigurationError,
     NotFoundError,
     ProblemError,
     UnexpectedResponseError,
@@ -23,7 +25,7 @@ from darkroom.models.record import Page, Record
 from darkroom.proxies import proxy_for
 from darkroom.retrying import RETRIED_STATUSES, RetryPolicy, retry_after_seconds
 from darkroom.sansio import Emit, Operation, Send, Sleep, StreamingOperation
-from darkroom.submission import json_value
+from darkroom.submission import finite, json_value, valid_unicode
 
 _Record = TypeVar("_Record", bound=Record)
 _Item = TypeVar("_Item", bound=Record)
@@ -43,6 +45,9 @@ class Calls:
     now: Callable[[], float] = time.monotonic
     """Monotonic clock, in seconds."""
 
+    def __post_init__(self) -> None:
+        finite(self.timeout_seconds, "timeout_seconds")
+
     def request(
         self,
         method: str,
@@ -60,7 +65,7 @@ class Calls:
         return httpx.Request(
             method,
             f"{self.address.url}{path}",
-            params=query or None,
+            params={name: valid_unicode(value) for name, value in (query or {}).items()} or None,
             json=None if body is None else json_value(body),
             headers={**_DEFAULT_HEADERS, **self.address.credentials, **(headers or {})},
             extensions={"timeout": self._timeout(hold_seconds)},
@@ -147,8 +152,30 @@ class Calls:
 
 
 def path_of(*parts: str) -> str:
-    """Build a path below /v1. Each part is quoted as one segment."""
-    return "/v1/" + "/".join(quote(part, safe="") for part in parts)
+    """Build a path below /v1. Each part is quoted as one segment. Raises ConfigurationError."""
+    return "/v1/" + "/".join(map(_segment, parts))
+
+
+def _segment(part: Any) -> str:
+    if not isinstance(part, str):
+        raise ConfigurationError(f"an id or name must be text (got {type(part).__name__})")
+    if part in ("", ".", ".."):
+        raise ConfigurationError(f"{part!r} is not an id or name")
+    return quote(valid_unicode(part), safe="")
+
+
+def date_of(day: date) -> str:
+    """Return a day in ISO 8601. Raises ConfigurationError."""
+    if not isinstance(day, date):
+        raise ConfigurationError(f"a day must be a datetime.date (got {type(day).__name__})")
+    return day.isoformat()
+
+
+def timestamp_of(moment: datetime) -> str:
+    """Return a time in ISO 8601; one without an offset is local time. Raises ConfigurationError."""
+    if not isinstance(moment, datetime):
+        raise ConfigurationError(f"a time must be a datetime.datetime (got {type(moment).__name__})")
+    return moment.astimezone().isoformat()
 
 
 def read_as(kind: type[_Record], response: httpx.Response) -> _Record:

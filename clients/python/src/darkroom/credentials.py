@@ -39,6 +39,8 @@ def resolve_address(
 
 
 def _checked_url(url: str) -> str:
+    if not isinstance(url, str):
+        raise ConfigurationError(f"the address must be text (got {type(url).__name__})")
     try:
         parsed = httpx.URL(url)
     except httpx.InvalidURL as error:
@@ -59,6 +61,8 @@ def _credentials(token: str | None, api_key: str | None) -> dict[str, str]:
 
 
 def _checked_secret(secret: str, kind: str) -> str:
+    if not isinstance(secret, str):
+        raise ConfigurationError(f"the {kind} must be text (got {type(secret).__name__})")
     if not secret or not secret.isascii() or not secret.isprintable() or " " in secret:
         raise ConfigurationError(f"the {kind} is invalid: it must be printable ASCII without spaces")
     return secret

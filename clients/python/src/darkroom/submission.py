@@ -80,10 +80,7 @@ def json_value(value: Any, pointer: str = "") -> Any:
     if isinstance(value, Integral):
         return int(value)
     if isinstance(value, Real):
-        number = float(value)
-        if not math.isfinite(number):
-            raise _invalid(pointer, f"must be a finite number (got {number})")
-        return number
+        return finite(value, pointer)
     if isinstance(value, Mapping):
         return {_text(name, pointer): json_value(inner, f"{pointer}/{name}") for name, inner in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray | memoryview):
@@ -91,15 +88,30 @@ def json_value(value: Any, pointer: str = "") -> Any:
     raise _invalid(pointer, f"must be text, a number, a list or a mapping (got {type(value).__name__})")
 
 
+def finite(value: Any, pointer: str) -> float:
+    """Return a number as a float. Raises ConfigurationError unless it is finite."""
+    if not isinstance(value, Real):
+        raise _invalid(pointer, f"must be a number (got {type(value).__name__})")
+    number = float(value)
+    if not math.isfinite(number):
+        raise _invalid(pointer, f"must be a finite number (got {number})")
+    return number
+
+
+def valid_unicode(text: str, pointer: str = "") -> str:
+    """Return the text. Raises ConfigurationError if it contains a lone surrogate."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise _invalid(pointer, "must be valid Unicode (got half of a surrogate pair)") from error
+    return str(text)
+
+
 def _text(value: Any, pointer: str) -> str:
     if not isinstance(value, str):
         raise _invalid(pointer, f"has a field name that is not text (got {type(value).__name__})")
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise _invalid(pointer, "must be valid Unicode (got half of a surrogate pair)") from error
-    return str(value)
+    return valid_unicode(value, pointer)
 
 
 def _invalid(pointer: str, detail: str) -> ConfigurationError:
-    return ConfigurationError(f"{pointer or 'the body'}: {detail}")
+    return ConfigurationError(f"{pointer or 'a value'}: {detail}")

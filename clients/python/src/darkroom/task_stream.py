@@ -33,6 +33,7 @@ from darkroom.sansio import (
     StreamingOperation,
     is_event_stream,
 )
+from darkroom.submission import finite
 
 HOLD_SECONDS = 30
 """How long the API may hold a read. Proxies often close connections that are idle for a minute."""
@@ -72,7 +73,9 @@ class _Deadline:
     def __init__(self, calls: Calls, timeout_seconds: float | None) -> None:
         self._calls = calls
         self.timeout_seconds = timeout_seconds
-        self._ends_at = None if timeout_seconds is None else calls.now() + timeout_seconds
+        self._ends_at = (
+            None if timeout_seconds is None else calls.now() + finite(timeout_seconds, "timeout_seconds")
+        )
 
     def within(self, seconds: float) -> float:
         """Return `seconds`, or the remaining time if that is shorter."""

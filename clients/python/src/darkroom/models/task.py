@@ -186,7 +186,7 @@ TaskRef: TypeAlias = Task | str
 
 def id_of(task: TaskRef) -> str:
     """Return the id of a task or a task reference."""
-    return task if isinstance(task, str) else task.id
+    return task.id if isinstance(task, Task) else task
 
 
 class TaskPage(Page[Task]):

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import date
 from typing import Any
 
-from darkroom.calls import Calls, path_of, read_as
+from darkroom.calls import Calls, date_of, path_of, read_as
 from darkroom.models.account import ApiKey, ApiKeyList, CreatedApiKey, UsageReport
 from darkroom.models.queue import QueueStatus
 from darkroom.sansio import Operation
@@ -16,7 +16,7 @@ def queue(calls: Calls) -> Operation[QueueStatus]:
 
 def usage(calls: Calls, first: date | None, last: date | None) -> Operation[UsageReport]:
     """Return the usage of the caller's tasks. The API chooses the days that are not given."""
-    query = {name: day.isoformat() for name, day in (("from", first), ("to", last)) if day is not None}
+    query = {name: date_of(day) for name, day in (("from", first), ("to", last)) if day is not None}
     return calls.fetch(UsageReport, calls.request("GET", path_of("usage"), query=query))
 
 

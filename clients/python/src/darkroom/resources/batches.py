@@ -1,6 +1,6 @@
 """Submission of many tasks: as few calls as possible, with retries per item."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from darkroom.calls import Calls, read_as
@@ -72,6 +72,8 @@ def batch_item(submission: Submission) -> dict[str, Any]:
 
     Raises ConfigurationError.
     """
+    if not isinstance(submission, Mapping):
+        raise ConfigurationError(f"must be a mapping of fields (got {type(submission).__name__})")
     fields: dict[str, Any] = dict(submission)
     if "prompt" not in fields:
         raise ConfigurationError("/prompt: is required")
@@ -80,6 +82,10 @@ def batch_item(submission: Submission) -> dict[str, Any]:
 
 
 def _items(submissions: Iterable[Submission]) -> Iterator[dict[str, Any]]:
+    if not isinstance(submissions, Iterable) or isinstance(submissions, Mapping | str | bytes):
+        raise ConfigurationError(
+            f"the submissions must be a list or another iterable (got {type(submissions).__name__})"
+        )
     for index, submission in enumerate(submissions):
         try:
             yield batch_item(submission)

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from darkroom.calls import Calls, path_of
+from darkroom.calls import Calls, path_of, timestamp_of
 from darkroom.models.dead_letter import DeadLetter, DeadLetterPage, PurgeResult
 from darkroom.models.task import Task
 from darkroom.sansio import Operation, StreamingOperation
@@ -26,7 +26,7 @@ def delete(calls: Calls, letter_id: str) -> Operation[None]:
 
 
 def purge(calls: Calls, older_than: datetime) -> Operation[int]:
-    request = calls.request("DELETE", path_of("dead-letters"), query={"older_than": older_than.isoformat()})
+    request = calls.request("DELETE", path_of("dead-letters"), query={"older_than": timestamp_of(older_than)})
     deleted, more = 0, True
     while more:
         result = yield from calls.fetch(PurgeResult, request)

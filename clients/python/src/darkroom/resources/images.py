@@ -20,7 +20,7 @@ from darkroom.sansio import Operation
 
 def images(calls: Calls, task: TaskRef) -> Operation[tuple[ImageFile, ...]]:
     """Fetch all images of a task; empty while it has none."""
-    if isinstance(task, str) or not task.status.is_terminal:
+    if not isinstance(task, Task) or not task.status.is_terminal:
         task = yield from get(calls, task)  # images may have been added since the snapshot
     files = []
     for stored in task.images:
