@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from importlib import metadata
 
 import pytest
 
@@ -11,9 +12,11 @@ from scripted import task_json
 from terminal import Terminal
 
 COMMANDS = (
-    ["generate"], ["submit"], ["watch"], ["estimate"], ["list"], ["show"], ["cancel"], ["retry"], ["delete"],
+    ["generate"], ["submit"], ["watch"], ["estimate"], ["list"], ["show"], ["cancel"], ["retry"], ["label"],
+    ["delete"],
     ["download"], ["verify"], ["models"], ["queue"], ["usage"],
     *(["keys", name] for name in ("list", "create", "revoke")),
+    *(["webhooks", name] for name in ("secrets", "rotate", "deliveries", "replay")),
     *(["dead-letters", name] for name in ("list", "show", "replay", "purge")),
 )  # fmt: skip
 
@@ -40,6 +43,34 @@ def darkroom(port: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.
 def test_every_command_has_help(darkroom: Terminal, command: list[str]) -> None:
     code, out, _ = darkroom(*command, "--help")
     assert (code, out.count("Usage:")) == (0, 1)
+
+
+def test_help_shows_whole_names_in_80_columns(darkroom: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    text = darkroom("generate", "--help")[1]
+    assert "…" not in text
+    assert "--cancel-on-interrupt" in text
+    assert "http://localhost:8080" in text
+
+
+def test_address_may_precede_the_command(
+    darkroom: Terminal, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DARKROOM_URL")
+    address = f"http://127.0.0.1:{port}"
+    assert darkroom("--url", address, "submit", "a circle") == (0, "task-1\n", "")
+    assert darkroom("submit", "a circle", "--url", address) == (0, "task-1\n", "")
+
+
+def test_version_is_that_of_the_package(darkroom: Terminal) -> None:
+    assert darkroom("--version") == (0, f"darkroom {metadata.version('darkroom-client')}\n", "")
+
+
+@pytest.mark.parametrize("name", [".", "missing.png"])
+def test_unreadable_file_is_reported_in_a_sentence(darkroom: Terminal, name: str) -> None:
+    code, out, err = darkroom("verify", name)
+    assert (code, out) == (ExitCode.REFUSED, "")
+    assert err in (f"darkroom: {name}: is a directory\n", f"darkroom: {name}: no such file or directory\n")
 
 
 def test_help_lists_the_exit_codes(darkroom: Terminal) -> None:

@@ -50,7 +50,7 @@ def test_submit_error_names_the_task_that_may_be_stored(api: ScriptedApi) -> Non
 
 
 def test_list_all_fetches_pages_lazily(api: ScriptedApi) -> None:
-    operation = tasks.list_all(api.calls, status=TaskStatus.FAILED, model=None, page_size=2)
+    operation = tasks.list_all(api.calls, {"status": TaskStatus.FAILED, "model": None}, 2)
     api.run(
         operation,
         reply({"tasks": [task_json(id="a"), task_json(id="b")], "next_page_token": "more"}),

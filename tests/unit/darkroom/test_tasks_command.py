@@ -281,8 +281,17 @@ def test_generate_refuses_an_unwritable_folder_before_submitting(
     (tmp_path / "file").touch()
     code, out, err = darkroom("generate", "x", "--to", str(tmp_path / "file" / "folder"))
     assert (code, out) == (ExitCode.REFUSED, "")
-    assert err.startswith("darkroom: ")
-    assert str(tmp_path / "file") in err
+    assert (
+        err == f"darkroom: {tmp_path / 'file' / 'folder'}: images cannot be saved here: it is not a folder\n"
+    )
+    assert api.has_taken_nothing()
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="there is no /proc")
+def test_generate_refuses_a_folder_without_files_before_submitting(api: Api, darkroom: Terminal) -> None:
+    code, out, err = darkroom("generate", "x", "--to", "/proc")
+    assert (code, out) == (ExitCode.REFUSED, "")
+    assert err.startswith("darkroom: /proc: images cannot be saved here: ")
     assert api.has_taken_nothing()
 
 
@@ -307,7 +316,8 @@ def test_watch_timeout_reports_the_status(api: Api, darkroom: Terminal) -> None:
     queued(api)
     code, _, err = darkroom("watch", "task-1", "--timeout", "0")
     assert code == ExitCode.TIMED_OUT
-    assert err.endswith("darkroom: task task-1 did not finish within 0 s (status: queued)\n")
+    assert "darkroom: task task-1 did not finish within 0 s (status: queued)\n" in err
+    assert "  Watch it: darkroom watch task-1\n" in err
 
 
 def test_list_is_newest_first(api: Api, darkroom: Terminal) -> None:
@@ -416,3 +426,72 @@ def test_tasks_of_other_callers_are_not_found(api: Api, darkroom: Terminal) -> N
     api.stored_task(user_id="ada")
     for command in ("show", "watch", "download", "cancel", "retry"):
         assert darkroom(command, "task-1")[0] == ExitCode.NOT_FOUND
+
+
+def test_bulk_commands_change_only_the_tasks_of_the_filter(api: Api, darkroom: Terminal) -> None:
+    queued(api, "a", labels={"set": "1"})
+    queued(api, "b", labels={"set": "2"})
+    cancelled(api, "c")
+    assert darkroom("list", "--label", "set=1", "--json")[1].count('"id"') == 1
+    code, out, _ = darkroom("cancel", "--label", "set=1", "--yes")
+    assert (code, out) == (0, "Task a: cancelled\n")
+    assert darkroom("cancel", "--all", "--yes")[1] == "Task b: cancelled\n"
+    assert darkroom("label", "--label", "set=2", "--set", "round=2", "--remove", "set", "--yes")[0] == 0
+    assert api.stored("b").labels == {"round": "2"}
+    assert darkroom("retry", "--label", "round=2", "--yes")[1].startswith("Task b: queued")
+    code, out, _ = darkroom("delete", "--status", "cancelled", "--yes")
+    assert (code, set(out.splitlines())) == (0, {"Task a was deleted.", "Task c was deleted."})
+    assert [task.id for task in api.store.all_tasks] == ["b"]
+
+
+def test_filters_by_time_are_local_time_without_an_offset(api: Api, darkroom: Terminal) -> None:
+    queued(api)
+    noon = api.stored("task-1").created_at
+    after, before = (noon + timedelta(hours=1)).isoformat(), (noon - timedelta(hours=1)).isoformat()
+    assert darkroom("list", "--since", after)[1] == darkroom("list", "--until", before)[1] == "No tasks.\n"
+    assert "task-1" in darkroom("list", "--since", before, "--until", after)[1]
+    local = noon.astimezone().replace(tzinfo=None)
+    assert "task-1" in darkroom("list", "--since", local.isoformat(timespec="seconds"))[1]
+
+
+def test_bulk_command_asks_with_the_number_of_tasks(
+    api: Api, darkroom: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queued(api, "a")
+    queued(api, "b")
+    monkeypatch.setattr(sys, "stdin", io.StringIO("n\n"))
+    code, _, err = darkroom("cancel", "--status", "queued")
+    assert (code, "Cancel 2 tasks?" in err) == (ExitCode.REFUSED, True)
+    assert {task.status for task in api.store.all_tasks} == {TaskStatus.QUEUED}
+
+
+@pytest.mark.parametrize("words", [["cancel"], ["delete", "a", "--all"], ["retry", "a", "--label", "x=y"]])
+def test_bulk_command_needs_either_ids_or_a_filter(darkroom: Terminal, words: list[str]) -> None:
+    code, _, err = darkroom(*words)
+    assert (code, "give either ids, or a filter such as --label" in err) == (ExitCode.USAGE, True)
+
+
+def test_bulk_command_without_tasks_changes_nothing(darkroom: Terminal) -> None:
+    assert darkroom("cancel", "--all") == (0, "", "No tasks.\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "prompt"),
+    [
+        (["-5 degrees, a blue star", "--steps", "4"], "-5 degrees, a blue star"),
+        (["--steps", "4", "-minimal cat"], "-minimal cat"),
+        (["--", "-5"], "-5"),
+        (["-5", "--negative-prompt", "- blurry"], "-5"),
+        (["--help me, a ship", "-m", "demo"], "--help me, a ship"),
+    ],
+)
+def test_prompt_may_begin_with_a_dash(api: Api, darkroom: Terminal, words: list[str], prompt: str) -> None:
+    code, _, err = darkroom("submit", *words)
+    assert (code, err) == (0, "")
+    assert api.store.all_tasks[0].parameters.prompt == prompt
+
+
+def test_misspelt_option_is_no_prompt(api: Api, darkroom: Terminal) -> None:
+    code, _, err = darkroom("submit", "a fox", "--stepz", "4")
+    assert (code, "No such option: --stepz" in err) == (ExitCode.USAGE, True)
+    assert api.has_taken_nothing()

@@ -3,7 +3,9 @@
 import hashlib
 import io
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -27,9 +29,15 @@ SIDE = 64
 PIXELS = bytes(value % 251 for value in range(SIDE * SIDE * 3))
 
 
-def file_of(pixels: bytes = PIXELS, output_format: OutputFormat = OutputFormat.PNG, **changes: Any) -> bytes:
+def file_of(
+    pixels: bytes = PIXELS,
+    output_format: OutputFormat = OutputFormat.PNG,
+    *,
+    asked: Mapping[str, Any] = MappingProxyType({}),
+    **changes: Any,
+) -> bytes:
     """Return a file as a worker writes it."""
-    own = parameters(width=SIDE, height=SIDE, output_format=output_format)
+    own = parameters(width=SIDE, height=SIDE, output_format=output_format, **asked)
     record = recorded(
         pixels, (SIDE, SIDE), own, draw_conditions(**changes), task_id="task-1", index=0, attempt=1
     )
@@ -140,6 +148,15 @@ def test_compare_lists_differences_of_the_records() -> None:
     ]
     device = result.record_differences[1]
     assert (device.file, device.again) == ("cpu", "NVIDIA L4")
+
+
+def test_compare_names_differences_of_the_parameters_first() -> None:
+    one, other = (
+        of(file_of(asked={"prompt": prompt, "steps": steps, "seed": steps}))
+        for prompt, steps in (("a fox", 4), ("a hare", 9))
+    )
+    names = [difference.field for difference in compare(one, other).record_differences]
+    assert names == ["prompt", "steps", "seed"]
 
 
 STORED = {

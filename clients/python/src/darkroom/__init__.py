@@ -49,7 +49,9 @@ from darkroom.models.estimate import Estimate
 from darkroom.models.provenance import Environment, Provenance, Resume
 from darkroom.models.queue import QueueStatus
 from darkroom.models.task import GenerationParameters, Progress, StoredImage, Task, TaskStatus
+from darkroom.models.webhook import WebhookDeliveries, WebhookDelivery, WebhookSecret, WebhookTry
 from darkroom.resources.generation import Generation
+from darkroom.resources.tasks import TaskFilters
 from darkroom.retrying import RetryPolicy
 from darkroom.submission import Submission, SubmissionFields
 from darkroom.sync_client import Client
@@ -101,6 +103,7 @@ __all__ = [
     "TaskCancelledError",
     "TaskDeletedError",
     "TaskFailedError",
+    "TaskFilters",
     "TaskNotCompletedError",
     "TaskNotFoundError",
     "TaskStatus",
@@ -113,8 +116,12 @@ __all__ = [
     "UsageReport",
     "Verification",
     "WaitTimeoutError",
+    "WebhookDeliveries",
+    "WebhookDelivery",
     "WebhookEvent",
     "WebhookRejectedError",
+    "WebhookSecret",
+    "WebhookTry",
     "read_image_record",
     "verify_webhook",
 ]

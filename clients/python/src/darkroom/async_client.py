@@ -1,7 +1,7 @@
 """Asynchronous client for the darkroom API, on asyncio or trio."""
 
 import os
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from datetime import date, datetime
 from pathlib import Path
 from typing import TypeVar
@@ -21,10 +21,12 @@ from darkroom.models.catalog import ModelSpec
 from darkroom.models.dead_letter import DeadLetter
 from darkroom.models.estimate import Estimate
 from darkroom.models.queue import QueueStatus
-from darkroom.models.task import Task, TaskRef, TaskStatus
+from darkroom.models.task import Task, TaskRef
+from darkroom.models.webhook import WebhookDeliveries, WebhookDelivery, WebhookSecret
 from darkroom.proxies import http_client
-from darkroom.resources import account, batches, catalog, dead_letters, generation, images, tasks
+from darkroom.resources import account, batches, catalog, dead_letters, generation, images, tasks, webhooks
 from darkroom.resources.generation import Generation
+from darkroom.resources.tasks import TaskFilters
 from darkroom.retrying import RetryPolicy
 from darkroom.sansio import Operation, StreamingOperation
 from darkroom.submission import Submission, SubmissionFields
@@ -103,11 +105,9 @@ class AsyncClient:
         """Return the current task."""
         return await self._run(tasks.get(self._calls, task))
 
-    def list(
-        self, *, status: TaskStatus | str | None = None, model: str | None = None, page_size: int = 50
-    ) -> AsyncGenerator[Task, None]:
+    def list(self, *, page_size: int = 50, **filters: Unpack[TaskFilters]) -> AsyncGenerator[Task, None]:
         """Yield the caller's tasks, newest first. Pages are fetched lazily."""
-        return self._iterate(tasks.list_all(self._calls, status=status, model=model, page_size=page_size))
+        return self._iterate(tasks.list_all(self._calls, filters, page_size))
 
     async def cancel(self, task: TaskRef) -> Task:
         """Cancel a task."""
@@ -116,6 +116,10 @@ class AsyncClient:
     async def retry(self, task: TaskRef) -> Task:
         """Queue a task that lacks images again, with the same id and seed."""
         return await self._run(tasks.retry(self._calls, task))
+
+    async def label(self, task: TaskRef, labels: Mapping[str, str | None]) -> Task:
+        """Set labels of a task, and remove those whose value is None. Others are kept."""
+        return await self._run(tasks.label(self._calls, task, labels))
 
     async def delete(self, task: TaskRef) -> None:
         """Delete a task and its images permanently. A task that is not finished is cancelled."""
@@ -168,6 +172,22 @@ class AsyncClient:
     async def revoke_key(self, key_id: str) -> None:
         """Revoke an API key permanently."""
         await self._run(account.revoke_key(self._calls, key_id))
+
+    async def webhook_secrets(self) -> tuple[WebhookSecret, ...]:
+        """Return the valid secrets of the caller's webhooks, newest first."""
+        return await self._run(webhooks.secrets(self._calls))
+
+    async def rotate_webhook_secret(self) -> tuple[WebhookSecret, ...]:
+        """Create a new secret, and return it with the one before, which stays valid for some time."""
+        return await self._run(webhooks.rotate(self._calls))
+
+    async def webhook_deliveries(self, task: TaskRef) -> WebhookDeliveries:
+        """Return the deliveries of a task's events with their tries."""
+        return await self._run(webhooks.deliveries(self._calls, task))
+
+    async def replay_webhook_delivery(self, task: TaskRef, number: int) -> WebhookDelivery:
+        """Send an event again, with the same id."""
+        return await self._run(webhooks.replay(self._calls, task, number))
 
     def dead_letters(self) -> AsyncGenerator[DeadLetter, None]:
         """Yield all dead letters, newest first, without their bodies."""

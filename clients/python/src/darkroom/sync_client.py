@@ -1,7 +1,7 @@
 """Blocking client for the darkroom API. `AsyncClient` is the asynchronous counterpart."""
 
 import os
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
 from datetime import date, datetime
 from pathlib import Path
 from typing import TypeVar
@@ -20,10 +20,12 @@ from darkroom.models.catalog import ModelSpec
 from darkroom.models.dead_letter import DeadLetter
 from darkroom.models.estimate import Estimate
 from darkroom.models.queue import QueueStatus
-from darkroom.models.task import Task, TaskRef, TaskStatus
+from darkroom.models.task import Task, TaskRef
+from darkroom.models.webhook import WebhookDeliveries, WebhookDelivery, WebhookSecret
 from darkroom.proxies import http_client
-from darkroom.resources import account, batches, catalog, dead_letters, generation, images, tasks
+from darkroom.resources import account, batches, catalog, dead_letters, generation, images, tasks, webhooks
 from darkroom.resources.generation import Generation
+from darkroom.resources.tasks import TaskFilters
 from darkroom.retrying import RetryPolicy
 from darkroom.sansio import Operation, StreamingOperation
 from darkroom.submission import Submission, SubmissionFields
@@ -123,11 +125,9 @@ class Client:
         """Return the current task."""
         return self._run(tasks.get(self._calls, task))
 
-    def list(
-        self, *, status: TaskStatus | str | None = None, model: str | None = None, page_size: int = 50
-    ) -> Generator[Task, None, None]:
+    def list(self, *, page_size: int = 50, **filters: Unpack[TaskFilters]) -> Generator[Task, None, None]:
         """Yield the caller's tasks, newest first. Pages are fetched lazily."""
-        return self._iterate(tasks.list_all(self._calls, status=status, model=model, page_size=page_size))
+        return self._iterate(tasks.list_all(self._calls, filters, page_size))
 
     def cancel(self, task: TaskRef) -> Task:
         """Cancel a task.
@@ -145,6 +145,10 @@ class Client:
         Raises InvalidTransitionError unless the task failed, was cancelled or has `failed_images`.
         """
         return self._run(tasks.retry(self._calls, task))
+
+    def label(self, task: TaskRef, labels: Mapping[str, str | None]) -> Task:
+        """Set labels of a task, and remove those whose value is None. Others are kept."""
+        return self._run(tasks.label(self._calls, task, labels))
 
     def delete(self, task: TaskRef) -> None:
         """Delete a task and its images permanently. A task that is not finished is cancelled."""
@@ -206,6 +210,25 @@ class Client:
     def revoke_key(self, key_id: str) -> None:
         """Revoke an API key permanently."""
         self._run(account.revoke_key(self._calls, key_id))
+
+    def webhook_secrets(self) -> tuple[WebhookSecret, ...]:
+        """Return the valid secrets of the caller's webhooks, newest first."""
+        return self._run(webhooks.secrets(self._calls))
+
+    def rotate_webhook_secret(self) -> tuple[WebhookSecret, ...]:
+        """Create a new secret, and return it with the one before, which stays valid for some time.
+
+        It is not retried if the response is lost.
+        """
+        return self._run(webhooks.rotate(self._calls))
+
+    def webhook_deliveries(self, task: TaskRef) -> WebhookDeliveries:
+        """Return the deliveries of a task's events with their tries."""
+        return self._run(webhooks.deliveries(self._calls, task))
+
+    def replay_webhook_delivery(self, task: TaskRef, number: int) -> WebhookDelivery:
+        """Send an event again, with the same id."""
+        return self._run(webhooks.replay(self._calls, task, number))
 
     def dead_letters(self) -> Generator[DeadLetter, None, None]:
         """Yield all dead letters, newest first, without their bodies.

@@ -103,10 +103,13 @@ def _difference(one: Image.Image, other: Image.Image) -> Difference:
 
 
 def _record_differences(file: ImageRecord, again: ImageRecord) -> Iterator[RecordDifference]:
-    one, other = (dict(_facts(record.provenance)) for record in (file, again))
-    for name in sorted(one.keys() | other.keys()):
-        if one.get(name) != other.get(name):
-            yield RecordDifference(field=name, file=one.get(name), again=other.get(name))
+    """Yield the differences of the parameters, then those of the provenance."""
+    asked = [record.parameters.model_dump(mode="json") for record in (file, again)]
+    made = [dict(sorted(_facts(record.provenance))) for record in (file, again)]
+    for (one, other), names in ((asked, list(asked[0])), (made, sorted(made[0].keys() | made[1].keys()))):
+        for name in names:
+            if one.get(name) != other.get(name):
+                yield RecordDifference(field=name, file=one.get(name), again=other.get(name))
 
 
 def _facts(provenance: Provenance) -> Iterator[tuple[str, Any]]:

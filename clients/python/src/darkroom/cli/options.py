@@ -28,7 +28,9 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 LimitOption = Annotated[int, typer.Option("--limit", "-n", min=1, help="Maximum number of results.")]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 TaskIdArgument = Annotated[str, typer.Argument(metavar="ID", help="A task id, as `list` prints it.")]
-TaskIdsArgument = Annotated[list[str], typer.Argument(metavar="ID...", help="Task ids, as `list` prints.")]
+TaskIdsArgument = Annotated[
+    list[str] | None, typer.Argument(metavar="[ID]...", help="Task ids, as `list` prints them.")
+]
 PromptArgument = Annotated[str, typer.Argument(help="Description of the image.")]
 PromptOrNoneArgument = Annotated[
     str | None, typer.Argument(metavar="[PROMPT]", help="Description of the image.")
@@ -63,26 +65,33 @@ CancelOption = Annotated[
 PreviewOption = Annotated[
     bool, typer.Option(help="Show previews in terminals that can show images (iTerm2, kitty).")
 ]
+UrlOption = Annotated[
+    str | None, typer.Option(help=f"Address of the API. Default: {URL_VARIABLE}, then {DEFAULT_URL}.")
+]
+TokenOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Firebase ID token, or OIDC token of a service account. "
+        f"Default: {TOKEN_VARIABLE}. The local stack needs none."
+    ),
+]
+ApiKeyOption = Annotated[str | None, typer.Option(help=f"API key. Default: {API_KEY_VARIABLE}.")]
 FolderOption = Annotated[Path, typer.Option("--to", metavar="FOLDER", help="Folder for the images.")]
 
 
 def client_of(
     *,
-    url: Annotated[
-        str | None, typer.Option(help=f"Address of the API. Default: {URL_VARIABLE}, then {DEFAULT_URL}.")
-    ] = None,
-    token: Annotated[
-        str | None,
-        typer.Option(
-            help="Firebase ID token, or OIDC token of a service account. "
-            f"Default: {TOKEN_VARIABLE}. The local stack needs none."
-        ),
-    ] = None,
-    api_key: Annotated[str | None, typer.Option(help=f"API key. Default: {API_KEY_VARIABLE}.")] = None,
+    ctx: typer.Context,
+    url: UrlOption = None,
+    token: TokenOption = None,
+    api_key: ApiKeyOption = None,
 ) -> Client:
-    """Build the client from the options."""
+    """Build the client from the options, which may precede the command, too."""
+    first: dict[str, Any] = ctx.find_root().params
+    if token is None and api_key is None:
+        token, api_key = first.get("token"), first.get("api_key")
     # The client reads the variables, so that a token or key option overrides both of them.
-    return Client(url, token=token, api_key=api_key, retries=_RETRIES)
+    return Client(url or first.get("url"), token=token, api_key=api_key, retries=_RETRIES)
 
 
 def submission_fields(
@@ -139,15 +148,15 @@ def submission_fields(
         output_quality=output_quality,
         metadata=metadata,
         lane=lane,
-        labels=_pairs(label, "--label"),
+        labels=pairs_of(label, "--label"),
         deadline_seconds=deadline_seconds,
         callback_url=callback_url,
         callback_events=callback_event or None,
-        callback_headers=_pairs(callback_header, "--callback-header"),
+        callback_headers=pairs_of(callback_header, "--callback-header"),
     )
 
 
-def _pairs(texts: list[str] | None, option: str) -> dict[str, str] | None:
+def pairs_of(texts: list[str] | None, option: str) -> dict[str, str] | None:
     """Split each NAME=VALUE of a repeatable option; None without any."""
     pairs = {}
     for text in texts or ():

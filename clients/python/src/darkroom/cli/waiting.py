@@ -5,10 +5,17 @@ from contextlib import contextmanager
 
 import typer
 
-from darkroom.cli.exit_codes import ExitCode
+from darkroom.cli.exit_codes import ExitCode, exit_code_of
 from darkroom.cli.live_view import LiveView
 from darkroom.cli.output import plain, print_json
-from darkroom.errors import TaskCancelledError, TaskFailedError, printable
+from darkroom.errors import (
+    TaskCancelledError,
+    TaskFailedError,
+    UnavailableError,
+    UnreachableError,
+    WaitTimeoutError,
+    printable,
+)
 from darkroom.models.task import Task, TaskStatus
 from darkroom.sync_client import Client
 
@@ -64,21 +71,33 @@ def check_result(task: Task) -> None:
 
 @contextmanager
 def interruptible(client: Client, task_id: str, *, cancels: bool) -> Generator[None, None, None]:
-    """On Ctrl-C, cancel the task or let it continue, and print which."""
+    """If the wait ends before the task, print how to continue it.
+
+    On Ctrl-C, `cancels` cancels the task.
+    """
     try:
         yield
     except KeyboardInterrupt:
-        name = printable(task_id)
+        typer.echo(err=True)
         if cancels:
             task = client.cancel(task_id)
             status = "was cancelled" if task.status.is_terminal else "is being cancelled"
-            typer.echo(f"\nTask {name} {status}.", err=True)
+            typer.echo(f"Task {printable(task_id)} {status}.", err=True)
         else:
-            typer.echo(
-                f"\nTask {name} continues.\n"
-                f"  Watch it: darkroom watch {name}\n"
-                f"  Download its images: darkroom download {name}\n"
-                f"  Cancel it: darkroom cancel {name}",
-                err=True,
-            )
+            _print_next_steps(task_id)
         raise typer.Exit(ExitCode.INTERRUPTED) from None
+    except (WaitTimeoutError, UnreachableError, UnavailableError) as error:
+        typer.echo(f"darkroom: {error}", err=True)
+        _print_next_steps(task_id)
+        raise typer.Exit(exit_code_of(error)) from None
+
+
+def _print_next_steps(task_id: str) -> None:
+    name = printable(task_id)
+    typer.echo(
+        f"Task {name} continues on the server.\n"
+        f"  Watch it: darkroom watch {name}\n"
+        f"  Download its images: darkroom download {name}\n"
+        f"  Cancel it: darkroom cancel {name}",
+        err=True,
+    )

@@ -1,6 +1,11 @@
 """Operations on tasks. Waiting for a task and streaming its changes are in `task_stream.py`."""
 
-from darkroom.calls import Calls, path_of
+from collections.abc import Mapping
+from datetime import datetime
+
+from typing_extensions import TypedDict
+
+from darkroom.calls import Calls, path_of, timestamp_of
 from darkroom.errors import InvalidTransitionError
 from darkroom.models.estimate import Estimate
 from darkroom.models.task import Task, TaskPage, TaskRef, TaskStatus, id_of
@@ -29,12 +34,29 @@ def get(calls: Calls, task: TaskRef) -> Operation[Task]:
     return calls.fetch(Task, calls.request("GET", path_of("tasks", id_of(task))))
 
 
-def list_all(
-    calls: Calls, *, status: TaskStatus | str | None, model: str | None, page_size: int
-) -> StreamingOperation[Task]:
-    filters = {"page_size": page_size, "status": status, "model": model}
-    query = {name: str(value) for name, value in filters.items() if value is not None}
+class TaskFilters(TypedDict, total=False):
+    """Select tasks of a list; omitted filters and None select all.
+
+    Times without an offset are local times.
+    """
+
+    status: TaskStatus | str | None
+    model: str | None
+    label: str | None
+    """`name=value`."""
+    created_after: datetime | None
+    """Selects tasks created at this time or later."""
+    created_before: datetime | None
+
+
+def list_all(calls: Calls, filters: TaskFilters, page_size: int) -> StreamingOperation[Task]:
+    given = {"page_size": page_size, **filters}
+    query = {name: _query_value(value) for name, value in given.items() if value is not None}
     return calls.fetch_all(TaskPage, path_of("tasks"), query)
+
+
+def _query_value(value: object) -> str:
+    return timestamp_of(value) if isinstance(value, datetime) else str(value)
 
 
 def cancel(calls: Calls, task: TaskRef) -> Operation[Task]:
@@ -52,6 +74,11 @@ def retry(calls: Calls, task: TaskRef) -> Operation[Task]:
         if current.status.is_terminal:
             raise
         return current
+
+
+def label(calls: Calls, task: TaskRef, labels: Mapping[str, str | None]) -> Operation[Task]:
+    path = path_of("tasks", id_of(task), "labels")
+    return calls.fetch(Task, calls.request("POST", path, body={"labels": labels}))
 
 
 def delete(calls: Calls, task: TaskRef) -> Operation[None]:

@@ -1,4 +1,4 @@
-"""darkroom list, show, cancel, retry, delete, download: existing tasks."""
+"""darkroom list, show, cancel, retry, label, delete, download: existing tasks."""
 
 from collections.abc import Callable
 from datetime import datetime, timezone
@@ -17,11 +17,11 @@ from darkroom.cli.options import (
     TaskIdsArgument,
     YesOption,
     client_of,
+    pairs_of,
     with_options,
 )
 from darkroom.cli.output import (
     age,
-    counted,
     delete_each,
     exit_with,
     facts,
@@ -33,6 +33,7 @@ from darkroom.cli.output import (
     print_records,
     warning_facts,
 )
+from darkroom.cli.selection import AllOption, Filters, confirm, select_ids, task_filters
 from darkroom.cli.waiting import print_result
 from darkroom.errors import printable
 from darkroom.models.task import Task, TaskStatus
@@ -41,18 +42,13 @@ from darkroom.sync_client import Client
 _PROMPT_CHARACTERS = 60
 
 
-@with_options(client=client_of)
+@with_options(filters=task_filters, client=client_of)
 def list_tasks(
-    *,
-    status: Annotated[TaskStatus | None, typer.Option(help="Only tasks with this status.")] = None,
-    model: Annotated[str | None, typer.Option("--model", "-m", help="Only tasks of this model.")] = None,
-    limit: LimitOption = 20,
-    as_json: JsonOption = False,
-    client: Client,
+    *, limit: LimitOption = 20, as_json: JsonOption = False, filters: Filters, client: Client
 ) -> None:
     """List your tasks, newest first."""
     page_size = min(limit + 1, 100)
-    tasks = list(islice(client.list(status=status, model=model, page_size=page_size), limit + 1))
+    tasks = list(islice(client.list(**filters, page_size=page_size), limit + 1))
     now = datetime.now(timezone.utc)
     print_listing(
         tasks,
@@ -71,26 +67,86 @@ def show(task_id: TaskIdArgument, *, as_json: JsonOption = False, client: Client
     print_record(task) if as_json else typer.echo(facts(_task_facts(task)))
 
 
-@with_options(client=client_of)
-def cancel(task_ids: TaskIdsArgument, *, as_json: JsonOption = False, client: Client) -> None:
-    """Cancel tasks. Finished tasks are not changed."""
-    _change(task_ids, client.cancel, as_json=as_json)
+@with_options(filters=task_filters, client=client_of)
+def cancel(
+    task_ids: TaskIdsArgument = None,
+    *,
+    every: AllOption = False,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+    filters: Filters,
+    client: Client,
+) -> None:
+    """Cancel tasks: the given ones, or the unfinished ones that a filter selects.
+
+    Finished tasks are not changed.
+    """
+    ids = select_ids(
+        client, task_ids, filters, every=every, is_affected=lambda task: not task.status.is_terminal
+    )
+    confirm("Cancel {}?", ids, yes=yes or bool(task_ids))
+    _change(ids, client.cancel, as_json=as_json)
 
 
-@with_options(client=client_of)
-def retry(task_ids: TaskIdsArgument, *, as_json: JsonOption = False, client: Client) -> None:
-    """Queue tasks that lack images again, with the same ids and seeds. Finished images are kept."""
-    _change(task_ids, client.retry, as_json=as_json)
+@with_options(filters=task_filters, client=client_of)
+def retry(
+    task_ids: TaskIdsArgument = None,
+    *,
+    every: AllOption = False,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+    filters: Filters,
+    client: Client,
+) -> None:
+    """Queue tasks that lack images again, with the same ids and seeds. Finished images are kept.
+
+    A filter selects failed and cancelled tasks, and those with failed images.
+    """
+    ids = select_ids(client, task_ids, filters, every=every, is_affected=_can_be_retried)
+    confirm("Retry {}?", ids, yes=yes or bool(task_ids))
+    _change(ids, client.retry, as_json=as_json)
 
 
-@with_options(client=client_of)
+@with_options(filters=task_filters, client=client_of)
 def delete(
-    task_ids: TaskIdsArgument, *, yes: YesOption = False, as_json: JsonOption = False, client: Client
+    task_ids: TaskIdsArgument = None,
+    *,
+    every: AllOption = False,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+    filters: Filters,
+    client: Client,
 ) -> None:
     """Delete tasks and their images permanently. Unfinished tasks are cancelled."""
-    if not yes:
-        typer.confirm(f"Delete {counted(len(task_ids), 'task')} with all images?", abort=True, err=True)
-    delete_each(task_ids, client.delete, name="deleted", message="Task {} was deleted.", as_json=as_json)
+    ids = select_ids(client, task_ids, filters, every=every)
+    confirm("Delete {} with all images?", ids, yes=yes)
+    delete_each(ids, client.delete, name="deleted", message="Task {} was deleted.", as_json=as_json)
+
+
+@with_options(filters=task_filters, client=client_of)
+def label(
+    task_ids: TaskIdsArgument = None,
+    *,
+    new: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Label to set. Repeatable.")
+    ] = None,
+    remove: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Label to remove. Repeatable.")
+    ] = None,
+    every: AllOption = False,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+    filters: Filters,
+    client: Client,
+) -> None:
+    """Set and remove labels of tasks, in any status."""
+    changes: dict[str, str | None] = {**(pairs_of(new, "--set") or {})}
+    changes |= dict.fromkeys(remove or ())
+    if not changes:
+        raise typer.BadParameter("give --set NAME=VALUE or --remove NAME")
+    ids = select_ids(client, task_ids, filters, every=every)
+    confirm("Change the labels of {}?", ids, yes=yes or bool(task_ids))
+    _change(ids, lambda task_id: client.label(task_id, changes), as_json=as_json)
 
 
 @with_options(client=client_of)
@@ -110,9 +166,16 @@ def _change(task_ids: list[str], change: Callable[[str], Task], *, as_json: bool
     if as_json:
         print_records(tasks)
     else:
+        if not task_ids:
+            typer.echo("No tasks.", err=True)
         for task in tasks:
             typer.echo(f"Task {printable(task.id)}: {status_text(task)}")
     exit_with(code)
+
+
+def _can_be_retried(task: Task) -> bool:
+    is_unsuccessful = task.status in (TaskStatus.FAILED, TaskStatus.CANCELLED)
+    return is_unsuccessful or (task.status is TaskStatus.COMPLETED and bool(task.failed_images))
 
 
 def _row(task: Task, now: datetime) -> tuple[str, ...]:

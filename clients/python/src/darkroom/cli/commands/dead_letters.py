@@ -27,7 +27,11 @@ from darkroom.models.dead_letter import DeadLetter
 from darkroom.models.task import Task
 from darkroom.sync_client import Client
 
-app = typer.Typer(help="Messages that no worker could read or finish. For operators.", no_args_is_help=True)
+app = typer.Typer(
+    help="Messages that no worker could read or finish. For operators.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 
 _REASON_CHARACTERS = 80
 _AGE = re.compile(r"(\d{1,5})(s|min|h|d)")

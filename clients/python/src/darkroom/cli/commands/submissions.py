@@ -9,6 +9,7 @@ import typer
 
 from darkroom.cli.batch_files import read_submissions, report_outcomes
 from darkroom.cli.exit_codes import ExitCode
+from darkroom.cli.folders import prepare_folder
 from darkroom.cli.live_view import LiveView
 from darkroom.cli.options import (
     BatchOption,
@@ -72,7 +73,7 @@ def generate(
     client: Client,
 ) -> None:
     """Submit a task, wait for it, save its images and print their paths."""
-    to.mkdir(parents=True, exist_ok=True)  # fail before the task is submitted
+    prepare_folder(to)
     task = _submit(client, prompt, fields, idempotency_key)
     print_warnings(task.warnings)
     with interruptible(client, task.id, cancels=cancel_on_interrupt):
