@@ -9,7 +9,7 @@ from functools import partial
 from benchmarks.measured_engine import measured_engine
 from benchmarks.measurement import ratios, spread_of
 from gpu_subscriber.engine.engine_settings import EngineSettings
-from gpu_subscriber.engine.models.warm_up import default_parameters
+from gpu_subscriber.engine.tuning.warm_up import default_parameters
 
 ROUNDS = 5
 IMAGES = 4

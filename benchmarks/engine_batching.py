@@ -12,7 +12,7 @@ from common.domain.parameters import GenerationParameters
 from gpu_subscriber.engine.batches.batch_caps import BatchCaps
 from gpu_subscriber.engine.batches.batch_planning import BatchKey
 from gpu_subscriber.engine.models.loading import model_folder
-from gpu_subscriber.engine.models.warm_up import default_parameters
+from gpu_subscriber.engine.tuning.warm_up import default_parameters
 
 ROUNDS = 5
 IMAGES = 8

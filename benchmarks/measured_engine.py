@@ -23,9 +23,9 @@ from gpu_subscriber.engine.engine_settings import EngineSettings
 from gpu_subscriber.engine.messages import FromEngine, ImageReady, Start
 from gpu_subscriber.engine.models.loading import load_family, model_folder
 from gpu_subscriber.engine.models.model_cache import ModelCache
-from gpu_subscriber.engine.models.warm_up import warm_up
 from gpu_subscriber.engine.runs.active_runs import Send
 from gpu_subscriber.engine.step_engine import StepEngine
+from gpu_subscriber.engine.tuning.warm_up import warm_up
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

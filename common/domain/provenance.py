@@ -4,7 +4,7 @@ The record is for the image's owner and is stored in the file: it contains neith
 identity nor the operator's paths.
 """
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 MAX_RESUMES = 8
 """Number of latest resumes that are recorded: a run may be handed back any number of times."""
@@ -57,6 +57,8 @@ class DrawConditions(_Record):
     """Why a checkpoint was refused, so that the image was started over; None if none was."""
     decoded_in_tiles: bool = False
     """The image was decoded in tiles because memory was short; seams may be visible."""
+    decoded_together: int = Field(default=1, exclude_if=lambda images: images == 1)
+    """How many images were decoded in one pass."""
 
 
 class Provenance(DrawConditions):

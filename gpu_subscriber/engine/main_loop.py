@@ -16,8 +16,8 @@ from gpu_subscriber.engine.messages import EngineReady, FromEngine, Shutdown, To
 from gpu_subscriber.engine.models.loading import Family, is_exclusive, load_family
 from gpu_subscriber.engine.models.model_cache import ModelCache
 from gpu_subscriber.engine.models.model_provenance import software_versions
-from gpu_subscriber.engine.models.warm_up import Measured, default_key, warm_up
 from gpu_subscriber.engine.step_engine import StepEngine
+from gpu_subscriber.engine.tuning.warm_up import Measured, default_key, warm_up
 
 _log = structlog.get_logger()
 

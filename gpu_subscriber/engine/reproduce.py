@@ -65,9 +65,18 @@ def _stepped(
             raise EngineError(f"the record has a batch of {batch}")
         state.advance(family.predict([state] * batch)[0])
         state.run_history.batches.append(batch)
-    decoded = family.decode(state, tiled=there.decoded_in_tiles)
+    together = there.decoded_together
+    if not 1 <= together <= LARGEST_BATCH:
+        raise EngineError(f"the record has {together} images that were decoded together")
+    if there.decoded_in_tiles:
+        decoded = family.decode(state, tiled=True)
+    else:
+        decoded = family.decode_together([state] * together)[0]
     conditions = family.origin.draw_conditions(
-        state.scheduler, state.run_history, decoded_in_tiles=there.decoded_in_tiles
+        state.scheduler,
+        state.run_history,
+        decoded_in_tiles=there.decoded_in_tiles,
+        decoded_together=together,
     )
     return _bytes_of(decoded), conditions
 

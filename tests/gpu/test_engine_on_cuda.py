@@ -32,8 +32,8 @@ from gpu_subscriber.engine.messages import (
 )
 from gpu_subscriber.engine.models.loading import load_family
 from gpu_subscriber.engine.models.model_cache import ModelCache
-from gpu_subscriber.engine.models.warm_up import warm_up
 from gpu_subscriber.engine.step_engine import StepEngine
+from gpu_subscriber.engine.tuning.warm_up import warm_up
 from tests.unit.gpu_subscriber.engine.driven_engine import drawing, spec
 from tests.unit.gpu_subscriber.engine.stock_oracle import stock_picture
 from tests.unit.gpu_subscriber.engine.tiny_pipelines import tiny_stable_diffusion

@@ -36,11 +36,16 @@ class BatchCaps:
         self._memory = memory
         self._needs: dict[str, MemoryNeeds] = {}
         self._work_by_model: dict[str, float] = {}
+        self._decoded_pixels_by_model: dict[str, int] = {}
         self._lowered: dict[BatchKey, _LoweredCap] = {}
 
     def learn(self, key: BatchKey, batch: int) -> None:
         """Record that a batch of `batch` Runs of this key is the largest that pays."""
         self._work_by_model[key.model] = batch * key.row_pixels
+
+    def learn_decoding(self, key: BatchKey, batch: int) -> None:
+        """Record that decoding `batch` images of this key at once is the largest batch that pays."""
+        self._decoded_pixels_by_model[key.model] = batch * key.width * key.height
 
     def learn_memory(self, key: BatchKey, needs: MemoryNeeds) -> None:
         """Record how much memory the steps and decodings of this key's model take."""
@@ -95,12 +100,17 @@ class BatchCaps:
             return 0.0
         return max(0.0, needs.of_step(key, 1) - self._memory.free_bytes())
 
-    def fits_decoding(self, key: BatchKey) -> bool:
-        """Return whether an image can be decoded in one piece."""
+    def fits_decoding(self, key: BatchKey, *, images: int = 1) -> bool:
+        """Return whether so many images can be decoded in one piece."""
         needs = self._needs.get(key.model)
         if needs is None or self._memory is None:
             return True
-        return needs.of_decoding(key) <= self._memory.free_bytes()
+        return images * needs.of_decoding(key) <= self._memory.free_bytes()
+
+    def decoding_batch_of(self, key: BatchKey) -> int:
+        """Return how many images may be decoded together; 1 until that was measured."""
+        pixels = self._decoded_pixels_by_model.get(key.model, 0)
+        return max(1, pixels // (key.width * key.height))
 
     def measured_cap_of(self, key: BatchKey) -> int:
         """Return the cap by the measured times alone, regardless of memory."""

@@ -1,8 +1,8 @@
 """One step of one batch: prepare new Runs, run one shared forward, advance and finish each Run.
 
-Memory: an image whose size needs more than is free is refused before its first step, or decoded in
-tiles. A batch that runs out of memory in spite of its cap is halved and retried at the next step.
-This is safe because a forward changes no Run. Only a Run that fails alone fails.
+Memory: an image whose size needs more than is free is refused before its first step. A batch that
+runs out of memory in spite of its cap is halved and retried at the next step. This is safe because
+a forward changes no Run. Only a Run that fails alone fails.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,10 +13,9 @@ import torch
 
 from common.domain.task import Phase
 from gpu_subscriber.engine.batches.batch_caps import BatchCaps
-from gpu_subscriber.engine.batches.batch_planning import BatchKey
+from gpu_subscriber.engine.batches.batch_decoding import BatchDecoding
 from gpu_subscriber.engine.devices import Device, is_device_lost
 from gpu_subscriber.engine.errors import OutOfMemoryError
-from gpu_subscriber.engine.families.decoded import Decoded
 from gpu_subscriber.engine.families.guided import GuidedFamily
 from gpu_subscriber.engine.messages import PhaseChanged
 from gpu_subscriber.engine.runs.active_runs import ActiveRuns, Send
@@ -47,6 +46,7 @@ class BatchStep:
         self._device = device
         self._caps = caps
         self._step_metrics = step_metrics
+        self._decoding = BatchDecoding(active_runs=active_runs, device=device, caps=caps, send=send)
         self._send = send
         self._clock = clock
 
@@ -62,9 +62,9 @@ class BatchStep:
             self._predict_and_advance(family, ready)
             self._device.charge(step_began, partial(self._stepped, ready))
         self._device.charge(began, partial(_charge_equally, runs))
-        for run in ready:
-            if run in self._active_runs and run.denoising is not None and run.denoising.is_done:
-                self._finish(family, run)
+        self._decoding.finish(
+            family, [run for run in ready if run in self._active_runs and _state(run).is_done]
+        )
 
     def _stepped(self, runs: Sequence[Run], seconds: float) -> None:
         self._step_metrics.stepped(runs[0].candidate.key.model, batch=len(runs), seconds=seconds)
@@ -129,45 +129,10 @@ class BatchStep:
             with self._active_runs.failing_on_error(run):
                 self._reporter.take_step(family, run, prediction, batch=len(runs))
 
-    def _finish(self, family: GuidedFamily, run: Run) -> None:
-        self._send(PhaseChanged(run_id=run.run_id, phase=Phase.DECODING))
-        began = self._device.mark()
-        with self._active_runs.failing_on_error(run):
-            state = _state(run)
-            try:
-                decoded, in_tiles = self._decoded(family, state, run.candidate.key)
-            finally:
-                self._device.charge(began, partial(_charge_decoding, run))
-            draw_conditions = family.origin.draw_conditions(
-                state.scheduler, state.run_history, decoded_in_tiles=in_tiles
-            )
-            self._active_runs.release(run)
-            self._device.fetch(
-                decoded.pixels,
-                decoded.finite,
-                decoded.varied,
-                deliver=partial(self._active_runs.deliver, run, draw_conditions),
-            )
-
-    def _decoded(self, family: GuidedFamily, state: Denoising, key: BatchKey) -> tuple[Decoded, bool]:
-        """Return the image and whether it was decoded in tiles."""
-        if self._caps.fits_decoding(key):
-            try:
-                return family.decode(state), False
-            except torch.OutOfMemoryError:
-                _log.warning("decoding_tiled")
-            self._device.free_memory()
-        return family.decode(state, tiled=True), True
-
 
 def _charge_equally(runs: Sequence[Run], seconds: float) -> None:
     for run in runs:
         run.gpu_seconds += seconds / len(runs)
-
-
-def _charge_decoding(run: Run, seconds: float) -> None:
-    run.stopwatch.decoding_seconds = seconds
-    run.gpu_seconds += seconds
 
 
 def _state(run: Run) -> Denoising:

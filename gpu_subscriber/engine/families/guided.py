@@ -124,6 +124,11 @@ class GuidedFamily:
         """Return a decoded image in the requested size, where the stock call generates in another one."""
         return image
 
+    @property
+    def decodes_in_batches(self) -> bool:
+        """Whether an image does not depend on the others that are decoded with it."""
+        return True
+
     def check(self, image: torch.Tensor) -> None:
         """Raise ContentFilteredError if the model's own filter refuses a decoded image."""
 
@@ -177,17 +182,29 @@ class GuidedFamily:
 
     def decode(self, state: Denoising, *, tiled: bool = False) -> Decoded:
         """Return the image of a finished state; `tiled` trades time for memory."""
-        grid = self.unpacked(state.latents, state.size)
-        # A copy, so that a second attempt, in tiles, draws the same noise.
-        generator = torch.Generator("cpu").set_state(state.generator.get_state())
-        vae = self.pipeline.vae
-        if tiled:
-            vae.enable_tiling()
+        if not tiled:
+            return self.decode_together([state])[0]
+        self.pipeline.vae.enable_tiling()
         try:
-            image = self.decode_latents(self.unscaled(grid.to(vae.dtype)), generator)
+            return self.decode_together([state])[0]
         finally:
-            if tiled:
-                vae.disable_tiling()
+            self.pipeline.vae.disable_tiling()
+
+    def decode_together(self, states: Sequence[Denoising]) -> list[Decoded]:
+        """Return the images of finished states of one size, decoded in one pass.
+
+        Raises ContentFilteredError if the filter refuses any of them.
+        """
+        grids = torch.cat([self.unpacked(state.latents, state.size) for state in states])
+        # A copy, so that a second attempt, in tiles, draws the same noise.
+        generator = torch.Generator("cpu").set_state(states[0].generator.get_state())
+        images = self.decode_latents(self.unscaled(grids.to(self.pipeline.vae.dtype)), generator)
+        return [
+            self._finished(state, grid, image)
+            for state, grid, image in zip(states, grids.split(1), images.split(1), strict=True)
+        ]
+
+    def _finished(self, state: Denoising, grid: torch.Tensor, image: torch.Tensor) -> Decoded:
         self.check(image)
         if self._colour_fit is not None and state.is_done:
             self._colour_fit.learn(grid, image)

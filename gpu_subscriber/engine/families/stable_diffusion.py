@@ -1,6 +1,7 @@
 """Stable Diffusion 1 and 2, and every other model that loads as diffusers' StableDiffusionPipeline."""
 
 import torch
+from diffusers import ConsistencyDecoderVAE
 
 from common.domain.parameters import GenerationParameters
 from gpu_subscriber.engine.errors import ContentFilteredError
@@ -38,6 +39,11 @@ class StableDiffusion(GuidedFamily):
         """Decode; a consistency decoder draws noise from the generator."""
         image: torch.Tensor = self.pipeline.vae.decode(latents, return_dict=False, generator=generator)[0]
         return image
+
+    @property
+    def decodes_in_batches(self) -> bool:
+        """Return whether the autoencoder draws no noise of its own, which belongs to one Run."""
+        return not isinstance(self.pipeline.vae, ConsistencyDecoderVAE)
 
     def check(self, image: torch.Tensor) -> None:
         """Run the checkpoint's safety checker, if it has one."""

@@ -1,1 +1,1 @@
-"""Loaded models: cache, checks, warm-up, samplers and provenance."""
+"""Loaded models: cache, checks, samplers and provenance."""

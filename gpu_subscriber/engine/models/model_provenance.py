@@ -110,7 +110,12 @@ class ModelProvenance:
         )
 
     def draw_conditions(
-        self, scheduler: Any, run_history: RunHistory, *, decoded_in_tiles: bool = False
+        self,
+        scheduler: Any,
+        run_history: RunHistory,
+        *,
+        decoded_in_tiles: bool = False,
+        decoded_together: int = 1,
     ) -> DrawConditions:
         """Return the conditions of a Run that was drawn with this model."""
         return DrawConditions(
@@ -122,6 +127,7 @@ class ModelProvenance:
             resumes=run_history.resumes,
             started_over_because=run_history.started_over_because,
             decoded_in_tiles=decoded_in_tiles,
+            decoded_together=decoded_together,
         )
 
 

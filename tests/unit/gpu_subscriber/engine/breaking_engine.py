@@ -19,10 +19,11 @@ def run_breaking_engine(pipe: Connection, settings: EngineSettings) -> None:
     import torch
 
     from gpu_subscriber.engine import main_loop
-    from gpu_subscriber.engine.models import model_backoff, warm_up
+    from gpu_subscriber.engine.models import model_backoff
     from gpu_subscriber.engine.models.loading import load_family
+    from gpu_subscriber.engine.tuning import warm_up
+    from gpu_subscriber.engine.tuning.batch_sizes import measure_batches
 
-    measure_batches = warm_up._measure_batches
     mended: list[str] = []
 
     def load(spec: Any, device: Any, **options: Any) -> Any:
@@ -43,12 +44,12 @@ def run_breaking_engine(pipe: Connection, settings: EngineSettings) -> None:
             family.predict = None
         return family
 
-    def measure(family: Any, spec: Any, *arguments: Any) -> None:
-        if spec.name == "measure":
+    def measure(family: Any, parameters: Any, *arguments: Any) -> None:
+        if parameters.model == "measure":
             raise torch.OutOfMemoryError("CUDA out of memory")
-        measure_batches(family, spec, *arguments)
+        measure_batches(family, parameters, *arguments)
 
     vars(main_loop)["load_family"] = load
-    vars(warm_up)["_measure_batches"] = measure
+    vars(warm_up)["measure_batches"] = measure
     vars(model_backoff)["FIRST_PAUSE_SECONDS"] = 0.2
     run_engine(pipe, settings)

@@ -10,8 +10,8 @@ from gpu_subscriber.engine.batches.batch_planning import BatchKey
 from gpu_subscriber.engine.batches.memory_needs import MemoryNeeds
 from gpu_subscriber.engine.families.decoded import Decoded
 from gpu_subscriber.engine.messages import ImageReady, RunFailed
-from gpu_subscriber.engine.models.warm_up import warm_up
 from gpu_subscriber.engine.runs.run import Denoising
+from gpu_subscriber.engine.tuning.warm_up import warm_up
 from tests.fakes.limited_memory import LimitedMemory
 from tests.unit.gpu_subscriber.engine.conftest import RecordingFamily
 from tests.unit.gpu_subscriber.engine.driven_engine import DrivenEngine, drawing, spec

@@ -43,7 +43,7 @@ from gpu_subscriber.engine.families.whole_pipeline import WholePipeline
 from gpu_subscriber.engine.models.loading import load_family
 from gpu_subscriber.engine.models.pipeline_calls import unservable_call
 from gpu_subscriber.engine.models.samplers import make_scheduler, new_scheduler, scheduler_config
-from gpu_subscriber.engine.models.warm_up import warm_up
+from gpu_subscriber.engine.tuning.warm_up import warm_up
 from tests.unit.gpu_subscriber.engine.driven_engine import CPU
 from tests.unit.gpu_subscriber.engine.tiny_families import saved
 from tests.unit.gpu_subscriber.engine.tiny_pipelines import tiny_latent_consistency, tiny_stable_diffusion

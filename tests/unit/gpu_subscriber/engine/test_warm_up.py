@@ -8,8 +8,8 @@ import torch
 
 from gpu_subscriber.engine.batches.batch_caps import BatchCaps
 from gpu_subscriber.engine.batches.batch_planning import BatchKey
-from gpu_subscriber.engine.models import warm_up as warm_up_module
-from gpu_subscriber.engine.models.warm_up import default_parameters, warm_up
+from gpu_subscriber.engine.tuning import batch_sizes
+from gpu_subscriber.engine.tuning.warm_up import default_parameters, warm_up
 from tests.unit.gpu_subscriber.engine.conftest import RecordingFamily
 from tests.unit.gpu_subscriber.engine.driven_engine import CPU, spec
 
@@ -95,7 +95,7 @@ def test_slow_first_forward_of_a_size_does_not_end_the_measurement(
     stock: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As when each size is compiled first."""
-    monkeypatch.setattr(warm_up_module, "BUDGET_SECONDS", 0.3)
+    monkeypatch.setattr(batch_sizes, "BUDGET_SECONDS", 0.3)
 
     class Compiled(PacedFamily):
         def predict(self, states: Any) -> list[torch.Tensor]:

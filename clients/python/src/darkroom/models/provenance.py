@@ -39,5 +39,6 @@ class Provenance(Record):
     resumes: tuple[Resume, ...] = ()
     started_over_because: str | None = None
     decoded_in_tiles: bool = False
+    decoded_together: int = 1
     pixels_sha256: str
     decoded_sha256: str

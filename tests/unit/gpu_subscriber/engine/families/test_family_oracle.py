@@ -15,9 +15,10 @@ import torch
 from common.domain.errors import ParametersRejectedError
 from common.domain.models.traits import Guidance
 from common.domain.parameters import GenerationParameters, Sampler
+from gpu_subscriber.engine.batches.batch_planning import BatchKey
 from gpu_subscriber.engine.messages import CheckpointRefused, ImageReady, RunInterrupted
 from gpu_subscriber.engine.models.catalog_check import found_traits
-from gpu_subscriber.engine.models.warm_up import takes_channels_last
+from gpu_subscriber.engine.tuning.memory_formats import takes_channels_last
 from tests.unit.gpu_subscriber.engine.driven_engine import DrivenEngine
 from tests.unit.gpu_subscriber.engine.families.family_cases import Model, each_case, each_sampler
 from tests.unit.gpu_subscriber.engine.stock_oracle import largest_difference
@@ -113,10 +114,13 @@ def test_joining_and_leaving_runs_do_not_change_the_others(model: Model, sampler
 def test_each_image_of_a_task_has_its_own_seed(model: Model) -> None:
     parameters = model.asked(num_images=4, seed=40)
     driven = model.engine()
+    driven.caps.learn_decoding(BatchKey.of(parameters), 3)
     for index in range(4):
         driven.start(f"image-{index}", parameters, index=index)
     driven.run_to_end()
     assert set(model.family.batches) == {4}
+    together = [image.draw_conditions.decoded_together for image in driven.of_kind(ImageReady)]
+    assert together == [3, 3, 3, 1]
     for index in range(4):
         expected = model.drawn_by_stock(parameters, index=index)
         assert largest_difference(driven.picture(f"image-{index}"), expected.pixels) <= 1

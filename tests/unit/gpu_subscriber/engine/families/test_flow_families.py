@@ -20,8 +20,8 @@ from gpu_subscriber.engine.families.guided import GuidedFamily
 from gpu_subscriber.engine.families.sana import Sana
 from gpu_subscriber.engine.families.stable_diffusion_3 import StableDiffusion3
 from gpu_subscriber.engine.models.loading import compile_blocks, load_family
-from gpu_subscriber.engine.models.warm_up import warm_up
 from gpu_subscriber.engine.runs.run import Denoising
+from gpu_subscriber.engine.tuning.warm_up import warm_up
 from tests.unit.gpu_subscriber.engine.driven_engine import CPU, drawing
 from tests.unit.gpu_subscriber.engine.families.conftest import ModelOf
 from tests.unit.gpu_subscriber.engine.families.family_cases import Model

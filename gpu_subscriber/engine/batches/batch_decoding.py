@@ -1,0 +1,111 @@
+"""From final latents to pixels on their way to the CPU.
+
+Images are decoded together where that is faster, and in tiles where memory is short.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+
+import structlog
+import torch
+
+from common.domain.task import Phase
+from gpu_subscriber.engine.batches.batch_caps import BatchCaps
+from gpu_subscriber.engine.batches.batch_planning import BatchKey
+from gpu_subscriber.engine.devices import Device, is_device_lost
+from gpu_subscriber.engine.families.decoded import Decoded
+from gpu_subscriber.engine.families.guided import GuidedFamily
+from gpu_subscriber.engine.messages import PhaseChanged
+from gpu_subscriber.engine.runs.active_runs import ActiveRuns, Send
+from gpu_subscriber.engine.runs.run import Denoising, Run
+
+_log = structlog.get_logger()
+
+
+class BatchDecoding:
+    """Decodes the Runs that took their last step together."""
+
+    def __init__(self, *, active_runs: ActiveRuns, device: Device, caps: BatchCaps, send: Send) -> None:
+        self._active_runs = active_runs
+        self._device = device
+        self._caps = caps
+        self._send = send
+
+    def finish(self, family: GuidedFamily, runs: Sequence[Run]) -> None:
+        """Decode Runs of one key, in batches of the measured size. Each is charged an equal share."""
+        if not runs:
+            return
+        for run in runs:
+            self._send(PhaseChanged(run_id=run.run_id, phase=Phase.DECODING))
+        at_once = self._caps.decoding_batch_of(runs[0].candidate.key)
+        for first in range(0, len(runs), at_once):
+            batch = runs[first : first + at_once]
+            if len(batch) == 1 or not self._finish_together(family, batch):
+                for run in batch:
+                    self._finish_alone(family, run)
+
+    def _finish_together(self, family: GuidedFamily, runs: Sequence[Run]) -> bool:
+        """Return whether all images were decoded. Otherwise each Run works or fails by itself."""
+        if not self._caps.fits_decoding(runs[0].candidate.key, images=len(runs)):
+            return False
+        began = self._device.mark()
+        decoded: list[Decoded] = []
+        try:
+            decoded = family.decode_together([_state(run) for run in runs])
+        except Exception as error:
+            if is_device_lost(error):
+                raise
+            _log.warning("batch_not_decoded", batch=len(runs), error=type(error).__name__)
+        finally:
+            self._device.charge(began, partial(_charge_decoding, runs))
+        if not decoded:
+            self._device.free_memory()
+        for run, image in zip(runs, decoded, strict=False):
+            self._deliver(family, run, image, together=len(runs))
+        return bool(decoded)
+
+    def _finish_alone(self, family: GuidedFamily, run: Run) -> None:
+        began = self._device.mark()
+        with self._active_runs.failing_on_error(run):
+            try:
+                decoded, in_tiles = self._decoded(family, _state(run), run.candidate.key)
+            finally:
+                self._device.charge(began, partial(_charge_decoding, [run]))
+            self._deliver(family, run, decoded, in_tiles=in_tiles)
+
+    def _decoded(self, family: GuidedFamily, state: Denoising, key: BatchKey) -> tuple[Decoded, bool]:
+        """Return the image and whether it was decoded in tiles."""
+        if self._caps.fits_decoding(key):
+            try:
+                return family.decode(state), False
+            except torch.OutOfMemoryError:
+                _log.warning("decoding_tiled")
+            self._device.free_memory()
+        return family.decode(state, tiled=True), True
+
+    def _deliver(
+        self, family: GuidedFamily, run: Run, decoded: Decoded, *, in_tiles: bool = False, together: int = 1
+    ) -> None:
+        state = _state(run)
+        draw_conditions = family.origin.draw_conditions(
+            state.scheduler, state.run_history, decoded_in_tiles=in_tiles, decoded_together=together
+        )
+        self._active_runs.release(run)
+        self._device.fetch(
+            decoded.pixels,
+            decoded.finite,
+            decoded.varied,
+            deliver=partial(self._active_runs.deliver, run, draw_conditions),
+        )
+
+
+def _charge_decoding(runs: Sequence[Run], seconds: float) -> None:
+    for run in runs:
+        run.stopwatch.decoding_seconds += seconds / len(runs)
+        run.gpu_seconds += seconds / len(runs)
+
+
+def _state(run: Run) -> Denoising:
+    if run.denoising is None:
+        raise ValueError(f"run {run.run_id} has not been prepared")
+    return run.denoising

@@ -1,0 +1,130 @@
+"""Warm-up: a model's first passes, which measure batch caps, memory formats and an image's time.
+
+Everything is measured because results do not transfer between models and devices. On the same CPU,
+channels-last convolutions ran three times as fast for one network and a third slower for other
+widths. Batches that speed up one device slow down another.
+"""
+
+import time
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+
+from common.domain.models.catalog import ModelSpec
+from common.domain.parameters import GenerationParameters
+from gpu_subscriber.engine.batches.batch_caps import BatchCaps
+from gpu_subscriber.engine.batches.batch_planning import BatchKey
+from gpu_subscriber.engine.devices import Device
+from gpu_subscriber.engine.errors import ModelRefusedError
+from gpu_subscriber.engine.families.guided import GuidedFamily
+from gpu_subscriber.engine.families.whole_pipeline import WholePipeline
+from gpu_subscriber.engine.messages import RunTimes, WarmUpTimes
+from gpu_subscriber.engine.models.loading import Family
+from gpu_subscriber.engine.tuning.batch_sizes import measure_batches, measure_memory
+from gpu_subscriber.engine.tuning.memory_formats import choose_memory_formats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What the warm-up of a model measured. It holds for later loads; BatchCaps keep the batch cap."""
+
+    times: WarmUpTimes | None
+    channels_last: tuple[str, ...]
+    """The networks in this memory format."""
+
+    def apply(self, family: Family) -> None:
+        """Choose the memory formats of the first load."""
+        for name in self.channels_last:
+            family.origin.networks[name].to(memory_format=torch.channels_last)
+
+
+@torch.inference_mode()
+def warm_up(
+    family: Family, spec: ModelSpec, device: Device, caps: BatchCaps, *, measure: bool
+) -> WarmUpTimes | None:
+    """Run a model once at its default size; with `measure`, choose memory formats and batch cap.
+
+    With `measure`, returns the time of an image by the wall clock, because that is how long callers
+    wait.
+    """
+    if isinstance(family, WholePipeline):
+        return _warm_up_whole(family, spec, measure=measure)
+    parameters = default_parameters(spec)
+    if measure:
+        choose_memory_formats(family, parameters, device)
+    state = family.prepare(parameters, seed=0)
+    (prediction,) = family.predict([state])
+    family.preview(state, prediction)  # measures the autoencoder's colours
+    family.decode(state)
+    device.synchronize()
+    if device.memory is not None:
+        measure_memory(family, parameters, device.memory, caps)
+    if not measure:
+        return None
+    measure_batches(family, parameters, device, caps)
+    return _timed_image(family, parameters, device)
+
+
+def _warm_up_whole(family: WholePipeline, spec: ModelSpec, *, measure: bool) -> WarmUpTimes | None:
+    """Generate an image of the default size in few steps, to check that the pipeline can.
+
+    With `measure`, a second image is timed.
+    """
+    parameters = default_parameters(spec)
+    few = max(2, spec.limits.min_steps)
+    short = parameters.model_copy(update={"steps": min(parameters.steps, few)})
+    _timed_whole(family, short)
+    return WarmUpTimes.of(parameters, _timed_whole(family, short)) if measure else None
+
+
+def _timed_whole(family: WholePipeline, parameters: GenerationParameters) -> RunTimes:
+    began = time.perf_counter()
+    steps: list[float] = []
+    family.generate(parameters, seed=0, on_step=lambda *_: steps.append(time.perf_counter()))
+    ended = time.perf_counter()
+    if not steps:
+        raise ModelRefusedError("the pipeline reports no steps: it could not be cancelled")
+    # The time up to the first step's end covers the preparation and that step; subtract the step.
+    step = (steps[-1] - steps[0]) / (len(steps) - 1) if len(steps) > 1 else steps[0] - began
+    return RunTimes(
+        preparing_seconds=max(0.0, steps[0] - began - step),
+        stepping_seconds=step,
+        decoding_seconds=ended - steps[-1],
+        steps=1,
+        shared_by=1,
+    )
+
+
+def default_parameters(spec: ModelSpec) -> GenerationParameters:
+    """Return the parameters of a task that sets only a prompt."""
+    return spec.defaulted(prompt="warm up", seed=0)
+
+
+def default_key(spec: ModelSpec) -> BatchKey:
+    """Return the batch key of a task that sets only a prompt."""
+    return BatchKey.of(default_parameters(spec))
+
+
+def _timed_image(family: GuidedFamily, parameters: GenerationParameters, device: Device) -> WarmUpTimes:
+    moments = [time.perf_counter()]
+
+    def lap() -> None:
+        device.synchronize()
+        moments.append(time.perf_counter())
+
+    state = family.prepare(parameters, seed=0)
+    lap()
+    family.predict([state])
+    lap()
+    family.decode(state)
+    lap()
+    preparing, stepping, decoding = (after - before for before, after in pairwise(moments))
+    times = RunTimes(
+        preparing_seconds=preparing,
+        stepping_seconds=stepping,
+        decoding_seconds=decoding,
+        steps=1,
+        shared_by=1,
+    )
+    return WarmUpTimes.of(parameters, times)
