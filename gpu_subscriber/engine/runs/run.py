@@ -9,6 +9,7 @@ from common.domain.provenance import Environment
 from common.domain.task_records import TaskWarning
 from gpu_subscriber.engine.batches.batch_planning import BatchKey, Candidate
 from gpu_subscriber.engine.messages import RunTimes, Start
+from gpu_subscriber.engine.runs.host_copies import without_waiting
 from gpu_subscriber.engine.runs.run_history import RunHistory
 
 Rows = dict[str, torch.Tensor]
@@ -72,9 +73,10 @@ class Denoising:
 
     def advance(self, prediction: torch.Tensor) -> None:
         """Take one sampler step with the guided prediction, of the latents' shape."""
-        self.latents = self.scheduler.step(
-            prediction, self.timestep, self.latents, **self.step_arguments, return_dict=False
-        )[0]
+        with without_waiting(self.scheduler, self.latents.device):
+            self.latents = self.scheduler.step(
+                prediction, self.timestep, self.latents, **self.step_arguments, return_dict=False
+            )[0]
         self.step_index += 1
 
 
