@@ -55,8 +55,8 @@ class WorkerSettings(SharedSettings):
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """The device; `auto` uses a GPU if there is one."""
-    dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
-    """The number format; `auto` depends on the device."""
+    dtype: Literal["auto", "float32", "float16", "bfloat16", "measured"] = "auto"
+    """The number format; `auto` depends on the device. `measured` may choose bfloat16 on a CPU."""
     slots: int = Field(default=8, ge=1, le=64)
     """Largest number of images that share a step; measured at the start. The worker accepts
     slightly more deliveries. Models of the family `whole_pipeline` generate one image at a time

@@ -86,7 +86,7 @@ class Device:
         if kind == "cpu":
             torch.set_num_threads(settings.cpu_threads or len(os.sched_getaffinity(0)))
         name = settings.dtype
-        if name == "auto":
+        if name in ("auto", "measured"):
             name = _preferred_dtype(kind)
         new_event = partial(torch.cuda.Event, enable_timing=True) if kind == "cuda" else None
         return cls(

@@ -2,6 +2,7 @@
 
 import os
 import traceback
+from functools import partial
 
 import structlog
 
@@ -10,14 +11,20 @@ from gpu_subscriber.engine import exit_codes
 from gpu_subscriber.engine.batches.batch_caps import BatchCaps
 from gpu_subscriber.engine.devices import Device, is_device_lost
 from gpu_subscriber.engine.duplex_pipe import DuplexPipe
-from gpu_subscriber.engine.engine_settings import EngineSettings
+from gpu_subscriber.engine.engine_settings import DtypeChoice, EngineSettings
 from gpu_subscriber.engine.errors import ModelUnavailableError
 from gpu_subscriber.engine.messages import EngineReady, FromEngine, Shutdown, ToEngine, WarmUpTimes
 from gpu_subscriber.engine.models.loading import Family, is_exclusive, load_family
 from gpu_subscriber.engine.models.model_cache import ModelCache
 from gpu_subscriber.engine.models.model_provenance import software_versions
 from gpu_subscriber.engine.step_engine import StepEngine
-from gpu_subscriber.engine.tuning.warm_up import Measured, default_key, warm_up
+from gpu_subscriber.engine.tuning.precision import (
+    Trial,
+    has_bfloat16_instructions,
+    in_dtype,
+    load_in_better_precision,
+)
+from gpu_subscriber.engine.tuning.warm_up import Measured, default_key, default_parameters, warm_up
 
 _log = structlog.get_logger()
 
@@ -139,15 +146,30 @@ class _MainLoop:
             message = self._pipe.receive(wait=False)
 
     def _load(self, spec: ModelSpec, device: Device) -> Family:
-        family = load_family(spec, device, compile_denoiser=self._settings.compile_denoiser)
         known = self._measured.get(spec.name)
         if known is None:
+            family, dtype = self._load_first(spec, device)
             times = warm_up(family, spec, device, self._caps, measure=self._settings.measure_at_start)
-            known = Measured(times=times, channels_last=family.origin.environment.channels_last)
+            channels_last = family.origin.environment.channels_last
+            known = Measured(dtype=dtype, times=times, channels_last=channels_last)
             self._measured[spec.name] = known
         else:
+            family = self._load_files(in_dtype(spec, known.dtype), device)
             known.apply(family)
             warm_up(family, spec, device, self._caps, measure=False)
         self._warm_up = known.times
         family.origin.hash_weights()
         return family
+
+    def _load_first(self, spec: ModelSpec, device: Device) -> tuple[Family, DtypeChoice]:
+        is_open = self._settings.dtype == "measured" and spec.dtype == "auto"
+        if not is_open or device.is_cuda or not has_bfloat16_instructions():
+            return self._load_files(spec, device), spec.dtype
+        return load_in_better_precision(
+            spec,
+            load=partial(self._load_files, device=device),
+            trial_of=partial(Trial.of, parameters=default_parameters(spec), device=device),
+        )
+
+    def _load_files(self, spec: ModelSpec, device: Device) -> Family:
+        return load_family(spec, device, compile_denoiser=self._settings.compile_denoiser)

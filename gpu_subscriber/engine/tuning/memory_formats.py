@@ -21,7 +21,7 @@ _CONVOLUTION_DIMENSIONS = 4
 def choose_memory_formats(family: GuidedFamily, parameters: GenerationParameters, device: Device) -> None:
     """Choose channels-last for convolutional networks where it is faster, for a step of two Runs.
 
-    Alone, a small network gains too little to tell it from noise.
+    For one Run, the gain of a small network is below the noise.
     """
     states = [family.prepare(parameters, seed=seed) for seed in range(2)]
     try:

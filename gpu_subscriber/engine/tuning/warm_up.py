@@ -16,6 +16,7 @@ from common.domain.parameters import GenerationParameters
 from gpu_subscriber.engine.batches.batch_caps import BatchCaps
 from gpu_subscriber.engine.batches.batch_planning import BatchKey
 from gpu_subscriber.engine.devices import Device
+from gpu_subscriber.engine.engine_settings import DtypeChoice
 from gpu_subscriber.engine.errors import ModelRefusedError
 from gpu_subscriber.engine.families.guided import GuidedFamily
 from gpu_subscriber.engine.families.whole_pipeline import WholePipeline
@@ -29,6 +30,8 @@ from gpu_subscriber.engine.tuning.memory_formats import choose_memory_formats
 class Measured:
     """What the warm-up of a model measured. It holds for later loads; BatchCaps keep the batch cap."""
 
+    dtype: DtypeChoice
+    """The number format in which the model was loaded; `auto` is the device's."""
     times: WarmUpTimes | None
     channels_last: tuple[str, ...]
     """The networks in this memory format."""

@@ -1,4 +1,4 @@
-"""Steps of samplers on a device with a queue, for which meta tensors stand in: no copy waits for it."""
+"""Steps of samplers on a device with a queue, represented by meta tensors: no copy waits for it."""
 
 import inspect
 from contextlib import AbstractContextManager, nullcontext
@@ -78,7 +78,7 @@ def test_unipc_copies_at_most_two_vectors_per_step(order: int) -> None:
 
 @pytest.mark.parametrize("sampler", DIFFUSION_SAMPLERS)
 def test_numbers_are_those_of_the_stock_steps(sampler: Sampler) -> None:
-    """The CPU itself stands in for the device, so that the results can be compared."""
+    """The CPU itself replaces the device, so that the results can be compared."""
     expected = steps(sampler, CPU)
     context = HostCopies(CPU, keeps_scalars=sampler is Sampler.UNIPC)
     assert torch.equal(steps(sampler, CPU, context), expected)
