@@ -20,6 +20,7 @@ BENCHMARKS = (
     "eta_calibration",
     "browser_latency",
     "engine_batching",
+    "engine_saturated",
     "checkpoint_cost",
     "telemetry_cost",
     "autoscaling",

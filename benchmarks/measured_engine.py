@@ -113,10 +113,11 @@ def start_of(parameters: GenerationParameters, *, submitted_at: float = 0.0) -> 
 def measured_engine() -> Iterator[MeasuredEngine]:
     """Load, warm up and measure batch sizes of the demo model."""
     with tempfile.TemporaryDirectory() as scratch:
-        yield MeasuredEngine.loaded(EngineSettings(models=(_measured_model(Path(scratch)),)))
+        yield MeasuredEngine.loaded(EngineSettings(models=(measured_model(Path(scratch)),)))
 
 
-def _measured_model(scratch: Path) -> ModelSpec:
+def measured_model(scratch: Path) -> ModelSpec:
+    """Return the demo model, or an untrained one of the same size in the folder `scratch`."""
     folder = model_folder(DEMO_MODEL.source)
     if folder is not None and (folder / "model_index.json").is_file():
         return DEMO_MODEL

@@ -1,6 +1,9 @@
 """The reference: the same images from diffusers' own pipeline, one by one, in a separate process.
 
-Each line of standard input starts a round, whose duration in seconds is printed.
+    python -m benchmarks.stock_pipeline FOLDER
+
+Each line of standard input is a round: a JSON array of parameters. Its wall-clock and processor
+seconds are printed.
 """
 
 import sys
@@ -9,25 +12,26 @@ from typing import Any
 
 import torch
 from diffusers import StableDiffusionPipeline
+from pydantic import TypeAdapter
 
-from benchmarks.prompts import PROMPTS
-from common.domain.models.catalog import DEMO_MODEL
 from common.domain.parameters import GenerationParameters
-from gpu_subscriber.engine.models.loading import model_folder
+from gpu_subscriber.engine.models.samplers import make_scheduler
+
+REQUESTS = TypeAdapter(tuple[GenerationParameters, ...])
 
 
 def main() -> None:
     torch.set_grad_enabled(False)
-    pipeline = StableDiffusionPipeline.from_pretrained(model_folder(DEMO_MODEL.source), use_safetensors=True)
+    pipeline = StableDiffusionPipeline.from_pretrained(sys.argv[1], use_safetensors=True)
     pipeline.set_progress_bar_config(disable=True)
-    requests = [DEMO_MODEL.defaulted(prompt=prompt, seed=seed) for seed, prompt in enumerate(PROMPTS)]
-    generate(pipeline, requests[0])
+    own = pipeline.scheduler
     print("ready", flush=True)
-    for _line in sys.stdin:
-        started = time.perf_counter()
-        for parameters in requests:
+    for line in sys.stdin:
+        wall, processor = time.perf_counter(), time.process_time()
+        for parameters in REQUESTS.validate_json(line):
+            pipeline.scheduler = make_scheduler(parameters.sampler, own, steps=parameters.steps)
             generate(pipeline, parameters)
-        print(time.perf_counter() - started, flush=True)
+        print(time.perf_counter() - wall, time.process_time() - processor, flush=True)
 
 
 def generate(pipeline: Any, parameters: GenerationParameters) -> None:
