@@ -34,6 +34,9 @@ def run_engine(pipe: Connection, settings: EngineSettings) -> None:
     # doubles the time. A few microseconds of spinning are enough for a barrier that all threads
     # reach on time.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    # Mixed sizes fragment a GPU's memory if its segments cannot grow. torch reads both names.
+    if "PYTORCH_CUDA_ALLOC_CONF" not in os.environ:
+        os.environ.setdefault("PYTORCH_ALLOC_CONF", "expandable_segments:True")
     # A progress bar's default lock is a semaphore between processes, and this process exits without
     # cleanup.
     tqdm.set_lock(threading.RLock())
