@@ -18,6 +18,7 @@ from gpu_subscriber.engine.models.loading import Family, is_exclusive, load_fami
 from gpu_subscriber.engine.models.model_cache import ModelCache
 from gpu_subscriber.engine.models.model_provenance import software_versions
 from gpu_subscriber.engine.step_engine import StepEngine
+from gpu_subscriber.engine.tuning.compilation import missing_for_compiling
 from gpu_subscriber.engine.tuning.precision import (
     Trial,
     has_bfloat16_instructions,
@@ -49,6 +50,10 @@ class _MainLoop:
         self._device = Device.chosen(settings)
         if not self._device.is_cuda:
             os.nice(settings.niceness)
+        self._compiles = settings.compile_denoiser and self._device.is_cuda
+        if self._compiles and (missing := missing_for_compiling()):
+            _log.error("networks_not_compiled", missing=missing)
+            self._compiles = False
         self._caps = BatchCaps(max_batch=settings.max_batch, memory=self._device.memory)
         self._model_cache = ModelCache(
             settings.models,
@@ -172,4 +177,4 @@ class _MainLoop:
         )
 
     def _load_files(self, spec: ModelSpec, device: Device) -> Family:
-        return load_family(spec, device, compile_denoiser=self._settings.compile_denoiser)
+        return load_family(spec, device, compile_denoiser=self._compiles)

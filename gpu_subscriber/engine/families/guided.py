@@ -18,6 +18,7 @@ from diffusers.utils.torch_utils import randn_tensor
 
 from common.domain.parameters import GenerationParameters
 from common.domain.task_warnings import warnings_of
+from gpu_subscriber.engine.batches.filled_batches import filled
 from gpu_subscriber.engine.families.decoded import Decoded, unscaled
 from gpu_subscriber.engine.models.model_provenance import NO_FILES, LoadedFiles, ModelProvenance
 from gpu_subscriber.engine.models.prompt_tokens import PromptTokens
@@ -47,6 +48,9 @@ class GuidedFamily:
     """The component that predicts."""
     branches_share_a_pass: ClassVar[bool] = True
     """Whether both branches go through the denoiser in one forward pass, as in the stock call."""
+
+    fills_batches: bool = False
+    """Whether the denoiser is compiled, for some batch sizes only."""
 
     def __init__(self, pipeline: Any, files: LoadedFiles = NO_FILES) -> None:
         self.pipeline = pipeline
@@ -166,6 +170,7 @@ class GuidedFamily:
         Each row is at its own timestep. A batch is [negatives…, positives…], unless each branch has a
         pass of its own.
         """
+        asked, states = states, filled(states) if self.fills_batches else states
         latents = torch.cat([state.model_input for state in states])
         timesteps = torch.stack([state.device_timesteps[state.step_index] for state in states])
         branches, passes, size = len(states[0].branches), self._passes_of(states), states[0].size
@@ -173,11 +178,11 @@ class GuidedFamily:
         latents, timesteps = torch.cat([latents] * repeats), timesteps.repeat(repeats)
         predicted = torch.cat([self.forward(latents, timesteps, rows, size) for rows in passes]).split(1)
         if branches == 1:
-            return list(predicted)
+            return list(predicted[: len(asked)])
         negatives, positives = predicted[: len(states)], predicted[len(states) :]
         return [
             self.guide(negative, positive, state.guidance_scale)
-            for state, negative, positive in zip(states, negatives, positives, strict=True)
+            for state, negative, positive in zip(asked, negatives, positives, strict=False)
         ]
 
     def decode(self, state: Denoising, *, tiled: bool = False) -> Decoded:

@@ -4,6 +4,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import torch
 from diffusers import AutoencoderKL, DiffusionPipeline
 from diffusers.utils import logging as diffusers_logging
 from huggingface_hub import snapshot_download
@@ -22,6 +23,8 @@ from gpu_subscriber.engine.models.catalog_check import check_entry
 from gpu_subscriber.engine.models.model_provenance import LoadedFiles
 from gpu_subscriber.engine.models.pipeline_parts import PipelineParts
 
+_MOST_SHAPES = 1_024
+"""Of a function, before torch stops compiling it without an error. Blocks of one class share theirs."""
 EMBEDDED_FOLDERS = {"demo": "demo_model/weights"}
 _CONFIG_FILES = ["*.json", "**/*.json", "**/*.txt", "**/*.model"]
 
@@ -58,7 +61,9 @@ def load_family(spec: ModelSpec, device: Device, *, compile_denoiser: bool = Fal
         )
     if device.is_cuda:
         _tune_for_cuda(pipeline, family.network, compile_denoiser=compile_denoiser)
-    return family(pipeline, loaded)
+    made = family(pipeline, loaded)
+    made.fills_batches = compile_denoiser and device.is_cuda
+    return made
 
 
 def model_folder(source: str) -> Path:
@@ -98,10 +103,13 @@ def _tune_for_cuda(pipeline: Any, network: str, *, compile_denoiser: bool) -> No
         compile_blocks(getattr(pipeline, network))
 
 
-def compile_blocks(denoiser: Any) -> None:
-    """Compile the repeated blocks at their first use: once for all of them, for any batch."""
+def compile_blocks(denoiser: Any, **options: Any) -> None:
+    """Compile the repeated blocks at their first use: once for all of them, for each shape."""
+    torch._dynamo.config.recompile_limit = _MOST_SHAPES
+    torch._dynamo.config.accumulated_recompile_limit = _MOST_SHAPES
+    fixed = {"dynamic": False, **options}
     if denoiser._repeated_blocks:
-        denoiser.compile_repeated_blocks()
+        denoiser.compile_repeated_blocks(**fixed)
     else:  # diffusers does not name the blocks of every transformer
         for block in denoiser.transformer_blocks:
-            block.compile()
+            block.compile(**fixed)

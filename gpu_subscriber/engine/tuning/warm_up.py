@@ -23,6 +23,7 @@ from gpu_subscriber.engine.families.whole_pipeline import WholePipeline
 from gpu_subscriber.engine.messages import RunTimes, WarmUpTimes
 from gpu_subscriber.engine.models.loading import Family
 from gpu_subscriber.engine.tuning.batch_sizes import measure_batches, measure_memory
+from gpu_subscriber.engine.tuning.compilation import compile_batch_sizes
 from gpu_subscriber.engine.tuning.memory_formats import choose_memory_formats
 
 
@@ -57,6 +58,8 @@ def warm_up(
     if measure:
         choose_memory_formats(family, parameters, device)
     state = family.prepare(parameters, seed=0)
+    if family.fills_batches:
+        compile_batch_sizes(family, parameters, largest=caps.measured_cap_of(BatchKey.of(parameters)))
     (prediction,) = family.predict([state])
     family.preview(state, prediction)  # measures the autoencoder's colours
     family.decode(state)
