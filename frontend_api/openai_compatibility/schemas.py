@@ -151,6 +151,7 @@ class OpenAIImage(Seeded):
         description="A link that expires, where links can be signed; otherwise an address of this API, which needs "
         "the caller's credentials.",
     )
+    seed: int = Field(description="The seed that generates this image again.")
 
 
 class OpenAIImagesResponse(ResponseBody):
@@ -206,6 +207,7 @@ class OpenAICompletedEvent(_ImageEvent, Seeded):
 
     type: Literal["image_generation.completed"] = "image_generation.completed"
     output_format: OutputFormat
+    seed: int
     usage: OpenAIUsage = OpenAIUsage()
     warnings: tuple[WarningResponse, ...]
 

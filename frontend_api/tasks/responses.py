@@ -50,6 +50,7 @@ class ImageResponse(Seeded):
     )
     width: int
     height: int
+    seed: int
     content_type: str
     size_bytes: int
     sha256: str

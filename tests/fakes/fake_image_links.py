@@ -14,9 +14,10 @@ class FakeImageLinks(Outage):
     def __init__(self) -> None:
         self.can_sign = False
         self.expires_at = NOW
+        self.origin = "https://storage.test"
 
     def signed(self, image: StoredImage) -> SignedLink | None:
         self._check()
         if not self.can_sign:
             return None
-        return SignedLink(url=f"https://storage.test/{image.object_name}?signed", expires_at=self.expires_at)
+        return SignedLink(url=f"{self.origin}/{image.object_name}?signed", expires_at=self.expires_at)

@@ -16,14 +16,14 @@ def resolved(environment: dict[str, str], **given: str) -> Address:
 def test_address_defaults_to_the_environment() -> None:
     environment = {"DARKROOM_URL": "https://a.example/", "DARKROOM_TOKEN": "t"}
     assert resolved(environment) == Address("https://a.example", {"Authorization": "Bearer t"})
-    assert resolved({"DARKROOM_API_KEY": "k"}) == Address(DEFAULT_URL, {"X-API-Key": "k"})
+    assert resolved({"DARKROOM_API_KEY": "k"}) == Address(DEFAULT_URL, {"Authorization": "Bearer k"})
     assert resolved({"DARKROOM_URL": "", "DARKROOM_TOKEN": ""}) == Address(DEFAULT_URL, {})
 
 
 def test_address_argument_overrides_both_variables() -> None:
     environment = {"DARKROOM_URL": "https://a.example", "DARKROOM_TOKEN": "t"}
     address = resolved(environment, url="https://b.example", api_key="k")
-    assert address == Address("https://b.example", {"X-API-Key": "k"})
+    assert address == Address("https://b.example", {"Authorization": "Bearer k"})
 
 
 def test_address_refuses_a_token_with_an_api_key() -> None:

@@ -56,7 +56,7 @@ def _credentials(token: str | None, api_key: str | None) -> dict[str, str]:
     if token is not None:
         return {"Authorization": f"Bearer {_checked_secret(token, 'token')}"}
     if api_key is not None:
-        return {"X-API-Key": _checked_secret(api_key, "API key")}
+        return {"Authorization": f"Bearer {_checked_secret(api_key, 'API key')}"}
     return {}
 
 
