@@ -4,6 +4,7 @@ import re
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
@@ -14,7 +15,7 @@ from local_stack.bucket_server.records import BucketRecord, ObjectRecord, Precon
 
 _BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 _LONGEST_OBJECT_NAME_BYTES = 1024
-_STORED_SETTINGS = ("cacheControl", "contentType", "metadata")
+_STORED_SETTINGS = ("cacheControl", "contentType", "customTime", "metadata")
 
 
 class ObjectStore:
@@ -117,6 +118,24 @@ class ObjectStore:
             del self._objects[bucket][name]
             self._files.delete(record)
 
+    def change(
+        self, bucket: str, name: str, settings: Mapping[str, object], conditions: Preconditions
+    ) -> ObjectRecord:
+        """Replace the given settings of an object. Raises StorageError 400, 404, 412."""
+        changed = {key: settings[key] for key in _STORED_SETTINGS if key in settings}
+        with self._lock:
+            current = self.get(bucket, name, conditions)
+            _check_custom_time(current.settings.get("customTime"), changed.get("customTime"))
+            record = replace(
+                current,
+                metageneration=current.metageneration + 1,
+                updated_at=datetime.now(UTC),
+                settings={**current.settings, **changed},
+            )
+            self._files.save(record)
+            self._objects[bucket][name] = record
+            return record
+
     def objects(self, bucket: str, *, prefix: str, after: str) -> list[ObjectRecord]:
         """Return the objects after a name, sorted by name. Raises StorageError 404."""
         with self._lock:
@@ -149,3 +168,19 @@ class ObjectStore:
             settings={key: settings[key] for key in _STORED_SETTINGS if settings.get(key) is not None},
             content_file=self._files.content_name(name, self._last_generation),
         )
+
+
+def _check_custom_time(current: object, new: object) -> None:
+    """Raise StorageError 400 unless the new time, if any, is a time and not before the current one."""
+    if new is None:
+        return
+    try:
+        is_earlier = current is not None and _time(new) < _time(current)
+    except ValueError as error:
+        raise StorageError(400, "invalid", f"Invalid value for customTime: {new}") from error
+    if is_earlier:
+        raise StorageError(400, "invalid", "Custom time cannot be set to an earlier time.")
+
+
+def _time(text: object) -> datetime:
+    return datetime.fromisoformat(str(text))

@@ -54,23 +54,34 @@ class Preconditions:
     """Generation 0 means that the object must not exist."""
 
     generation_match: int | None = None
+    metageneration_match: int | None = None
 
     @classmethod
     def from_query(cls, query: Mapping[str, str]) -> "Preconditions":
         """Parse the query. Raises StorageError 400, or 501 for other preconditions."""
         if unsupported := [key for key in _UNSUPPORTED if key in query]:
             raise StorageError(501, "notImplemented", f"Unsupported preconditions: {', '.join(unsupported)}")
-        value = query.get("ifGenerationMatch")
-        if value is not None and not value.isdecimal():
-            raise StorageError(400, "invalid", f"Invalid value for ifGenerationMatch: {value}")
-        return cls(generation_match=None if value is None else int(value))
+        return cls(
+            generation_match=_number(query, "ifGenerationMatch"),
+            metageneration_match=_number(query, "ifMetagenerationMatch"),
+        )
 
     def check(self, current: ObjectRecord | None) -> None:
-        """Raise StorageError 412 when the object has another generation."""
-        if self.generation_match not in (None, current.generation if current else 0):
+        """Raise StorageError 412 when the object has another generation or metageneration."""
+        generation, metageneration = (current.generation, current.metageneration) if current else (0, 0)
+        if self.generation_match not in (None, generation) or (
+            self.metageneration_match not in (None, metageneration)
+        ):
             raise StorageError(
                 412, "conditionNotMet", "At least one of the pre-conditions you specified did not hold."
             )
 
 
-_UNSUPPORTED = ("ifGenerationNotMatch", "ifMetagenerationMatch", "ifMetagenerationNotMatch")
+_UNSUPPORTED = ("ifGenerationNotMatch", "ifMetagenerationNotMatch")
+
+
+def _number(query: Mapping[str, str], name: str) -> int | None:
+    value = query.get(name)
+    if value is not None and not value.isdecimal():
+        raise StorageError(400, "invalid", f"Invalid value for {name}: {value}")
+    return None if value is None else int(value)

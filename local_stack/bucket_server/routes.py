@@ -53,6 +53,11 @@ def storage_routes(store: ObjectStore) -> Blueprint:
     def link(bucket: str, name: str) -> Response:
         return _content(store, bucket, name)
 
+    @routes.patch(_ONE)
+    def change(bucket: str, name: str) -> Response:
+        settings = parse_settings(request.get_data())
+        return object_response(store.change(bucket, name, settings, Preconditions.from_query(request.args)))
+
     @routes.delete(_ONE)
     def delete(bucket: str, name: str) -> Response:
         store.delete(bucket, name, Preconditions.from_query(request.args), _generation())

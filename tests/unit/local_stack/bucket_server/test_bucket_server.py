@@ -160,7 +160,9 @@ def test_missing_object_is_404_in_both_apis(server: FlaskClient) -> None:
         ("&ifGenerationMatch=0", 412),
         ("&ifGenerationMatch=1", 412),
         ("&ifGenerationMatch={generation}", 200),
-        ("&ifMetagenerationMatch=1", 501),
+        ("&ifMetagenerationMatch=1", 200),
+        ("&ifMetagenerationMatch=2", 412),
+        ("&ifMetagenerationNotMatch=1", 501),
         ("&ifGenerationMatch=x", 400),
     ],
 )
@@ -263,6 +265,52 @@ def test_multipart_upload_is_rejected_when_malformed(server: FlaskClient, body: 
         content_type="multipart/related; boundary=xyz",
     )
     assert response.status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("metageneration", "settings", "status"),
+    [
+        (None, {"metadata": {"a": "2"}}, 200),
+        (None, {"customTime": "2026-01-02T00:00:00Z"}, 200),
+        (None, {"customTime": "2026-01-01T00:00:00+00:00"}, 200),
+        (None, {"customTime": "2025-12-31T00:00:00Z"}, 400),
+        (None, {"customTime": "tomorrow"}, 400),
+        (2, {"metadata": {"a": "2"}}, 200),
+        (1, {"metadata": {"a": "2"}}, 412),
+    ],
+)
+def test_change_replaces_settings(
+    server: FlaskClient, metageneration: int | None, settings: dict[str, object], status: int
+) -> None:
+    upload(server, "a.png")
+    address = "/storage/v1/b/images/o/a.png"
+    server.patch(address, json={"customTime": "2026-01-01T00:00:00Z"})
+    before = server.get(address).get_json()
+    query = {} if metageneration is None else {"ifMetagenerationMatch": metageneration}
+    answer = server.patch(address, json=settings, query_string=query)
+    after = server.get(address).get_json()
+    assert answer.status_code == status
+    if status != 200:
+        assert after == before
+        return
+    assert after == answer.get_json()
+    assert {**before, **settings, "metageneration": "3"}.items() <= {
+        **after,
+        "updated": before["updated"],
+        "etag": before["etag"],
+    }.items()
+
+
+def test_change_of_a_missing_object_is_not_found(server: FlaskClient) -> None:
+    assert server.patch("/storage/v1/b/images/o/none", json={}).status_code == 404
+
+
+def test_deletion_honors_the_metageneration(server: FlaskClient) -> None:
+    upload(server, "a.png")
+    address = "/storage/v1/b/images/o/a.png"
+    server.patch(address, json={"metadata": {}})
+    assert server.delete(f"{address}?ifMetagenerationMatch=1").status_code == 412
+    assert server.delete(f"{address}?ifMetagenerationMatch=2").status_code == 204
 
 
 class TestResumableUploads:
