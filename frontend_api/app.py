@@ -22,6 +22,7 @@ from frontend_api.http.request_log import HEALTH_PATHS, log_requests, trace_requ
 from frontend_api.http.requests import provide
 from frontend_api.images.routes import blueprint as images
 from frontend_api.images.routes import previews
+from frontend_api.inputs.routes import blueprint as inputs
 from frontend_api.internal.routes import blueprint as internal
 from frontend_api.models.routes import blueprint as models
 from frontend_api.openai_compatibility.errors import ERROR_SHAPES
@@ -73,8 +74,8 @@ def create_app(
     if address.base_path:
         mount(app, address)
     for resource in (
-        tasks, batches, estimates, events, sockets, results, webhooks, images, previews, models, openai, queue, usage,
-        keys, dead_letters, operations, internal, autoscaling, health, documentation, web_page,
+        tasks, batches, estimates, events, sockets, results, webhooks, images, previews, inputs, models, openai, queue,
+        usage, keys, dead_letters, operations, internal, autoscaling, health, documentation, web_page,
     ):  # fmt: skip
         app.register_blueprint(resource)
     return app

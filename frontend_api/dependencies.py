@@ -22,6 +22,13 @@ from frontend_api.health.readiness import CheckReadiness, Probe
 from frontend_api.http.concurrency_limiter import ConcurrencyLimiter
 from frontend_api.identity.ports import Identity
 from frontend_api.images.ports import Images
+from frontend_api.inputs.delete import DeleteInput, RemoveExpiredInputs
+from frontend_api.inputs.package import Inputs
+from frontend_api.inputs.ports import InputStore, InputUses
+from frontend_api.inputs.read import ReadInput
+from frontend_api.inputs.stored_input import InputLimits
+from frontend_api.inputs.upload import UploadInput
+from frontend_api.inputs.use import UseInputs
 from frontend_api.openai_compatibility.package import OpenAICompatibility
 from frontend_api.operations.status import ReadOperations
 from frontend_api.public_address import PublicAddress
@@ -69,6 +76,7 @@ class Dependencies:
     http: ConcurrencyLimiter
     identity: Identity
     images: Images
+    inputs: Inputs
     models: ModelCatalog
     openai_compatibility: OpenAICompatibility
     operations: ReadOperations
@@ -95,6 +103,9 @@ def build_dependencies(
     events: EventPublisher,
     prompt_tokenizers: PromptTokenizers,
     images: Images,
+    input_store: InputStore,
+    input_uses: InputUses,
+    input_limits: InputLimits,
     stats: TaskStats,
     worker_reports: WorkerReports,
     usage_book: UsageBook,
@@ -131,6 +142,10 @@ def build_dependencies(
     render = RenderTask(
         image_links=images.links, estimator=estimator, price=usage.price, base_path=address.base_path
     )
+    # A task waits at most until rescue abandons it, and is kept after that.
+    inputs = _inputs(
+        input_store, input_uses, input_limits, clock, keep_for=rescue_policy.give_up_after + keep_for
+    )
     publish_final_event = PublishFinalEvent(store=store, events=events, bill=usage.gpu_cost())
     submit = SubmitTask(
         catalog=catalog,
@@ -143,6 +158,7 @@ def build_dependencies(
         estimator=estimator,
         prompt_tokenizers=prompt_tokenizers,
         publisher=publisher,
+        inputs=inputs.use,
     )
     cancel = CancelTask(store=store, publish_final_event=publish_final_event, clock=clock)
     read_queue = ReadQueue(catalog=catalog, stats=stats, clock=clock)
@@ -165,7 +181,9 @@ def build_dependencies(
                 archive=dead_letters,
                 store=store,
                 publisher=publisher,
-                retry_task=RetryTask(store=store, publisher=publisher, clock=clock, quotas=no_quotas),
+                retry_task=RetryTask(
+                    store=store, publisher=publisher, inputs=inputs.use, clock=clock, quotas=no_quotas
+                ),
                 clock=clock,
             ),
         ),
@@ -174,6 +192,7 @@ def build_dependencies(
         http=ConcurrencyLimiter(at_once=requests_at_once),
         identity=identity,
         images=images,
+        inputs=inputs,
         models=catalog,
         openai_compatibility=OpenAICompatibility(
             origin=address.origin, silent_seconds=openai_silent_seconds, wait_seconds=openai_wait_seconds
@@ -205,13 +224,18 @@ def build_dependencies(
             store=store,
             read=ReadTask(store=store),
             cancel=cancel,
-            retry=RetryTask(store=store, publisher=publisher, clock=clock, quotas=quotas),
+            retry=RetryTask(store=store, publisher=publisher, inputs=inputs.use, clock=clock, quotas=quotas),
             label=LabelTask(store=store, clock=clock),
             delete=DeleteTask(
-                store=store, images=images.bucket, webhook_logs=webhook_logs, cancel_task=cancel, clock=clock
+                store=store,
+                images=images.bucket,
+                inputs=inputs.use,
+                webhook_logs=webhook_logs,
+                cancel_task=cancel,
+                clock=clock,
             ),
             remove_expired=RemoveExpiredTasks(
-                store=store, images=images.bucket, webhook_logs=webhook_logs, clock=clock
+                store=store, images=images.bucket, inputs=inputs.use, webhook_logs=webhook_logs, clock=clock
             ),
             render=render,
         ),
@@ -232,4 +256,19 @@ def build_dependencies(
             ),
             replay_delivery=ReplayDelivery(logs=webhook_logs, events=events),
         ),
+    )
+
+
+def _inputs(
+    store: InputStore, uses: InputUses, limits: InputLimits, clock: Clock, *, keep_for: timedelta
+) -> Inputs:
+    delete = DeleteInput(store=store, uses=uses)
+    return Inputs(
+        store=store,
+        limits=limits,
+        upload=UploadInput(store=store, limits=limits, clock=clock),
+        read=ReadInput(store=store, clock=clock),
+        delete=delete,
+        remove_expired=RemoveExpiredInputs(store=store, delete=delete, clock=clock),
+        use=UseInputs(store=store, delete=delete, clock=clock, keep_for=keep_for),
     )

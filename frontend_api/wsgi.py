@@ -29,6 +29,7 @@ from frontend_api.adapters.address_resolver import SystemResolver
 from frontend_api.adapters.dependency_probes import FirestoreProbe, PubSubProbe
 from frontend_api.adapters.firestore.api_keys import FirestoreApiKeys
 from frontend_api.adapters.firestore.dead_letter_archive import FirestoreDeadLetterArchive
+from frontend_api.adapters.firestore.input_uses import FirestoreInputUses
 from frontend_api.adapters.firestore.rescue_lock import FirestoreRescueLock
 from frontend_api.adapters.firestore.secret_rotations import FirestoreSecretRotations
 from frontend_api.adapters.firestore.task_batches import FirestoreTaskBatches
@@ -38,6 +39,7 @@ from frontend_api.adapters.firestore.usage_book import FirestoreUsageBook
 from frontend_api.adapters.firestore.webhook_logs import FirestoreWebhookLogs
 from frontend_api.adapters.gcs_image_bucket import GcsImageBucket
 from frontend_api.adapters.gcs_image_links import GcsImageLinks, NoImageLinks
+from frontend_api.adapters.gcs_input_store import GcsInputStore
 from frontend_api.adapters.google_tokens import (
     FirebaseAuthenticator,
     OidcCallers,
@@ -63,6 +65,7 @@ from frontend_api.identity.emulator_tokens import (
 )
 from frontend_api.identity.ports import Authenticator, Identity, InternalCallers, Operators
 from frontend_api.images.ports import ImageLinks, Images
+from frontend_api.inputs.stored_input import InputLimits
 from frontend_api.quotas.quotas import QuotaLimits
 from frontend_api.rescue.policy import RescuePolicy
 from frontend_api.settings import ApiSettings
@@ -142,6 +145,15 @@ def _dependencies(settings: ApiSettings) -> Dependencies:
         images=Images(
             bucket=GcsImageBucket(storage, bucket=settings.images_bucket),
             links=_image_links(settings, storage),
+        ),
+        input_store=GcsInputStore(storage, bucket=settings.images_bucket),
+        input_uses=FirestoreInputUses(firestore, timeout_seconds=store_timeout),
+        input_limits=InputLimits(
+            bytes_each=settings.max_input_bytes,
+            side=settings.max_input_side,
+            pixels=settings.max_input_pixels,
+            bytes_per_owner=settings.max_input_bytes_per_caller,
+            unused_for=timedelta(hours=settings.keep_unused_inputs_hours),
         ),
         stats=FirestoreTaskStats(firestore, timeout_seconds=store_timeout),
         worker_reports=FirestoreWorkerReports(firestore, timeout_seconds=store_timeout),

@@ -76,6 +76,14 @@ resource "google_project_iam_custom_role" "image_keeper" {
   permissions = ["storage.objects.delete", "storage.objects.get", "storage.objects.list"]
 }
 
+resource "google_project_iam_custom_role" "input_writer" {
+  project     = local.project
+  role_id     = "darkroomInputWriter"
+  title       = "darkroom: input writer"
+  description = "Create objects and change their metadata, but not replace them"
+  permissions = ["storage.objects.create", "storage.objects.update"]
+}
+
 resource "google_project_iam_custom_role" "link_signer" {
   project     = local.project
   role_id     = "darkroomLinkSigner"

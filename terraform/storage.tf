@@ -21,7 +21,18 @@ resource "google_storage_bucket" "images" {
   # The fallback for the TTL policy: docs/adr/0009-expiry-of-tasks-and-images.md derives the sum.
   lifecycle_rule {
     condition {
-      age = 2 * local.keep_tasks_for_days + local.give_up_after_days + 2
+      age            = 2 * local.keep_tasks_for_days + local.give_up_after_days + 2
+      matches_prefix = ["tasks/"]
+    }
+    action {
+      type = "Delete"
+    }
+  }
+  # An input's custom time is its expiry, which each task that uses it moves into the future.
+  lifecycle_rule {
+    condition {
+      days_since_custom_time = 1
+      matches_prefix         = ["inputs/"]
     }
     action {
       type = "Delete"
@@ -88,6 +99,18 @@ resource "google_storage_bucket_iam_member" "api_keeps_images" {
   bucket = google_storage_bucket.images.name
   role   = google_project_iam_custom_role.image_keeper.name
   member = google_service_account.api.member
+}
+
+# The pictures that callers upload. Only workers write finished images.
+resource "google_storage_bucket_iam_member" "api_writes_inputs" {
+  bucket = google_storage_bucket.images.name
+  role   = google_project_iam_custom_role.input_writer.name
+  member = google_service_account.api.member
+
+  condition {
+    title      = "Inputs only"
+    expression = "resource.name.startsWith(\"projects/_/buckets/${local.images_bucket}/objects/inputs/\")"
+  }
 }
 
 resource "google_storage_bucket_iam_member" "workers_write_images" {

@@ -20,6 +20,7 @@ PictureId = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 MAX_QUALITY = 100
 LOSSLESS_QUALITY = MAX_QUALITY
 """The quality at which WebP keeps every pixel."""
+_PICTURES = ("image", "mask_image")
 _PASSES_AROUND = 3
 """Encoding the prompt and decoding the image cost about this many forwards of the denoiser."""
 
@@ -125,6 +126,12 @@ class GenerationParameters(BaseModel):
         Without it a negative prompt has no effect.
         """
         return self.guidance is Guidance.CLASSIFIER_FREE and self.guidance_scale > self.guidance_off_at
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """The ids of its uploaded pictures, by the name of the field."""
+        given = {name: getattr(self, name) for name in _PICTURES}
+        return {name: picture for name, picture in given.items() if picture is not None}
 
     @property
     def computed_steps(self) -> int:

@@ -1,8 +1,8 @@
 """The Firestore document `tasks/{task_id}`: a public contract, since browsers listen to it.
 
 Timestamps are Firestore timestamps (aware datetimes here), previews contain raw JPEG bytes. Every
-field is always present; `null` means "not yet". Unknown fields are ignored in reading and kept in
-writing.
+field but `inputs` is always present; `null` means "not yet". Unknown fields are ignored in reading
+and kept in writing.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 
 from common.domain.gpu_usage import RunSeconds
 from common.domain.images import Preview, StoredImage
+from common.domain.inputs import input_object_name
 from common.domain.task import Task
 from common.wire_formats.versions import UndecodableError, check_version
 
@@ -23,7 +24,8 @@ VERSION = "1.9"
 `work_units` and `predicted_seconds`, 1.4 `traceparent`, also of claims and attempts, 1.5 an image's
 `provenance`, 1.6 `warnings`, `failed_images`, `claim.runs`, `usage.open_runs` and an attempt's
 `gpu_seconds`. 1.7 renamed `untold_since` to `event_pending_since`. 1.8 added `request_digest`, 1.9
-`label_pairs`, which queries use, and `callback_headers`. These fields are optional in reading.
+`label_pairs`, which queries use, `callback_headers`, and `inputs` for tasks with pictures. These
+fields are optional in reading.
 """
 EVENT_PENDING_SINCE_BEFORE_1_7 = "untold_since"
 """Still read and queried: the previous version may write it during a rolling update."""
@@ -91,6 +93,7 @@ def encode_task_document(task: Task) -> Document:
         "callback_events": list(task.callback_events),
         "callback_headers": dict(task.callback_headers),
         "request_digest": task.request_digest,
+        **_inputs_of(task),
     }
 
 
@@ -136,6 +139,13 @@ def _plain_time(value: object) -> datetime | None:
     if not isinstance(value, datetime) or value.tzinfo is None:
         raise TypeError("not an aware timestamp")
     return datetime.combine(value.date(), value.timetz())
+
+
+def _inputs_of(task: Task) -> Document:
+    """Return the field by which the tasks of an input are found: the names of their objects."""
+    pictures = sorted(set(task.parameters.inputs.values()))
+    names = [input_object_name(task.user_id, picture) for picture in pictures]
+    return {"inputs": names} if names else {}
 
 
 def _encode_runs(runs: tuple[RunSeconds, ...]) -> list[Document]:

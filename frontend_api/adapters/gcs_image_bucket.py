@@ -1,21 +1,12 @@
 """GcsImageBucket: reads and deletes objects of the images bucket with google-cloud-storage."""
 
-import requests
-from google.api_core import exceptions as google_errors
 from google.cloud.exceptions import NotFound
 from google.cloud.storage import Client as StorageClient
 from google.cloud.storage.retry import DEFAULT_RETRY
 
-from common.domain.errors import DependencyUnavailableError
 from common.domain.images import StoredImage
+from frontend_api.adapters.storage_errors import translated_storage_errors
 from frontend_api.images.ports import ImageGoneError
-
-_UNREACHABLE = (
-    google_errors.ServerError,
-    google_errors.TooManyRequests,
-    google_errors.RetryError,
-    requests.exceptions.RequestException,
-)
 
 
 class GcsImageBucket:
@@ -26,21 +17,18 @@ class GcsImageBucket:
 
     def read(self, image: StoredImage) -> bytes:
         blob = self._bucket.blob(image.object_name)
-        try:
-            content: bytes = blob.download_as_bytes(timeout=self._timeout, retry=self._retry)
-        except NotFound as exc:
-            raise ImageGoneError(image.object_name) from exc
-        except _UNREACHABLE as exc:
-            raise DependencyUnavailableError("storage") from exc
+        with translated_storage_errors():
+            try:
+                content: bytes = blob.download_as_bytes(timeout=self._timeout, retry=self._retry)
+            except NotFound as exc:
+                raise ImageGoneError(image.object_name) from exc
         return content
 
     def remove_folder(self, folder: str) -> None:
-        try:
+        with translated_storage_errors():
             found = self._bucket.list_blobs(prefix=folder, timeout=self._timeout, retry=self._retry)
             for blob in found:
                 try:
                     blob.delete(timeout=self._timeout, retry=self._retry)
                 except NotFound:
                     continue  # another process has already deleted it
-        except _UNREACHABLE as exc:
-            raise DependencyUnavailableError("storage") from exc

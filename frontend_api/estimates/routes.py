@@ -52,7 +52,7 @@ def estimate() -> Response:
     Rejects everything that a submission would be rejected for, except quotas.
     """
     limit_rejections()
-    task = current(Tasks).submit.new_task(
+    task = current(Tasks).submit.checked_task(
         json_body(TaskSubmission).submission(user_id=caller_id(), idempotency_key=None)
     )
     estimate = current(Estimates).estimator.estimate(task.parameters, task.lane)

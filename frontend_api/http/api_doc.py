@@ -44,6 +44,10 @@ class Operation:
     """Codes of the table in `problems.py`, besides those that every such operation can return."""
     body: type[BaseModel] | None
     body_required: bool
+    raw_body: tuple[str, ...]
+    """Media types of a body that is a file."""
+    form: type[BaseModel] | None
+    """The fields of a body of the type multipart/form-data; `bytes` are files."""
     query: type[BaseModel] | None
     headers: Mapping[str, str]
     """Request headers: name → description."""
@@ -64,7 +68,7 @@ class Operation:
     @property
     def all_problems(self) -> tuple[str, ...]:
         """The codes of all problems that the operation can return."""
-        body = () if self.body is None else _BAD_BODY
+        body = _BAD_BODY if self.body or self.raw_body or self.form else ()
         query = () if self.query is None else ("parameters_rejected",)
         caller = ("unauthenticated", "dependency_unavailable") if self.secured else ()
         scope = ("forbidden",) if self.secured and not self.is_internal else ()
@@ -93,6 +97,8 @@ class ApiDoc:
         problems: tuple[str, ...] = (),
         body: type[BaseModel] | None = None,
         body_required: bool = True,
+        raw_body: tuple[str, ...] = (),
+        form: type[BaseModel] | None = None,
         query: type[BaseModel] | None = None,
         headers: Mapping[str, str] | None = None,
         scope: Scope | None = None,
@@ -109,6 +115,8 @@ class ApiDoc:
                 problems=(*self.problems, *problems),
                 body=body,
                 body_required=body_required,
+                raw_body=raw_body,
+                form=form,
                 query=query,
                 headers=headers or {},
                 secured=self.secured,

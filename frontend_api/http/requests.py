@@ -108,33 +108,41 @@ def json_body(
 
     With `optional`, an empty body counts as an empty object.
     """
-    request.max_content_length = max_bytes + 1  # see create_app
-    with current(ConcurrencyLimiter).released():  # a slowly sending caller does not occupy a slot of the gate
-        raw = request.get_data(cache=False)
-    if len(raw) > max_bytes:
-        raise RequestEntityTooLarge
+    raw = raw_body(max_bytes)
     if optional and not raw:
         return schema()
-    _check_media_type()
+    check_media_type("application/json")
     try:
         return schema.model_validate(parse_json_object(raw, max_values=max_values))
     except ValidationError as exc:
         raise RequestRefusedError(body_problem(exc)) from exc
 
 
-def _check_media_type() -> None:
+def raw_body(max_bytes: int) -> bytes:
+    """Return the bytes of the body. Raises RequestEntityTooLarge."""
+    request.max_content_length = max_bytes + 1  # see create_app
+    with current(ConcurrencyLimiter).released():  # a slowly sending caller does not occupy a slot of the gate
+        raw = request.get_data(cache=False)
+    if len(raw) > max_bytes:
+        raise RequestEntityTooLarge
+    return raw
+
+
+def check_media_type(*accepted: str) -> None:
+    """Check that the body has one of these types and is not compressed. Raises RequestRefusedError."""
     coding = request.headers.get("Content-Encoding", "identity").strip().lower()
     if coding != "identity":
         complaint = Complaint("header", "Content-Encoding", f"must be absent (got {coding[:100]!r})")
-        detail, accepted = "the body must not be compressed", {"Accept-Encoding": "identity"}
-    elif request.mimetype != "application/json":
+        detail, headers = "the body must not be compressed", {"Accept-Encoding": "identity"}
+    elif request.mimetype not in accepted:
+        names = " or ".join(accepted)
         got = f"{request.mimetype[:100]!r}" if request.mimetype else "none"
-        complaint = Complaint("header", "Content-Type", f"must be application/json (got {got})")
-        detail, accepted = "the body must be application/json", {"Accept-Post": "application/json"}
+        complaint = Complaint("header", "Content-Type", f"must be {names} (got {got})")
+        detail, headers = f"the body must be {names}", {"Accept-Post": ", ".join(accepted)}
     else:
         return
     raise RequestRefusedError(
-        Problem(code="unsupported_media_type", detail=detail, complaints=(complaint,), headers=accepted)
+        Problem(code="unsupported_media_type", detail=detail, complaints=(complaint,), headers=headers)
     )
 
 

@@ -32,6 +32,8 @@ from frontend_api.http.problems import Problem
 from frontend_api.http.request_log import HEALTH_PATHS
 from frontend_api.http_server.incoming_request import IncomingRequest, address_of_caller
 from frontend_api.http_server.unfinished_requests import UnfinishedLimits, UnfinishedRequests
+from frontend_api.inputs.request_body import FORM_BYTES
+from frontend_api.inputs.responses import PATH as INPUTS_PATH
 from frontend_api.internal.schemas import MAX_ENVELOPE_BYTES
 from frontend_api.openai_compatibility.errors import ERROR_SHAPES
 from frontend_api.settings import ApiSettings
@@ -56,10 +58,12 @@ _TAKES_SLOWLY_SECONDS = 3.0
 """The worker may disconnect a caller who has not read the response by then, if all threads are in use."""
 
 
-def max_body_bytes(path: str) -> int:
+def max_body_bytes(path: str, *, max_input_bytes: int) -> int:
     """Return how much of a body is buffered. Above their own, lower limits the routes respond with 413."""
     if path.startswith("/internal/"):
         return MAX_ENVELOPE_BYTES
+    if path == INPUTS_PATH:
+        return max_input_bytes + FORM_BYTES
     return max(MAX_BODY_BYTES, MAX_BATCH_BYTES) + _RECEIVE_BYTES
 
 
@@ -77,6 +81,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         settings = ApiSettings()
         self._trusted_proxies = settings.trusted_proxies
         self._address = settings.public_address
+        self._max_body_bytes = partial(max_body_bytes, max_input_bytes=settings.max_input_bytes)
         self._unfinished: UnfinishedRequests[_Connection] = UnfinishedRequests(
             UnfinishedLimits(
                 seconds=settings.request_deadline_seconds,
@@ -194,7 +199,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         self._read_with(conn, self.on_client_socket_readable)
 
     def _begin(self, conn: _Connection, arrived: bytes = b"") -> None:
-        conn.incoming = IncomingRequest(max_body_bytes=max_body_bytes, own_path=self._address.own_path)
+        conn.incoming = IncomingRequest(max_body_bytes=self._max_body_bytes, own_path=self._address.own_path)
         conn.was_continued = False
         self._unfinished.begin(conn, now=time.monotonic())
         self._read_with(conn, self._receive)
@@ -223,7 +228,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         incoming.feed(data)
         if incoming.is_too_large:
             self._end_reading(conn)
-            limit = max_body_bytes(incoming.path or "")
+            limit = self._max_body_bytes(incoming.path or "")
             self._refuse(
                 conn, Problem(code="body_too_large", detail=f"the body may have at most {limit} bytes")
             )
@@ -255,7 +260,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
             self._refuse(conn, Problem(code="server_busy", detail=detail, headers={"Retry-After": "2"}))
             return
         # An iterator instead of the socket, so that gunicorn never waits for more bytes.
-        conn.parser = RequestParser(self.cfg, iter(conn.incoming.chunks), conn.client)
+        conn.parser = RequestParser(self.cfg, conn.incoming.released_pieces(), conn.client)
         conn.data_ready = True
         self._answering[conn] = time.monotonic()
         self._in_flight_bytes += conn.incoming.size

@@ -2,7 +2,8 @@
 
 import ipaddress
 import re
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 
 import h11
 
@@ -36,10 +37,9 @@ class IncomingRequest:
         self._max_body_bytes = max_body_bytes
         self._own_path = own_path
         self._allowed_body_bytes = 0
-        self.chunks: list[bytes] = []
-        """The bytes of this request; in pieces that gunicorn can parse once `feed` has set a flag."""
+        self._chunks: deque[bytes] = deque()
         self.size = 0
-        """Bytes in `chunks`."""
+        """Bytes of this request that have arrived."""
         self.path: str | None = None
         """Without the query and the base path; None until the head is complete."""
         self.forwarded_for: tuple[str, ...] = ()
@@ -53,7 +53,7 @@ class IncomingRequest:
 
     def feed(self, data: bytes) -> None:
         """Add bytes in the order of their arrival, until one of the three flags is set."""
-        self.chunks.append(data)
+        self._chunks.append(data)
         self.size += len(data)
         try:
             in_body = self._feed_head(data) if self._body is None else data
@@ -62,7 +62,21 @@ class IncomingRequest:
         except (h11.RemoteProtocolError, ValueError):
             self.is_malformed = True
         if self.is_complete or self.is_malformed:
-            self._cut(self.size - len(self.rest))
+            self._remove_end(len(self.rest))
+
+    def released_pieces(self) -> Iterator[bytes]:
+        """Yield the bytes of this request in equal pieces for gunicorn's parser, and release them.
+
+        So a large body is in memory once while its route collects it.
+        """
+        piece = bytearray()
+        while self._chunks:
+            piece += self._chunks.popleft()
+            while len(piece) >= _PIECE_BYTES:
+                yield bytes(piece[:_PIECE_BYTES])
+                del piece[:_PIECE_BYTES]
+        if piece:
+            yield bytes(piece)
 
     @property
     def wants_continue(self) -> bool:
@@ -95,10 +109,11 @@ class IncomingRequest:
             self.is_complete = True
             self.rest = data[own:]
 
-    def _cut(self, own: int) -> None:
-        whole = b"".join(self.chunks)
-        self.chunks = [whole[start : min(start + _PIECE_BYTES, own)] for start in range(0, own, _PIECE_BYTES)]
-        self.size = own
+    def _remove_end(self, count: int) -> None:
+        """Remove the last bytes, which belong to the next request. They arrived in the last chunk."""
+        if count:
+            self._chunks.append(self._chunks.pop()[:-count])
+            self.size -= count
 
     def _note_head(self, head: h11.Request) -> None:
         self.path = self._own_path(head.target.split(b"?", 1)[0].decode("latin-1"))

@@ -16,6 +16,7 @@ from frontend_api.http.request_log import log_task_id
 from frontend_api.http.requests import current, json_body
 from frontend_api.http.responses import json_response
 from frontend_api.identity.ports import Identity
+from frontend_api.inputs.package import Inputs
 from frontend_api.internal.schemas import (
     MAX_ENVELOPE_BYTES,
     PushEnvelope,
@@ -59,8 +60,10 @@ def rescue() -> Response:
 @blueprint.post("/remove-expired")
 @doc("removeExpiredTasks", {200: ResponseDoc("The result of this run.", RemovalResponse)})
 def remove_expired() -> Response:
-    """Delete expired tasks with their objects."""
-    return json_response(RemovalResponse(removed=current(Tasks).remove_expired()))
+    """Delete expired tasks with their objects, and expired inputs."""
+    removed = current(Tasks).remove_expired()
+    current(Inputs).remove_expired()
+    return json_response(RemovalResponse(removed=removed))
 
 
 @blueprint.post("/events")

@@ -21,6 +21,7 @@ _TAGS = (
     "tasks",
     "results",
     "images",
+    "inputs",
     "models",
     "queue",
     "usage",
@@ -37,6 +38,7 @@ _PATH_PARAMETER = re.compile(r"<(?:\w+(?:\([^)]*\))?:)?(\w+)>")
 _REFERENCE = "#/components/schemas/{model}"
 _PARAMETERS: dict[str, dict[str, Any]] = {
     "task_id": {"description": "The task's id.", "schema": {"type": "string"}},
+    "input_id": {"description": "The input's id.", "schema": {"type": "string"}},
     "key_id": {"description": "The API key's id.", "schema": {"type": "string"}},
     "letter_id": {"description": "The dead letter's id.", "schema": {"type": "string"}},
     "number": {"description": "The delivery's number, from 1.", "schema": {"type": "integer", "minimum": 1}},
@@ -159,16 +161,22 @@ def _operation(path: str, verb: str, operation: Operation) -> Json:
         everywhere = {name: {"$ref": f"#/components/headers/{name}"} for name in _EVERYWHERE_BELOW_V1}
         for response in described["responses"].values():
             response["headers"] = {**response.get("headers", {}), **everywhere}
-    if operation.body is not None:
-        described["requestBody"] = {
-            "required": operation.body_required,
-            "content": {"application/json": {"schema": _reference(operation.body)}},
-        }
+    if content := _request_content(operation):
+        described["requestBody"] = {"required": operation.body_required, "content": content}
     if not operation.secured:
         described["security"] = []
     elif not operation.is_internal:
         described["security"] = [{"bearer": []}, {"apiKey": [operation.scope_for(verb).value]}]
     return described
+
+
+def _request_content(operation: Operation) -> Json:
+    content: Json = {media_type: {} for media_type in operation.raw_body}
+    if operation.form is not None:
+        content["multipart/form-data"] = {"schema": _reference(operation.form)}
+    if operation.body is not None:
+        content["application/json"] = {"schema": _reference(operation.body)}
+    return content
 
 
 def _path_parameters(path: str) -> Iterator[Json]:
@@ -300,8 +308,7 @@ def _schemas(operations: list[Operation]) -> Json:
         (WebhookBody, "serialization"),
     }
     for operation in operations:
-        if operation.body is not None:
-            wanted.add((operation.body, "validation"))
+        wanted |= {(body, "validation") for body in (operation.body, operation.form) if body is not None}
         wanted.add((operation.errors.schema, "serialization"))
         for response in operation.responses.values():
             bodies = (response.body, response.stream)

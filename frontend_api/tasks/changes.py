@@ -7,6 +7,7 @@ from datetime import datetime
 from common.domain.errors import DependencyUnavailableError, FieldProblem, ParametersRejectedError
 from common.domain.task import Task, TaskStatus
 from common.ports import Clock, TaskStore
+from frontend_api.inputs.use import UseInputs
 from frontend_api.quotas.quotas import Quotas
 from frontend_api.tasks.final_events import PublishFinalEvent, with_event_pending
 from frontend_api.tasks.publisher import TaskPublisher
@@ -48,16 +49,21 @@ class RetryTask:
 
     store: TaskStore
     publisher: TaskPublisher
+    inputs: UseInputs
     clock: Clock
     quotas: Quotas
 
     def __call__(self, user_id: str, task_id: str) -> Task:
         """Queue the task again and return it.
 
-        Raises TaskNotFoundError, InvalidTransitionError, TaskNotConfirmedError, and
-        QuotaExceededError and QueueFullError because it adds a queued task.
+        Raises TaskNotFoundError, InvalidTransitionError, TaskNotConfirmedError,
+        ParametersRejectedError if an input no longer exists, and QuotaExceededError and
+        QueueFullError because it adds a queued task.
         """
         owned = ReadTask(store=self.store)(user_id, task_id)
+        (refusal,) = self.inputs.keep([owned])
+        if refusal is not None:
+            raise refusal
         now = self.clock.now()
         with self.quotas.retry_of(user_id):
             queued = self.store.update(task_id, lambda task: task.resubmitted(now), last_seen=owned)

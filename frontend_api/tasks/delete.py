@@ -8,6 +8,7 @@ from common.domain.task import Task
 from common.observability.metrics import TASKS_EXPIRED, counter
 from common.ports import Clock, TaskStore
 from frontend_api.images.ports import ImageBucket
+from frontend_api.inputs.use import UseInputs
 from frontend_api.tasks.changes import CancelTask
 from frontend_api.webhooks.ports import WebhookLogs
 
@@ -19,6 +20,7 @@ _expired = counter(TASKS_EXPIRED)
 class DeleteTask:
     store: TaskStore
     images: ImageBucket
+    inputs: UseInputs
     webhook_logs: WebhookLogs
     cancel_task: CancelTask
     clock: Clock
@@ -39,6 +41,7 @@ class DeleteTask:
         if not task.status.is_terminal:
             # A worker may have stored an image meanwhile; without the task it stores no more.
             self.images.remove_folder(task.folder)
+        self.inputs.release(task)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +50,7 @@ class RemoveExpiredTasks:
 
     store: TaskStore
     images: ImageBucket
+    inputs: UseInputs
     webhook_logs: WebhookLogs
     clock: Clock
     page_size: int = 100
@@ -80,4 +84,5 @@ class RemoveExpiredTasks:
             return False
         self.images.remove_folder(task.folder)
         self.webhook_logs.delete(task.id)
+        self.inputs.release(task)
         return True

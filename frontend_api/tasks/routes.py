@@ -213,7 +213,7 @@ def cancel(task_id: str) -> Response:
 @doc(
     "retryTask",
     {202: ResponseDoc("The task is queued again, with the same id, seed and finished images.", TaskResponse)},
-    problems=("task_not_found", "invalid_transition", "quota_exceeded", "queue_full"),
+    problems=("task_not_found", "invalid_transition", "parameters_rejected", "quota_exceeded", "queue_full"),
 )
 def retry(task_id: str) -> Response:
     """Generate the missing images of a task.

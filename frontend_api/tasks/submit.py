@@ -27,6 +27,7 @@ from common.domain.task_warnings import warnings_of
 from common.observability.tracing import current_traceparent
 from common.ports import Clock, TaskStore
 from frontend_api.estimates.estimator import TaskEstimator
+from frontend_api.inputs.use import UseInputs
 from frontend_api.quotas.quotas import QuotaExceededError, Quotas
 from frontend_api.tasks.ports import PromptTokenizers
 from frontend_api.tasks.publisher import TaskPublisher
@@ -117,11 +118,12 @@ class SubmitTask:
     estimator: TaskEstimator
     prompt_tokenizers: PromptTokenizers
     publisher: TaskPublisher
+    inputs: UseInputs
 
     def __call__(self, submission: Submission) -> Submitted:
         """Accept a submission, or return the task that an earlier identical one created.
 
-        Raises UnknownModelError and ParametersRejectedError before anything is stored. Also raises:
+        Raises UnknownModelError and ParametersRejectedError, and then no task is stored. Also raises:
 
         - IdempotencyKeyReusedError if the key belongs to a different request.
         - TaskNotConfirmedError if the task is stored but not published.
@@ -130,7 +132,7 @@ class SubmitTask:
         - QuotaExceededError and QueueFullError, except for a replay.
         """
         try:
-            task = self.new_task(submission)
+            task = self.checked_task(submission)
         except REFUSED_BY_MODELS as refusal:
             return self._replay_of_refused(submission, refusal)
         try:
@@ -145,11 +147,24 @@ class SubmitTask:
                 return Submitted(task=self._replay(task), replayed=True)
             except TaskNotFoundError:
                 raise refusal from None
+        try:
+            self._publish(stored)
+        except ParametersRejectedError:
+            self.store.delete_unchanged(stored)
+            raise
         self.estimator.add_stored(stored)
-        return Submitted(task=self._publish(stored), replayed=False)
+        return Submitted(task=stored, replayed=False)
+
+    def checked_task(self, submission: Submission) -> Task:
+        """Build a submission's task without storing it. Raises as a call does before storing."""
+        task = self.new_task(submission)
+        (refusal,) = self.inputs.check([task])
+        if refusal is not None:
+            raise refusal
+        return task
 
     def new_task(self, submission: Submission) -> Task:
-        """Build a submission's task without storing it. Raises as a call does before storing."""
+        """Do the same without a check of the inputs."""
         if submission.callback_url is not None:
             self._check_callback(submission.callback_url)
         elif submission.callback_headers:
@@ -233,7 +248,11 @@ class SubmitTask:
         return self._publish(task) if self.publisher.needs_message(task) else task
 
     def _publish(self, task: Task) -> Task:
+        """Keep the inputs of a stored task, then publish it."""
         try:
+            (refusal,) = self.inputs.keep([task])
+            if refusal is not None:
+                raise refusal
             self.publisher.publish(task)
         except DependencyUnavailableError as exc:
             raise TaskNotConfirmedError(task.id, exc) from exc

@@ -42,9 +42,9 @@ class SubmitBatch:
     def __call__(self, user_id: str, submissions: Sequence[Submission]) -> tuple[Outcome, ...]:
         """Submit one caller's tasks and return the result of each, in the same order.
 
-        Raises DependencyUnavailableError, and stores nothing, when quotas cannot be read.
+        Raises DependencyUnavailableError, and stores nothing, when quotas or inputs cannot be read.
         """
-        tasks = [self._build(submission) for submission in submissions]
+        tasks = self._with_known_inputs([self._build(submission) for submission in submissions])
         first: dict[str, Task] = {}
         for task in tasks:
             if isinstance(task, Task):
@@ -54,9 +54,9 @@ class SubmitBatch:
             {task_id: outcomes[task_id] for task_id in _ids_with_key(tasks, submissions)}
         )
         matched = self._replays_of_refused(submissions, [_match(task, first, outcomes) for task in tasks])
-        unconfirmed = self._publish(matched)
+        unpublished = self._publish(matched)
         return tuple(
-            unconfirmed.get(outcome.task.id, outcome) if isinstance(outcome, Submitted) else outcome
+            unpublished.get(outcome.task.id, outcome) if isinstance(outcome, Submitted) else outcome
             for outcome in matched
         )
 
@@ -65,6 +65,11 @@ class SubmitBatch:
             return self.submit_task.new_task(submission)
         except DomainError as error:
             return error
+
+    def _with_known_inputs(self, tasks: Sequence[Task | DomainError]) -> list[Task | DomainError]:
+        """Replace the tasks whose inputs do not exist by their refusals."""
+        checked = iter(self.submit_task.inputs.check([task for task in tasks if isinstance(task, Task)]))
+        return [next(checked) or task if isinstance(task, Task) else task for task in tasks]
 
     def _store(self, user_id: str, tasks: Sequence[Task]) -> dict[str, Outcome]:
         """Store the tasks within the caller's quotas and return the results by id."""
@@ -139,18 +144,31 @@ class SubmitBatch:
                 matched[index] = Submitted(task=stored[task_id], replayed=True)
         return matched
 
-    def _publish(self, outcomes: Iterable[Outcome]) -> Mapping[str, TaskNotConfirmedError]:
-        """Publish the tasks that need a message; return those without a confirmation, by id."""
-        publisher = self.submit_task.publisher
-        found = (outcome.task for outcome in outcomes if isinstance(outcome, Submitted))
-        tasks = {task.id: task for task in found if publisher.needs_message(task)}
-        if not tasks:
-            return {}
+    def _publish(self, outcomes: Iterable[Outcome]) -> Mapping[str, DomainError]:
+        """Keep the inputs of the tasks that need a message, and publish them.
+
+        Returns the errors of those that were not published, or without a confirmation, by id.
+        """
+        publisher, inputs = self.submit_task.publisher, self.submit_task.inputs
+        found = [outcome for outcome in outcomes if isinstance(outcome, Submitted)]
+        wanted = {each.task.id: each for each in found if publisher.needs_message(each.task)}
+        refused: dict[str, DomainError] = {}
         try:
-            publisher.publish(*tasks.values())
+            refusals = inputs.keep([each.task for each in wanted.values()])
+            refused = {
+                task_id: refusal
+                for task_id, refusal in zip(wanted, refusals, strict=True)
+                if refusal is not None
+            }
+            if tasks := [each.task for task_id, each in wanted.items() if task_id not in refused]:
+                publisher.publish(*tasks)
         except DependencyUnavailableError as error:
-            return {task_id: TaskNotConfirmedError(task_id, error) for task_id in tasks}
-        return {}
+            unconfirmed = {task_id: TaskNotConfirmedError(task_id, error) for task_id in wanted}
+            return {**unconfirmed, **refused}
+        for task_id in refused:
+            if not wanted[task_id].replayed:
+                self.submit_task.store.delete_unchanged(wanted[task_id].task)
+        return refused
 
 
 def _ids_with_key(tasks: Sequence[Task | DomainError], submissions: Sequence[Submission]) -> set[str]:

@@ -242,4 +242,12 @@ run "images_outlive_their_tasks" {
     condition     = one(google_storage_bucket.images.lifecycle_rule[0].condition).age == 26
     error_message = "the images' maximum age must be twice the retention of tasks plus the longest wait plus two days"
   }
+  assert {
+    condition = (
+      one(google_storage_bucket.images.lifecycle_rule[0].condition).matches_prefix == tolist(["tasks/"]) &&
+      one(google_storage_bucket.images.lifecycle_rule[1].condition).matches_prefix == tolist(["inputs/"]) &&
+      one(google_storage_bucket.images.lifecycle_rule[1].condition).days_since_custom_time == 1
+    )
+    error_message = "inputs must be deleted by their own expiry, not by the age of images"
+  }
 }

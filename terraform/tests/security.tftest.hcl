@@ -71,6 +71,13 @@ run "roles_are_granted_per_resource" {
     condition     = !contains(google_project_iam_custom_role.image_keeper.permissions, "storage.objects.create")
     error_message = "the API cannot create images"
   }
+  assert {
+    condition = (
+      toset(google_project_iam_custom_role.input_writer.permissions) == toset(["storage.objects.create", "storage.objects.update"]) &&
+      endswith(one(google_storage_bucket_iam_member.api_writes_inputs.condition).expression, "/objects/inputs/\")")
+    )
+    error_message = "the API creates and changes objects below inputs/ only"
+  }
 }
 
 run "cluster_has_no_public_address" {

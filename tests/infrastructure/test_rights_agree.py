@@ -32,6 +32,9 @@ NEEDS = {
     "gcs": {
         "delete": {"storage.objects.delete"},
         "download_as_bytes": {"storage.objects.get"},
+        "get_blob": {"storage.objects.get"},
+        "patch": {"storage.objects.update"},
+        "upload_from_file": {"storage.objects.create"},
         "generate_signed_url": {"iam.serviceAccounts.signBlob", "storage.objects.get"},
         "list_blobs": {"storage.objects.list"},
         "reload": {"storage.objects.get"},
@@ -51,7 +54,7 @@ HOLDS = {
     },
     "roles/storage.objectViewer": {"storage.objects.get", "storage.objects.list"},
 }
-OWN_ROLES = ("documents", "image_keeper", "link_signer")
+OWN_ROLES = ("documents", "image_keeper", "input_writer", "link_signer")
 each_process = pytest.mark.parametrize("process", sorted(ADAPTERS))
 
 

@@ -1,7 +1,7 @@
 """The API over fakes: tests inspect or break everything through `api`."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -31,6 +31,7 @@ from frontend_api.identity.emulator_tokens import (
 )
 from frontend_api.identity.ports import Authenticator, Identity
 from frontend_api.images.ports import Images
+from frontend_api.inputs.stored_input import InputLimits
 from frontend_api.public_address import PublicAddress
 from frontend_api.quotas.quotas import QuotaLimits
 from frontend_api.rescue.policy import RescuePolicy
@@ -47,6 +48,7 @@ from tests.fakes.immediate_executor import ImmediateExecutor
 from tests.fakes.in_memory_api_keys import InMemoryApiKeys
 from tests.fakes.in_memory_dead_letter_archive import InMemoryDeadLetterArchive
 from tests.fakes.in_memory_image_bucket import InMemoryImageBucket
+from tests.fakes.in_memory_input_store import InMemoryInputStore, InMemoryInputUses
 from tests.fakes.in_memory_rescue_lock import InMemoryRescueLock
 from tests.fakes.in_memory_secret_rotations import InMemorySecretRotations
 from tests.fakes.in_memory_task_batches import InMemoryTaskBatches
@@ -65,6 +67,9 @@ PROJECT = "demo-unit"
 API_KEYS_KNOWN_FOR = timedelta(seconds=30)
 INTERNAL_TOKEN = "known to the scheduler only"
 AUTOSCALING_TOKEN = "known to the autoscaler only"
+INPUT_LIMITS = InputLimits(
+    bytes_each=300_000, side=512, pixels=100_000, bytes_per_owner=0, unused_for=timedelta(days=1)
+)
 PNG = b"\x89PNG, as far as these tests go"
 
 
@@ -78,6 +83,7 @@ class Api:
     queue: InMemoryTaskQueue = field(default_factory=InMemoryTaskQueue)
     events: RecordingEventPublisher = field(default_factory=RecordingEventPublisher)
     images: InMemoryImageBucket = field(default_factory=InMemoryImageBucket)
+    inputs: InMemoryInputStore = field(default_factory=InMemoryInputStore)
     dead_letters: InMemoryDeadLetterArchive = field(default_factory=InMemoryDeadLetterArchive)
     api_keys: InMemoryApiKeys = field(default_factory=InMemoryApiKeys)
     links: FakeImageLinks = field(default_factory=FakeImageLinks)
@@ -89,6 +95,7 @@ class Api:
     catalog: ModelCatalog = EMBEDDED_CATALOG
     tokenizers: WordTokenizers = field(default_factory=WordTokenizers)
     quota_limits: QuotaLimits = field(default_factory=QuotaLimits)
+    input_limits: InputLimits = INPUT_LIMITS
     gpu_price: GpuPrice | None = None
     alert_limits: AlertLimits = SHARED.alert_limits
     people: Authenticator = field(default_factory=lambda: EmulatorAuthenticator(project_id=PROJECT))
@@ -125,6 +132,9 @@ class Api:
             task_changes=self.changes,
             events=self.events,
             images=Images(bucket=self.images, links=self.links),
+            input_store=self.inputs,
+            input_uses=InMemoryInputUses(self.store),
+            input_limits=self.input_limits,
             dead_letters=self.dead_letters,
             rescue_lock=self.rescue_lock,
             callback_url_policy=CallbackUrlPolicy(is_enabled=self.webhook_key is not None),
@@ -177,6 +187,12 @@ class Api:
     def submit(self, **body: Any) -> TestResponse:
         """POST a small valid submission with these fields changed."""
         return self.client.post("/v1/tasks", json={"prompt": "a large red circle", **body})
+
+    def upload(
+        self, picture: bytes, *, content_type: str = "image/png", headers: Mapping[str, str] | None = None
+    ) -> TestResponse:
+        """POST a picture as the body."""
+        return self.client.post("/v1/inputs", data=picture, content_type=content_type, headers=headers)
 
     def rescue(self, **body: Any) -> TestResponse:
         """Call rescue as the scheduler does."""

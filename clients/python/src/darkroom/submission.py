@@ -29,6 +29,9 @@ class SubmissionFields(TypedDict, total=False):
     height: int | None
     num_images: int | None
     output_format: str | None
+    image: str | None
+    mask_image: str | None
+    strength: float | None
     output_quality: int | None
     metadata: str | None
     lane: str | None

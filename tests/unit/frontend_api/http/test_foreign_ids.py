@@ -13,10 +13,11 @@ from werkzeug.test import TestResponse
 from common.domain.images import Preview
 from common.domain.task import Failure, Task
 from tests.factories import claim_of
+from tests.pictures import png
 from tests.unit.frontend_api.conftest import PNG, Api, signed_in_as, stored_image
 
 ADA, BOB, OLGA = signed_in_as("ada"), signed_in_as("bob"), signed_in_as("olga")
-UNKNOWN = {"task_id": "0" * 32, "key_id": "0" * 16}
+UNKNOWN = {"task_id": "0" * 32, "key_id": "0" * 16, "input_id": "0" * 64}
 REST_OF_THE_ADDRESS = {"index": "0", "extension": "png", "number": "1"}
 """Values for parameters beside the id; chosen so that the foreign resource has them."""
 BODIES = {"POST /v1/tasks/<task_id>/labels": {"labels": {"a": "b"}}}
@@ -27,6 +28,7 @@ class Kind(Enum):
 
     OF_A_TASK = auto()
     OF_A_KEY = auto()
+    OF_AN_INPUT = auto()
     THE_CALLERS = auto()
     """The caller's own resources; other users' cannot be addressed."""
     SUBMITS = auto()
@@ -59,6 +61,10 @@ KINDS = {
     "POST /v1/keys": Kind.THE_CALLERS,
     "GET /v1/keys": Kind.THE_CALLERS,
     "DELETE /v1/keys/<key_id>": Kind.OF_A_KEY,
+    "POST /v1/inputs": Kind.THE_CALLERS,
+    "GET /v1/inputs/<input_id>": Kind.OF_AN_INPUT,
+    "GET /v1/inputs/<input_id>/content": Kind.OF_AN_INPUT,
+    "DELETE /v1/inputs/<input_id>": Kind.OF_AN_INPUT,
     "GET /v1/dead-letters": Kind.OPERATORS,
     "DELETE /v1/dead-letters": Kind.OPERATORS,
     "GET /v1/dead-letters/<letter_id>": Kind.OPERATORS,
@@ -186,6 +192,18 @@ def test_other_users_key_gets_the_response_of_a_missing_one(
     assert unknown.status_code == 404
     assert visible_parts(foreign, made["id"]) == visible_parts(unknown, UNKNOWN["key_id"])
     assert api.client.get("/v1/models", headers={"X-API-Key": made["key"]}).status_code == 200
+
+
+@pytest.mark.parametrize("route", of_kind(Kind.OF_AN_INPUT))
+def test_other_users_input_gets_the_response_of_a_missing_one(
+    api: Api, ada: dict[str, str], route: str
+) -> None:
+    made = api.upload(png(), headers=BOB).get_json()
+    foreign = asked(api, route, ada, input_id=made["id"])
+    unknown = asked(api, route, ada, input_id=UNKNOWN["input_id"])
+    assert unknown.status_code == 404
+    assert visible_parts(foreign, made["id"]) == visible_parts(unknown, UNKNOWN["input_id"])
+    assert api.client.get(f"/v1/inputs/{made['id']}", headers=BOB).get_json() == made
 
 
 @pytest.mark.parametrize("route", [r for r in of_kind(Kind.THE_CALLERS) if r.startswith("GET")])

@@ -30,7 +30,7 @@ def test_request_is_complete_with_its_last_byte(request_bytes: bytes, cuts: list
     before_the_last = incoming.is_complete
     incoming.feed(request_bytes[-1:] + NEXT)
     assert (before_the_last, incoming.is_complete) == (False, True)
-    assert b"".join(incoming.chunks) == request_bytes
+    assert b"".join(incoming.released_pieces()) == request_bytes
     assert incoming.rest == NEXT
 
 

@@ -1,0 +1,1 @@
+"""Inputs: pictures that callers upload for their tasks."""

@@ -1,0 +1,74 @@
+"""The picture in the body of an upload: the body itself, or the part `file` of a form.
+
+The server has read the whole body before a thread is used, within the limits of
+`frontend_api.http_server`. Here it is collected once, and each byte is released as it is read.
+"""
+
+import io
+
+from flask import request
+from pydantic import Field
+from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.formparser import FormDataParser
+
+from frontend_api.http.concurrency_limiter import ConcurrencyLimiter
+from frontend_api.http.problems import Complaint, Problem, RequestRefusedError, rejected
+from frontend_api.http.requests import check_media_type, current, raw_body
+from frontend_api.http.schemas import RequestBody
+from frontend_api.inputs.picture_header import MEDIA_TYPES
+
+FORM = "multipart/form-data"
+FORM_BYTES = 64 * 1024
+"""What a form may have beside its files: boundaries, headers and short fields."""
+_MAX_PARTS = 40
+
+
+class FileForm(RequestBody):
+    """A form with one file."""
+
+    file: bytes = Field(description="The picture: a PNG, JPEG or WebP.")
+
+
+def uploaded_picture(*, max_bytes: int) -> bytes:
+    """Return the bytes of the picture. Raises RequestRefusedError, RequestEntityTooLarge."""
+    check_media_type(*MEDIA_TYPES, FORM)
+    return _file_of_form(max_bytes) if request.mimetype == FORM else raw_body(max_bytes)
+
+
+def uploaded_form(
+    *, max_file_bytes: int, max_files: int
+) -> tuple[dict[str, list[str]], dict[str, list[bytes]]]:
+    """Return the text fields and the files of a form, by name, each in the order of the body.
+
+    Raises RequestRefusedError, RequestEntityTooLarge.
+    """
+    request.max_content_length = max_files * max_file_bytes + FORM_BYTES
+    parser = FormDataParser(
+        stream_factory=lambda *_args, **_kwargs: io.BytesIO(),
+        max_form_memory_size=FORM_BYTES,
+        max_content_length=request.max_content_length,
+        max_form_parts=_MAX_PARTS,
+        silent=False,
+    )
+    try:
+        with current(ConcurrencyLimiter).released():
+            _, fields, files = parser.parse(
+                request.stream, request.mimetype, request.content_length, dict(request.mimetype_params)
+            )
+    except ValueError as exc:
+        raise RequestRefusedError(
+            Problem(code="malformed_body", detail=f"the body is not a valid {FORM}")
+        ) from exc
+    contents = {name: [file.read() for file in each] for name, each in files.lists()}
+    if any(len(content) > max_file_bytes for each in contents.values() for content in each):
+        request.max_content_length = max_file_bytes + 1  # the limit that the problem names
+        raise RequestEntityTooLarge
+    return dict(fields.lists()), contents
+
+
+def _file_of_form(max_bytes: int) -> bytes:
+    _, files = uploaded_form(max_file_bytes=max_bytes, max_files=1)
+    if [len(each) for each in files.values()] != [1] or "file" not in files:
+        complaint = Complaint("pointer", "/file", "must be the only file of the form")
+        raise RequestRefusedError(rejected([complaint]))
+    return files["file"][0]

@@ -1,0 +1,179 @@
+"""Inputs of tasks: kept by submissions and retries, deleted with their last task."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from common.domain.inputs import input_object_name
+from common.domain.models.catalog import DEMO_MODEL, ModelCatalog
+from common.domain.models.traits import Input
+from common.domain.task import Failure
+from tests.pictures import png
+from tests.unit.frontend_api.conftest import Api, signed_in_as
+
+WITH_PICTURES = ModelCatalog(
+    models=(
+        DEMO_MODEL.model_copy(
+            update={
+                "traits": DEMO_MODEL.traits.model_copy(
+                    update={"inputs": (Input.TEXT, Input.IMAGE, Input.MASK)}
+                )
+            }
+        ),
+    )
+)
+
+
+@pytest.fixture
+def api(tmp_path: Path) -> Api:
+    return Api(folder=tmp_path, catalog=WITH_PICTURES)
+
+
+def uploaded(api: Api, shade: int = 0, **headers: str) -> str:
+    picture_id: str = api.upload(png(shade=shade), headers=headers).get_json()["id"]
+    return picture_id
+
+
+def submitted(api: Api, **fields: Any) -> str:
+    answer = api.submit(**fields)
+    assert answer.status_code == 202, answer.text
+    task_id: str = answer.get_json()["id"]
+    return task_id
+
+
+def is_stored(api: Api, picture_id: str) -> bool:
+    return input_object_name("local", picture_id) in api.inputs.contents
+
+
+def deleted(api: Api, task_id: str) -> None:
+    assert api.client.delete(f"/v1/tasks/{task_id}").status_code == 204
+
+
+def test_submission_keeps_its_pictures_until_the_task_is_deleted(api: Api) -> None:
+    image, mask = uploaded(api), uploaded(api, 1)
+    task_id = submitted(api, image=image, mask_image=mask)
+    assert api.client.get(f"/v1/tasks/{task_id}").get_json()["parameters"]["image"] == image
+    # Waiting and expiry: 14 days until rescue abandons the task, then 30 days, then a day's tolerance.
+    assert api.client.get(f"/v1/inputs/{image}").get_json()["expires_at"] == "2026-02-15T12:00:00Z"
+    deleted(api, task_id)
+    assert not is_stored(api, image)
+    assert not is_stored(api, mask)
+
+
+def test_picture_is_deleted_with_the_last_task_that_uses_it(api: Api) -> None:
+    image = uploaded(api)
+    first, second = (submitted(api, image=image) for _ in range(2))
+    deleted(api, first)
+    assert is_stored(api, image)
+    deleted(api, second)
+    assert not is_stored(api, image)
+
+
+def test_pictures_of_expired_tasks_are_removed(api: Api) -> None:
+    image = uploaded(api)
+    task_id = submitted(api, image=image)
+    api.store.update(task_id, lambda task: task.abandoned(Failure(code="x", message="x"), api.clock.now()))
+    api.clock.advance(31 * 24 * 3_600)
+    api.call_internal("remove-expired")
+    assert not api.store.all_tasks
+    assert not is_stored(api, image)
+
+
+def test_used_picture_cannot_be_deleted(api: Api) -> None:
+    image = uploaded(api)
+    task_id = submitted(api, image=image)
+    answer = api.client.delete(f"/v1/inputs/{image}")
+    assert (answer.status_code, answer.get_json()["code"]) == (409, "input_in_use")
+    deleted(api, task_id)
+    assert api.client.delete(f"/v1/inputs/{image}").status_code == 404
+
+
+@pytest.mark.parametrize("endpoint", ["/v1/tasks", "/v1/tasks:estimate"])
+def test_unknown_and_foreign_pictures_are_refused_with_their_pointers(api: Api, endpoint: str) -> None:
+    bobs = uploaded(api, 1, **signed_in_as("bob"))
+    body = {"prompt": "a circle", "image": "0" * 64, "mask_image": bobs}
+    answer = api.client.post(endpoint, json=body)
+    assert answer.status_code == 422
+    assert [error["pointer"] for error in answer.get_json()["errors"]] == ["/image", "/mask_image"]
+    assert api.has_taken_nothing()
+
+
+def test_batch_refuses_only_the_tasks_with_unknown_pictures(api: Api) -> None:
+    image = uploaded(api)
+    items = [{"prompt": "a", "image": image}, {"prompt": "b", "image": "0" * 64}, {"prompt": "c"}]
+    answer = api.client.post("/v1/tasks:batch", json={"tasks": items}).get_json()
+    assert [item["status"] for item in answer["results"]] == [202, 422, 202]
+    assert len(api.queue.published) == 2
+    assert api.inputs.get(input_object_name("local", image)).is_kept
+
+
+def test_retry_keeps_the_picture_and_names_a_missing_one(api: Api) -> None:
+    image = uploaded(api)
+    task_id = submitted(api, image=image)
+    api.client.post(f"/v1/tasks/{task_id}/cancel")
+    api.clock.advance(29 * 24 * 3_600)
+    assert api.client.post(f"/v1/tasks/{task_id}/retry").status_code == 202
+    assert api.client.get(f"/v1/inputs/{image}").get_json()["expires_at"] == "2026-03-16T12:00:00Z"
+    api.client.post(f"/v1/tasks/{task_id}/cancel")
+    api.inputs.inputs.clear()
+    answer = api.client.post(f"/v1/tasks/{task_id}/retry")
+    assert (answer.status_code, answer.get_json()["errors"][0]["pointer"]) == (422, "/image")
+
+
+def test_replay_returns_the_task_although_its_picture_has_expired(api: Api) -> None:
+    image, key = uploaded(api), {"Idempotency-Key": "order-1815"}
+    body = {"prompt": "a circle", "image": image}
+    first = api.client.post("/v1/tasks", json=body, headers=key)
+    api.inputs.inputs.clear()
+    second = api.client.post("/v1/tasks", json=body, headers=key)
+    assert (first.status_code, second.status_code) == (202, 200)
+
+
+def test_deletion_succeeds_without_storage_for_the_inputs(api: Api) -> None:
+    task_id = submitted(api, image=uploaded(api))
+    api.inputs.unavailable = True
+    deleted(api, task_id)
+    assert api.client.get(f"/v1/tasks/{task_id}").status_code == 404
+
+
+@pytest.mark.parametrize("moment", ["create", "get", "keep"])
+def test_submission_and_deletion_of_the_last_task_never_lose_a_used_picture(
+    api: Api, moment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A task is deleted between any two steps of a submission that uses the same picture."""
+    image = uploaded(api)
+    earlier = submitted(api, image=image)
+    target: Any = api.store if moment == "create" else api.inputs
+    original: Callable[..., Any] = getattr(target, moment)
+
+    def after_a_deletion(*args: Any, **kwargs: Any) -> Any:
+        monkeypatch.undo()
+        deleted(api, earlier)
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(target, moment, after_a_deletion)
+    answer = api.submit(image=image)
+    monkeypatch.undo()
+    assert answer.status_code in (202, 422)
+    assert (answer.status_code == 202) == is_stored(api, image) == bool(api.store.all_tasks)
+
+
+@pytest.mark.parametrize("step", ["withdraw", "delete_unchanged"])
+def test_submission_between_the_steps_of_a_deletion_keeps_its_picture(
+    api: Api, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = uploaded(api)
+    earlier = submitted(api, image=image)
+    original: Callable[..., Any] = getattr(api.inputs, step)
+
+    def after_a_submission(*args: Any) -> Any:
+        monkeypatch.undo()
+        submitted(api, image=image)
+        return original(*args)
+
+    monkeypatch.setattr(api.inputs, step, after_a_submission)
+    deleted(api, earlier)
+    assert len(api.store.all_tasks) == 1
+    assert is_stored(api, image)
