@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from common.domain.task import Task
-from tests.chaos.checker import Kind, Verdict
+from tools.integrity.checker import Kind, Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,5 @@
 """Collect the evidence directly from Firestore, the bucket and a subscription."""
 
-import hashlib
-import io
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +8,6 @@ from typing import Any
 import httpx
 import tenacity
 from google.api_core import exceptions as google_errors
-from PIL import Image
 
 from common.adapters.firestore_client import firestore_client
 from common.domain.task import Task
@@ -18,7 +15,8 @@ from common.wire_formats.task_document import COLLECTION, decode_task_document
 from common.wire_formats.task_event import TaskEvent, decode_task_event
 from gpu_subscriber.adapters.pubsub_subscriber import subscriber_client
 from local_stack.provisioning import ResourceNames
-from tests.chaos.evidence import StoredObject
+from tools.integrity.deployment import object_of
+from tools.integrity.evidence import StoredObject
 
 _AT_ONCE = 50
 _FEW = 20
@@ -155,20 +153,4 @@ class Objects:
 
     def _read_object(self, name: str) -> StoredObject:
         response = self._http.get(f"/{self._bucket}/{name}").raise_for_status()
-        body = response.content
-        return StoredObject(
-            name=name,
-            size_bytes=len(body),
-            sha256=hashlib.sha256(body).hexdigest(),
-            content_type=response.headers["content-type"],
-            picture=_picture(body),
-        )
-
-
-def _picture(body: bytes) -> tuple[str, int, int] | None:
-    try:
-        with Image.open(io.BytesIO(body)) as picture:
-            picture.load()
-            return (Image.MIME[picture.format or ""], picture.width, picture.height)
-    except (OSError, SyntaxError, KeyError):
-        return None
+        return object_of(name, response.content, response.headers["content-type"])

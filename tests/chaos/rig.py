@@ -28,12 +28,12 @@ from local_stack.provisioning import ResourceNames
 from local_stack.settings import StackSettings
 from local_stack.stack import LocalStack
 from tests.chaos.chaos_worker import ChaosWorker, Links
-from tests.chaos.checker import Verdict, check
 from tests.chaos.collectors import Documents, EventMailbox, Objects
-from tests.chaos.evidence import COMPLETED, Accepted, Evidence
 from tests.chaos.network import LOOPBACK, Network
 from tests.chaos.waiting import wait_for
 from tests.system_client import SystemClient
+from tools.integrity.checker import Verdict, check
+from tools.integrity.evidence import COMPLETED, Accepted, Evidence
 
 SIDE = 64
 """Pixels. The smallest image of the demo model."""

@@ -28,6 +28,7 @@ class System:
     """A running stack and a client for it."""
 
     stack: LocalStack
+    data_directory: Path
     client: SystemClient
 
 
@@ -38,7 +39,8 @@ def start(exits: ExitStack, data_directory: Path, **settings: Any) -> System:
     """Start a stack that `exits` stops."""
     stack = exits.enter_context(LocalStack(StackSettings(data_directory=data_directory, **settings)))
     assert stack.page_url is not None
-    return System(stack=stack, client=exits.enter_context(SystemClient(stack.page_url, stack.environment)))
+    client = exits.enter_context(SystemClient(stack.page_url, stack.environment))
+    return System(stack=stack, data_directory=data_directory, client=client)
 
 
 @pytest.fixture(scope="session")

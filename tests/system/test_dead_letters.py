@@ -122,7 +122,7 @@ def test_dead_lettered_task_completes_after_a_replay(tmp_path: Path) -> None:
     with LocalStack(StackSettings(data_directory=tmp_path, workers=0)) as stack:
         assert stack.page_url is not None
         with SystemClient(stack.page_url, stack.environment) as client:
-            desk = Desk(System(stack=stack, client=client))
+            desk = Desk(System(stack=stack, data_directory=tmp_path, client=client))
             task_id = client.submit(PROMPT, steps=2)
             desk.return_until_the_task_has_failed(task_id)
             failed = client.wait_for_end(task_id)

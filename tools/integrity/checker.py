@@ -6,6 +6,8 @@ corrupt     an image is missing, differs from the document, cannot be decoded, o
             task; or any object is incomplete
 miscounted  attempts that do not add up, a claim of a finished task, an image of a later attempt,
             GPU seconds of the attempts that the usage lacks
+untold      it is finished, and its final event was not published for a long time
+orphaned    an object without a task
 
 A task may finish with a part of its images: cancelled, or completed with `failed_images` where it
 may fail. The same guarantees apply to the images that it has; the document must name those that it
@@ -27,7 +29,7 @@ from common.domain.images import StoredImage
 from common.domain.task import DEFAULT_ATTEMPTS, Task, TaskStatus
 from common.domain.task_records import MAX_HISTORY
 from common.wire_formats.task_event import TaskEvent, ending_of
-from tests.chaos.evidence import Accepted, Evidence, StoredObject
+from tools.integrity.evidence import Accepted, Evidence, StoredObject
 
 _IMAGE_NAME = re.compile(r"(?P<folder>tasks/[^/]+/[^/]+/)attempt-(?P<attempt>\d+)/(?P<index>\d+)\.\w+")
 
@@ -37,6 +39,8 @@ class Kind(StrEnum):
     DOUBLED = "doubled"
     CORRUPT = "corrupt"
     MISCOUNTED = "miscounted"
+    UNTOLD = "untold"
+    ORPHANED = "orphaned"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

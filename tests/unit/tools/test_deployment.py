@@ -1,0 +1,121 @@
+"""The check of a deployment joins documents and objects, and finds each kind of violation."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+import pytest
+
+from common.domain.images import StoredImage
+from common.domain.task import Claim, Task
+from tests.factories import NOW, parameters, submitted_task
+from tools.integrity.checker import Kind
+from tools.integrity.deployment import DatedObject, Document, Parts, check_deployment
+from tools.integrity.evidence import StoredObject
+
+LATER = NOW + timedelta(hours=1)
+GRACE = timedelta(minutes=15)
+
+
+@dataclass(kw_only=True)
+class Stored:
+    """The contents of a deployment, in memory."""
+
+    tasks: dict[str, Task | None]
+    found: list[DatedObject]
+
+    def documents(self) -> Iterator[Document]:
+        for task_id in sorted(self.tasks):
+            yield Document(task_id=task_id, task=self.tasks[task_id])
+
+    def objects(self) -> Iterator[DatedObject]:
+        return iter(sorted(self.found, key=lambda each: each.stored.name))
+
+    def parts(self, task_id: str) -> Parts:
+        documents = [each for each in self.documents() if each.task_id == task_id]
+        own = [each for each in self.objects() if each.stored.name.split("/")[1] == task_id]
+        return Parts(task_id=task_id, document=documents[0] if documents else None, objects=tuple(own))
+
+
+def image_of(task: Task) -> StoredObject:
+    name = f"{task.folder}attempt-1/0.png"
+    return StoredObject(
+        name=name, size_bytes=9, sha256="abc", content_type="image/png", picture=("image/png", 64, 64)
+    )
+
+
+def completed_task(task_id: str) -> Task:
+    queued = submitted_task(task_id=task_id, parameters=parameters(width=64, height=64, num_images=1))
+    stored = image_of(queued)
+    image = StoredImage(
+        index=0,
+        object_name=stored.name,
+        width=64,
+        height=64,
+        seed=queued.parameters.seed,
+        content_type="image/png",
+        size_bytes=9,
+        sha256="abc",
+    )
+    claim = Claim(worker_id="w", attempt=1, expires_at=NOW, claimed_at=NOW)
+    finished = queued.claimed_by("w", NOW, timedelta(seconds=60)).completed(claim, (image,), NOW)
+    return replace(finished, event_pending_since=None)
+
+
+def stored(*tasks: Task) -> Stored:
+    return Stored(
+        tasks={task.id: task for task in tasks},
+        found=[DatedObject(stored=image_of(task), at=NOW) for task in tasks if task.images],
+    )
+
+
+def kinds(contents: Stored) -> list[Kind]:
+    return [finding.kind for finding in check_deployment(contents, now=LATER, grace=GRACE).findings]
+
+
+def test_intact_deployment_has_no_findings() -> None:
+    contents = stored(*(completed_task(task_id) for task_id in "abc"), submitted_task(task_id="d"))
+    report = check_deployment(contents, now=LATER, grace=GRACE)
+    assert (report.tasks, report.objects, report.findings) == (4, 3, [])
+
+
+@pytest.mark.parametrize("missing", ["a", "b", "c"])
+def test_object_without_a_task_is_orphaned(missing: str) -> None:
+    contents = stored(*(completed_task(task_id) for task_id in "abc"))
+    del contents.tasks[missing]
+    (finding,) = check_deployment(contents, now=LATER, grace=GRACE).findings
+    assert (finding.kind, finding.task_id) == (Kind.ORPHANED, missing)
+    assert not check_deployment(contents, now=NOW, grace=GRACE).findings
+
+
+def test_missing_image_is_corrupt() -> None:
+    contents = stored(completed_task("a"), completed_task("b"))
+    del contents.found[0]
+    assert kinds(contents) == [Kind.CORRUPT]
+
+
+def test_unreadable_document_is_corrupt() -> None:
+    contents = stored(completed_task("a"))
+    contents.tasks["a"] = None
+    assert kinds(contents) == [Kind.CORRUPT]
+
+
+def test_expired_claim_is_a_lost_task() -> None:
+    contents = stored(submitted_task(task_id="a").claimed_by("w", NOW, timedelta(seconds=60)))
+    assert kinds(contents) == [Kind.LOST]
+
+
+def test_unpublished_event_is_untold() -> None:
+    contents = stored(replace(completed_task("a"), event_pending_since=NOW))
+    assert kinds(contents) == [Kind.UNTOLD]
+
+
+def test_violation_that_ends_meanwhile_is_not_reported() -> None:
+    class Changing(Stored):
+        """Contents in which a deletion ends between the two readings."""
+
+        def parts(self, task_id: str) -> Parts:
+            return Parts(task_id=task_id, document=None, objects=())
+
+    contents = stored(completed_task("a"))
+    assert not kinds(Changing(tasks={}, found=contents.found))
