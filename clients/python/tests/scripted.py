@@ -10,7 +10,7 @@ from httpx_sse import ServerSentEvent
 from darkroom.calls import Calls
 from darkroom.credentials import Address
 from darkroom.retrying import RetryPolicy
-from darkroom.sansio import Emit, NextEvent, OpenStream, Send, Sleep
+from darkroom.sansio import Call, Emit, NextEvent, OpenStream, Send, Sleep
 
 URL = "https://darkroom.example"
 TOKEN = {"Authorization": "Bearer secret"}
@@ -86,6 +86,8 @@ class ScriptedApi:
                 self.recording.pauses.append(seconds)
                 self.timeline.seconds += seconds
                 return None
+            case Call(function):
+                return function()
             case NextEvent():
                 outcome = next(script)
                 assert outcome is None or isinstance(outcome, ServerSentEvent | httpx.RequestError)

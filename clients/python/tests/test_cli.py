@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from importlib import metadata
+from pathlib import Path
 
 import pytest
 
@@ -10,11 +11,13 @@ from darkroom.cli.exit_codes import ExitCode
 from local_server import serving
 from scripted import task_json
 from terminal import Terminal
+from test_inputs import ID as PICTURE_ID
+from test_inputs import PICTURE, input_json
 
 COMMANDS = (
     ["generate"], ["submit"], ["watch"], ["estimate"], ["list"], ["show"], ["cancel"], ["retry"], ["label"],
     ["delete"],
-    ["download"], ["verify"], ["models"], ["queue"], ["usage"],
+    ["download"], ["upload"], ["verify"], ["models"], ["queue"], ["usage"],
     *(["keys", name] for name in ("list", "create", "revoke")),
     *(["webhooks", name] for name in ("secrets", "rotate", "deliveries", "replay")),
     *(["dead-letters", name] for name in ("list", "show", "replay", "purge")),
@@ -106,3 +109,29 @@ def test_command_suggests_the_url_option_when_unreachable(darkroom: Terminal, cl
     assert (code, out) == (ExitCode.UNAVAILABLE, "")
     assert err.startswith(f"darkroom: {address} does not respond: ")
     assert "--url or DARKROOM_URL" in err
+
+
+def test_picture_options_upload_files(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    received: list[tuple[str, bytes]] = []
+
+    def uploading(path: str, body: bytes) -> object:
+        received.append((path, body))
+        return input_json(body) if path == "/v1/inputs" else task_json()
+
+    (tmp_path / "photo.jpg").write_bytes(PICTURE)
+    (tmp_path / "mask.png").write_bytes(b"\x89PNG")
+    monkeypatch.chdir(tmp_path)
+    with serving(uploading) as port:
+        darkroom = Terminal(capsys, monkeypatch, DARKROOM_URL=f"http://127.0.0.1:{port}")
+        assert darkroom("upload", "photo.jpg") == (0, f"{PICTURE_ID}\n", "")
+        code, _, _ = darkroom(
+            "submit", "a circle", "--image", "photo.jpg", "--mask", "mask.png", "--strength", "0.6"
+        )
+        assert code == 0
+        code, _, err = darkroom("submit", "a circle", "--image", "none.jpg")
+        assert (code, err) == (ExitCode.REFUSED, "darkroom: none.jpg: no such file or directory\n")
+    assert [body for path, body in received if path == "/v1/inputs"] == [PICTURE, PICTURE, b"\x89PNG"]
+    (submission,) = (json.loads(body) for path, body in received if path == "/v1/tasks")
+    assert (submission["image"], submission["strength"]) == (PICTURE_ID, 0.6)

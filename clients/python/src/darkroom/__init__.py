@@ -48,6 +48,7 @@ from darkroom.models.dead_letter import DeadLetter
 from darkroom.models.estimate import Estimate
 from darkroom.models.provenance import Environment, Provenance, Resume
 from darkroom.models.queue import QueueStatus
+from darkroom.models.stored_input import Input
 from darkroom.models.task import GenerationParameters, Progress, StoredImage, Task, TaskStatus
 from darkroom.models.webhook import WebhookDeliveries, WebhookDelivery, WebhookSecret, WebhookTry
 from darkroom.resources.generation import Generation
@@ -82,6 +83,7 @@ __all__ = [
     "ImageFile",
     "ImageNotFoundError",
     "ImageRecord",
+    "Input",
     "InvalidRequestError",
     "InvalidTransitionError",
     "ModelNotFoundError",

@@ -10,6 +10,7 @@ import typer
 from darkroom.cli.commands import (
     account,
     dead_letters,
+    inputs,
     models,
     submissions,
     tasks,
@@ -31,6 +32,7 @@ app = typer.Typer(
 )
 app.command(cls=PromptCommand)(submissions.generate)
 app.command(cls=PromptCommand)(submissions.submit)
+app.command()(inputs.upload)
 app.command()(submissions.watch)
 app.command(cls=PromptCommand)(models.estimate)
 app.command("list")(tasks.list_tasks)

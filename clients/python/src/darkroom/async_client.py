@@ -21,10 +21,22 @@ from darkroom.models.catalog import ModelSpec
 from darkroom.models.dead_letter import DeadLetter
 from darkroom.models.estimate import Estimate
 from darkroom.models.queue import QueueStatus
+from darkroom.models.stored_input import Input
 from darkroom.models.task import Task, TaskRef
 from darkroom.models.webhook import WebhookDeliveries, WebhookDelivery, WebhookSecret
+from darkroom.pictures import PictureSource
 from darkroom.proxies import http_client
-from darkroom.resources import account, batches, catalog, dead_letters, generation, images, tasks, webhooks
+from darkroom.resources import (
+    account,
+    batches,
+    catalog,
+    dead_letters,
+    generation,
+    images,
+    inputs,
+    tasks,
+    webhooks,
+)
 from darkroom.resources.generation import Generation
 from darkroom.resources.tasks import TaskFilters
 from darkroom.retrying import RetryPolicy
@@ -74,6 +86,21 @@ class AsyncClient:
     async def estimate(self, prompt: str, **fields: Unpack[SubmissionFields]) -> Estimate:
         """Estimate GPU time, wait and price of a task without submitting it."""
         return await self._run(tasks.estimate(self._calls, prompt, fields))
+
+    async def upload(self, picture: PictureSource) -> Input:
+        """Upload a picture for tasks to start from. The same picture is stored once.
+
+        `submit` and `generate` upload the pictures in their fields by themselves.
+        """
+        return await self._run(inputs.upload(self._calls, picture))
+
+    async def input(self, input_id: str) -> Input:
+        """Return an uploaded picture's description."""
+        return await self._run(inputs.get(self._calls, input_id))
+
+    async def delete_input(self, input_id: str) -> None:
+        """Delete an uploaded picture that no task uses."""
+        await self._run(inputs.delete(self._calls, input_id))
 
     async def submit_many(self, submissions: Iterable[Submission]) -> tuple[Task | ClientError, ...]:
         """Submit any number of tasks, 100 per call, and return the outcomes in the same order."""

@@ -55,6 +55,7 @@ class Calls:
         *,
         query: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
+        content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         hold_seconds: float = 0.0,
     ) -> httpx.Request:
@@ -67,6 +68,7 @@ class Calls:
             f"{self.address.url}{path}",
             params={name: valid_unicode(value) for name, value in (query or {}).items()} or None,
             json=None if body is None else json_value(body),
+            content=content,
             headers={**_DEFAULT_HEADERS, **self.address.credentials, **(headers or {})},
             extensions={"timeout": self._timeout(hold_seconds)},
         )

@@ -6,11 +6,13 @@ from contextlib import AsyncExitStack, ExitStack, aclosing, closing
 from typing import Any, TypeAlias, TypeVar, cast
 
 import anyio
+import anyio.to_thread
 import httpx
 from httpx_sse import EventSource, ServerSentEvent
 
 from darkroom.sansio import (
     Action,
+    Call,
     Emit,
     NextEvent,
     OpenStream,
@@ -23,7 +25,7 @@ from darkroom.sansio import (
 
 _Result = TypeVar("_Result")
 _Value = TypeVar("_Value")
-_Outcome: TypeAlias = httpx.Response | ServerSentEvent | httpx.RequestError | None
+_Outcome: TypeAlias = Any
 
 
 def run(http: httpx.Client, operation: Operation[_Result]) -> _Result:
@@ -109,6 +111,8 @@ class _Driver:
                     return next(self._events, None)
                 case Sleep(seconds):
                     time.sleep(seconds)
+                case Call(function):
+                    return function()
         except httpx.RequestError as error:
             return error
         return None
@@ -147,6 +151,8 @@ class _AsyncDriver:
                     return None if self._events is None else await anext(self._events, None)
                 case Sleep(seconds):
                     await anyio.sleep(seconds)
+                case Call(function):
+                    return await anyio.to_thread.run_sync(function)
         except httpx.RequestError as error:
             return error
         return None

@@ -1,11 +1,11 @@
 """Operations without I/O, shared by the blocking and the asynchronous client.
 
-An operation is a generator. It yields the I/O it needs (Send, Sleep, OpenStream, NextEvent) and
+An operation is a generator. It yields the I/O it needs (Send, Sleep, Call, OpenStream, NextEvent) and
 receives the result; transport errors are thrown into it. A streaming operation also yields values
 for the caller (Emit). `drivers.py` performs the I/O.
 """
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeAlias, TypeVar
 
@@ -30,6 +30,16 @@ class Sleep:
 
 
 @dataclass(frozen=True, slots=True)
+class Call:
+    """Call a function that may block, such as one that reads a file. The result is its result.
+
+    Its errors leave the operation.
+    """
+
+    function: Callable[[], Any]
+
+
+@dataclass(frozen=True, slots=True)
 class OpenStream:
     """Open an event stream and close the previous one. The result is the httpx.Response.
 
@@ -51,7 +61,7 @@ class Emit(Generic[Value]):
     value: Value
 
 
-Action: TypeAlias = Send | Sleep | OpenStream | NextEvent
+Action: TypeAlias = Send | Sleep | Call | OpenStream | NextEvent
 Operation: TypeAlias = Generator[Action, Any, Result]
 StreamingOperation: TypeAlias = Generator[Action | Emit[Value], Any, None]
 

@@ -9,6 +9,7 @@ from typing import Any
 from typing_extensions import Required, TypedDict
 
 from darkroom.errors import ConfigurationError
+from darkroom.pictures import PictureSource
 
 _MAX_KEY_LENGTH = 255
 
@@ -29,8 +30,9 @@ class SubmissionFields(TypedDict, total=False):
     height: int | None
     num_images: int | None
     output_format: str | None
-    image: str | None
-    mask_image: str | None
+    image: PictureSource | None
+    """A picture to start from: the id of an upload, or a picture, which is uploaded first."""
+    mask_image: PictureSource | None
     strength: float | None
     output_quality: int | None
     metadata: str | None

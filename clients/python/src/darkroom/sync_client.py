@@ -20,10 +20,22 @@ from darkroom.models.catalog import ModelSpec
 from darkroom.models.dead_letter import DeadLetter
 from darkroom.models.estimate import Estimate
 from darkroom.models.queue import QueueStatus
+from darkroom.models.stored_input import Input
 from darkroom.models.task import Task, TaskRef
 from darkroom.models.webhook import WebhookDeliveries, WebhookDelivery, WebhookSecret
+from darkroom.pictures import PictureSource
 from darkroom.proxies import http_client
-from darkroom.resources import account, batches, catalog, dead_letters, generation, images, tasks, webhooks
+from darkroom.resources import (
+    account,
+    batches,
+    catalog,
+    dead_letters,
+    generation,
+    images,
+    inputs,
+    tasks,
+    webhooks,
+)
 from darkroom.resources.generation import Generation
 from darkroom.resources.tasks import TaskFilters
 from darkroom.retrying import RetryPolicy
@@ -83,6 +95,21 @@ class Client:
     def estimate(self, prompt: str, **fields: Unpack[SubmissionFields]) -> Estimate:
         """Estimate GPU time, wait and price of a task without submitting it."""
         return self._run(tasks.estimate(self._calls, prompt, fields))
+
+    def upload(self, picture: PictureSource) -> Input:
+        """Upload a picture for tasks to start from. The same picture is stored once.
+
+        `submit` and `generate` upload the pictures in their fields by themselves.
+        """
+        return self._run(inputs.upload(self._calls, picture))
+
+    def input(self, input_id: str) -> Input:
+        """Return an uploaded picture's description."""
+        return self._run(inputs.get(self._calls, input_id))
+
+    def delete_input(self, input_id: str) -> None:
+        """Delete an uploaded picture that no task uses."""
+        self._run(inputs.delete(self._calls, input_id))
 
     def submit_many(self, submissions: Iterable[Submission]) -> tuple[Task | ClientError, ...]:
         """Submit any number of tasks, 100 per call, and return the outcomes in the same order.

@@ -107,6 +107,20 @@ def submission_fields(
     width: Annotated[int | None, typer.Option(help="Width in pixels.")] = None,
     height: Annotated[int | None, typer.Option(help="Height in pixels.")] = None,
     num_images: Annotated[int | None, typer.Option(help="Number of images.")] = None,
+    image: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Picture to start from: a file, or the id of an upload."),
+    ] = None,
+    mask_image: Annotated[
+        str | None,
+        typer.Option(
+            "--mask", "--mask-image", metavar="FILE", help="Mask of the picture: its white parts are redrawn."
+        ),
+    ] = None,
+    strength: Annotated[
+        float | None,
+        typer.Option(callback=_finite, help="How far the picture is changed: above 0, at most 1."),
+    ] = None,
     output_format: Annotated[str | None, typer.Option(help="png, jpeg, webp or avif.")] = None,
     output_quality: Annotated[
         int | None, typer.Option(help="1 to 100, for jpeg, webp and avif. WebP keeps every pixel at 100.")
@@ -144,6 +158,9 @@ def submission_fields(
         width=width,
         height=height,
         num_images=num_images,
+        image=image,
+        mask_image=mask_image,
+        strength=strength,
         output_format=output_format,
         output_quality=output_quality,
         metadata=metadata,

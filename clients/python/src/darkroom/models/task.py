@@ -43,6 +43,9 @@ class GenerationParameters(Record):
     height: int
     num_images: int
     output_format: str
+    image: str | None = None
+    mask_image: str | None = None
+    strength: float | None = None
     output_quality: int | None = None
     """None: the usual quality of the format."""
     metadata: str = "full"

@@ -13,6 +13,8 @@ from darkroom.errors import (
 )
 from darkroom.models.record import Record
 from darkroom.models.task import Task
+from darkroom.pictures import PICTURE_FIELDS
+from darkroom.resources.inputs import with_ids
 from darkroom.sansio import Operation, Sleep
 from darkroom.submission import Submission, idempotency_key_or_new, submission_body
 
@@ -33,12 +35,12 @@ class _Batch(Record):
 
 
 def submit_many(calls: Calls, submissions: Iterable[Submission]) -> Operation[tuple[Outcome, ...]]:
-    """Submit all and return the outcomes in the same order.
+    """Upload the pictures, submit all and return the outcomes in the same order.
 
     All attempts of an item carry the same idempotency key. Raises ConfigurationError before
     anything is sent.
     """
-    items = list(_items(submissions))
+    items = yield from _with_uploads(calls, list(_items(submissions)))
     outcomes: dict[int, Outcome] = {}
     pending = list(range(len(items)))
     failures = 0
@@ -78,7 +80,16 @@ def batch_item(submission: Submission) -> dict[str, Any]:
     if "prompt" not in fields:
         raise ConfigurationError("/prompt: is required")
     key = idempotency_key_or_new(fields.pop("idempotency_key", None))
-    return {**submission_body(fields.pop("prompt"), fields), "idempotency_key": key}
+    pictures = {name: fields.pop(name) for name in PICTURE_FIELDS if fields.get(name) is not None}
+    return {**submission_body(fields.pop("prompt"), fields), **pictures, "idempotency_key": key}
+
+
+def _with_uploads(calls: Calls, items: Iterable[dict[str, Any]]) -> Operation[list[dict[str, Any]]]:
+    uploaded: dict[object, str] = {}
+    with_pictures = []
+    for item in items:
+        with_pictures.append((yield from with_ids(calls, item, uploaded=uploaded)))
+    return with_pictures
 
 
 def _items(submissions: Iterable[Submission]) -> Iterator[dict[str, Any]]:

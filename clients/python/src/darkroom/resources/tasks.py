@@ -9,6 +9,7 @@ from darkroom.calls import Calls, path_of, timestamp_of
 from darkroom.errors import InvalidTransitionError
 from darkroom.models.estimate import Estimate
 from darkroom.models.task import Task, TaskPage, TaskRef, TaskStatus, id_of
+from darkroom.resources.inputs import with_ids
 from darkroom.sansio import Operation, StreamingOperation
 from darkroom.submission import SubmissionFields, idempotency_key_or_new, submission_body
 
@@ -16,18 +17,19 @@ from darkroom.submission import SubmissionFields, idempotency_key_or_new, submis
 def submit(
     calls: Calls, prompt: str, fields: SubmissionFields, idempotency_key: str | None
 ) -> Operation[Task]:
-    """Submit a task.
+    """Submit a task, after its pictures.
 
     All attempts carry the same idempotency key, so that at most one task is created.
     """
     headers = {"Idempotency-Key": idempotency_key_or_new(idempotency_key)}
-    body = submission_body(prompt, fields)
-    return calls.fetch(Task, calls.request("POST", path_of("tasks"), body=body, headers=headers))
+    body = submission_body(prompt, (yield from with_ids(calls, fields)))
+    request = calls.request("POST", path_of("tasks"), body=body, headers=headers)
+    return (yield from calls.fetch(Task, request))
 
 
 def estimate(calls: Calls, prompt: str, fields: SubmissionFields) -> Operation[Estimate]:
-    body = submission_body(prompt, fields)
-    return calls.fetch(Estimate, calls.request("POST", "/v1/tasks:estimate", body=body))
+    body = submission_body(prompt, (yield from with_ids(calls, fields)))
+    return (yield from calls.fetch(Estimate, calls.request("POST", "/v1/tasks:estimate", body=body)))
 
 
 def get(calls: Calls, task: TaskRef) -> Operation[Task]:

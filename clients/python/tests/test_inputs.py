@@ -1,0 +1,108 @@
+"""Uploads: of single pictures, and of those in the fields of submissions."""
+
+import hashlib
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from PIL import Image
+
+from darkroom.errors import ConfigurationError, InvalidRequestError
+from darkroom.models.stored_input import Input
+from darkroom.resources import batches, inputs, tasks
+from scripted import ScriptedApi, problem, reply, task_json
+
+PICTURE = b"\xff\xd8\xff, a JPEG as far as the client can see"
+ID = hashlib.sha256(PICTURE).hexdigest()
+
+
+def input_json(picture: bytes = PICTURE) -> dict[str, Any]:
+    digest = hashlib.sha256(picture).hexdigest()
+    return {
+        "id": digest, "content_type": "image/jpeg", "size_bytes": len(picture), "width": 64, "height": 48,
+        "created_at": "2026-01-01T12:00:00Z", "expires_at": "2026-01-02T12:00:00Z",
+        "url": f"/v1/inputs/{digest}/content",
+    }  # fmt: skip
+
+
+def sent(request: httpx.Request) -> tuple[str, str]:
+    return request.method, request.url.path
+
+
+@pytest.mark.parametrize("kind", [bytes, str, Path])
+def test_upload_sends_the_bytes_of_a_file(api: ScriptedApi, tmp_path: Path, kind: type) -> None:
+    file = tmp_path / "photo.jpg"
+    file.write_bytes(PICTURE)
+    source = PICTURE if kind is bytes else kind(file)
+    recording = api.run(inputs.upload(api.calls, source), reply(input_json(), 201))
+    (request,) = recording.requests
+    assert sent(request) == ("POST", "/v1/inputs")
+    assert (request.content, request.headers["Content-Type"]) == (PICTURE, "image/jpeg")
+    assert isinstance(recording.result, Input)
+    assert recording.result.id == ID
+
+
+def test_upload_of_a_pillow_image_keeps_its_pixels(api: ScriptedApi) -> None:
+    image = Image.new("RGBA", (7, 5), (1, 2, 3, 0))
+    (request,) = api.run(inputs.upload(api.calls, image), reply(input_json())).requests
+    assert request.headers["Content-Type"] == "image/png"
+    with Image.open(io.BytesIO(request.content)) as received:
+        assert (received.mode, received.tobytes()) == ("RGBA", image.tobytes())
+
+
+def test_upload_is_retried(api: ScriptedApi) -> None:
+    busy = problem("dependency_unavailable", 503, retryable=True)
+    recording = api.run(inputs.upload(api.calls, PICTURE), busy, httpx.ReadError("x"), reply(input_json()))
+    assert [request.content for request in recording.requests] == [PICTURE] * 3
+
+
+def test_refused_picture_is_reported_before_the_submission(api: ScriptedApi) -> None:
+    operation = tasks.submit(api.calls, "a circle", {"image": PICTURE}, None)
+    with pytest.raises(InvalidRequestError, match="picture_damaged"):
+        api.run(operation, problem("picture_damaged", 422))
+
+
+def test_submission_uploads_its_pictures_first(api: ScriptedApi, tmp_path: Path) -> None:
+    mask = tmp_path / "mask.png"
+    mask.write_bytes(b"\x89PNG")
+    operation = tasks.submit(api.calls, "a circle", {"image": ID, "mask_image": mask, "strength": 0.5}, None)
+    recording = api.run(operation, reply(input_json(b"\x89PNG")), reply(task_json(), 202))
+    assert [sent(request) for request in recording.requests] == [
+        ("POST", "/v1/inputs"),
+        ("POST", "/v1/tasks"),
+    ]
+    body = json.loads(recording.requests[1].content)
+    assert body == {
+        "prompt": "a circle",
+        "image": ID,
+        "mask_image": hashlib.sha256(b"\x89PNG").hexdigest(),
+        "strength": 0.5,
+    }
+
+
+def test_batch_uploads_each_picture_once(api: ScriptedApi) -> None:
+    items: Any = [{"prompt": "a", "image": PICTURE}, {"prompt": "b", "image": PICTURE}, {"prompt": "c"}]
+    result = {"status": 202, "task": task_json(), "problem": None}
+    recording = api.run(
+        batches.submit_many(api.calls, items), reply(input_json()), reply({"results": [result] * 3})
+    )
+    assert len(recording.requests) == 2
+    assert [item.get("image") for item in json.loads(recording.requests[1].content)["tasks"]] == [
+        ID,
+        ID,
+        None,
+    ]
+
+
+@pytest.mark.parametrize("source", [3, None, ["photo.png"]])
+def test_value_that_is_no_picture_is_refused(api: ScriptedApi, source: Any) -> None:
+    with pytest.raises(ConfigurationError, match="a picture must be a path"):
+        api.run(inputs.upload(api.calls, source))
+
+
+def test_missing_file_is_an_os_error(api: ScriptedApi) -> None:
+    with pytest.raises(FileNotFoundError):
+        api.run(tasks.submit(api.calls, "a circle", {"image": "no/such/photo.png"}, None))
