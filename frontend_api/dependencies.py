@@ -126,6 +126,7 @@ def build_dependencies(
     alert_limits: AlertLimits,
     rescue_policy: RescuePolicy,
     max_waiting: int,
+    max_waiting_per_caller: int,
     heartbeat_seconds: float,
     openai_silent_seconds: float,
     openai_wait_seconds: float,
@@ -215,7 +216,9 @@ def build_dependencies(
         ),
         stats=read_queue,
         streams=Streams(
-            subscriptions=Subscriptions(changes=task_changes, limit=max_waiting),
+            subscriptions=Subscriptions(
+                changes=task_changes, limit=max_waiting, limit_per_caller=max_waiting_per_caller
+            ),
             heartbeat_seconds=heartbeat_seconds,
         ),
         tasks=Tasks(

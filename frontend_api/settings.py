@@ -42,6 +42,8 @@ class ApiSettings(SharedSettings):
     """How many requests run at once in one process, besides those that wait for changes."""
     max_waiting: int = Field(default=SHARED.api.max_waiting, ge=0, le=10_000)
     """Waiting callers per process: long polls, event streams, WebSockets."""
+    max_waiting_per_caller: int = Field(default=150, ge=0, le=10_000)
+    """How many of them may belong to one caller."""
     request_deadline_seconds: float = Field(default=20, gt=0, le=3_600)
     """Time for a request to arrive, from the first byte of its head to the last of its body."""
     max_unfinished_per_caller: int = Field(default=100, ge=1)

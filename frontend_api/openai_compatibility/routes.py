@@ -96,7 +96,7 @@ def generate() -> Response:
     try:
         with ExitStack() as exits:
             # Take the slot first: a rejection afterwards would hide that the task was accepted.
-            subscription = exits.enter_context(current(Streams).subscriptions.reserve())
+            subscription = exits.enter_context(current(Streams).subscriptions.reserve(caller_id()))
             task = _accepted(asked, key)
             generation = Generation(
                 task,

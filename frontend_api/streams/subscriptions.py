@@ -6,6 +6,7 @@ misses states in between but never the newest one.
 
 import socket
 import threading
+from collections import Counter
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
@@ -20,8 +21,9 @@ class TooManyWaitingError(DomainError):
     retryable = True
     retry_after_seconds = 5  # among so many waits, some are always about to end
 
-    def __init__(self, limit: int) -> None:
-        super().__init__(f"the limit of {limit} waiting callers is reached; retry later, or do not wait")
+    def __init__(self, limit: int, *, is_own: bool) -> None:
+        what = f"you already wait {limit} times" if is_own else f"{limit} callers already wait"
+        super().__init__(f"{what}, which is the limit; retry later, or do not wait")
 
 
 class Subscription:
@@ -105,29 +107,35 @@ class Subscription:
 
 
 class Subscriptions:
-    """A limited number of subscriptions per process."""
+    """A limited number of subscriptions per process, of which each caller may hold a share."""
 
-    def __init__(self, *, changes: TaskChanges, limit: int) -> None:
+    def __init__(self, *, changes: TaskChanges, limit: int, limit_per_caller: int) -> None:
         self._changes = changes
         self._limit = limit
+        self._limit_per_caller = limit_per_caller
         self._lock = threading.Lock()
-        self._subscriptions: set[Subscription] = set()
+        self._subscriptions: dict[Subscription, str] = {}
+        """Each with its caller's user id."""
+        self._held: Counter[str] = Counter()
         self._is_shutting_down = False
 
-    def reserve(self) -> Subscription:
+    def reserve(self, user_id: str) -> Subscription:
         """Reserve a subscription that is not started yet. Raises TooManyWaitingError."""
         with self._lock:
             if len(self._subscriptions) >= self._limit:
-                raise TooManyWaitingError(self._limit)
+                raise TooManyWaitingError(self._limit, is_own=False)
+            if self._held[user_id] >= self._limit_per_caller:
+                raise TooManyWaitingError(self._limit_per_caller, is_own=True)
             subscription = Subscription(self._changes, self._remove)
-            self._subscriptions.add(subscription)
+            self._subscriptions[subscription] = user_id
+            self._held[user_id] += 1
             if self._is_shutting_down:
                 subscription.shut_down()
             return subscription
 
     def subscribe(self, task: Task) -> Subscription:
-        """Return a subscription to every state newer than `task`. Raises TooManyWaitingError."""
-        subscription = self.reserve()
+        """Return a subscription of the task's owner to every newer state. Raises TooManyWaitingError."""
+        subscription = self.reserve(task.user_id)
         subscription.start(task)
         return subscription
 
@@ -146,4 +154,7 @@ class Subscriptions:
 
     def _remove(self, subscription: Subscription) -> None:
         with self._lock:
-            self._subscriptions.discard(subscription)
+            user_id = self._subscriptions.pop(subscription)
+            self._held[user_id] -= 1
+            if not self._held[user_id]:
+                del self._held[user_id]

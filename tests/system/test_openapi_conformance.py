@@ -64,7 +64,14 @@ def test_responses_match_the_openapi_document(start_system: StartSystem, tmp_pat
 
 def test_secured_operations_reject_requests_without_credentials(tmp_path: Path) -> None:
     people = FirebaseAuthenticator(project_id="darkroom")
-    api = Api(folder=tmp_path, people=people, heartbeat_seconds=0.5, openai_wait_seconds=0.5, max_waiting=100)
+    api = Api(
+        folder=tmp_path,
+        people=people,
+        heartbeat_seconds=0.5,
+        openai_wait_seconds=0.5,
+        max_waiting=100,
+        max_waiting_per_caller=100,
+    )
     key = (
         ApiKeys(store=api.api_keys, clock=api.clock)
         .create(

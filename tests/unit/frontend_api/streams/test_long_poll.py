@@ -125,7 +125,7 @@ def test_request_is_refused_when_too_many_callers_wait(
     api: Api,
 ) -> None:
     task = api.stored_task()
-    subscriptions = [api.subscriptions.reserve() for _ in range(api.max_waiting)]
+    subscriptions = [api.subscriptions.reserve("local") for _ in range(api.max_waiting)]
     for refused in (
         api.client.post("/v1/tasks", json=PROMPT, headers=LONG),
         api.client.get(f"/v1/tasks/{task.id}", headers=LONG),

@@ -31,7 +31,7 @@ def task(store: InMemoryTaskStore) -> Task:
 
 @pytest.fixture
 def subscriptions(store: InMemoryTaskStore) -> Subscriptions:
-    return Subscriptions(changes=InMemoryTaskChanges(store), limit=2)
+    return Subscriptions(changes=InMemoryTaskChanges(store), limit=2, limit_per_caller=2)
 
 
 @pytest.fixture
@@ -145,6 +145,17 @@ def test_subscriptions_are_limited_and_reusable(
     second.close()
     subscriptions.subscribe(task).close()
     subscription.close()
+
+
+def test_caller_holds_at_most_its_share(store: InMemoryTaskStore, task: Task) -> None:
+    subscriptions = Subscriptions(changes=InMemoryTaskChanges(store), limit=3, limit_per_caller=2)
+    own = [subscriptions.reserve(task.user_id) for _ in range(2)]
+    with pytest.raises(TooManyWaitingError, match="you already wait 2 times"):
+        subscriptions.subscribe(task)
+    subscriptions.reserve("another caller").close()
+    own.pop().close()
+    subscriptions.subscribe(task).close()
+    own.pop().close()
 
 
 def test_waits_end_when_the_process_stops(
