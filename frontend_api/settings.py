@@ -149,6 +149,8 @@ class ApiSettings(SharedSettings):
     webhooks_at_once: int = Field(default=12, ge=1)
     """Concurrent delivery attempts in one process; each takes one thread."""
     webhooks_at_once_per_host: int = Field(default=4, ge=1)
+    webhooks_at_once_per_caller: int = Field(default=6, ge=1)
+    """Of these, for the tasks of one caller."""
     rescue_never_enqueued_seconds: float = Field(default=30, ge=0)
     """Rescue publishes a task whose message was not confirmed for this long."""
     rescue_enqueued_seconds: float = Field(default=3_600, ge=1)

@@ -176,7 +176,9 @@ def _dependencies(settings: ApiSettings) -> Dependencies:
             clock=clock,
         ),
         webhook_limiter=DeliveryLimiter(
-            per_host=settings.webhooks_at_once_per_host, in_all=settings.webhooks_at_once
+            per_host=settings.webhooks_at_once_per_host,
+            per_caller=settings.webhooks_at_once_per_caller,
+            in_all=settings.webhooks_at_once,
         ),
         api_keys=api_keys,
         identity=_identity(settings, api_keys),

@@ -82,7 +82,7 @@ class DeliverEvent:
             own = self.header_cipher.decrypt(task.user_id, task.callback_headers)
         except CallbackRefusedError as error:  # the policy or the key has changed since the submission
             return Outcome(error=f"the callback URL {error}")
-        with self.limiter.slot(receiver.host):
+        with self.limiter.slot(receiver.host, user_id=task.user_id):
             keys = [secret.key for secret in self.secrets.of(task.user_id)]
             body = self.body_of(event, task)
             headers = signed_headers(event.id, at=at, body=body, keys=keys)

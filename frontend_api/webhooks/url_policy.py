@@ -33,6 +33,11 @@ _METADATA_NETWORKS = tuple(
 )
 """Link-local addresses, and the other addresses of clouds' metadata servers, which hold credentials."""
 
+_NOT_PUBLIC = tuple(map(ip_network, ("192.0.0.0/24", "192.88.99.0/24", "3fff::/20")))
+"""Special-purpose networks that Python's `is_global` does not know."""
+_WELL_KNOWN_PORTS = range(1, 1024)
+"""Ports of other protocols, such as mail, which a request must not reach."""
+
 
 class CallbackRefusedError(DomainError):
     """A webhook must not be sent to this URL; the message completes "the callback URL …"."""
@@ -136,7 +141,8 @@ class CallbackUrlPolicy:
         if not is_unusable and self.private_receivers.contain(url.host, meant):
             return
         is_site_local = isinstance(meant, IPv6Address) and meant.is_site_local
-        if not meant.is_global or meant.is_multicast or meant.is_reserved or is_site_local:
+        is_special = any(meant in network for network in _NOT_PUBLIC)
+        if not meant.is_global or is_special or meant.is_multicast or meant.is_reserved or is_site_local:
             raise CallbackRefusedError(
                 f"leads to {address}, which is not a public address; the operator can allow it"
             )
@@ -148,6 +154,8 @@ class CallbackUrlPolicy:
             raise CallbackRefusedError("must be https")
         if parts.port == 0:
             raise CallbackRefusedError("must name a port that can be connected to")
+        if parts.port in _WELL_KNOWN_PORTS and parts.port != _PORTS[parts.scheme]:
+            raise CallbackRefusedError(f"must use port {_PORTS[parts.scheme]}, or a port from 1024")
         if parts.username is not None or parts.password is not None or parts.fragment:
             raise CallbackRefusedError("must have no user, password or fragment")
         if _literal(host) is None and not _HOST.fullmatch(host):

@@ -147,7 +147,7 @@ class Api:
                 overlap=timedelta(hours=24),
                 clock=self.clock,
             ),
-            webhook_limiter=DeliveryLimiter(per_host=2, in_all=3),
+            webhook_limiter=DeliveryLimiter(per_host=2, per_caller=4, in_all=4),
             clock=self.clock,
             quota_limits=self.quota_limits,
             stats=self.stats,

@@ -39,7 +39,8 @@ def test_https_to_a_public_host_is_allowed(text: str, parts: tuple[str, str, int
         "http://example.com/", "http://localhost/", "http://127.0.0.1/", "javascript:alert(1)",
         "https://a b.example/", "https://bücher.example/", "https://example.com/\n", "https://example.com/\0",
         "https://user@example.com/", "https://:secret@example.com/", "https://example.com/#part",
-        "https://example.com:0/", "https://example.com:99999/", "https://example.com:x/", "https://-a.example/",
+        "https://example.com:0/", "https://example.com:25/", "https://example.com:80/",
+        "https://example.com:99999/", "https://example.com:x/", "https://-a.example/",
         "https://exa[mple.com/", "https://[::1/", "https://[::ffff:10.0.0.1]/", "https://10.0.0.1/",
         "https://169.254.169.254/", "https://example..com/", "https://example.com./", "https://%31%32%37.0.0.1/",
         "https://example.com\\@evil.example/", f"https://example.com/{'x' * 2_000}",
@@ -51,7 +52,7 @@ def test_other_urls_are_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["http://localhost:9/", "http://127.0.0.1/", "http://[::1]:8080/x", "https://localhost/"]
+    "text", ["http://localhost:9000/", "http://127.0.0.1/", "http://[::1]:8080/x", "https://localhost/"]
 )
 def test_loopback_urls_are_allowed_in_the_local_stack(text: str) -> None:
     LOCAL.parse(text)
@@ -67,6 +68,7 @@ def test_private_urls_are_refused_in_the_local_stack(text: str) -> None:
     "address",
     [
         "0.0.0.0", "10.1.2.3", "100.64.0.1", "127.0.0.1", "127.8.8.8", "169.254.169.254", "172.16.0.1", "192.0.0.1",
+        "192.0.0.100", "192.88.99.1", "168.63.129.16", "3fff::1",
         "192.0.2.1", "192.168.0.1", "198.18.0.1", "224.0.0.1", "239.255.255.250", "240.0.0.1", "255.255.255.255",
         "::", "::1", "fe80::1", "fe80::1%eth0", "fec0::1", "fc00::1", "fd00:ec2::254", "ff02::1", "2001:db8::1",
         "::ffff:127.0.0.1", "::ffff:169.254.169.254", "64:ff9b::a00:1", "64:ff9b:1::a00:1", "2002:a00:1::",
@@ -169,5 +171,5 @@ def test_invalid_entries_of_private_receivers_are_refused(entry: str) -> None:
 
 def test_host_header_matches_the_url() -> None:
     assert PUBLIC.parse("https://example.com/").authority == "example.com"
-    assert PUBLIC.parse("https://example.com:444/").authority == "example.com:444"
+    assert PUBLIC.parse("https://example.com:8443/").authority == "example.com:8443"
     assert LOCAL.parse("http://[::1]:8080/").authority == "[::1]:8080"

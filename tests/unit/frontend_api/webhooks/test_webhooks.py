@@ -469,7 +469,6 @@ def test_webhooks_are_refused_without_a_deployment_key(api: Api) -> None:
 def test_hanging_receiver_does_not_delay_others(api: Api) -> None:
     silent = [completed(api, task_id=f"silent-{number}") for number in range(3)]
     other = completed(api, task_id="other", callback_url="https://alive.example.com/")
-    more = completed(api, task_id="more", callback_url="https://alive.example.com/")
     api.receiver.answers.clear()
     with ThreadPoolExecutor(3) as pool:
         held = [pool.submit(push_of, api, task) for task in silent[:2]]
@@ -480,7 +479,6 @@ def test_hanging_receiver_does_not_delay_others(api: Api) -> None:
         assert int(busy.headers["Retry-After"]) > 0
         third = pool.submit(push_of, api, other)
         assert api.receiver.arrived.acquire(timeout=10)
-        assert push_of(api, more).status_code == 429  # this is the limit of concurrent deliveries
         api.receiver.answers.set()
         assert [one.result(10).status_code for one in (*held, third)] == [204] * 3
     assert push_of(api, silent[2]).status_code == 204
