@@ -35,6 +35,8 @@ from frontend_api.http_server.unfinished_requests import UnfinishedLimits, Unfin
 from frontend_api.inputs.request_body import FORM_BYTES
 from frontend_api.inputs.responses import PATH as INPUTS_PATH
 from frontend_api.internal.schemas import MAX_ENVELOPE_BYTES
+from frontend_api.openai_compatibility.edits import MAX_FILES as EDIT_FILES
+from frontend_api.openai_compatibility.edits import PATH as EDITS_PATH
 from frontend_api.openai_compatibility.errors import ERROR_SHAPES
 from frontend_api.settings import ApiSettings
 from frontend_api.tasks.schemas import MAX_BATCH_BYTES
@@ -64,6 +66,8 @@ def max_body_bytes(path: str, *, max_input_bytes: int) -> int:
         return MAX_ENVELOPE_BYTES
     if path == INPUTS_PATH:
         return max_input_bytes + FORM_BYTES
+    if path == EDITS_PATH:
+        return EDIT_FILES * max_input_bytes + FORM_BYTES
     return max(MAX_BODY_BYTES, MAX_BATCH_BYTES) + _RECEIVE_BYTES
 
 

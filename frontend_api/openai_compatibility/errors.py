@@ -21,7 +21,7 @@ _CODES = {
     FailureCode.CONTENT_FILTERED: "content_policy_violation",
 }
 """Codes that clients of OpenAI compare with; all other codes are darkroom's."""
-_STATUSES = {"unknown_model": 404}
+_STATUSES = {"unknown_model": 404, "too_many_inputs": 400}
 _NO_RETRY = {"x-should-retry": "false"}
 """OpenAI's clients repeat requests after the statuses 409 and 5xx, unless this header forbids it."""
 

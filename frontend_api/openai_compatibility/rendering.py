@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 from common.domain.images import Preview, StoredImage
 from common.domain.task import Task
@@ -17,6 +18,8 @@ from frontend_api.openai_compatibility.schemas import (
 )
 from frontend_api.tasks.responses import WarningResponse, task_path
 
+EventPrefix: TypeAlias = Literal["image_generation", "image_edit"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenderGeneration:
@@ -26,6 +29,7 @@ class RenderGeneration:
     images: Images
     api_address: str
     """Where the caller reaches the API, without a slash at the end."""
+    event_prefix: EventPrefix = "image_generation"
 
     def response(self, task: Task) -> OpenAIImagesResponse:
         """Render all images of a finished task. Raises ImageGoneError, DependencyUnavailableError."""
@@ -41,6 +45,7 @@ class RenderGeneration:
 
     def partial(self, task: Task, preview: Preview, number: int) -> OpenAIPartialImageEvent:
         return OpenAIPartialImageEvent(
+            type=f"{self.event_prefix}.partial_image",
             b64_json=_base64(preview.jpeg),
             created_at=int(task.updated_at.timestamp()),
             quality=self.asked.quality or "auto",
@@ -53,6 +58,7 @@ class RenderGeneration:
     def completed(self, task: Task, image: StoredImage) -> OpenAICompletedEvent:
         """Render one image. Raises ImageGoneError, DependencyUnavailableError."""
         return OpenAICompletedEvent(
+            type=f"{self.event_prefix}.completed",
             b64_json=_base64(self.images.bucket.read(image)),
             created_at=int(task.updated_at.timestamp()),
             quality=self.asked.quality or "auto",

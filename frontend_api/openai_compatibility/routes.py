@@ -16,6 +16,7 @@ from frontend_api.http.request_log import current_trace_id
 from frontend_api.http.requests import (
     authenticate,
     caller_id,
+    check_media_type,
     current,
     idempotency_key,
     json_body,
@@ -23,6 +24,16 @@ from frontend_api.http.requests import (
 )
 from frontend_api.http.responses import UNBUFFERED, json_response
 from frontend_api.images.ports import Images
+from frontend_api.inputs.package import Inputs
+from frontend_api.inputs.request_body import FORM, uploaded_form
+from frontend_api.inputs.routes import PICTURE_PROBLEMS
+from frontend_api.openai_compatibility.edits import (
+    MAX_FILES,
+    Edit,
+    OpenAIEditForm,
+    editing_model,
+    parse_edit,
+)
 from frontend_api.openai_compatibility.errors import (
     OPENAI_ERRORS,
     ErrorAnswer,
@@ -34,7 +45,7 @@ from frontend_api.openai_compatibility.errors import (
 from frontend_api.openai_compatibility.events import image_events
 from frontend_api.openai_compatibility.generation import CallerGoneError, Generation, ServerStoppingError
 from frontend_api.openai_compatibility.package import OpenAICompatibility
-from frontend_api.openai_compatibility.rendering import RenderGeneration
+from frontend_api.openai_compatibility.rendering import EventPrefix, RenderGeneration
 from frontend_api.openai_compatibility.schemas import (
     OpenAIImageEvent,
     OpenAIImageRequest,
@@ -48,6 +59,7 @@ from frontend_api.streams.connection import ClientConnection
 from frontend_api.streams.package import Streams
 from frontend_api.tasks.package import Tasks
 from frontend_api.tasks.routes import SUBMISSION_PROBLEMS, accept
+from frontend_api.tasks.submit import Submission
 
 blueprint = Blueprint("openai", __name__, url_prefix="/openai/v1")
 blueprint.before_request(authenticate)
@@ -65,25 +77,29 @@ def add_request_id(response: Response) -> Response:
     return response
 
 
+_RESPONSES = {
+    200: ResponseDoc(
+        "The images. After a long wait the body is preceded by white space and may be an error. With `stream`: "
+        "events.",
+        OpenAIImagesResponse,
+        stream=OpenAIImageEvent,
+    ),
+    409: ResponseDoc("The task was cancelled.", OpenAIErrorResponse),
+    504: ResponseDoc("The task did not finish in time.", OpenAIErrorResponse),
+}
+_REQUEST_HEADERS = {
+    "Idempotency-Key": "1 to 255 printable ASCII characters. Requests with the same key and body share one task, "
+    "which continues when the caller disconnects."
+}
+
+
 @blueprint.post("/images/generations")
 @doc(
     "generateOpenAIImages",
-    {
-        200: ResponseDoc(
-            "The images. After a long wait the body is preceded by white space and may be an error. With `stream`: "
-            "events.",
-            OpenAIImagesResponse,
-            stream=OpenAIImageEvent,
-        ),
-        409: ResponseDoc("The task was cancelled.", OpenAIErrorResponse),
-        504: ResponseDoc("The task did not finish in time.", OpenAIErrorResponse),
-    },
+    _RESPONSES,
     problems=SUBMISSION_PROBLEMS,
     body=OpenAIImageRequest,
-    headers={
-        "Idempotency-Key": "1 to 255 printable ASCII characters. Requests with the same key and body share one task, "
-        "which continues when the caller disconnects."
-    },
+    headers=_REQUEST_HEADERS,
 )
 def generate() -> Response:
     """Generate images.
@@ -93,22 +109,62 @@ def generate() -> Response:
     limit_rejections()
     key = idempotency_key()
     asked = json_body(OpenAIImageRequest)
+    return _response(asked.submission(user_id=caller_id(), idempotency_key=key), asked)
+
+
+@blueprint.post("/images/edits")
+@doc(
+    "editOpenAIImages",
+    _RESPONSES,
+    problems=("edits_not_offered", *SUBMISSION_PROBLEMS, *PICTURE_PROBLEMS),
+    form=OpenAIEditForm,
+    headers=_REQUEST_HEADERS,
+)
+def edit() -> Response:
+    """Generate images that start from a picture.
+
+    The pictures are stored as inputs. The rest is as for `images/generations`.
+    """
+    limit_rejections()
+    editing_model(current(ModelCatalog))
+    key = idempotency_key()
+    edit = _edit_of_form()
+    inputs, user_id = current(Inputs), caller_id()
+    image = inputs.upload(user_id, edit.image).stored.id
+    mask = None if edit.mask is None else inputs.upload(user_id, edit.mask).stored.id
+    submission = edit.submission(user_id=user_id, idempotency_key=key, image=image, mask_image=mask)
+    return _response(submission, edit.asked, event_prefix="image_edit")
+
+
+def _edit_of_form() -> Edit:
+    check_media_type(FORM)
+    texts, files = uploaded_form(max_file_bytes=current(Inputs).limits.bytes_each, max_files=MAX_FILES)
+    return parse_edit(texts, files, current(ModelCatalog))
+
+
+def _response(
+    submission: Submission, asked: OpenAIImageRequest, *, event_prefix: EventPrefix = "image_generation"
+) -> Response:
+    """Submit the task and return its images or events."""
     try:
         with ExitStack() as exits:
             # Take the slot first: a rejection afterwards would hide that the task was accepted.
             subscription = exits.enter_context(current(Streams).subscriptions.reserve(caller_id()))
-            task = _accepted(asked, key)
+            task = _accepted(submission)
             generation = Generation(
                 task,
                 subscription,
                 ClientConnection(request.environ),
-                cancel=None if key else partial(current(Tasks).cancel, task.user_id, task.id),
+                cancel=None
+                if submission.idempotency_key
+                else partial(current(Tasks).cancel, task.user_id, task.id),
                 is_permitted=permission_check(),
                 check_seconds=current(Streams).heartbeat_seconds,
                 wait_seconds=current(OpenAICompatibility).wait_seconds,
             )
             exits.enter_context(closing(generation))
-            response = _stream(generation, asked) if asked.stream else _images(generation, asked)
+            render = _renderer(asked, event_prefix)
+            response = _stream(generation, render) if asked.stream else _images(generation, render)
             if response.is_streamed:
                 response.call_on_close(exits.pop_all().close)
             return response
@@ -118,23 +174,22 @@ def generate() -> Response:
         return _error_response(error.answer)
 
 
-def _accepted(asked: OpenAIImageRequest, key: str | None) -> Task:
+def _accepted(submission: Submission) -> Task:
     try:
-        return accept(asked.submission(user_id=caller_id(), idempotency_key=key)).task
+        return accept(submission).task
     except ParametersRejectedError as error:
         raise with_openai_names(error) from error
 
 
-def _stream(generation: Generation, asked: OpenAIImageRequest) -> Response:
+def _stream(generation: Generation, render: RenderGeneration) -> Response:
     generation.connection.limit_send_buffer()
     heartbeat = current(Streams).heartbeat_seconds
-    events = image_events(generation, _renderer(asked), heartbeat_seconds=heartbeat)
+    events = image_events(generation, render, heartbeat_seconds=heartbeat)
     return Response(events, content_type="text/event-stream", headers=UNBUFFERED)
 
 
-def _images(generation: Generation, asked: OpenAIImageRequest) -> Response:
+def _images(generation: Generation, render: RenderGeneration) -> Response:
     """Return the images, or begin a response that is kept alive until they are finished (ADR 31)."""
-    render = _renderer(asked)
     with current(ConcurrencyLimiter).released():
         is_finished = generation.finishes_within(current(OpenAICompatibility).silent_seconds)
     if not is_finished:
@@ -163,24 +218,18 @@ def _kept_alive(
     yield body.model_dump_json().encode()
 
 
-def _renderer(asked: OpenAIImageRequest) -> RenderGeneration:
+def _renderer(asked: OpenAIImageRequest, event_prefix: EventPrefix) -> RenderGeneration:
     origin = current(OpenAICompatibility).origin or request.host_url.removesuffix("/")
     address = f"{origin}{request.root_path}"
-    return RenderGeneration(asked=asked, images=current(Images), api_address=address)
+    return RenderGeneration(
+        asked=asked, images=current(Images), api_address=address, event_prefix=event_prefix
+    )
 
 
 def _error_response(answer: ErrorAnswer) -> Response:
     response = json_response(answer.body, answer.status)
     response.headers.update(answer.headers)
     return response
-
-
-@blueprint.post("/images/edits")
-@doc("editOpenAIImages", {}, problems=("edits_not_offered",))
-def edit() -> Response:
-    """Edit images. No model offers it."""
-    detail = "no model edits images; `images/generations` generates them from a prompt"
-    raise RequestRefusedError(Problem(code="edits_not_offered", detail=detail))
 
 
 @blueprint.get("/models")

@@ -21,6 +21,7 @@ _WITHOUT_EFFECT = {
     "quality": ("auto", "standard"),
     "style": (),
     "moderation": ("auto",),
+    "input_fidelity": (),
 }
 """Accepted fields that change nothing, and the values that promise nothing."""
 _OWN_NAMES = {
@@ -28,6 +29,7 @@ _OWN_NAMES = {
     "/width": ("/size", "width "),
     "/height": ("/size", "height "),
     "/output_quality": ("/output_compression", ""),
+    "/mask_image": ("/mask", ""),
 }
 """Pointers of darkroom's fields: OpenAI's pointer, and what to put before the detail."""
 
@@ -109,7 +111,7 @@ class OpenAIImageRequest(ImageFields):
     def warnings(self) -> Iterator[WarningResponse]:
         """Yield a warning for each field that asks for something that darkroom does not do."""
         for name, harmless in _WITHOUT_EFFECT.items():
-            value = getattr(self, name)
+            value = getattr(self, name, None)
             if value is not None and value not in harmless:
                 yield WarningResponse(
                     code="field_without_effect", pointer=f"/{name}", detail=f"`{name}` has no effect"
@@ -197,7 +199,7 @@ class _ImageEvent(ResponseBody):
 class OpenAIPartialImageEvent(_ImageEvent):
     """A preview of an image in progress."""
 
-    type: Literal["image_generation.partial_image"] = "image_generation.partial_image"
+    type: Literal["image_generation.partial_image", "image_edit.partial_image"]
     output_format: Literal["jpeg"] = "jpeg"
     partial_image_index: int = Field(description="The preview of this image, from 0.")
 
@@ -205,7 +207,7 @@ class OpenAIPartialImageEvent(_ImageEvent):
 class OpenAICompletedEvent(_ImageEvent, Seeded):
     """A finished image."""
 
-    type: Literal["image_generation.completed"] = "image_generation.completed"
+    type: Literal["image_generation.completed", "image_edit.completed"]
     output_format: OutputFormat
     seed: int
     usage: OpenAIUsage = OpenAIUsage()

@@ -284,7 +284,7 @@ def test_oversized_body_is_rejected_with_an_answer(port: int) -> None:
 
 
 def test_oversized_body_below_openai_is_rejected_in_its_shape(port: int) -> None:
-    url = f"http://{LOOPBACK}:{port}/openai/v1/images/edits"
+    url = f"http://{LOOPBACK}:{port}/openai/v1/images/generations"
     answer = httpx.post(url, content=b" " * 20_000_000, timeout=SOON_SECONDS, trust_env=False)
     assert (answer.status_code, answer.json()["error"]["code"]) == (413, "body_too_large")
 

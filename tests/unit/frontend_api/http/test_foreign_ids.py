@@ -81,7 +81,7 @@ KINDS = {
     "GET /v1/models": Kind.EVERYBODYS,
     "GET /v1/models/<name>": Kind.EVERYBODYS,
     "POST /openai/v1/images/generations": Kind.SUBMITS,
-    "POST /openai/v1/images/edits": Kind.EVERYBODYS,
+    "POST /openai/v1/images/edits": Kind.SUBMITS,
     "GET /openai/v1/models": Kind.EVERYBODYS,
     "GET /openai/v1/models/<name>": Kind.EVERYBODYS,
     "GET /healthz": Kind.EVERYBODYS,
