@@ -1,6 +1,6 @@
 """Run all or some benchmarks and print their reports. All take about ten minutes.
 
-`gpu` is a command with options of its own: `python -m benchmarks gpu --help`.
+`gpu` and `fleet` are commands with options of their own: `python -m benchmarks gpu --help`.
 """
 
 import argparse
@@ -25,7 +25,7 @@ BENCHMARKS = (
     "telemetry_cost",
     "autoscaling",
 )
-COMMANDS = ("gpu",)
+COMMANDS = ("gpu", "fleet")
 
 
 def main(arguments: Sequence[str]) -> int:

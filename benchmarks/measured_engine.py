@@ -110,10 +110,11 @@ def start_of(parameters: GenerationParameters, *, submitted_at: float = 0.0) -> 
 
 
 @contextmanager
-def measured_engine() -> Iterator[MeasuredEngine]:
+def measured_engine(*, cpu_threads: int | None = None) -> Iterator[MeasuredEngine]:
     """Load, warm up and measure batch sizes of the demo model."""
     with tempfile.TemporaryDirectory() as scratch:
-        yield MeasuredEngine.loaded(EngineSettings(models=(measured_model(Path(scratch)),)))
+        models = (measured_model(Path(scratch)),)
+        yield MeasuredEngine.loaded(EngineSettings(models=models, cpu_threads=cpu_threads))
 
 
 def measured_model(scratch: Path) -> ModelSpec:

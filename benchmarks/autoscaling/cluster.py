@@ -1,8 +1,8 @@
 """The simulated cluster: GPU nodes, pods, and the tasks that workers process.
 
 A node has one GPU, one pod and one worker, and a worker processes one task at a time: shared
-batches increase the work per GPU second equally for all policies. `Physics` has the values and
-their sources.
+batches increase the work per GPU second equally for all policies. `benchmarks.fleet` simulates
+workers whose tasks share steps in the same cluster. `Physics` has the values and their sources.
 """
 
 import math
@@ -66,7 +66,7 @@ class Pod:
     node: Node | None = None
     process: simpy.Process | None = None
     ready_at: float | None = None
-    running: Task | None = None
+    running: list[Task] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +81,8 @@ class FleetSample:
     """Unfinished: waiting or running."""
     gpu_seconds: float
     """Their remaining work."""
+    nodes: int
+    """Billed: requested and not deleted yet."""
 
 
 @dataclass(slots=True)
@@ -115,7 +117,7 @@ class Cluster:
 
     @property
     def running(self) -> list[Task]:
-        return [pod.running for pod in self.pods if pod.running is not None]
+        return [task for pod in self.pods for task in pod.running]
 
     @property
     def ready(self) -> int:
@@ -142,6 +144,7 @@ class Cluster:
             ready=self.ready,
             tasks=len(tasks),
             gpu_seconds=sum(task.remaining_seconds for task in tasks),
+            nodes=len(self._nodes) + self._pending_nodes,
         )
         self.ledger.fleet.append(sample)
 
@@ -156,7 +159,7 @@ class Cluster:
 
     def _remove(self, pod: Pod) -> None:
         self.pods.remove(pod)
-        self.ledger.busy_removed += pod.running is not None
+        self.ledger.busy_removed += bool(pod.running)
         if pod.process is not None:
             pod.process.interrupt("scaled in")
 
@@ -249,7 +252,8 @@ class Cluster:
         while True:
             while not self.waiting:
                 yield self._task_added
-            task = pod.running = self.waiting.pop(0)
+            task = self.waiting.pop(0)
+            pod.running.append(task)
             began = self.env.now
             try:
                 yield self.env.timeout(task.remaining_seconds)
@@ -258,22 +262,22 @@ class Cluster:
             self._finish(pod, task)
 
     def _drain(self, pod: Pod) -> Process:
-        task = pod.running
-        if task is None:
+        if not pod.running:
             return
+        (task,) = pod.running
         if task.remaining_seconds <= self._physics.drain_seconds:
             yield self.env.timeout(task.remaining_seconds)
             self._finish(pod, task)
             return
         yield self.env.timeout(self._physics.drain_seconds)
         task.remaining_seconds -= self._physics.drain_seconds
-        pod.running = None
+        pod.running.remove(task)
         self._enqueue(task, first=True)
 
     def _finish(self, pod: Pod, task: Task) -> None:
         task.remaining_seconds = 0.0
         task.finished_at = self.env.now
-        pod.running = None
+        pod.running.remove(task)
 
     def _enqueue(self, task: Task, *, first: bool = False) -> None:
         self.waiting.insert(0 if first else len(self.waiting), task)
@@ -282,7 +286,7 @@ class Cluster:
 
 
 def _removal_rank(pod: Pod) -> tuple[bool, bool, float]:
-    return pod.ready_at is not None, pod.running is not None, -(pod.ready_at or 0.0)
+    return pod.ready_at is not None, bool(pod.running), -(pod.ready_at or 0.0)
 
 
 def repeat(cluster: Cluster, every_seconds: float, work: Callable[[], None]) -> Process:
