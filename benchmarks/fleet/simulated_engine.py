@@ -112,7 +112,7 @@ class SimulatedEngine:
             images=images,
             count=count,
             expected=self._round_robin.expect(images[0].key),
-            seconds=count * times.step_seconds(len(images)) + finishing * times.around,
+            seconds=count * times.step_seconds(len(images)) + times.around_seconds(finishing),
         )
 
     def complete(self, step: Step) -> list[Image]:

@@ -160,8 +160,8 @@ def smallest_fleet(
     """Return the smallest constant fleet whose p99 is at most `p99_seconds`, and its outcome.
 
     `load` is the number of GPUs that full batches would keep busy; at most MOST_UTILISATION of the
-    fleet. Raises ValueError if a fleet of
-    ten times as many is too slow, because then an image alone is.
+    fleet. Raises ValueError if a fleet of ten times as many is too slow, because then an image
+    alone is.
     """
 
     def outcome(gpus: int) -> Outcome:

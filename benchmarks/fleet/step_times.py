@@ -1,7 +1,6 @@
 """The measured times of a device: a step by model, size and batch, and the time around the steps."""
 
 import json
-import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -20,24 +19,23 @@ class SizeTimes:
     key: BatchKey
     steps: Mapping[int, float]
     """Seconds of a step by the number of images that share it; contains 1."""
-    around: float
-    """Seconds per image besides its steps: encoding the prompt, and decoding as far as it prolongs the run."""
+    around: Mapping[int, float]
+    """Seconds besides the steps by the number of images that end together; contains 1.
+
+    Encoding their prompts, and decoding as far as it prolongs the run.
+    """
 
     def step_seconds(self, batch: int) -> float:
-        """Return the time of a step, linear between measured batches and proportional beyond them."""
-        if batch in self.steps:
-            return self.steps[batch]
-        largest = max(self.steps)
-        if batch > largest:
-            return self.steps[largest] * batch / largest
-        below = max(each for each in self.steps if each < batch)
-        above = min(each for each in self.steps if each > batch)
-        share = (batch - below) / (above - below)
-        return self.steps[below] + share * (self.steps[above] - self.steps[below])
+        """Return the time of a step."""
+        return _interpolated(self.steps, batch)
+
+    def around_seconds(self, images: int) -> float:
+        """Return the time besides the steps of images that end together."""
+        return _interpolated(self.around, images) if images else 0.0
 
     def image_seconds(self, steps: int, *, batch: int) -> float:
         """Return the device's time per image in a full batch."""
-        return steps * self.step_seconds(batch) / batch + self.around
+        return (steps * self.step_seconds(batch) + self.around_seconds(batch)) / batch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +69,19 @@ class StepTimes:
         return self.caps(max_batch=max_batch).measured_cap_of(self.main.key)
 
 
+def _interpolated(measured: Mapping[int, float], number: int) -> float:
+    """Return a value, linear between the measured ones and proportional beyond them."""
+    if number in measured:
+        return measured[number]
+    largest = max(measured)
+    if number > largest:
+        return measured[largest] * number / largest
+    below = max(each for each in measured if each < number)
+    above = min(each for each in measured if each > number)
+    share = (number - below) / (above - below)
+    return measured[below] + share * (measured[above] - measured[below])
+
+
 def key_of(model: str, width: int, height: int) -> BatchKey:
     """Return the batch key of guided images."""
     return BatchKey.of(
@@ -92,7 +103,7 @@ def key_of(model: str, width: int, height: int) -> BatchKey:
 def step_times(rows: Iterable[Mapping[str, Any]]) -> tuple[StepTimes, ...]:
     """Return the times of each model from rows, which `benchmarks gpu` writes too.
 
-    A row has `model`, `width`, `height`, `batch`, `step_seconds` and `around_seconds`. Raises
+    A row has `model`, `width`, `height`, `batch`, `step_seconds`, and `around_seconds` per image. Raises
     ValueError where the row of a batch of one is missing.
     """
     found: dict[tuple[str, int, int], dict[int, Mapping[str, Any]]] = defaultdict(dict)
@@ -108,7 +119,7 @@ def step_times(rows: Iterable[Mapping[str, Any]]) -> tuple[StepTimes, ...]:
         models[model][key] = SizeTimes(
             key=key,
             steps={batch: row["step_seconds"] for batch, row in sorted(by_batch.items())},
-            around=statistics.median(row["around_seconds"] for row in by_batch.values()),
+            around={batch: batch * row["around_seconds"] for batch, row in sorted(by_batch.items())},
         )
     return tuple(StepTimes(model=model, sizes=sizes) for model, sizes in sorted(models.items()))
 

@@ -111,6 +111,7 @@ def measure(asked: argparse.Namespace) -> int:
                 device=device,
                 budget=budget,
                 steps=asked.steps,
+                max_batch=max(asked.batches),
                 cpu_threads=asked.cpu_threads,
                 rate=rate,
             )

@@ -5,7 +5,6 @@ One pipeline is loaded at a time, so that peaks of memory are its own.
 
 import gc
 import itertools
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,7 +12,6 @@ from typing import Any
 
 import torch
 from diffusers import DiffusionPipeline
-from torch.utils._triton import has_triton
 
 from benchmarks import stock_pipeline
 from benchmarks.gpu.budget import Budget
@@ -28,10 +26,12 @@ from gpu_subscriber.engine.batches.batch_caps import BatchCaps
 from gpu_subscriber.engine.devices import Device
 from gpu_subscriber.engine.engine_settings import EngineSettings
 from gpu_subscriber.engine.messages import EngineMeasured, FromEngine, ImageReady, Interrupt, StepDone
+from gpu_subscriber.engine.tuning.compilation import missing_for_compiling
+from gpu_subscriber.engine.tuning.warm_up import default_key
 
 ROUNDS = 3
-COMPILE_SECONDS = 60.0
-"""Assumed for the first compilation of a model, to decide whether it fits the time that is left."""
+COMPILE_SECONDS = 90.0
+"""Assumed for the compilation of all batch sizes of a model, to decide whether it fits the time that is left."""
 _JOINS = 8
 """How many images join a running batch, one after another."""
 _STEPS_BETWEEN_JOINS = 3
@@ -50,6 +50,7 @@ class Measurements:
     device: Device
     budget: Budget
     steps: int
+    max_batch: int
     cpu_threads: int | None = None
     rate: float | None = None
     """The measured matrix rate, operations per second."""
@@ -116,7 +117,7 @@ class Measurements:
             settings = EngineSettings(
                 models=(self.spec,),
                 compile_denoiser=variant == COMPILED,
-                measure_at_start=False,
+                max_batch=self.max_batch,
                 cpu_threads=self.cpu_threads,
             )
             self._engine, self._engine_variant = MeasuredEngine.loaded(settings), variant
@@ -124,7 +125,7 @@ class Measurements:
 
     def _engine_under_backlog(self, engine: MeasuredEngine, case: Case) -> Figures:
         images = 2 * case.batch
-        caps = self._caps(case)
+        caps = self._caps(engine, case)
         sent: list[FromEngine] = []
 
         def generate() -> None:
@@ -158,14 +159,14 @@ class Measurements:
         }
 
     def _idle_share(self, engine: MeasuredEngine, case: Case) -> Figures:
-        caps = self._caps(case)
+        caps = self._caps(engine, case)
         requests = [self._request(case.side, steps=min(self.steps, 10)) for _ in range(2 * case.batch)]
         return {"idle_share": idle_share(self.device, lambda: engine.generate(requests, caps=caps))}
 
     def _admission(self, engine: MeasuredEngine, case: Case) -> Figures:
         """Let images join a batch with one free slot, and remove each after its first step."""
         sent: list[FromEngine] = []
-        running = engine.new_engine(sent.append, caps=self._caps(case))
+        running = engine.new_engine(sent.append, caps=self._caps(engine, case))
         steps = self.spec.limits.max_steps
         for _ in range(case.batch - 1):
             running.receive(start_of(self._request(case.side, steps=steps)))
@@ -222,8 +223,11 @@ class Measurements:
         if case.kind is Kind.ENGINE and not self.budget.fits(needed):
             raise NotMeasurableError(f"it needs about {needed:.0f} s, and {self.budget.left:.0f} s were left")
 
-    def _caps(self, case: Case) -> BatchCaps:
-        return BatchCaps(max_batch=case.batch, memory=self.device.memory)
+    def _caps(self, engine: MeasuredEngine, case: Case) -> BatchCaps:
+        """Return caps with the case's batch, and with the measured batch of decodings."""
+        caps, key = BatchCaps(max_batch=case.batch, memory=self.device.memory), default_key(self.spec)
+        caps.learn_decoding(key, engine.caps.decoding_batch_of(key))
+        return caps
 
     def _request(self, side: int, *, steps: int | None = None) -> GenerationParameters:
         """Return an image with a prompt of its own, so that each prompt is encoded."""
@@ -240,11 +244,8 @@ def _unavailable(variant: str, device: Device) -> str | None:
         return "the engine has no FP8 mode"
     if not device.is_cuda:
         return "the engine compiles on a GPU only"
-    if not has_triton():
-        return "torch.compile needs Triton"
-    if not any(map(shutil.which, ("cc", "gcc", "clang"))):
-        return "torch.compile needs a C compiler"
-    return None
+    missing = missing_for_compiling()
+    return f"torch.compile needs {missing}" if missing else None
 
 
 def torch_versions() -> dict[str, str]:
