@@ -9,9 +9,10 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from common.domain.models.traits import OFF_AT_ONE, Guidance
+from common.domain.models.traits import OFF_AT_ONE, Guidance, PromptSyntax
 
 MAX_PROMPT_CHARACTERS = 2_000
+MAX_CLIP_SKIP = 100
 MAX_SEED = 2**63 - 1
 """The largest seed that both torch's generators and Firestore's signed 64-bit integers hold."""
 DEFAULT_STRENGTH = 0.8
@@ -94,6 +95,17 @@ class GenerationParameters(BaseModel):
     height: int = Field(ge=8, le=8_192)
     num_images: int = Field(ge=1, le=64)
     output_format: OutputFormat
+    prompt_syntax: PromptSyntax = Field(
+        default=PromptSyntax.PLAIN, exclude_if=lambda syntax: syntax is PromptSyntax.PLAIN
+    )
+    clip_skip: int = Field(default=0, ge=0, le=MAX_CLIP_SKIP, exclude_if=lambda layers: layers == 0)
+    """How many of the text encoder's last layers are skipped when it encodes the prompt."""
+    guidance_rescale: float = Field(
+        default=0.0, ge=0.0, le=1.0, allow_inf_nan=False, exclude_if=lambda factor: factor == 0
+    )
+    """How far a guided prediction is scaled back to the deviation of the unguided one."""
+    eta: float = Field(default=0.0, ge=0.0, le=1.0, allow_inf_nan=False, exclude_if=lambda eta: eta == 0)
+    """How much noise each step of DDIM adds: 0 none, 1 as much as DDPM."""
     guidance: Guidance = Field(
         default=Guidance.CLASSIFIER_FREE, exclude_if=lambda kind: kind is Guidance.CLASSIFIER_FREE
     )

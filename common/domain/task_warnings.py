@@ -8,7 +8,9 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
+from common.domain.models.traits import PromptSyntax
 from common.domain.parameters import GenerationParameters
+from common.domain.prompt_weights import MAX_CHUNKS, fragments_of
 from common.domain.task import Task
 from common.domain.task_records import TaskWarning
 
@@ -24,7 +26,8 @@ SEED_FOLDED = "seed_folded"
 
 _SEED_VALUES = 2**32
 """torch's CPU generator uses only the lowest 32 bits of a seed."""
-_WEIGHTED = re.compile(r"[(\[][^()\[\]]+:\d+(?:\.\d+)?[)\]]")
+_WEIGHTED = re.compile(r"[(\[][^()\[\]]+:\d+(?:\.\d+)?[)\]]|\(\([^()]+\)\)|\[\[[^\[\]]+\]\]")
+"""Weights that are no usual text: with a number, or in double brackets."""
 _MOST_QUOTED = 30
 
 
@@ -47,7 +50,13 @@ def warnings_of(
     elif parameters.negative_prompt:
         texts.append(("/negative_prompt", parameters.negative_prompt))
     for pointer, text in texts:
-        warnings += _of_text(pointer, text, max_prompt_tokens, token_starts)
+        if parameters.prompt_syntax is PromptSyntax.WEIGHTED:
+            limit = None if max_prompt_tokens is None else max_prompt_tokens * MAX_CHUNKS
+            places = _token_places(text, token_starts)
+        else:
+            limit, places = max_prompt_tokens, None if token_starts is None else token_starts(text)
+            warnings += _of_weights(pointer, text)
+        warnings += _of_length(pointer, text, limit, places)
     largest = parameters.seed + parameters.num_images - 1
     if largest >= _SEED_VALUES:
         warnings.append(_seed_folded(parameters))
@@ -70,10 +79,20 @@ def parameters_with_effect(task: Task) -> GenerationParameters:
     return parameters.model_copy(update={"negative_prompt": None})
 
 
-def _of_text(
-    pointer: str, text: str, limit: int | None, token_starts: TokenStarts | None
+def _token_places(text: str, token_starts: TokenStarts | None) -> Sequence[int] | None:
+    """Return the index in a weighted prompt of the first character of each token."""
+    places: list[int] = []
+    for fragment in fragments_of(text):
+        starts = None if token_starts is None else token_starts(fragment.text)
+        if starts is None:
+            return None
+        places += (fragment.places[start] for start in starts)
+    return places
+
+
+def _of_length(
+    pointer: str, text: str, limit: int | None, starts: Sequence[int] | None
 ) -> Iterable[TaskWarning]:
-    starts = None if limit is None or token_starts is None else token_starts(text)
     if limit is not None and starts is not None and len(starts) > limit:
         yield TaskWarning(
             code=PROMPT_TRUNCATED,
@@ -81,11 +100,15 @@ def _of_text(
             detail=f"{_name(pointer)} has {len(starts)} tokens and the model reads {limit}. It ignores everything from "
             f"character {starts[limit] + 1} on: {_quoted(text[starts[limit] :])}.",
         )
+
+
+def _of_weights(pointer: str, text: str) -> Iterable[TaskWarning]:
     if found := _WEIGHTED.search(text):
         yield TaskWarning(
             code=PROMPT_WEIGHTS_IGNORED,
             pointer=pointer,
-            detail=f"The model reads {_quoted(found[0])} literally: prompt weights are not supported.",
+            detail=f"The model reads {_quoted(found[0])} literally. Weights apply with `prompt_syntax` `weighted`, "
+            "where the model offers it.",
         )
 
 

@@ -9,21 +9,26 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from common.domain.errors import FieldProblem, ParametersRejectedError, UnknownModelError
 from common.domain.models.known_pipelines import DIFFUSION_SAMPLERS
 from common.domain.models.model_files import ModelFiles
+from common.domain.models.parameter_checks import (
+    NO_EFFECT,
+    not_offered,
+    option_problems,
+    outside,
+    problem_without_image,
+    quality_problem,
+    strength_problem,
+)
 from common.domain.models.pipeline_traits import PipelineTraits
-from common.domain.models.traits import NO_GUIDANCE, Guidance, Input, ModelTraits
+from common.domain.models.traits import NO_GUIDANCE, Guidance, Input, ModelTraits, PromptSyntax
 from common.domain.parameters import (
     DEFAULT_STRENGTH,
     MAX_PROMPT_CHARACTERS,
-    MAX_QUALITY,
     MAX_SEED,
     GenerationParameters,
     Metadata,
     OutputFormat,
     Sampler,
 )
-
-_MAX_PRINTED = 10**30
-"""Larger numbers are not printed in messages; JSON allows thousands of digits."""
 
 
 class _Record(BaseModel):
@@ -60,6 +65,11 @@ class ModelDefaults(_Record):
     metadata: Metadata = Metadata.FULL
     """`none`: files without a record, unless the caller asks for one."""
     negative_prompt: str | None = None
+    prompt_syntax: PromptSyntax = Field(
+        default=PromptSyntax.PLAIN, exclude_if=lambda syntax: syntax is PromptSyntax.PLAIN
+    )
+    clip_skip: int = Field(default=0, ge=0, exclude_if=lambda layers: layers == 0)
+    guidance_rescale: float = Field(default=0.0, exclude_if=lambda factor: factor == 0)
 
 
 class ModelSpec(ModelFiles):
@@ -118,6 +128,9 @@ class ModelSpec(ModelFiles):
         if values.get("image") is not None:
             values.setdefault("strength", DEFAULT_STRENGTH)
         parameters = GenerationParameters.model_construct(**values)
+        if "guidance_rescale" not in given and not parameters.is_guided:
+            values["guidance_rescale"] = 0.0  # the default belongs to guided tasks
+            parameters = GenerationParameters.model_construct(**values)
         if problems := self.problems_of(parameters):
             count = f"{len(problems)} field{'s are' if len(problems) > 1 else ' is'}"
             raise ParametersRejectedError(f"{count} outside what model {self.name!r} accepts", problems)
@@ -185,15 +198,15 @@ class ModelSpec(ModelFiles):
         return (
             stated.guidance in kinds
             and (found.traits.negative_prompt or not stated.negative_prompt)
-            and set(stated.inputs) <= set(found.traits.inputs)
+            and not stated.exceeds(found.traits)
         )
 
     def problems_of(self, asked: GenerationParameters) -> tuple[FieldProblem, ...]:
         """Return all fields of `asked` that this model does not accept."""
         limits = self.limits
         found = [
-            _outside("/prompt", len(asked.prompt), 1, limits.max_prompt_characters, unit=" characters"),
-            _outside(
+            outside("/prompt", len(asked.prompt), 1, limits.max_prompt_characters, unit=" characters"),
+            outside(
                 "/negative_prompt",
                 len(asked.negative_prompt or ""),
                 0,
@@ -201,34 +214,35 @@ class ModelSpec(ModelFiles):
                 unit=" characters",
             ),
             self._negative_prompt_problem(asked.negative_prompt),
-            _outside("/steps", asked.steps, limits.min_steps, limits.max_steps),
+            outside("/steps", asked.steps, limits.min_steps, limits.max_steps),
             self._guidance_problem(asked.guidance_scale),
-            _outside("/seed", asked.seed, 0, MAX_SEED, hint="; leave it out for a random seed"),
-            _outside("/num_images", asked.num_images, 1, limits.max_images),
+            outside("/seed", asked.seed, 0, MAX_SEED, hint="; leave it out for a random seed"),
+            outside("/num_images", asked.num_images, 1, limits.max_images),
             self._side_problem("/width", asked.width),
             self._side_problem("/height", asked.height),
-            _not_offered("/sampler", asked.sampler, self.samplers),
-            _not_offered("/output_format", asked.output_format, self.output_formats),
-            _quality_problem(asked.output_quality, asked.output_format),
+            not_offered("/sampler", asked.sampler, self.samplers),
+            not_offered("/output_format", asked.output_format, self.output_formats),
+            quality_problem(asked.output_quality, asked.output_format),
+            *option_problems(self.traits, asked),
             self._input_problem("/image", asked.image, Input.IMAGE),
             self._input_problem("/mask_image", asked.mask_image, Input.MASK)
-            or _problem_without_image("/mask_image", asked.mask_image, asked.image),
-            _problem_without_image("/strength", asked.strength, asked.image) or _strength_problem(asked),
+            or problem_without_image("/mask_image", asked.mask_image, asked.image),
+            problem_without_image("/strength", asked.strength, asked.image) or strength_problem(asked),
         ]
         return tuple(problem for problem in found if problem is not None)
 
     def _negative_prompt_problem(self, negative_prompt: str | None) -> FieldProblem | None:
         if self.traits.negative_prompt or not negative_prompt:
             return None
-        return FieldProblem("/negative_prompt", "has no effect on this model; leave it out")
+        return FieldProblem("/negative_prompt", NO_EFFECT)
 
     def _guidance_problem(self, scale: float) -> FieldProblem | None:
         if self.traits.guidance is not Guidance.NONE:
             low, high = self.limits.min_guidance_scale, self.limits.max_guidance_scale
-            return _outside("/guidance_scale", scale, low, high)
+            return outside("/guidance_scale", scale, low, high)
         if scale == NO_GUIDANCE:
             return None
-        return FieldProblem("/guidance_scale", "has no effect on this model; leave it out")
+        return FieldProblem("/guidance_scale", NO_EFFECT)
 
     def _input_problem(self, pointer: str, picture: str | None, kind: Input) -> FieldProblem | None:
         if picture is None or kind in self.traits.inputs:
@@ -238,58 +252,11 @@ class ModelSpec(ModelFiles):
 
     def _side_problem(self, pointer: str, side: int) -> FieldProblem | None:
         limits = self.limits
-        if outside := _outside(pointer, side, limits.min_side, limits.max_side, unit=" pixels"):
-            return outside
+        if problem := outside(pointer, side, limits.min_side, limits.max_side, unit=" pixels"):
+            return problem
         if side % limits.side_multiple:
             return FieldProblem(pointer, f"must be a multiple of {limits.side_multiple}, got {side}")
         return None
-
-
-def _outside(
-    pointer: str, got: float, low: float, high: float, *, unit: str = "", hint: str = ""
-) -> FieldProblem | None:
-    if low <= got <= high:
-        return None
-    is_endless = isinstance(got, int) and abs(got) >= _MAX_PRINTED
-    value = "a number of too many digits" if is_endless else str(got)
-    return FieldProblem(pointer, f"must be between {low} and {high}{unit}, got {value}{hint}")
-
-
-def _not_offered(pointer: str, got: str, offered: tuple[str, ...]) -> FieldProblem | None:
-    if got in offered:
-        return None
-    return FieldProblem(pointer, f"must be one of {', '.join(offered)}; got {str(got)!r}")
-
-
-def _quality_problem(quality: int | None, output_format: OutputFormat) -> FieldProblem | None:
-    if quality is None:
-        return None
-    if not OutputFormat(output_format).takes_quality:
-        lossy = ", ".join(each for each in OutputFormat if each.takes_quality)
-        return FieldProblem(
-            "/output_quality", f"has no effect on {output_format} files; leave it out, or choose {lossy}"
-        )
-    return _outside("/output_quality", quality, 1, MAX_QUALITY)
-
-
-def _problem_without_image(pointer: str, given: object, image: str | None) -> FieldProblem | None:
-    if given is None or image is not None:
-        return None
-    return FieldProblem(pointer, "needs `image`, the picture to start from; add it, or leave this out")
-
-
-def _strength_problem(asked: GenerationParameters) -> FieldProblem | None:
-    strength = asked.strength
-    if strength is None:
-        return None
-    if not 0.0 < strength <= 1.0:
-        return FieldProblem("/strength", f"must be above 0 and at most 1, got {strength}")
-    if asked.steps > 0 and asked.computed_steps == 0:
-        return FieldProblem(
-            "/strength",
-            f"leaves none of the {asked.steps} steps, got {strength}; it must be at least 1 / `steps`",
-        )
-    return None
 
 
 class ModelCatalog(_Record):
@@ -324,6 +291,7 @@ DEMO_MODEL = ModelSpec(
     family="stable_diffusion",
     source="embedded:demo",
     max_prompt_tokens=30,
+    traits=ModelTraits(prompt_syntaxes=tuple(PromptSyntax), max_clip_skip=3, guidance_rescale=True, eta=True),
     limits=ModelLimits(max_side=512, side_multiple=64),
     defaults=ModelDefaults(steps=20, guidance_scale=2.5, width=256, height=256),
 )

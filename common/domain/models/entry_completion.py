@@ -10,6 +10,8 @@ from common.domain.models.pipeline_traits import PipelineTraits
 from common.domain.models.traits import Guidance
 
 _SMALLEST_MAX_SIDE = 1_024
+_OF_GUIDANCE = ("guidance", "negative_prompt", "guidance_off_at", "guidance_rescale")
+"""The traits that depend on the kind of guidance."""
 
 
 def completed_entry(entry: Mapping[str, Any], found: PipelineTraits) -> dict[str, Any]:
@@ -27,10 +29,10 @@ def completed_entry(entry: Mapping[str, Any], found: PipelineTraits) -> dict[str
 
 
 def _traits(stated: Mapping[str, Any], found: PipelineTraits) -> dict[str, Any]:
+    traits = found.traits.model_dump(mode="json")
     if stated.get("guidance", found.traits.guidance) != found.traits.guidance:
-        # The other traits belong to another kind of guidance.
-        return {"inputs": found.traits.inputs, **stated}
-    return {**found.traits.model_dump(mode="json"), **stated}
+        traits = {name: value for name, value in traits.items() if name not in _OF_GUIDANCE}
+    return {**traits, **stated}
 
 
 def _limits(found: PipelineTraits) -> dict[str, Any]:

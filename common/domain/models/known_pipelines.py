@@ -62,6 +62,8 @@ class PipelineClass:
     """By the kind of guidance: the distilled variants of a class have another kind, and need fewer steps."""
     usual_side: int = 1_024
     """Width and height, where the denoiser's configuration does not state them."""
+    has_clip_options: bool = False
+    """Whether its family obeys `prompt_syntax`, `clip_skip`, `guidance_rescale` and `eta`."""
     readings: tuple[PromptReading, ...] = ()
     """How its text encoders read a prompt; the first one whose tokenizer a model has counts."""
 
@@ -90,6 +92,7 @@ _STABLE_DIFFUSION = PipelineClass(
     samplers=DIFFUSION_SAMPLERS,
     usual={_CFG: Usual(steps=30, guidance_scale=7.5, sampler=Sampler.DDIM), _EMBEDDED: _LCM},
     usual_side=512,
+    has_clip_options=True,
     readings=(CLIP,),
 )
 _STABLE_DIFFUSION_XL = PipelineClass(
@@ -98,13 +101,14 @@ _STABLE_DIFFUSION_XL = PipelineClass(
     variant=_distilled_unet,
     samplers=DIFFUSION_SAMPLERS,
     usual={_CFG: Usual(steps=30, guidance_scale=5.0), _EMBEDDED: _LCM, _NONE: Usual(steps=4)},
+    has_clip_options=True,
     readings=(CLIP,),
 )
 KNOWN_PIPELINES = {
     "StableDiffusionPipeline": _STABLE_DIFFUSION,
-    "StableDiffusionPAGPipeline": replace(_STABLE_DIFFUSION, family=None),
+    "StableDiffusionPAGPipeline": replace(_STABLE_DIFFUSION, family=None, has_clip_options=False),
     "StableDiffusionXLPipeline": _STABLE_DIFFUSION_XL,
-    "StableDiffusionXLPAGPipeline": replace(_STABLE_DIFFUSION_XL, family=None),
+    "StableDiffusionXLPAGPipeline": replace(_STABLE_DIFFUSION_XL, family=None, has_clip_options=False),
     "LatentConsistencyModelPipeline": PipelineClass(
         guidance=_EMBEDDED, usual={_EMBEDDED: _LCM}, usual_side=512, readings=(CLIP,)
     ),

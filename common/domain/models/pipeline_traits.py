@@ -17,7 +17,7 @@ from common.domain.models.known_pipelines import (
     PipelineClass,
     Usual,
 )
-from common.domain.models.traits import OFF_AT_ONE, Guidance, ModelTraits
+from common.domain.models.traits import OFF_AT_ONE, Guidance, ModelTraits, PromptSyntax
 from common.domain.parameters import Sampler
 
 DIFFUSION_SCHEDULERS = frozenset(
@@ -58,6 +58,8 @@ class PipelineTraits:
 _PACKED = ("Flux", "QwenImage", "Bria")
 """Unknown pipelines that pack 2 x 2 latents into one token, by the prefix of their names."""
 _TURBO_SHIFT = 3.0
+_CLIP_LAYERS = 12
+"""The layers of the smallest text encoder of Stable Diffusion."""
 
 
 def pipeline_traits(class_name: str, configs: Configs) -> PipelineTraits:
@@ -158,11 +160,29 @@ def _is_flow_match(scheduler: Mapping[str, Any]) -> bool:
 def _traits(known: PipelineClass, configs: Configs) -> ModelTraits:
     guidance = known.variant(configs) or known.guidance
     is_free = guidance is Guidance.CLASSIFIER_FREE
+    options: dict[str, Any] = {}
+    if known.has_clip_options:
+        options = {
+            "prompt_syntaxes": tuple(PromptSyntax),
+            "max_clip_skip": _clip_layers(configs) - 1,
+            "guidance_rescale": is_free,
+            "eta": True,
+        }
     return ModelTraits(
         guidance=guidance,
         negative_prompt=is_free and known.takes_negative_prompt,
         guidance_off_at=known.guidance_off_at if is_free else OFF_AT_ONE,
         inputs=known.inputs,
+        **options,
+    )
+
+
+def _clip_layers(configs: Configs) -> int:
+    """Return how many layers the smallest text encoder has."""
+    encoders = (configs.get(name, {}) for name in ("text_encoder", "text_encoder_2"))
+    return min(
+        (config["num_hidden_layers"] for config in encoders if "num_hidden_layers" in config),
+        default=_CLIP_LAYERS,
     )
 
 

@@ -37,6 +37,15 @@ class Input(StrEnum):
 TEXT_ONLY = (Input.TEXT,)
 
 
+class PromptSyntax(StrEnum):
+    """How the model reads the text of a prompt."""
+
+    PLAIN = "plain"
+    """Literally, up to the encoder's limit."""
+    WEIGHTED = "weighted"
+    """With weights such as `(word:1.3)`, and in several parts if the text is longer than the limit."""
+
+
 class ModelTraits(BaseModel):
     """Which parameters a model obeys, besides its samplers and limits."""
 
@@ -51,6 +60,26 @@ class ModelTraits(BaseModel):
     """The largest scale at which classifier-free guidance is off."""
     inputs: tuple[Input, ...] = Field(default=TEXT_ONLY, exclude_if=lambda inputs: inputs == TEXT_ONLY)
     """What an image can be generated from."""
+    prompt_syntaxes: tuple[PromptSyntax, ...] = Field(
+        default=(PromptSyntax.PLAIN,), exclude_if=lambda syntaxes: syntaxes == (PromptSyntax.PLAIN,)
+    )
+    """How the model can read a prompt."""
+    max_clip_skip: int = Field(default=0, ge=0, exclude_if=lambda layers: layers == 0)
+    """How many of the text encoder's last layers a task can skip; 0: `clip_skip` has no effect."""
+    guidance_rescale: bool = Field(default=False, exclude_if=lambda has_effect: not has_effect)
+    """Whether `guidance_rescale` has an effect."""
+    eta: bool = Field(default=False, exclude_if=lambda has_effect: not has_effect)
+    """Whether `eta` has an effect with the sampler `ddim`."""
+
+    def exceeds(self, other: "ModelTraits") -> bool:
+        """Return whether these traits offer an optional parameter or value that the others do not."""
+        return (
+            not set(self.inputs) <= set(other.inputs)
+            or not set(self.prompt_syntaxes) <= set(other.prompt_syntaxes)
+            or self.max_clip_skip > other.max_clip_skip
+            or (self.guidance_rescale and not other.guidance_rescale)
+            or (self.eta and not other.eta)
+        )
 
     @model_validator(mode="after")
     def _masks_need_an_image(self) -> "ModelTraits":

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 import torch
 from cachetools import LRUCache
+from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import rescale_noise_cfg
 from diffusers.utils.torch_utils import randn_tensor
 
 from common.domain.parameters import GenerationParameters
@@ -61,9 +62,7 @@ class GuidedFamily:
         self._colour_fit: ColourFit | None = None
         self._tokens = PromptTokens(pipeline)
         self._fingerprint = _digest_of(self.origin.networks)
-        self._prompts: LRUCache[tuple[str, str | None], Rows] = LRUCache(
-            CACHED_PROMPT_BYTES, getsizeof=_bytes_of
-        )
+        self._prompts: LRUCache[tuple[Any, ...], Rows] = LRUCache(CACHED_PROMPT_BYTES, getsizeof=_bytes_of)
         self._stacked: tuple[tuple[weakref.ref[Denoising], ...], list[Batch]] = ((), [])
 
     def encode(self, text: str) -> Rows:
@@ -73,6 +72,13 @@ class GuidedFamily:
     def encode_negative(self, text: str | None) -> Rows:
         """Return what the denoiser receives of a negative prompt; None stands for an omitted one."""
         return self.encode(text or "")
+
+    def encode_branches(self, parameters: GenerationParameters) -> list[Rows]:
+        """Return what the denoiser receives of the negative prompt, with guidance, and of the prompt."""
+        prompt = self.cached(self.encode, parameters.prompt)
+        if not parameters.is_guided:
+            return [prompt]
+        return [self.cached(self.encode_negative, parameters.negative_prompt), prompt]
 
     def extra_rows(self, parameters: GenerationParameters, dtype: torch.dtype) -> Rows:
         """Return what the denoiser receives besides the text, such as sizes; the same in each branch."""
@@ -138,9 +144,7 @@ class GuidedFamily:
 
     def prepare(self, parameters: GenerationParameters, *, seed: int) -> Denoising:
         """Do everything up to the first step; raises what the prompt's encoding raises."""
-        encoded = [self._cached(self.encode, parameters.prompt)]
-        if parameters.is_guided:
-            encoded.insert(0, self._cached(self.encode_negative, parameters.negative_prompt))
+        encoded = self.encode_branches(parameters)
         dtype = self.denoiser.dtype
         extra = self.extra_rows(parameters, dtype)
         generator = torch.Generator("cpu").manual_seed(seed)
@@ -155,9 +159,10 @@ class GuidedFamily:
             device_timesteps=scheduler.timesteps.to(self.device, torch.float32),
             branches=tuple({**rows, **extra} for rows in encoded),
             guidance_scale=parameters.guidance_scale,
+            guidance_rescale=parameters.guidance_rescale,
             size=(parameters.height, parameters.width),
             generator=generator,
-            step_arguments=_step_arguments(scheduler, generator),
+            step_arguments=_step_arguments(scheduler, generator, eta=parameters.eta),
             fingerprint=self._fingerprint,
             warnings=warnings_of(
                 parameters, max_prompt_tokens=self._tokens.limit, token_starts=self._tokens.starts
@@ -181,7 +186,7 @@ class GuidedFamily:
             return list(predicted[: len(asked)])
         negatives, positives = predicted[: len(states)], predicted[len(states) :]
         return [
-            self.guide(negative, positive, state.guidance_scale)
+            self._guided(negative, positive, state)
             for state, negative, positive in zip(asked, negatives, positives, strict=False)
         ]
 
@@ -236,13 +241,20 @@ class GuidedFamily:
         latents = self.unscaled(grids.to(self.pipeline.vae.dtype))
         return self.decode_latents(latents, torch.Generator("cpu").manual_seed(0))
 
-    def _cached(self, encode: Callable[[Any], Rows], text: str | None) -> Rows:
+    def _guided(self, negative: torch.Tensor, positive: torch.Tensor, state: Denoising) -> torch.Tensor:
+        guided = self.guide(negative, positive, state.guidance_scale)
+        if not state.guidance_rescale:
+            return guided
+        rescaled: torch.Tensor = rescale_noise_cfg(guided, positive, state.guidance_rescale)
+        return rescaled
+
+    def cached(self, encode: Callable[..., Rows], text: str | None, **options: int) -> Rows:
         """Return the rows of a text in the denoiser's precision: text encoders may have another one."""
-        key = (encode.__name__, text)
+        key = (encode.__name__, text, *options.items())
         found = self._prompts.get(key)
         if found is None:
             dtype = self.denoiser.dtype
-            encoded = encode(text)
+            encoded = encode(text, **options)
             found = {name: row.to(dtype) if row.is_floating_point() else row for name, row in encoded.items()}
             if _bytes_of(found) <= CACHED_PROMPT_BYTES:
                 self._prompts[key] = found
@@ -274,13 +286,13 @@ def padded(rows: Sequence[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor | N
     return stacked, mask
 
 
-def _step_arguments(scheduler: Any, generator: torch.Generator) -> dict[str, Any]:
-    """Return `prepare_extra_step_kwargs` with eta 0.
+def _step_arguments(scheduler: Any, generator: torch.Generator, *, eta: float) -> dict[str, Any]:
+    """Return `prepare_extra_step_kwargs` of the stock call.
 
     Takes the scheduler, because the pipeline's own scheduler is not this Run's.
     """
     accepted = inspect.signature(scheduler.step).parameters
-    arguments = {"eta": 0.0, "generator": generator}
+    arguments = {"eta": eta, "generator": generator}
     return {name: value for name, value in arguments.items() if name in accepted}
 
 

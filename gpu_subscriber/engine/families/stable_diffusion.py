@@ -1,11 +1,16 @@
 """Stable Diffusion 1 and 2, and every other model that loads as diffusers' StableDiffusionPipeline."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 from diffusers import ConsistencyDecoderVAE
 
+from common.domain.models.traits import PromptSyntax
 from common.domain.parameters import GenerationParameters
+from gpu_subscriber.engine.conditions.weighted_prompts import WeightedTokens, encode_chunks
 from gpu_subscriber.engine.errors import ContentFilteredError
-from gpu_subscriber.engine.families.guided import Batch, GuidedFamily
+from gpu_subscriber.engine.families.guided import Batch, GuidedFamily, padded
 from gpu_subscriber.engine.runs.run import Rows
 
 
@@ -14,10 +19,39 @@ class StableDiffusion(GuidedFamily):
 
     network = "unet"
 
-    def encode(self, text: str) -> Rows:
-        """Return `encoder_hidden_states` (1, tokens, width)."""
-        embeddings, _ = self.pipeline.encode_prompt(text, self.device, 1, False)
+    def encode_branches(self, parameters: GenerationParameters) -> list[Rows]:
+        """Return both texts' rows, of the same length. Layers are skipped for the prompt alone."""
+        length = {}
+        if parameters.prompt_syntax is PromptSyntax.WEIGHTED:
+            length["chunks"] = self._chunks_of(parameters)
+        skipped = {"clip_skip": parameters.clip_skip} if parameters.clip_skip else {}
+        prompt = self.cached(self.encode, parameters.prompt, **length, **skipped)
+        if not parameters.is_guided:
+            return [prompt]
+        return [self.cached(self.encode_negative, parameters.negative_prompt, **length), prompt]
+
+    def encode(self, text: str, *, chunks: int = 0, clip_skip: int = 0) -> Rows:
+        """Return `encoder_hidden_states` (1, tokens, width).
+
+        Without `chunks` the text is plain, otherwise weighted.
+        """
+        if chunks:
+            embeddings, _ = self.encode_chunks(text, chunks, clip_skip)
+        elif clip_skip:
+            embeddings = self._encode_without_last_layers(text, clip_skip)
+        else:
+            embeddings, _ = self.pipeline.encode_prompt(text, self.device, 1, False)
         return {"encoder_hidden_states": embeddings}
+
+    def encode_negative(self, text: str | None, *, chunks: int = 0) -> Rows:
+        """Return the rows of a negative prompt."""
+        return self.encode(text or "", chunks=chunks)
+
+    def hidden_layer(self, encoder: Any, output: Any, clip_skip: int) -> torch.Tensor:
+        """Return the layer of a text encoder that the denoiser reads, as in `encode_prompt`."""
+        network = getattr(encoder, "text_model", encoder)
+        hidden: torch.Tensor = network.final_layer_norm(output.hidden_states[-(clip_skip + 1)])
+        return hidden
 
     def extra_rows(self, parameters: GenerationParameters, dtype: torch.dtype) -> Rows:
         """Return the guidance scale's embedding, which networks distilled for few steps take."""
@@ -27,6 +61,14 @@ class StableDiffusion(GuidedFamily):
         scale = torch.tensor(parameters.guidance_scale - 1).repeat(1)
         embedding = self.pipeline.get_guidance_scale_embedding(scale, embedding_dim=width)
         return {"timestep_cond": embedding.to(self.device, dtype)}
+
+    def stack(self, rows: Sequence[Rows]) -> Batch:
+        """Return the rows of a batch; shorter texts are padded and masked."""
+        texts, mask = padded([row["encoder_hidden_states"] for row in rows])
+        stacked = super().stack(
+            [{name: row for name, row in each.items() if name != "encoder_hidden_states"} for each in rows]
+        )
+        return {**stacked, "encoder_hidden_states": texts, "encoder_attention_mask": mask}
 
     def forward(
         self, latents: torch.Tensor, timesteps: torch.Tensor, rows: Batch, size: tuple[int, int]
@@ -50,3 +92,38 @@ class StableDiffusion(GuidedFamily):
         _, flagged = self.pipeline.run_safety_checker(image, self.device, image.dtype)
         if flagged is not None and flagged[0]:
             raise ContentFilteredError
+
+    @property
+    def text_encoders(self) -> list[tuple[Any, Any]]:
+        """The tokenizer and the text encoder of each reading of a prompt."""
+        return [(self.pipeline.tokenizer, self.pipeline.text_encoder)]
+
+    def encode_chunks(
+        self, text: str, chunks: int, clip_skip: int
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Return the embeddings of a weighted text by all text encoders, and the last one's pooled ones."""
+        found = []
+        for tokenizer, encoder in self.text_encoders:
+
+            def encode(ids: torch.Tensor, encoder: Any = encoder) -> tuple[torch.Tensor, torch.Tensor | None]:
+                output = encoder(ids.to(self.device), output_hidden_states=True)
+                return self.hidden_layer(encoder, output, clip_skip), output.get("text_embeds")
+
+            found.append(encode_chunks(text, tokenizer=tokenizer, encode=encode, chunks=chunks))
+        return torch.cat([embeddings for embeddings, _ in found], dim=-1), found[-1][1]
+
+    def _encode_without_last_layers(self, text: str, clip_skip: int) -> torch.Tensor:
+        """Encode as `encode_prompt` does, which expects a CLIPTextModel of transformers 4."""
+        tokenizer, encoder = self.pipeline.tokenizer, self.pipeline.text_encoder
+        length = tokenizer.model_max_length
+        read = tokenizer(text, padding="max_length", max_length=length, truncation=True, return_tensors="pt")
+        is_masked = getattr(encoder.config, "use_attention_mask", False)
+        mask = read.attention_mask.to(self.device) if is_masked else None
+        output = encoder(read.input_ids.to(self.device), attention_mask=mask, output_hidden_states=True)
+        return self.hidden_layer(encoder, output, clip_skip)
+
+    def _chunks_of(self, parameters: GenerationParameters) -> int:
+        """Return the chunks of the longer text, for both of them."""
+        tokenizer, _ = self.text_encoders[0]
+        texts = [parameters.prompt, parameters.negative_prompt or ""][: parameters.passes_per_step]
+        return max(WeightedTokens.of(text, tokenizer).chunks_in(tokenizer) for text in texts)

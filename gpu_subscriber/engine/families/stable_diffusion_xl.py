@@ -1,5 +1,7 @@
 """Stable Diffusion XL, its Turbo, Lightning and LCM variants, and its fine-tunes."""
 
+from typing import Any
+
 import torch
 
 from common.domain.parameters import GenerationParameters
@@ -11,19 +13,38 @@ from gpu_subscriber.engine.runs.run import Rows
 class StableDiffusionXL(StableDiffusion):
     """`StableDiffusionXLPipeline.__call__` in three functions."""
 
-    def encode(self, text: str) -> Rows:
+    def encode(self, text: str, *, chunks: int = 0, clip_skip: int = 0) -> Rows:
         """Return both text encoders' embeddings and the second one's pooled embedding."""
-        embeddings, _, pooled, _ = self.pipeline.encode_prompt(
-            text, device=self.device, do_classifier_free_guidance=False
-        )
+        pooled: Any
+        if chunks:
+            embeddings, pooled = self.encode_chunks(text, chunks, clip_skip)
+        else:
+            embeddings, _, pooled, _ = self.pipeline.encode_prompt(
+                text, device=self.device, do_classifier_free_guidance=False, clip_skip=clip_skip or None
+            )
         return {"encoder_hidden_states": embeddings, "text_embeds": pooled}
 
-    def encode_negative(self, text: str | None) -> Rows:
+    def encode_negative(self, text: str | None, *, chunks: int = 0) -> Rows:
         """Return zeros for an omitted negative prompt, where the checkpoint was trained so."""
-        rows = super().encode_negative(text)
+        rows = super().encode_negative(text, chunks=chunks)
         if text is None and self.pipeline.config.force_zeros_for_empty_prompt:
             return {name: torch.zeros_like(row) for name, row in rows.items()}
         return rows
+
+    @property
+    def text_encoders(self) -> list[tuple[Any, Any]]:
+        """The tokenizer and the text encoder of each reading of a prompt; the first may be absent."""
+        pipeline = self.pipeline
+        readings = [
+            (pipeline.tokenizer, pipeline.text_encoder),
+            (pipeline.tokenizer_2, pipeline.text_encoder_2),
+        ]
+        return [(tokenizer, encoder) for tokenizer, encoder in readings if encoder is not None]
+
+    def hidden_layer(self, encoder: Any, output: Any, clip_skip: int) -> torch.Tensor:
+        """Return the layer before the last one, or an earlier one, without normalization."""
+        hidden: torch.Tensor = output.hidden_states[-(clip_skip + 2)]
+        return hidden
 
     def extra_rows(self, parameters: GenerationParameters, dtype: torch.dtype) -> Rows:
         """Return the image's size, as original and target size, without a crop."""
@@ -42,6 +63,7 @@ class StableDiffusionXL(StableDiffusion):
             latents,
             timesteps,
             encoder_hidden_states=rows["encoder_hidden_states"],
+            encoder_attention_mask=rows["encoder_attention_mask"],
             timestep_cond=rows.get("timestep_cond"),
             added_cond_kwargs={name: rows[name] for name in ("text_embeds", "time_ids")},
             return_dict=False,

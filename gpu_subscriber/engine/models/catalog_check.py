@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from transformers import PretrainedConfig
+
 from common.domain.models.catalog import ModelSpec
 from common.domain.models.known_pipelines import PIPELINE, Configs
 from common.domain.models.pipeline_traits import (
@@ -62,4 +64,7 @@ def found_traits(pipeline: Any) -> PipelineTraits:
 def _configs(pipeline: Any) -> Configs:
     parts = {name: getattr(part, "config", None) for name, part in pipeline.components.items()}
     configs = {name: config for name, config in parts.items() if isinstance(config, Mapping)}
+    configs |= {
+        name: config.to_dict() for name, config in parts.items() if isinstance(config, PretrainedConfig)
+    }
     return {**configs, PIPELINE: pipeline.config, "scheduler": scheduler_config(pipeline.scheduler)}

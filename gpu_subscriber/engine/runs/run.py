@@ -36,6 +36,7 @@ class Denoising:
     device_timesteps: torch.Tensor
     branches: tuple[Rows, ...]
     guidance_scale: float
+    guidance_rescale: float
     size: tuple[int, int]
     generator: torch.Generator
     step_arguments: dict[str, Any]

@@ -16,6 +16,7 @@ from diffusers import (
     PNDMScheduler,
     UniPCMultistepScheduler,
 )
+from transformers import CLIPTextModel
 
 from common.domain.parameters import GenerationParameters, Sampler
 
@@ -36,6 +37,9 @@ STOCK_SCHEDULERS: dict[Sampler, tuple[Any, dict[str, Any]]] = {
 }
 
 _FLOW = {"prediction_type": "flow_prediction", "use_flow_sigmas": True}
+
+_OPTIONS = ("clip_skip", "guidance_rescale", "eta")
+"""Optional parameters that calls have under the same name; 0 has no effect."""
 
 StockArguments = Callable[[GenerationParameters], Mapping[str, Any]]
 """Returns the arguments of a pipeline's call for the guidance and the negative prompt."""
@@ -78,6 +82,9 @@ def stock_picture(
         latents.append(shown["latents"])
         return shown
 
+    if parameters.clip_skip:
+        # diffusers reads `text_model` here. CLIPTextModel of transformers 5 has none: it is the model itself.
+        CLIPTextModel.text_model = property(lambda model: model)  # type: ignore[attr-defined]
     try:
         image = pipeline(
             prompt=parameters.prompt,
@@ -87,9 +94,12 @@ def stock_picture(
             generator=torch.Generator("cpu").manual_seed(parameters.seed + index),
             callback_on_step_end=keep,
             **arguments(parameters),
+            **{name: value for name in _OPTIONS if (value := getattr(parameters, name))},
         ).images[0]
     finally:
         pipeline.scheduler = own
+        if parameters.clip_skip:
+            del CLIPTextModel.text_model  # type: ignore[attr-defined]
     return StockPicture(latents=latents[-1], pixels=np.asarray(image))
 
 

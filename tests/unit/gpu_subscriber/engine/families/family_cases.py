@@ -22,6 +22,7 @@ from gpu_subscriber.describe_model import described
 from gpu_subscriber.engine.devices import Device
 from gpu_subscriber.engine.families.guided import GuidedFamily
 from gpu_subscriber.engine.families.registry import GUIDED_FAMILIES
+from gpu_subscriber.engine.messages import ImageReady, RunInterrupted
 from gpu_subscriber.engine.models.catalog_check import found_traits
 from gpu_subscriber.engine.models.loading import load_family
 from gpu_subscriber.engine.runs.run import Denoising
@@ -155,6 +156,8 @@ class Model:
             fields.pop("guidance_scale", None)
         if not self.spec.traits.negative_prompt:
             fields.pop("negative_prompt", None)
+        if not self.spec.traits.guidance_rescale:
+            fields.pop("guidance_rescale", None)
         if "steps" in fields:
             fields["steps"] = max(fields["steps"], self.spec.limits.min_steps)
         usual = {"prompt": "a red fox", "sampler": self.spec.samplers[0]}
@@ -170,6 +173,20 @@ class Model:
         expected = self.drawn_by_stock(parameters)
         assert torch.equal(self.family.final_latents[parameters.seed], expected.latents)
         assert np.array_equal(driven.picture("alone"), expected.pixels)
+
+    def assert_resumes_bit_equal(self, parameters: GenerationParameters, *, after_steps: int) -> None:
+        """Draw undisturbed, and interrupted and resumed by another engine: pixels are the same."""
+        undisturbed, first, second = self.engine(), self.engine(), self.engine()
+        undisturbed.draw("run", parameters)
+        first.start("run", parameters)
+        first.step(after_steps)
+        first.interrupt("run", want_checkpoint=True)
+        (stopped,) = first.of_kind(RunInterrupted)
+        second.start("run", parameters, checkpoint=stopped.checkpoint)
+        second.run_to_end()
+        (image,) = second.of_kind(ImageReady)
+        assert image.resumed_at_step == after_steps
+        assert np.array_equal(second.picture("run"), undisturbed.picture("run"))
 
 
 def _options(pipeline: Any) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from common.domain.errors import ParametersRejectedError
-from common.domain.models.traits import Guidance
+from common.domain.models.traits import Guidance, PromptSyntax
 from common.domain.parameters import GenerationParameters, Sampler
 from gpu_subscriber.engine.batches.batch_planning import BatchKey
 from gpu_subscriber.engine.messages import CheckpointRefused, ImageReady, RunInterrupted
@@ -265,6 +265,14 @@ def test_every_offered_parameter_changes_the_picture(model: Model) -> None:
         offered.append({"guidance_scale": 9.0})
     if model.spec.traits.negative_prompt:
         offered.append({"negative_prompt": "blue"})
+    if model.spec.traits.max_clip_skip:
+        offered += [{"clip_skip": 1}, {"clip_skip": model.spec.traits.max_clip_skip}]
+    if model.spec.traits.guidance_rescale:
+        offered.append({"guidance_rescale": 0.7})
+    if model.spec.traits.eta:
+        offered.append({"eta": 0.5})  # the first sampler is ddim
+    if PromptSyntax.WEIGHTED in model.spec.traits.prompt_syntaxes:
+        offered.append({"prompt_syntax": PromptSyntax.WEIGHTED, "prompt": "a red (fox:1.3)"})
     before = drawn()
     for change in offered:
         usual_but_changed = {name: usual.pop(name) for name in change if name in usual}
@@ -286,6 +294,17 @@ def test_every_other_parameter_is_refused(model: Model) -> None:
         refused.append({"guidance_scale": 5.0})
     if not spec.traits.negative_prompt:
         refused.append({"negative_prompt": "blue"})
+    traits = spec.traits
+    refused += [{"clip_skip": traits.max_clip_skip + 1}, {"eta": 0.5, "sampler": Sampler.OWN}]
+    refused += [
+        {"guidance_rescale": 0.5, "guidance_scale": traits.guidance_off_at},
+        {"guidance_rescale": 1.1},
+    ]
+    if not traits.guidance_rescale:
+        refused.append({"guidance_rescale": 0.7})
+    if not traits.eta:
+        refused.append({"eta": 0.5})
+    refused += [{"prompt_syntax": syntax} for syntax in PromptSyntax if syntax not in traits.prompt_syntaxes]
     for change in refused:
         with pytest.raises(ParametersRejectedError):
             spec.completed({"prompt": "a red fox", **change}, seed=7)

@@ -1,0 +1,1 @@
+"""What images are generated from besides a short prompt."""
