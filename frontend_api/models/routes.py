@@ -7,7 +7,7 @@ from common.domain.errors import UnknownModelError
 from common.domain.models.catalog import ModelCatalog, ModelDefaults, ModelLimits, ModelSpec
 from common.domain.models.families import shares_steps
 from common.domain.models.model_files import ModelFiles
-from common.domain.models.traits import ADAPTERS, Input, ModelTraits
+from common.domain.models.traits import ADAPTERS, Input, ModelTraits, PromptSyntax
 from common.domain.parameters import OutputFormat, Sampler
 from frontend_api.estimates.package import Estimates
 from frontend_api.estimates.workload import Workload
@@ -41,6 +41,10 @@ class ModelResponse(ResponseBody):
         description="Number of prompt tokens that the model reads, without begin and end tokens. It ignores the rest, "
         "and the task has a warning. null: unknown."
     )
+    prompt_syntaxes: tuple[PromptSyntax, ...] = Field(
+        description="How the model can read prompts: `plain`, literally; `weighted`, with weights such as `(word:1.3)` "
+        "and up to 8 times `max_prompt_tokens`."
+    )
     inputs: tuple[Input, ...] = Field(
         description="What an image can be generated from: `text`, the prompt; `image`, a picture to start from; "
         "`mask`, the parts of the picture to generate again. Other inputs may follow."
@@ -50,8 +54,9 @@ class ModelResponse(ResponseBody):
     )
     traits: ModelTraits = Field(
         description="Which parameters have an effect: `guidance` is `classifier_free` (two passes per step if the "
-        "scale is above `guidance_off_at`, by default 1), `embedded` (one pass) or `none`. Parameters without an "
-        "effect are rejected."
+        "scale is above `guidance_off_at`, by default 1), `embedded` (one pass) or `none`. `max_clip_skip`, "
+        "`guidance_rescale` and `eta` are absent where these parameters have no effect. Parameters without an effect "
+        "are rejected."
     )
     limits: ModelLimits = Field(description="The bounds of the parameters. Others are rejected.")
     defaults: ModelDefaults = Field(description="The values of omitted parameters.")
@@ -71,6 +76,7 @@ class ModelResponse(ResponseBody):
             {
                 **fields,
                 "shares_steps": shares_steps(spec.family),
+                "prompt_syntaxes": spec.traits.prompt_syntaxes,
                 "inputs": spec.traits.inputs,
                 "adapters": ADAPTERS,
                 "served": None if workers is None else workers > 0,

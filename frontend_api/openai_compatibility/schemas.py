@@ -16,6 +16,7 @@ from frontend_api.tasks.submit import Submission
 
 _SAME_NAME = (
     "prompt", "negative_prompt", "steps", "guidance_scale", "seed", "sampler", "output_format", "metadata",
+    "prompt_syntax", "clip_skip", "guidance_rescale", "eta",
 )  # fmt: skip
 _WITHOUT_EFFECT = {
     "quality": ("auto", "standard"),

@@ -19,6 +19,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticKnownError
 
+from common.domain.models.traits import PromptSyntax
 from common.domain.parameters import DEFAULT_STRENGTH, Metadata, OutputFormat, PictureId, Sampler
 from common.domain.task import Lane, TaskStatus
 from common.ports import TaskFilter
@@ -44,6 +45,7 @@ _PARAMETERS = frozenset(
     (
         "prompt", "negative_prompt", "steps", "guidance_scale", "seed", "sampler", "width", "height",
         "num_images", "output_format", "output_quality", "metadata", "image", "mask_image", "strength",
+        "prompt_syntax", "clip_skip", "guidance_rescale", "eta",
     )
 )  # fmt: skip
 
@@ -149,6 +151,25 @@ class ImageFields(_BodyWithFewFields):
     )
     sampler: Annotated[Sampler, Field(strict=False)] | None = Field(
         default=None, description="A sampler that the model supports."
+    )
+    prompt_syntax: Annotated[PromptSyntax, Field(strict=False)] | None = Field(
+        default=None,
+        description="How the prompts are read: `plain`, literally; `weighted`, with weights such as `(word:1.3)` and "
+        "beyond the encoder's limit. Default: `plain`.",
+    )
+    clip_skip: Integer | None = Field(
+        default=None,
+        description="How many of the text encoder's last layers are skipped for the prompt. Default: 0.",
+    )
+    guidance_rescale: float | None = Field(
+        default=None,
+        allow_inf_nan=False,
+        description="0 to 1: how far guidance that overexposes an image is scaled back. Default: 0.",
+    )
+    eta: float | None = Field(
+        default=None,
+        allow_inf_nan=False,
+        description="0 to 1: how much noise each step of the sampler `ddim` adds. Default: 0.",
     )
     output_format: Annotated[OutputFormat, Field(strict=False)] | None = Field(
         default=None, description="File format of the images."

@@ -21,11 +21,15 @@ class SubmissionFields(TypedDict, total=False):
     """
 
     negative_prompt: str | None
+    prompt_syntax: str | None
     model: str | None
     steps: int | None
     guidance_scale: float | None
+    guidance_rescale: float | None
+    clip_skip: int | None
     seed: int | None
     sampler: str | None
+    eta: float | None
     width: int | None
     height: int | None
     num_images: int | None

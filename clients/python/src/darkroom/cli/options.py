@@ -98,12 +98,24 @@ def submission_fields(
     *,
     model: Annotated[str | None, typer.Option("--model", "-m", help="Model, as `models` prints.")] = None,
     negative_prompt: Annotated[str | None, typer.Option(help="What the image must not show.")] = None,
+    prompt_syntax: Annotated[
+        str | None,
+        typer.Option(help="plain, or weighted: prompts with weights such as (word:1.3), and long prompts."),
+    ] = None,
     steps: Annotated[int | None, typer.Option(help="Number of denoising steps.")] = None,
     guidance_scale: Annotated[
         float | None, typer.Option(callback=_finite, help="How closely the image follows the prompt.")
     ] = None,
+    guidance_rescale: Annotated[
+        float | None,
+        typer.Option(callback=_finite, help="0 to 1: scale back guidance that overexposes the image."),
+    ] = None,
+    clip_skip: Annotated[int | None, typer.Option(help="Skip the text encoder's last layers.")] = None,
     seed: Annotated[int | None, typer.Option(help="The same seed generates the same image.")] = None,
     sampler: Annotated[str | None, typer.Option(help="Sampler; `models NAME` lists them.")] = None,
+    eta: Annotated[
+        float | None, typer.Option(callback=_finite, help="0 to 1: noise in each step of the sampler ddim.")
+    ] = None,
     width: Annotated[int | None, typer.Option(help="Width in pixels.")] = None,
     height: Annotated[int | None, typer.Option(help="Height in pixels.")] = None,
     num_images: Annotated[int | None, typer.Option(help="Number of images.")] = None,
@@ -151,10 +163,14 @@ def submission_fields(
     return SubmissionFields(
         model=model,
         negative_prompt=negative_prompt,
+        prompt_syntax=prompt_syntax,
         steps=steps,
         guidance_scale=guidance_scale,
+        guidance_rescale=guidance_rescale,
+        clip_skip=clip_skip,
         seed=seed,
         sampler=sampler,
+        eta=eta,
         width=width,
         height=height,
         num_images=num_images,

@@ -23,6 +23,8 @@ class ModelSpec(Record):
     """Number of prompt tokens that the model reads, without begin and end tokens; it ignores the
     rest.
     """
+    prompt_syntaxes: tuple[str, ...] = ()
+    """How the model can read prompts: `plain`, and `weighted` where it reads weights and long prompts."""
     inputs: tuple[str, ...] = ()
     """What an image can be generated from: `text` is the prompt."""
     adapters: tuple[str, ...] = ()

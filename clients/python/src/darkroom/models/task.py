@@ -34,11 +34,15 @@ class GenerationParameters(Record):
 
     prompt: str
     negative_prompt: str | None = None
+    prompt_syntax: str = "plain"
     model: str
     steps: int
     guidance_scale: float
+    guidance_rescale: float = 0.0
+    clip_skip: int = 0
     seed: int
     sampler: str
+    eta: float = 0.0
     width: int
     height: int
     num_images: int

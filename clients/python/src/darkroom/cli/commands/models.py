@@ -79,7 +79,7 @@ def _model_facts(spec: ModelSpec) -> dict[str, str]:
 def _plain(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return str(value)
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _estimate_facts(result: Estimate) -> dict[str, str]:
