@@ -11,6 +11,7 @@ from darkroom.cli.commands import (
     account,
     dead_letters,
     inputs,
+    mcp,
     models,
     submissions,
     tasks,
@@ -46,6 +47,7 @@ app.command()(verification.verify)
 app.command()(models.models)
 app.command()(account.queue)
 app.command()(account.usage)
+app.command()(mcp.mcp)
 app.add_typer(account.keys, name="keys")
 app.add_typer(webhooks.app, name="webhooks")
 app.add_typer(dead_letters.app, name="dead-letters")

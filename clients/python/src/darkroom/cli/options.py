@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from darkroom.async_client import AsyncClient
 from darkroom.credentials import API_KEY_VARIABLE, DEFAULT_URL, TOKEN_VARIABLE, URL_VARIABLE
 from darkroom.retrying import RetryPolicy
 from darkroom.submission import SubmissionFields
@@ -87,11 +88,31 @@ def client_of(
     api_key: ApiKeyOption = None,
 ) -> Client:
     """Build the client from the options, which may precede the command, too."""
+    url, token, api_key = _address(ctx, url, token, api_key)
+    return Client(url, token=token, api_key=api_key, retries=_RETRIES)
+
+
+def async_client_of(
+    *,
+    ctx: typer.Context,
+    url: UrlOption = None,
+    token: TokenOption = None,
+    api_key: ApiKeyOption = None,
+) -> AsyncClient:
+    """Build the asynchronous client from the same options."""
+    url, token, api_key = _address(ctx, url, token, api_key)
+    return AsyncClient(url, token=token, api_key=api_key)
+
+
+def _address(
+    ctx: typer.Context, url: str | None, token: str | None, api_key: str | None
+) -> tuple[str | None, str | None, str | None]:
+    """Fill in the options before the command."""
+    # The client reads the variables, so that a token or key option overrides both of them.
     first: dict[str, Any] = ctx.find_root().params
     if token is None and api_key is None:
         token, api_key = first.get("token"), first.get("api_key")
-    # The client reads the variables, so that a token or key option overrides both of them.
-    return Client(url or first.get("url"), token=token, api_key=api_key, retries=_RETRIES)
+    return url or first.get("url"), token, api_key
 
 
 def submission_fields(

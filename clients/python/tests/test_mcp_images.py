@@ -1,0 +1,42 @@
+"""Images in the results of MCP tools."""
+
+import base64
+import io
+import random
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from darkroom.image_files import ImageFile
+from darkroom.mcp_server import shown
+from darkroom.models.task import StoredImage
+
+NOISE = Image.frombytes("RGB", (256, 256), random.Random(0).randbytes(3 * 256 * 256))
+
+
+def image_file(kind: str) -> ImageFile:
+    file = io.BytesIO()
+    NOISE.save(file, kind)
+    stored: dict[str, Any] = {
+        "index": 0, "url": "/", "width": 256, "height": 256, "seed": 1, "content_type": f"image/{kind}",
+        "size_bytes": 1, "sha256": "ab",
+    }  # fmt: skip
+    stored_image = StoredImage.model_validate(stored)
+    return ImageFile(task_id="task-1", stored=stored_image, content=file.getvalue())
+
+
+def test_small_image_is_returned_unchanged() -> None:
+    file = image_file("png")
+    content = shown(file, len(file.content)).to_image_content()
+    assert (content.mime_type, base64.b64decode(content.data)) == ("image/png", file.content)
+
+
+@pytest.mark.parametrize(("kind", "side"), [("avif", 256), ("png", 128)])
+def test_other_image_becomes_a_jpeg_within_the_limit(kind: str, side: int) -> None:
+    limit = 60_000 if kind == "avif" else 20_000
+    content = shown(image_file(kind), limit).to_image_content()
+    data = base64.b64decode(content.data)
+    with Image.open(io.BytesIO(data)) as opened:
+        assert (content.mime_type, opened.format, opened.size) == ("image/jpeg", "JPEG", (side, side))
+    assert len(data) <= limit
