@@ -13,6 +13,7 @@ from common.domain.models.families import PIPELINE_CLASS_OF, WHOLE_PIPELINE, fam
 from common.domain.models.known_pipelines import KNOWN_PIPELINES
 from common.domain.models.model_files import ModelFiles
 from common.domain.models.pipeline_traits import PipelineTraits, assumed_traits
+from common.model_files.lora_file import check_lora_file
 from common.model_files.weights import UnservableModelError
 from common.model_folder import model_traits
 
@@ -65,7 +66,21 @@ def parse_catalog(data: bytes, *, beside: Path) -> ModelCatalog:
 def _problem(spec: ModelSpec, found: PipelineTraits | None) -> str | None:
     if problem := family_problem(spec.family, None if found is None else found.class_name):
         return problem
-    return spec.promises_beyond(found) if found is not None and found.is_known else None
+    if found is not None and found.is_known and (problem := spec.promises_beyond(found)):
+        return problem
+    return _lora_problem(spec)
+
+
+def _lora_problem(spec: ModelSpec) -> str | None:
+    """Describe the first LoRA whose file cannot be applied; files that are not readable here count as good."""
+    for number, lora in enumerate(spec.loras):
+        file = Path(lora.source)
+        try:
+            if file.is_file():
+                check_lora_file(file)
+        except UnservableModelError as error:
+            return f"`loras/{number}/source`: {error}"
+    return None
 
 
 def _located(entry: Any, beside: Path) -> Any:
@@ -75,6 +90,11 @@ def _located(entry: Any, beside: Path) -> Any:
     found = {name: _path(entry[name], beside) for name in _PATHS if name in entry}
     if isinstance(components := entry.get("components"), Mapping):
         found["components"] = {name: _path(value, beside) for name, value in components.items()}
+    if isinstance(loras := entry.get("loras"), list):
+        found["loras"] = [
+            {**lora, "source": _path(lora.get("source"), beside)} if isinstance(lora, dict) else lora
+            for lora in loras
+        ]
     return {**entry, **found}
 
 

@@ -9,6 +9,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from common.domain.models.lora import MAX_LORAS, LoraChoice
 from common.domain.models.traits import OFF_AT_ONE, Guidance, PromptSyntax
 
 MAX_PROMPT_CHARACTERS = 2_000
@@ -118,6 +119,10 @@ class GenerationParameters(BaseModel):
     """The parts of `image` to generate again, in white."""
     strength: float | None = Field(default=None, gt=0.0, le=1.0, exclude_if=lambda strength: strength is None)
     """The share of the steps that changes `image`; None without one."""
+    loras: tuple[LoraChoice, ...] = Field(
+        default=(), max_length=MAX_LORAS, exclude_if=lambda loras: not loras
+    )
+    """The LoRAs of the model that apply, each once."""
 
     output_quality: int | None = Field(
         default=None, ge=1, le=MAX_QUALITY, exclude_if=lambda quality: quality is None

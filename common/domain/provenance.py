@@ -39,6 +39,15 @@ class Resume(_Record):
     """Where the earlier steps were computed, if in another environment than the last."""
 
 
+class AppliedLora(_Record):
+    """A LoRA that was applied."""
+
+    name: str
+    scale: float
+    sha256: str
+    """Of the file, in hex."""
+
+
 class DrawConditions(_Record):
     """What the engine reports of a finished run."""
 
@@ -59,6 +68,8 @@ class DrawConditions(_Record):
     """The image was decoded in tiles because memory was short; seams may be visible."""
     decoded_together: int = Field(default=1, exclude_if=lambda images: images == 1)
     """How many images were decoded in one pass."""
+    loras: tuple[AppliedLora, ...] = Field(default=(), exclude_if=lambda loras: not loras)
+    """The LoRAs that were applied, except those with a scale of 0."""
 
 
 class Provenance(DrawConditions):

@@ -7,7 +7,7 @@ from common.domain.errors import UnknownModelError
 from common.domain.models.catalog import ModelCatalog, ModelDefaults, ModelLimits, ModelSpec
 from common.domain.models.families import shares_steps
 from common.domain.models.model_files import ModelFiles
-from common.domain.models.traits import ADAPTERS, Input, ModelTraits, PromptSyntax
+from common.domain.models.traits import Adapter, Input, ModelTraits, PromptSyntax
 from common.domain.parameters import OutputFormat, Sampler
 from frontend_api.estimates.package import Estimates
 from frontend_api.estimates.workload import Workload
@@ -20,6 +20,17 @@ from frontend_api.http.schemas import ResponseBody
 blueprint = Blueprint("models", __name__, url_prefix="/v1/models")
 blueprint.before_request(authenticate)
 doc = ApiDoc(tag="models")
+
+
+class LoraResponse(ResponseBody):
+    """A LoRA of a model: additional weights that change its style or its subjects."""
+
+    name: str
+    title: str
+    trigger: str = Field(description="Words that the prompt should contain; empty: none.")
+    scale: float = Field(description="The scale of a request that states none.")
+    min_scale: float
+    max_scale: float
 
 
 class ModelResponse(ResponseBody):
@@ -49,9 +60,10 @@ class ModelResponse(ResponseBody):
         description="What an image can be generated from: `text`, the prompt; `image`, a picture to start from; "
         "`mask`, the parts of the picture to generate again. Other inputs may follow."
     )
-    adapters: tuple[str, ...] = Field(
-        description="The kinds of adapters that a task can choose; empty: none."
+    adapters: tuple[Adapter, ...] = Field(
+        description="The kinds of additional weights that a task can choose: `lora`. Others may follow."
     )
+    loras: tuple[LoraResponse, ...] = Field(description="The LoRAs that a task can choose; empty: none.")
     traits: ModelTraits = Field(
         description="Which parameters have an effect: `guidance` is `classifier_free` (two passes per step if the "
         "scale is above `guidance_off_at`, by default 1), `embedded` (one pass) or `none`. `max_clip_skip`, "
@@ -78,7 +90,7 @@ class ModelResponse(ResponseBody):
                 "shares_steps": shares_steps(spec.family),
                 "prompt_syntaxes": spec.traits.prompt_syntaxes,
                 "inputs": spec.traits.inputs,
-                "adapters": ADAPTERS,
+                "adapters": spec.adapters,
                 "served": None if workers is None else workers > 0,
                 "workers": workers,
             }

@@ -19,6 +19,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticKnownError
 
+from common.domain.models.lora import MAX_LORAS
 from common.domain.models.traits import PromptSyntax
 from common.domain.parameters import DEFAULT_STRENGTH, Metadata, OutputFormat, PictureId, Sampler
 from common.domain.task import Lane, TaskStatus
@@ -45,7 +46,7 @@ _PARAMETERS = frozenset(
     (
         "prompt", "negative_prompt", "steps", "guidance_scale", "seed", "sampler", "width", "height",
         "num_images", "output_format", "output_quality", "metadata", "image", "mask_image", "strength",
-        "prompt_syntax", "clip_skip", "guidance_rescale", "eta",
+        "prompt_syntax", "clip_skip", "guidance_rescale", "eta", "loras",
     )
 )  # fmt: skip
 
@@ -181,6 +182,19 @@ class ImageFields(_BodyWithFewFields):
     )
 
 
+class LoraField(RequestBody):
+    """A LoRA to apply."""
+
+    name: Annotated[str, Field(max_length=63), AfterValidator(storable)] = Field(
+        description="The name of a LoRA that `/v1/models` lists for the model."
+    )
+    scale: float | None = Field(
+        default=None,
+        allow_inf_nan=False,
+        description="How strongly it applies: 1 as trained, 0 not at all. Default: the LoRA's own.",
+    )
+
+
 class TaskSubmission(ImageFields):
     """A request for images.
 
@@ -193,6 +207,11 @@ class TaskSubmission(ImageFields):
     output_quality: Integer | None = Field(
         default=None,
         description="1 to 100, for `jpeg`, `webp` and `avif`. WebP keeps every pixel at 100. Default: 92, 90 and 80.",
+    )
+    loras: Annotated[list[LoraField], Field(max_length=MAX_LORAS)] | None = Field(
+        default=None,
+        description="LoRAs of the model to apply together, each once.",
+        examples=[[{"name": "pixel-art", "scale": 0.8}]],
     )
     image: PictureId | None = Field(
         default=None, description="Id of an uploaded picture to start from, if the model takes one."

@@ -30,6 +30,12 @@ class ModelUnavailableError(EngineError):
         self.reason = reason
 
 
+class LoraUnavailableError(EngineError):
+    """A LoRA of the model cannot be applied. The log has the reason for operators."""
+
+    code = FailureCode.MODEL_UNAVAILABLE
+
+
 class ModelRefusedError(Exception):
     """The catalog entry does not match the model.
 

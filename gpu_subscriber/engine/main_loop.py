@@ -177,4 +177,4 @@ class _MainLoop:
         )
 
     def _load_files(self, spec: ModelSpec, device: Device) -> Family:
-        return load_family(spec, device, compile_denoiser=self._compiles)
+        return load_family(spec, device, compile_denoiser=self._compiles, max_batch=self._settings.max_batch)

@@ -77,6 +77,7 @@ def _stepped(
         state.run_history,
         decoded_in_tiles=there.decoded_in_tiles,
         decoded_together=together,
+        loras=state.loras,
     )
     return _bytes_of(decoded), conditions
 

@@ -126,6 +126,7 @@ class StepEngine:
             round_robin=self._round_robin,
             loaded=self._model_cache.loaded,
             cap_of=self._caps.cap_of,
+            most_lora_sets_of=self._model_cache.most_lora_sets_of,
             now=self._clock(),
             last_load=self._last_load,
             delays=self._delays,

@@ -1,9 +1,10 @@
 """The parameters of an image as text, in the format of AUTOMATIC1111's web UI, which other programs read."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from common.domain.models.traits import Guidance
+from common.domain.provenance import AppliedLora
 from gpu_subscriber.images.record import ImageRecord
 
 _NAMES: Final[Mapping[str, str]] = {
@@ -26,6 +27,8 @@ _NAMES: Final[Mapping[str, str]] = {
 }
 """The names of that program by the scheduler class of diffusers."""
 
+_LORA_HASH_DIGITS = 12
+
 
 def parameter_lines(record: ImageRecord) -> str:
     """Format the parameters: prompt, negative prompt, then the others."""
@@ -35,9 +38,18 @@ def parameter_lines(record: ImageRecord) -> str:
     settings = (
         f"Steps: {asked.steps}, Sampler: {sampler_name(record.provenance.sampler_config)}, {guidance}"
         f"Seed: {asked.seed}, Size: {asked.width}x{asked.height}, Model: {asked.model}"
+        f"{_lora_hashes(record.provenance.loras)}"
     )
-    lines = [asked.prompt, *([f"Negative prompt: {negative}"] if negative else []), settings]
+    tags = "".join(f" <lora:{lora.name}:{lora.scale:g}>" for lora in record.provenance.loras)
+    lines = [asked.prompt + tags, *([f"Negative prompt: {negative}"] if negative else []), settings]
     return "\n".join(lines)
+
+
+def _lora_hashes(loras: Sequence[AppliedLora]) -> str:
+    if not loras:
+        return ""
+    hashes = ", ".join(f"{lora.name}: {lora.sha256[:_LORA_HASH_DIGITS]}" for lora in loras)
+    return f', Lora hashes: "{hashes}"'
 
 
 def sampler_name(config: Mapping[str, bool | int | float | str]) -> str:

@@ -7,7 +7,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from common.domain.errors import FieldProblem, ParametersRejectedError, UnknownModelError
+from common.domain.models.families import WHOLE_PIPELINE, shares_steps
 from common.domain.models.known_pipelines import DIFFUSION_SAMPLERS
+from common.domain.models.lora import LoraSpec, chosen_loras, lora_problems
 from common.domain.models.model_files import ModelFiles
 from common.domain.models.parameter_checks import (
     NO_EFFECT,
@@ -19,7 +21,7 @@ from common.domain.models.parameter_checks import (
     strength_problem,
 )
 from common.domain.models.pipeline_traits import PipelineTraits
-from common.domain.models.traits import NO_GUIDANCE, Guidance, Input, ModelTraits, PromptSyntax
+from common.domain.models.traits import NO_GUIDANCE, Adapter, Guidance, Input, ModelTraits, PromptSyntax
 from common.domain.parameters import (
     DEFAULT_STRENGTH,
     MAX_PROMPT_CHARACTERS,
@@ -86,6 +88,8 @@ class ModelSpec(ModelFiles):
     """Number of prompt tokens that the model reads, without begin and end tokens; None if unknown."""
     tokenizer: str | None = None
     """The folder of the tokenizer for the API; by default `tokenizer` in the model's folder, if it is readable."""
+    loras: tuple[LoraSpec, ...] = ()
+    """The LoRAs that a task can choose."""
     limits: ModelLimits = ModelLimits()
     defaults: ModelDefaults = ModelDefaults()
 
@@ -115,6 +119,21 @@ class ModelSpec(ModelFiles):
             raise ValueError(f"defaults of model {self.name!r}: {problems[0].pointer} {problems[0].detail}")
         return self
 
+    @model_validator(mode="after")
+    def _loras_can_be_chosen(self) -> "ModelSpec":
+        if self.loras and not shares_steps(self.family):
+            raise ValueError(
+                f"`loras`: the family {WHOLE_PIPELINE!r} applies none; remove them from model {self.name!r}"
+            )
+        if len({lora.name for lora in self.loras}) != len(self.loras):
+            raise ValueError(f"two LoRAs of model {self.name!r} share one name")
+        return self
+
+    @property
+    def adapters(self) -> tuple[Adapter, ...]:
+        """The kinds of additional weights that a task can choose."""
+        return (Adapter.LORA,) if self.loras else ()
+
     def completed(self, asked: Mapping[str, Any], *, seed: int) -> GenerationParameters:
         """Complete the caller's fields with the defaults and check them against the limits.
 
@@ -127,6 +146,7 @@ class ModelSpec(ModelFiles):
             values["negative_prompt"] = values["negative_prompt"] or None
         if values.get("image") is not None:
             values.setdefault("strength", DEFAULT_STRENGTH)
+        values["loras"] = chosen_loras(values.get("loras", ()), self.loras)
         parameters = GenerationParameters.model_construct(**values)
         if "guidance_rescale" not in given and not parameters.is_guided:
             values["guidance_rescale"] = 0.0  # the default belongs to guided tasks
@@ -224,6 +244,7 @@ class ModelSpec(ModelFiles):
             not_offered("/output_format", asked.output_format, self.output_formats),
             quality_problem(asked.output_quality, asked.output_format),
             *option_problems(self.traits, asked),
+            *lora_problems(asked.loras, self.loras),
             self._input_problem("/image", asked.image, Input.IMAGE),
             self._input_problem("/mask_image", asked.mask_image, Input.MASK)
             or problem_without_image("/mask_image", asked.mask_image, asked.image),

@@ -6,8 +6,6 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 NO_GUIDANCE = 1.0
 """The only guidance scale of a model without guidance: the value at which classifier-free guidance is off."""
-ADAPTERS: tuple[str, ...] = ()
-"""The kinds of adapters (LoRA, ControlNet …) that a task can choose: none yet."""
 OFF_AT_ONE = 1.0
 """The largest scale without classifier-free guidance, in nearly all pipelines."""
 
@@ -44,6 +42,12 @@ class PromptSyntax(StrEnum):
     """Literally, up to the encoder's limit."""
     WEIGHTED = "weighted"
     """With weights such as `(word:1.3)`, and in several parts if the text is longer than the limit."""
+
+
+class Adapter(StrEnum):
+    """A kind of additional weights that a task can choose."""
+
+    LORA = "lora"
 
 
 class ModelTraits(BaseModel):

@@ -88,7 +88,11 @@ class BatchDecoding:
     ) -> None:
         state = _state(run)
         draw_conditions = family.origin.draw_conditions(
-            state.scheduler, state.run_history, decoded_in_tiles=in_tiles, decoded_together=together
+            state.scheduler,
+            state.run_history,
+            decoded_in_tiles=in_tiles,
+            decoded_together=together,
+            loras=state.loras,
         )
         self._active_runs.release(run)
         self._device.fetch(

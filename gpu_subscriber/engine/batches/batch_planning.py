@@ -10,6 +10,7 @@ arrivals in its lane do not leave it half done.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from common.domain.models.lora import LoraChoice
 from common.domain.parameters import GenerationParameters
 from common.domain.task import Lane
 from gpu_subscriber.engine.batches.round_robin import RoundRobin
@@ -43,6 +44,9 @@ class BatchKey:
         return self.width * self.height * self.branches
 
 
+LoraChoices = tuple[LoraChoice, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
     """A Run that needs its next step.
@@ -57,6 +61,7 @@ class Candidate:
     arrived_at: float
     arrival: int
     """Increases with each Run, so that two Runs of one task keep their order."""
+    loras: LoraChoices = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +86,7 @@ def plan_batch(
     round_robin: RoundRobin[BatchKey],
     loaded: frozenset[str],
     cap_of: Callable[[BatchKey], int],
+    most_lora_sets_of: Callable[[str], int | None] = lambda model: None,
     now: float,
     last_load: LastLoad,
     delays: SchedulingDelays,
@@ -91,6 +97,9 @@ def plan_batch(
     `model_switch_seconds`, or as long as the last load took, whichever is longer. The wait counts
     from their arrival or from the last load, whichever is later. So two busy models alternate
     instead of evicting each other at every step, and spend at most half of the time on loads.
+
+    A step of a model takes as many different sets of LoRAs as `most_lora_sets_of` returns; None: any
+    number. Runs with further sets wait.
     """
     switch_seconds = max(delays.model_switch_seconds, last_load.seconds)
 
@@ -111,7 +120,23 @@ def plan_batch(
     eligible = dict.fromkeys(candidate.key for rank, candidate in ranked if rank == first_rank)
     key = round_robin.next_key(eligible, waiting={candidate.key for _, candidate in ranked})
     sharing = [candidate for _, candidate in ranked if candidate.key == key]
-    return tuple(sharing[: max(1, cap_of(key))])
+    return _with_few_lora_sets(sharing, max(1, cap_of(key)), most_lora_sets_of(key.model))
+
+
+def _with_few_lora_sets(
+    sharing: Iterable[Candidate], cap: int, most_sets: int | None
+) -> tuple[Candidate, ...]:
+    """Return the first Runs, up to the cap, whose sets of LoRAs one pass takes."""
+    chosen: list[Candidate] = []
+    sets: set[LoraChoices] = set()
+    for candidate in sharing:
+        together = sets | {candidate.loras} if candidate.loras else sets
+        if most_sets is None or len(together) <= most_sets:
+            chosen.append(candidate)
+            sets = together
+        if len(chosen) == cap:
+            break
+    return tuple(chosen)
 
 
 def best_batch(seconds_by_batch: dict[int, float], *, worth_it: float = 0.02) -> int:

@@ -21,6 +21,7 @@ from common.domain.parameters import GenerationParameters
 from common.domain.task_warnings import warnings_of
 from gpu_subscriber.engine.batches.filled_batches import filled
 from gpu_subscriber.engine.families.decoded import Decoded, unscaled
+from gpu_subscriber.engine.loras.model_loras import ModelLoras
 from gpu_subscriber.engine.models.model_provenance import NO_FILES, LoadedFiles, ModelProvenance
 from gpu_subscriber.engine.models.prompt_tokens import PromptTokens
 from gpu_subscriber.engine.models.samplers import new_scheduler
@@ -53,11 +54,14 @@ class GuidedFamily:
     fills_batches: bool = False
     """Whether the denoiser is compiled, for some batch sizes only."""
 
-    def __init__(self, pipeline: Any, files: LoadedFiles = NO_FILES) -> None:
+    def __init__(
+        self, pipeline: Any, files: LoadedFiles = NO_FILES, *, loras: ModelLoras | None = None
+    ) -> None:
         self.pipeline = pipeline
         self.origin = ModelProvenance(pipeline, files)
         self.denoiser: Any = getattr(pipeline, self.network)
         self.device: torch.device = self.denoiser.device
+        self.loras = loras or ModelLoras(pipeline, self.network)
         self._stored_colours = LatentColours.beside(files.folder, self.device)
         self._colour_fit: ColourFit | None = None
         self._tokens = PromptTokens(pipeline)
@@ -144,7 +148,9 @@ class GuidedFamily:
 
     def prepare(self, parameters: GenerationParameters, *, seed: int) -> Denoising:
         """Do everything up to the first step; raises what the prompt's encoding raises."""
-        encoded = self.encode_branches(parameters)
+        loras = self.loras.chosen(parameters.loras)
+        with self.loras.encoding(loras):
+            encoded = self.encode_branches(parameters)
         dtype = self.denoiser.dtype
         extra = self.extra_rows(parameters, dtype)
         generator = torch.Generator("cpu").manual_seed(seed)
@@ -163,7 +169,8 @@ class GuidedFamily:
             size=(parameters.height, parameters.width),
             generator=generator,
             step_arguments=_step_arguments(scheduler, generator, eta=parameters.eta),
-            fingerprint=self._fingerprint,
+            fingerprint="+".join([self._fingerprint, *(lora.sha256 for lora in loras)]),
+            loras=loras,
             warnings=warnings_of(
                 parameters, max_prompt_tokens=self._tokens.limit, token_starts=self._tokens.starts
             ),
@@ -181,6 +188,7 @@ class GuidedFamily:
         branches, passes, size = len(states[0].branches), self._passes_of(states), states[0].size
         repeats = branches // len(passes)
         latents, timesteps = torch.cat([latents] * repeats), timesteps.repeat(repeats)
+        self.loras.select([state.loras for state in states], repeats=repeats)
         predicted = torch.cat([self.forward(latents, timesteps, rows, size) for rows in passes]).split(1)
         if branches == 1:
             return list(predicted[: len(asked)])
@@ -235,6 +243,7 @@ class GuidedFamily:
     def release(self) -> None:
         """Drop what is cached on the device besides the weights."""
         self._prompts.clear()
+        self.loras.release()
         self._stacked = ((), [])
 
     def _decoded_grids(self, grids: torch.Tensor) -> torch.Tensor:
@@ -250,10 +259,11 @@ class GuidedFamily:
 
     def cached(self, encode: Callable[..., Rows], text: str | None, **options: int) -> Rows:
         """Return the rows of a text in the denoiser's precision: text encoders may have another one."""
-        key = (encode.__name__, text, *options.items())
+        key = (encode.__name__, text, self.loras.encoded, *options.items())
         found = self._prompts.get(key)
         if found is None:
             dtype = self.denoiser.dtype
+            self.loras.apply_to_encoders()
             encoded = encode(text, **options)
             found = {name: row.to(dtype) if row.is_floating_point() else row for name, row in encoded.items()}
             if _bytes_of(found) <= CACHED_PROMPT_BYTES:

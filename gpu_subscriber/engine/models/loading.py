@@ -19,6 +19,7 @@ from gpu_subscriber.engine.errors import ModelRefusedError
 from gpu_subscriber.engine.families.guided import GuidedFamily
 from gpu_subscriber.engine.families.registry import GUIDED_FAMILIES
 from gpu_subscriber.engine.families.whole_pipeline import WholePipeline
+from gpu_subscriber.engine.loras.model_loras import ModelLoras
 from gpu_subscriber.engine.models.catalog_check import check_entry
 from gpu_subscriber.engine.models.model_provenance import LoadedFiles
 from gpu_subscriber.engine.models.pipeline_parts import PipelineParts
@@ -36,8 +37,12 @@ def is_exclusive(spec: ModelSpec) -> bool:
     return not shares_steps(spec.family)
 
 
-def load_family(spec: ModelSpec, device: Device, *, compile_denoiser: bool = False) -> Family:
+def load_family(
+    spec: ModelSpec, device: Device, *, compile_denoiser: bool = False, max_batch: int = 1
+) -> Family:
     """Load a model from its source and wrap it in the family that its ModelSpec names.
+
+    At most `max_batch` Runs share a pass, each with LoRAs of its own.
 
     Raises ModelRefusedError when entry and model do not fit, and any error of diffusers, torch and
     the file system.
@@ -60,8 +65,10 @@ def load_family(spec: ModelSpec, device: Device, *, compile_denoiser: bool = Fal
             f'the engine has no class for the family {spec.family!r}; write "family": "{WHOLE_PIPELINE}"'
         )
     if device.is_cuda:
-        _tune_for_cuda(pipeline, family.network, compile_denoiser=compile_denoiser)
-    made = family(pipeline, loaded)
+        fuse = family.network == "unet" and not spec.loras  # LoRAs change the single projections
+        _tune_for_cuda(pipeline, family.network, fuse=fuse, compile_denoiser=compile_denoiser)
+    loras = ModelLoras(pipeline, family.network, spec.loras, most_sets=max_batch, memory=device.memory)
+    made = family(pipeline, loaded, loras=loras)
     made.fills_batches = compile_denoiser and device.is_cuda
     return made
 
@@ -95,8 +102,8 @@ def _located(spec: ModelFiles) -> tuple[LocalModel, str | None]:
     return LocalModel(folder=Path(folder)), Path(folder).name
 
 
-def _tune_for_cuda(pipeline: Any, network: str, *, compile_denoiser: bool) -> None:
-    if network == "unet":
+def _tune_for_cuda(pipeline: Any, network: str, *, fuse: bool, compile_denoiser: bool) -> None:
+    if fuse:
         # Other autoencoders have nothing to fuse, and the call raises.
         pipeline.fuse_qkv_projections(vae=isinstance(pipeline.vae, AutoencoderKL))
     if compile_denoiser:

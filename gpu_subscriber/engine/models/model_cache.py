@@ -5,6 +5,7 @@ import traceback
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
 
 import structlog
 import torch
@@ -13,6 +14,7 @@ from common.domain.models.catalog import ModelSpec
 from common.model_files.weights import UnservableModelError
 from gpu_subscriber.engine.devices import Device, is_device_lost
 from gpu_subscriber.engine.errors import ModelRefusedError, ModelUnavailableError
+from gpu_subscriber.engine.families.guided import GuidedFamily
 from gpu_subscriber.engine.models.host_cache import HostCache
 from gpu_subscriber.engine.models.loading import Family
 from gpu_subscriber.engine.models.model_backoff import ModelBackoff
@@ -70,6 +72,16 @@ class ModelCache:
         """Return whether the catalog has this model."""
         return name in self._specs
 
+    def most_lora_sets_of(self, name: str) -> int | None:
+        """Return how many different sets of LoRAs one pass of a model takes; None: any number.
+
+        Before the model is loaded the number is unknown, and the first pass takes one set.
+        """
+        family = self._loaded.get(name)
+        if isinstance(family, GuidedFamily):
+            return family.loras.most_sets
+        return 1 if family is None else None
+
     def get(self, name: str) -> Family:
         """Return the model's family. Loads it if necessary, which may take minutes.
 
@@ -91,8 +103,16 @@ class ModelCache:
         return family
 
     def _fits(self, *others: ModelMemory) -> bool:
-        memory = [*(self._memory[name] for name in self._loaded), *others]
+        memory = [*(self._memory_of(name, family) for name, family in self._loaded.items()), *others]
         return len(memory) <= self._most_loaded and fit(memory, self._capacity_bytes)
+
+    def _memory_of(self, name: str, family: Family) -> ModelMemory:
+        """Return what a loaded model takes now: its LoRAs are loaded at their first use."""
+        memory = self._memory[name]
+        if not isinstance(family, GuidedFamily):
+            return memory
+        host_bytes = 0 if self._device.has_own_memory else family.loras.host_bytes
+        return replace(memory, weights=memory.weights + family.loras.device_bytes + host_bytes)
 
     def _make_room(self, expected: ModelMemory) -> None:
         while self._loaded and not self._fits(expected):

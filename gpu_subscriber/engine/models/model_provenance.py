@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from common.domain.provenance import DrawConditions, Environment
+from common.domain.provenance import AppliedLora, DrawConditions, Environment
 from gpu_subscriber.engine.runs.run_history import RunHistory
 
 VERSIONED_PACKAGES = ("torch", "diffusers", "transformers")
@@ -116,6 +116,7 @@ class ModelProvenance:
         *,
         decoded_in_tiles: bool = False,
         decoded_together: int = 1,
+        loras: tuple[AppliedLora, ...] = (),
     ) -> DrawConditions:
         """Return the conditions of a Run that was drawn with this model."""
         return DrawConditions(
@@ -128,6 +129,7 @@ class ModelProvenance:
             started_over_because=run_history.started_over_because,
             decoded_in_tiles=decoded_in_tiles,
             decoded_together=decoded_together,
+            loras=loras,
         )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from common.domain.provenance import Environment
+from common.domain.provenance import AppliedLora, Environment
 from common.domain.task_records import TaskWarning
 from gpu_subscriber.engine.batches.batch_planning import BatchKey, Candidate
 from gpu_subscriber.engine.messages import RunTimes, Start
@@ -45,6 +45,8 @@ class Denoising:
     run_history: RunHistory = field(default_factory=RunHistory)
     warnings: tuple[TaskWarning, ...] = ()
     """The parameters that the model does not obey."""
+    loras: tuple[AppliedLora, ...] = ()
+    """The LoRAs that apply in each step."""
     step_index: int = 0
     pristine: dict[str, Any] = field(init=False)
     """The scheduler's attributes before the first step; differences are the solver's history."""
@@ -145,6 +147,7 @@ class Run:
             submitted_at=start.submitted_at,
             arrived_at=now,
             arrival=arrival,
+            loras=tuple(sorted(start.parameters.loras, key=lambda lora: lora.name)),
         )
         return cls(start=start, candidate=candidate)
 

@@ -38,6 +38,8 @@ class SubmissionFields(TypedDict, total=False):
     """A picture to start from: the id of an upload, or a picture, which is uploaded first."""
     mask_image: PictureSource | None
     strength: float | None
+    loras: Sequence[Mapping[str, Any]] | None
+    """`{"name", "scale"}` each; the scale is optional."""
     output_quality: int | None
     metadata: str | None
     lane: str | None

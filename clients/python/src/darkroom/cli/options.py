@@ -161,6 +161,10 @@ def submission_fields(
     metadata: Annotated[
         str | None, typer.Option(help="full, or none: files without their parameters and record.")
     ] = None,
+    lora: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME[:SCALE]", help="LoRA; `models NAME` lists them. Repeatable."),
+    ] = None,
     lane: Annotated[
         str | None, typer.Option(help="interactive, or batch for tasks that may wait longer.")
     ] = None,
@@ -201,6 +205,7 @@ def submission_fields(
         output_format=output_format,
         output_quality=output_quality,
         metadata=metadata,
+        loras=[_lora(each) for each in lora] if lora else None,
         lane=lane,
         labels=pairs_of(label, "--label"),
         deadline_seconds=deadline_seconds,
@@ -219,6 +224,19 @@ def pairs_of(texts: list[str] | None, option: str) -> dict[str, str] | None:
             raise typer.BadParameter(f"must be NAME=VALUE (got {text!r})", param_hint=option)
         pairs[name] = value
     return pairs or None
+
+
+def _lora(text: str) -> dict[str, Any]:
+    name, colon, scale = text.partition(":")
+    if not colon:
+        return {"name": name}
+    try:
+        number = float(scale)
+    except ValueError:
+        number = math.nan
+    if not name or not math.isfinite(number):
+        raise typer.BadParameter(f"must be NAME or NAME:SCALE (got {text!r})", param_hint="--lora")
+    return {"name": name, "scale": number}
 
 
 def with_options(**makers: Callable[..., Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -7,6 +7,19 @@ from pydantic import Field
 from darkroom.models.record import Record
 
 
+class Lora(Record):
+    """A LoRA of a model: additional weights that change its style or its subjects."""
+
+    name: str
+    title: str = ""
+    trigger: str = ""
+    """Words that the prompt should contain."""
+    scale: float = 1.0
+    """The scale of a submission that states none."""
+    min_scale: float
+    max_scale: float
+
+
 class ModelSpec(Record):
     """A model: what it accepts, and its defaults for omitted fields."""
 
@@ -28,7 +41,9 @@ class ModelSpec(Record):
     inputs: tuple[str, ...] = ()
     """What an image can be generated from: `text` is the prompt."""
     adapters: tuple[str, ...] = ()
-    """The kinds of adapters that a task can choose."""
+    """The kinds of additional weights that a task can choose: `lora`."""
+    loras: tuple[Lora, ...] = ()
+    """The LoRAs that a task can choose."""
     traits: dict[str, Any] = Field(default_factory=dict)
     """Which parameters have an effect: `guidance` (`classifier_free`, `embedded` or `none`),
     `negative_prompt` and `guidance_off_at`. The API refuses parameters without effect.

@@ -27,6 +27,14 @@ class Resume(Record):
     before: Environment | None = None
 
 
+class AppliedLora(Record):
+    """A LoRA that was applied, with the SHA-256 of its file."""
+
+    name: str
+    scale: float
+    sha256: str
+
+
 class Provenance(Record):
     """Everything besides the parameters that determines an image's pixels, and their SHA-256."""
 
@@ -40,5 +48,6 @@ class Provenance(Record):
     started_over_because: str | None = None
     decoded_in_tiles: bool = False
     decoded_together: int = 1
+    loras: tuple[AppliedLora, ...] = ()
     pixels_sha256: str
     decoded_sha256: str

@@ -29,6 +29,13 @@ class TaskStatus(str, Enum):
         return self in (TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED)
 
 
+class LoraChoice(Record):
+    """A LoRA that a task uses."""
+
+    name: str
+    scale: float
+
+
 class GenerationParameters(Record):
     """What to generate. Image k uses `seed + k`."""
 
@@ -53,6 +60,7 @@ class GenerationParameters(Record):
     output_quality: int | None = None
     """None: the usual quality of the format."""
     metadata: str = "full"
+    loras: tuple[LoraChoice, ...] = ()
 
 
 class Progress(Record):

@@ -1,0 +1,295 @@
+"""LoRAs: each Run equals diffusers and peft alone, whatever LoRAs the other Runs of its batch have."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from diffusers import DiffusionPipeline
+
+from common.domain.models.lora import LoraSpec
+from common.domain.parameters import GenerationParameters
+from gpu_subscriber.engine.loras.model_loras import ModelLoras
+from gpu_subscriber.engine.messages import ImageReady
+from tests.unit.gpu_subscriber.engine.driven_engine import DrivenEngine
+from tests.unit.gpu_subscriber.engine.families.family_cases import CASES, Model
+from tests.unit.gpu_subscriber.engine.families.test_family_oracle import (
+    STEP_TOLERANCE,
+    checkpoint_of,
+    refusal,
+    resumed,
+)
+from tests.unit.gpu_subscriber.engine.stock_oracle import StockPicture, largest_difference, stock_picture
+from tests.unit.gpu_subscriber.engine.tiny_loras import kohya_lora, peft_lora
+
+TOLERANCE = 1e-4
+"""Largest difference of latents from diffusers and peft, relative to the largest value."""
+RANKS = {"a": 4, "b": 16, "c": 8, "d": 3}
+SETS: list[dict[str, float]] = [{"a": 1.0}, {}, {"b": 0.7}, {"a": 0.5, "c": 1.2}, {"c": 1.0}, {"d": -1.0}]
+KOHYA = {
+    "stable_diffusion": {"unet": "lora_unet", "text_encoder": "lora_te"},
+    "stable_diffusion_xl": {"unet": "lora_unet", "text_encoder": "lora_te1", "text_encoder_2": "lora_te2"},
+}
+"""How the kohya scripts name the networks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoraModel:
+    """A tiny model with LoRAs, and the stock pipeline of its folder, in which peft loads them."""
+
+    model: Model
+    oracle: Any
+    files: dict[str, Path]
+
+    @classmethod
+    def loaded(cls, name: str, folder: Path) -> "LoraModel":
+        case = CASES[name]
+        model = Model.loaded(case, case.save(folder / "model"))
+        oracle = DiffusionPipeline.from_pretrained(folder / "model", use_safetensors=True)
+        oracle.set_progress_bar_config(disable=True)
+        networks = [
+            model.family.network,
+            *(part for part in oracle._lora_loadable_modules if is_clip(oracle, part)),
+        ]
+        files = {}
+        for number, (lora, rank) in enumerate(RANKS.items()):
+            # Some change all networks, some only the denoiser, and not all of its layers.
+            parts = networks if number % 2 == 0 else networks[:1]
+            files[lora] = peft_lora(
+                oracle,
+                folder / f"{lora}.safetensors",
+                components=tuple(parts),
+                rank=rank,
+                seed=number,
+                every=1 + number % 2,
+            )
+        for lora, file in files.items():
+            oracle.load_lora_weights(str(file), adapter_name=lora)
+        return cls(model=model, oracle=oracle, files=files).with_loras(files)
+
+    def with_loras(self, files: dict[str, Path], *, most_sets: int = 8) -> "LoraModel":
+        """Return the same with these LoRAs in the catalog entry."""
+        specs = tuple(LoraSpec(name=name, source=str(file)) for name, file in files.items())
+        family = self.model.family
+        family.loras = ModelLoras(family.pipeline, family.network, specs, most_sets=most_sets)
+        spec = self.model.spec.model_copy(update={"loras": specs})
+        model = Model(spec=spec, family=family, case=self.model.case)
+        return LoraModel(model=model, oracle=self.oracle, files=self.files)
+
+    def asked(self, loras: dict[str, float], **fields: Any) -> GenerationParameters:
+        chosen = [{"name": name, "scale": scale} for name, scale in loras.items()]
+        return self.model.asked(loras=chosen, **fields)
+
+    def drawn_by_peft(self, parameters: GenerationParameters) -> StockPicture:
+        """Draw with diffusers and peft, alone."""
+        if adapters := {lora.name: lora.scale for lora in parameters.loras}:
+            self.oracle.enable_lora()
+            self.oracle.set_adapters(list(adapters), list(adapters.values()))
+        else:
+            self.oracle.disable_lora()
+        return stock_picture(self.oracle, parameters, arguments=self.model.case.stock_arguments)
+
+    def assert_equals_peft(self, driven: DrivenEngine, run_id: str, parameters: GenerationParameters) -> None:
+        expected = self.drawn_by_peft(parameters)
+        difference = (self.model.family.final_latents[parameters.seed] - expected.latents).abs().max()
+        assert float(difference / expected.latents.abs().max()) <= TOLERANCE, parameters.loras
+        assert largest_difference(driven.picture(run_id), expected.pixels) <= 1
+
+
+def warm_engine(loras: LoraModel) -> DrivenEngine:
+    """Return an engine whose model is loaded: the pass that follows a load takes one set only."""
+    driven = loras.model.engine()
+    driven.draw("first", loras.asked({}))
+    loras.model.family.clear()
+    return driven
+
+
+def is_clip(pipeline: Any, name: str) -> bool:
+    """Return whether a component is a text encoder for which diffusers loads LoRAs."""
+    return type(getattr(pipeline, name, None)).__name__.startswith("CLIPText")
+
+
+@pytest.fixture(scope="session")
+def lora_model_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], LoraModel]:
+    models: dict[str, LoraModel] = {}
+
+    def load(name: str) -> LoraModel:
+        if name not in models:
+            models[name] = LoraModel.loaded(name, tmp_path_factory.mktemp("loras"))
+        return models[name]
+
+    return load
+
+
+@pytest.fixture
+def loras(request: pytest.FixtureRequest, lora_model_of: Callable[[str], LoraModel]) -> Iterator[LoraModel]:
+    with torch.inference_mode():
+        yield lora_model_of(request.param)
+
+
+each_family = pytest.mark.parametrize("loras", tuple(CASES), indirect=True)
+two_families = pytest.mark.parametrize("loras", ["stable_diffusion_xl", "flux dev"], indirect=True)
+
+
+@each_family
+def test_single_run_equals_peft(loras: LoraModel) -> None:
+    for chosen in SETS:
+        parameters = loras.asked(chosen, steps=2, guidance_scale=3.0, negative_prompt="blurry")
+        driven = loras.model.engine()
+        driven.draw("run", parameters)
+        loras.assert_equals_peft(driven, "run", parameters)
+
+
+@each_family
+def test_runs_with_different_sets_share_each_pass(loras: LoraModel) -> None:
+    asked = {
+        str(number): loras.asked(
+            chosen, steps=2, guidance_scale=3.0, seed=number, prompt="fox " * (number + 1)
+        )
+        for number, chosen in enumerate(SETS)
+    }
+    driven = warm_engine(loras)
+    for run_id, parameters in asked.items():
+        driven.start(run_id, parameters)
+    driven.run_to_end()
+    assert loras.model.family.batches == [len(SETS)] * 2
+    for run_id, parameters in asked.items():
+        loras.assert_equals_peft(driven, run_id, parameters)
+
+
+@two_families
+def test_joining_and_leaving_runs_do_not_change_the_others(loras: LoraModel) -> None:
+    """Runs with new sets join midway, one leaves, and the slots are made again for a higher rank."""
+    model = loras.with_loras(loras.files).model
+    early = loras.asked({"a": 1.0}, steps=6, seed=1)
+    driven = model.engine()
+    driven.start("early", early)
+    driven.step(2)
+    driven.start("late", loras.asked({"b": 0.7, "c": 1.0}, steps=3, seed=2))
+    driven.start("stopped", loras.asked({"d": 1.0}, steps=5, seed=3))
+    driven.step()
+    driven.interrupt("stopped")
+    driven.run_to_end()
+    (image,) = driven.of_kind(ImageReady, "early")
+    assert image.draw_conditions.batches[:5] == (1, 1, 3, 2, 2)
+    assert model.family.largest_error <= STEP_TOLERANCE
+    assert largest_difference(driven.picture("early"), loras.drawn_by_peft(early).pixels) <= 1
+
+
+@two_families
+def test_run_resumes_bit_equal(loras: LoraModel) -> None:
+    model, parameters = loras.model, loras.asked({"a": 0.5, "c": 1.2}, steps=5)
+    model.engine().draw("run", parameters)
+    latents = model.family.final_latents[parameters.seed]
+    checkpoint = checkpoint_of(model, parameters, after_steps=2)
+    # A set of a higher rank makes the slots again; the Run's own rank stays the same.
+    fresh = loras.with_loras(loras.files).model
+    fresh.engine().draw("other", loras.asked({"b": 1.0, "c": 1.0}))
+    driven = resumed(fresh, parameters, checkpoint)
+    (image,) = driven.of_kind(ImageReady)
+    assert image.resumed_at_step == 2
+    assert torch.equal(fresh.family.final_latents[parameters.seed], latents)
+
+
+@two_families
+def test_scale_of_zero_equals_no_lora(loras: LoraModel) -> None:
+    model = loras.model
+    model.engine().draw("none", loras.asked({}))
+    without = model.family.final_latents[7]
+    driven = model.engine()
+    driven.draw("zero", loras.asked({"a": 0.0}))
+    assert torch.equal(model.family.final_latents[7], without)
+    (image,) = driven.of_kind(ImageReady)
+    assert image.draw_conditions.loras == ()
+
+
+@two_families
+def test_order_of_a_request_does_not_change_the_image(loras: LoraModel) -> None:
+    pictures = []
+    for chosen in ({"a": 0.5, "c": 1.2}, {"c": 1.2, "a": 0.5}):
+        driven = loras.model.engine()
+        driven.draw("run", loras.asked(chosen))
+        pictures.append(driven.picture("run").tobytes())
+    assert pictures[0] == pictures[1]
+
+
+@two_families
+def test_record_names_each_lora_with_scale_and_digest(loras: LoraModel) -> None:
+    driven = loras.model.engine()
+    driven.draw("run", loras.asked({"c": 1.2, "a": 0.5}))
+    (image,) = driven.of_kind(ImageReady)
+    assert [(lora.name, lora.scale, lora.sha256) for lora in image.draw_conditions.loras] == [
+        (name, scale, hashlib.sha256(loras.files[name].read_bytes()).hexdigest())
+        for name, scale in (("a", 0.5), ("c", 1.2))
+    ]
+
+
+@two_families
+def test_checkpoint_of_another_lora_file_is_refused(loras: LoraModel, tmp_path: Path) -> None:
+    parameters = loras.asked({"a": 1.0})
+    checkpoint = checkpoint_of(loras.model, parameters, after_steps=2)
+    assert refusal(loras.model, parameters, checkpoint) is None
+    assert refusal(loras.model, loras.asked({"a": 0.9}), checkpoint) == "made for another picture"
+    replaced = loras.with_loras({**loras.files, "a": loras.files["c"]})
+    assert refusal(replaced.model, parameters, checkpoint) == "made for another weights"
+    loras.with_loras(loras.files)
+
+
+@two_families
+def test_run_waits_while_all_slots_are_taken(loras: LoraModel) -> None:
+    model = loras.with_loras(loras.files, most_sets=2).model
+    driven = warm_engine(loras)
+    for number, chosen in enumerate(({"a": 1.0}, {"b": 1.0}, {"c": 1.0}, {}, {"a": 1.0})):
+        driven.start(str(number), loras.asked(chosen, steps=2, seed=number))
+    driven.run_to_end()
+    assert sorted(driven.drawn_runs) == ["0", "1", "2", "3", "4", "first"]
+    assert model.family.batches == [4, 4, 1, 1]
+    assert model.family.largest_error <= STEP_TOLERANCE
+    loras.with_loras(loras.files)
+
+
+@two_families
+def test_released_slots_are_made_again(loras: LoraModel) -> None:
+    model, parameters = loras.model, loras.asked({"a": 1.0, "b": 0.5})
+    model.engine().draw("first", parameters)
+    latents = model.family.final_latents[parameters.seed]
+    assert model.family.loras.device_bytes > 0
+    model.family.release()
+    assert model.family.loras.device_bytes == 0
+    model.engine().draw("second", parameters)
+    assert torch.equal(model.family.final_latents[parameters.seed], latents)
+
+
+@pytest.mark.parametrize("loras", tuple(KOHYA), indirect=True)
+def test_kohya_file_equals_peft(loras: LoraModel, tmp_path: Path) -> None:
+    """Alphas differ from the ranks; the file changes the text encoders, too."""
+    file = kohya_lora(
+        loras.model.stock, tmp_path / "kohya.safetensors", prefixes=KOHYA[loras.model.spec.family]
+    )
+    loras.oracle.load_lora_weights(str(file), adapter_name="kohya")
+    model = loras.with_loras({"kohya": file})
+    parameters = model.asked({"kohya": 0.8}, steps=2, guidance_scale=3.0)
+    driven = model.model.engine()
+    driven.draw("run", parameters)
+    model.assert_equals_peft(driven, "run", parameters)
+    loras.with_loras(loras.files)
+
+
+@pytest.mark.parametrize("loras", ["stable_diffusion_xl"], indirect=True)
+def test_prompt_is_encoded_again_only_for_loras_of_text_encoders(loras: LoraModel) -> None:
+    family = loras.with_loras(loras.files).model.family
+    family.release()
+    encoded: list[str] = []
+
+    def encode(text: str) -> Any:
+        encoded.append(text)
+        return type(family).encode(family, text)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(family, "encode", encode)
+        for chosen in ({}, {"b": 1.0}, {"a": 1.0}, {"a": 1.0, "b": 1.0}, {"a": 0.5}):
+            family.prepare(loras.asked(chosen, guidance_scale=1.0), seed=1)
+    assert len(encoded) == 3

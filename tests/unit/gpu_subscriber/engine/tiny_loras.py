@@ -1,0 +1,69 @@
+"""LoRA files with random weights for tiny pipelines, in the formats that people have."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+
+Tensors = dict[str, torch.Tensor]
+SIZE = 0.3
+"""Large enough that each LoRA changes the image visibly."""
+
+
+def peft_lora(
+    pipeline: Any, file: Path, *, components: tuple[str, ...], rank: int = 4, seed: int = 1, every: int = 1
+) -> Path:
+    """Save a LoRA of the components' layers, by their modules' names; `every` second, third … layer."""
+    tensors: Tensors = {}
+    for component in components:
+        for name, down, up in list(_matrices(getattr(pipeline, component), rank, seed))[::every]:
+            tensors[f"{component}.{name}.lora_A.weight"] = down
+            tensors[f"{component}.{name}.lora_B.weight"] = up
+    save_file(tensors, file)
+    return file
+
+
+def kohya_lora(
+    pipeline: Any,
+    file: Path,
+    *,
+    prefixes: Mapping[str, str],
+    rank: int = 4,
+    alpha: float = 2.0,
+    seed: int = 1,
+) -> Path:
+    """Save a LoRA under the names of the kohya scripts, with an alpha for each module."""
+    tensors: Tensors = {}
+    for component, prefix in prefixes.items():
+        for name, down, up in _matrices(getattr(pipeline, component), rank, seed):
+            in_full = f"text_model.{name}" if "_te" in prefix and "text_model" not in name else name
+            key = f"{prefix}_{in_full.replace('.', '_')}"
+            tensors |= {f"{key}.lora_down.weight": down, f"{key}.lora_up.weight": up}
+            tensors[f"{key}.alpha"] = torch.tensor(alpha)
+    save_file(tensors, file)
+    return file
+
+
+def _matrices(
+    network: torch.nn.Module, rank: int, seed: int
+) -> Iterator[tuple[str, torch.Tensor, torch.Tensor]]:
+    generator = torch.Generator().manual_seed(seed)
+
+    def random(*shape: int) -> torch.Tensor:
+        return SIZE * torch.randn(shape, generator=generator) / shape[1] ** 0.5
+
+    for name, module in network.named_modules():
+        if not _is_target(name):
+            continue
+        if isinstance(module, torch.nn.Linear):
+            yield name, random(rank, module.in_features), random(module.out_features, rank)
+        elif isinstance(module, torch.nn.Conv2d) and module.groups == 1:
+            down = random(rank, module.in_channels, *module.kernel_size)
+            yield name, down, random(module.out_channels, rank, 1, 1)
+
+
+def _is_target(name: str) -> bool:
+    """Return whether LoRAs usually change this layer: those of blocks, not of embeddings."""
+    return "block" in name or "layers." in name
