@@ -1,9 +1,17 @@
 """Requests and responses with OpenAI's names."""
 
+import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, RootModel, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    RootModel,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+)
 
 from common.domain.errors import FieldProblem, ParametersRejectedError
 from common.domain.models.catalog import ModelSpec
@@ -34,6 +42,7 @@ _OWN_NAMES = {
 }
 """Pointers of darkroom's fields: OpenAI's pointer, and what to put before the detail."""
 
+_SIZE = re.compile(r"auto|[0-9]{1,5}x[0-9]{1,5}")
 Quality = Literal["auto", "low", "medium", "high", "xhigh", "max", "standard", "hd"]
 
 
@@ -43,6 +52,12 @@ def _opaque(background: str) -> str:
     return background
 
 
+def _written_size(size: str) -> str:
+    if not _SIZE.fullmatch(size):
+        raise ValueError("must be auto, or width and height in pixels, such as 512x256")
+    return size
+
+
 class OpenAIImageRequest(ImageFields):
     """OpenAI's request for images, and darkroom's parameters (`extra_body` of OpenAI's clients).
 
@@ -50,7 +65,14 @@ class OpenAIImageRequest(ImageFields):
     """
 
     n: Integer | None = Field(default=None, description="Number of images, within the model's limit.")
-    size: Annotated[str, Field(pattern=r"^(auto|[0-9]{1,5}x[0-9]{1,5})$")] | None = Field(
+    size: (
+        Annotated[
+            str,
+            AfterValidator(_written_size),
+            WithJsonSchema({"type": "string", "pattern": f"^({_SIZE.pattern})$"}),
+        ]
+        | None
+    ) = Field(
         default=None,
         description="Width and height in pixels, such as `512x256`. `auto`: the model's default.",
         examples=["256x256"],

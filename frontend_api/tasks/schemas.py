@@ -80,6 +80,12 @@ def _require(prompt: object) -> object:
     return prompt
 
 
+def _printable_ascii(key: str) -> str:
+    if not (key.isascii() and key.isprintable()):
+        raise ValueError("must consist of printable ASCII characters")
+    return key
+
+
 def _label_name(name: str) -> str:
     if not _LABEL_NAME.fullmatch(name):
         raise ValueError(
@@ -119,7 +125,12 @@ CallbackEvent = Literal["started", "progress", "finished"]
 ModelName = Annotated[str, Field(max_length=63), AfterValidator(storable)]
 
 
-IdempotencyKey = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[\x20-\x7e]+$")]
+IdempotencyKey = Annotated[
+    str,
+    Field(min_length=1, max_length=255),
+    AfterValidator(_printable_ascii),
+    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[\x20-\x7e]+$"}),
+]
 
 
 class _BodyWithFewFields(RequestBody):

@@ -17,7 +17,7 @@ from test_inputs import PICTURE, input_json
 COMMANDS = (
     ["generate"], ["submit"], ["watch"], ["estimate"], ["list"], ["show"], ["cancel"], ["retry"], ["label"],
     ["delete"],
-    ["download"], ["upload"], ["verify"], ["mcp"], ["models"], ["queue"], ["usage"],
+    ["download"], ["upload"], ["verify"], ["mcp"], ["doctor"], ["models"], ["queue"], ["usage"],
     *(["keys", name] for name in ("list", "create", "revoke")),
     *(["webhooks", name] for name in ("secrets", "rotate", "deliveries", "replay")),
     *(["dead-letters", name] for name in ("list", "show", "replay", "purge")),

@@ -51,6 +51,7 @@ from darkroom.models.queue import QueueStatus
 from darkroom.models.stored_input import Input
 from darkroom.models.task import GenerationParameters, Progress, StoredImage, Task, TaskStatus
 from darkroom.models.webhook import WebhookDeliveries, WebhookDelivery, WebhookSecret, WebhookTry
+from darkroom.resources.diagnosis import Check
 from darkroom.resources.generation import Generation
 from darkroom.resources.tasks import TaskFilters
 from darkroom.retrying import RetryPolicy
@@ -63,6 +64,7 @@ __all__ = [
     "DEFAULT_URL",
     "ApiKey",
     "AsyncClient",
+    "Check",
     "Client",
     "ClientError",
     "ConfigurationError",

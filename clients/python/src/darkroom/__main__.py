@@ -10,6 +10,7 @@ import typer
 from darkroom.cli.commands import (
     account,
     dead_letters,
+    doctor,
     inputs,
     mcp,
     models,
@@ -47,6 +48,7 @@ app.command()(verification.verify)
 app.command()(models.models)
 app.command()(account.queue)
 app.command()(account.usage)
+app.command()(doctor.doctor)
 app.command()(mcp.mcp)
 app.add_typer(account.keys, name="keys")
 app.add_typer(webhooks.app, name="webhooks")

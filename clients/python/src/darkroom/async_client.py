@@ -31,12 +31,14 @@ from darkroom.resources import (
     batches,
     catalog,
     dead_letters,
+    diagnosis,
     generation,
     images,
     inputs,
     tasks,
     webhooks,
 )
+from darkroom.resources.diagnosis import Check
 from darkroom.resources.generation import Generation
 from darkroom.resources.tasks import TaskFilters
 from darkroom.retrying import RetryPolicy
@@ -215,6 +217,10 @@ class AsyncClient:
     async def replay_webhook_delivery(self, task: TaskRef, number: int) -> WebhookDelivery:
         """Send an event again, with the same id."""
         return await self._run(webhooks.replay(self._calls, task, number))
+
+    def diagnose(self) -> AsyncGenerator[Check, None]:
+        """Yield checks of the proxy, server, clock, credentials, models and streams."""
+        return self._iterate(diagnosis.diagnose(self._calls))
 
     def dead_letters(self) -> AsyncGenerator[DeadLetter, None]:
         """Yield all dead letters, newest first, without their bodies."""

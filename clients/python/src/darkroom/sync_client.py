@@ -30,12 +30,14 @@ from darkroom.resources import (
     batches,
     catalog,
     dead_letters,
+    diagnosis,
     generation,
     images,
     inputs,
     tasks,
     webhooks,
 )
+from darkroom.resources.diagnosis import Check
 from darkroom.resources.generation import Generation
 from darkroom.resources.tasks import TaskFilters
 from darkroom.retrying import RetryPolicy
@@ -256,6 +258,10 @@ class Client:
     def replay_webhook_delivery(self, task: TaskRef, number: int) -> WebhookDelivery:
         """Send an event again, with the same id."""
         return self._run(webhooks.replay(self._calls, task, number))
+
+    def diagnose(self) -> Generator[Check, None, None]:
+        """Yield checks of the proxy, server, clock, credentials, models and streams."""
+        return self._iterate(diagnosis.diagnose(self._calls))
 
     def dead_letters(self) -> Generator[DeadLetter, None, None]:
         """Yield all dead letters, newest first, without their bodies.
