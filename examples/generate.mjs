@@ -1,6 +1,10 @@
 // Generate a prompt with fetch: node generate.mjs PROMPT
 import { writeFile } from "node:fs/promises";
 
+if (process.argv.length !== 3) {
+  console.error("usage: node generate.mjs PROMPT");
+  process.exit(2);
+}
 const api = process.env.DARKROOM_URL ?? "http://localhost:8080";
 
 async function call(path, options) {

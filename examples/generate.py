@@ -4,6 +4,10 @@ import sys
 
 from darkroom import Client
 
+if len(sys.argv) != 2:
+    print("usage: python generate.py PROMPT", file=sys.stderr)
+    sys.exit(2)
+
 with Client() as darkroom:
     task = darkroom.submit(sys.argv[1], labels={"example": "python"})
     for snapshot in darkroom.stream(task):

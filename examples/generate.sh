@@ -1,6 +1,10 @@
 #!/usr/bin/env bash
 # Generate a prompt with curl and jq: generate.sh PROMPT
 set -euo pipefail
+if (($# != 1)); then
+  echo "usage: generate.sh PROMPT" >&2
+  exit 2
+fi
 api=${DARKROOM_URL:-http://localhost:8080}
 
 # A proxy cannot reach addresses of this machine.

@@ -15,4 +15,7 @@ async def generate(prompt: str, seeds: list[int]) -> None:
             print(result.task.parameters.seed, result.images[0].save())
 
 
+if len(sys.argv) < 3 or not all(seed.isdecimal() for seed in sys.argv[2:]):
+    print("usage: python generate_many.py PROMPT SEED...", file=sys.stderr)
+    sys.exit(2)
 asyncio.run(generate(sys.argv[1], [int(seed) for seed in sys.argv[2:]]))

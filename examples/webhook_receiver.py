@@ -7,6 +7,9 @@ from flask import Flask, Response, request
 
 from darkroom import WebhookRejectedError, verify_webhook
 
+if len(sys.argv) != 2 or not sys.argv[1].isdecimal() or "DARKROOM_WEBHOOK_SECRET" not in os.environ:
+    print("usage: DARKROOM_WEBHOOK_SECRET=whsec_... python webhook_receiver.py PORT", file=sys.stderr)
+    sys.exit(2)
 app = Flask(__name__)
 
 
