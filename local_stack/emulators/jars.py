@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -60,10 +61,18 @@ class EmulatorJar:
     java_needed: int
 
 
-def default_downloads_folder() -> Path:
-    """Return the download cache, shared by all checkouts of this user."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "darkroom" / "emulators"
+def downloads_cache() -> Path:
+    """Create the download cache, shared by all checkouts of this user.
+
+    Without a writable home, it is in the Python environment.
+    """
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    cache = home / "darkroom" / "emulators"
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return Path(sys.prefix) / "emulators"
+    return cache
 
 
 def find_jar(
@@ -79,7 +88,7 @@ def find_jar(
         return _inspect(product, Path(given))
     for installed in _installed(product):
         return _inspect(product, installed)
-    folder = downloads_folder or default_downloads_folder()
+    folder = downloads_folder or downloads_cache()
     try:
         jar = fetch(product.download, folder, notify)
         if jar.suffix == ".zip":

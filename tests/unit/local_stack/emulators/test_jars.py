@@ -13,6 +13,7 @@ from local_stack.emulators.jars import (
     FIRESTORE,
     PUBSUB,
     EmulatorProduct,
+    downloads_cache,
     find_jar,
     java_needed,
 )
@@ -141,3 +142,11 @@ def test_missing_java_error_suggests_an_installation(monkeypatch: pytest.MonkeyP
 
 def test_java_needed_is_that_of_the_download_without_a_jar() -> None:
     assert java_needed(PUBSUB) == JAVA_NEEDED_BY_DOWNLOADS
+
+
+def test_downloads_are_kept_in_the_home_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    assert downloads_cache() == tmp_path / "home" / ".cache" / "darkroom" / "emulators"
+    # A folder that not even root can create.
+    monkeypatch.setenv("HOME", "/proc/none")
+    assert downloads_cache() == Path(sys.prefix) / "emulators"
