@@ -5,10 +5,11 @@ if (process.argv.length !== 3) {
   console.error("usage: node generate.mjs PROMPT");
   process.exit(2);
 }
-const api = process.env.DARKROOM_URL ?? "http://localhost:8080";
+const api = (process.env.DARKROOM_URL ?? "http://localhost:8080").replace(/\/$/, "");
 
+/** `path` is relative to the API, or an address from one of its responses. */
 async function call(path, options) {
-  const response = await fetch(api + path, options);
+  const response = await fetch(new URL(path, `${api}/`), options);
   if (response.ok) return response;
   const problem = await response.json(); // RFC 9457
   throw new Error([problem.detail, ...problem.errors.map((each) => `${each.pointer}: ${each.detail}`)].join("\n"));
@@ -27,7 +28,7 @@ async function* events(task) {
   }
 }
 
-let task = await (await call("/v1/tasks", {
+let task = await (await call("v1/tasks", {
   method: "POST",
   headers: { "Content-Type": "application/json", "Idempotency-Key": crypto.randomUUID() },
   body: JSON.stringify({ prompt: process.argv[2], labels: { example: "javascript" } }),
@@ -38,6 +39,6 @@ if (task.status !== "completed") throw new Error(task.failure?.message ?? task.s
 
 for (const image of task.images) {
   const name = `darkroom-${task.id}-${image.index}.png`;
-  await writeFile(name, Buffer.from(await (await call(`/v1/tasks/${task.id}/images/${image.index}`)).arrayBuffer()));
+  await writeFile(name, Buffer.from(await (await call(image.url)).arrayBuffer()));
   console.log(name);
 }

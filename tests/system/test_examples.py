@@ -1,9 +1,11 @@
 """The examples work as documented, against the whole system."""
 
+import functools
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
@@ -12,7 +14,8 @@ import pytest
 from tests.system.conftest import System
 
 pytestmark = pytest.mark.end_to_end
-EXAMPLES = Path(__file__).parents[2] / "examples"
+ROOT = Path(__file__).parents[2]
+EXAMPLES, WEB_CLIENT = ROOT / "examples", ROOT / "frontend_api" / "web_client"
 PROMPT = "a large green triangle on a white background"
 
 
@@ -24,7 +27,36 @@ def run(system: System, folder: Path, *command: str) -> subprocess.CompletedProc
     )  # fmt: skip
 
 
+@functools.cache
+def compiled(example: Path) -> Path:
+    """Check the types of a TypeScript example, and compile it for versions of Node that cannot run it."""
+    modules = WEB_CLIENT / "node_modules"
+    if not (modules / ".bin" / "tsc").exists():
+        pytest.skip("no TypeScript: `make web` installs it")
+    folder = Path(tempfile.mkdtemp())
+    (folder / "package.json").write_text('{"type": "module"}')
+    options = {
+        "--target": "es2022", "--module": "esnext", "--moduleResolution": "bundler", "--types": "node",
+        "--typeRoots": str(modules / "@types"), "--outDir": str(folder),
+    }  # fmt: skip
+    arguments = [word for option in options.items() for word in option]
+    command = [
+        str(modules / ".bin" / "tsc"),
+        "--strict",
+        "--noUncheckedIndexedAccess",
+        *arguments,
+        str(example),
+    ]
+    # Outside of the repository: tsc refuses files on its command line where a tsconfig.json exists.
+    checked = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+    assert checked.returncode == 0, checked.stdout
+    return folder / f"{example.stem}.js"
+
+
 def drawing(example: str) -> list[str]:
+    if example.endswith(".ts"):
+        node = shutil.which("node") or pytest.skip(f"{example} needs Node")
+        return [node, str(compiled(EXAMPLES / example))]
     program = {".py": sys.executable, ".mjs": shutil.which("node"), ".sh": shutil.which("bash")}
     needed = program[Path(example).suffix]
     if needed is None or (example == "generate.sh" and None in (shutil.which("curl"), shutil.which("jq"))):
@@ -41,7 +73,21 @@ def test_generate_example_writes_a_file(system: System, tmp_path: Path, example:
     assert done.stderr.splitlines()[-1].startswith("completed ")
 
 
-@pytest.mark.parametrize("example", ["generate.sh", "generate.mjs"])
+def test_typescript_example_writes_the_image_of_a_large_seed(system: System, tmp_path: Path) -> None:
+    seed = str(2**53 + 1)
+    done = run(system, tmp_path, *drawing("generate.ts"), PROMPT, seed)
+    assert done.returncode == 0, done.stderr
+    name, used = done.stdout.split()
+    assert used == seed
+    task_id = name.removeprefix("darkroom-").removesuffix("-0.png")
+    assert (tmp_path / name).read_bytes() == system.client.image(task_id)
+    first, *changes = done.stderr.splitlines()
+    assert first.startswith("/seed: Only the lowest 32 bits of a seed are used")
+    assert len(changes) > 1
+    assert changes[-1].startswith("completed ")
+
+
+@pytest.mark.parametrize("example", ["generate.sh", "generate.mjs", "generate.ts"])
 def test_generate_example_reports_a_rejection(system: System, tmp_path: Path, example: str) -> None:
     done = run(system, tmp_path, *drawing(example), " ")
     assert done.returncode != 0

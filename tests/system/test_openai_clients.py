@@ -1,10 +1,14 @@
-"""The official `openai` package against the whole system: what its users see with OpenAI's service."""
+"""The official `openai` packages against the whole system: what its users see with OpenAI's service."""
 
 import base64
 import hashlib
+import json
+import shutil
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import openai
@@ -14,6 +18,11 @@ from common.domain.task import TaskStatus
 from tests.system.conftest import StartSystem, System
 
 pytestmark = pytest.mark.end_to_end
+ROOT = Path(__file__).parents[2]
+WEB_CLIENT, NODE_PROGRAM = (
+    ROOT / "frontend_api" / "web_client",
+    ROOT / "tests" / "system" / "openai_client.mjs",
+)
 PROMPT = "a large red circle above a small blue square"
 LONG = {"steps": 100}
 """With four images of the largest size: many seconds, also on a fast machine."""
@@ -149,3 +158,35 @@ def test_api_key_authenticates_the_client(system: System) -> None:
         with pytest.raises(openai.BadRequestError) as raised:
             client.images.generate(prompt=PROMPT, extra_body={"sharpness": 3})
     assert raised.value.request_id == raised.value.response.headers["X-Trace-Id"]
+
+
+def test_node_package_works(system: System) -> None:
+    package = WEB_CLIENT / "node_modules" / "openai"
+    node = shutil.which("node")
+    if node is None or not package.is_dir():
+        pytest.skip("the `openai` package for Node is not installed: `make web` installs it")
+    asked = {"name": "openai-node", "scopes": ["read", "submit"]}
+    key = system.client.http.post("/v1/keys", json=asked).json()["key"]
+    # Read from standard input, the program finds the packages of the folder that it runs in.
+    ran = subprocess.run(
+        [node, "--input-type=module", "-", f"{system.stack.page_url}openai/v1", key],
+        cwd=WEB_CLIENT, input=NODE_PROGRAM.read_text(), capture_output=True, text=True, timeout=240, check=False,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    seen = json.loads(ran.stdout)
+    seeds = [str(2**53 + 1 + k) for k in range(4)]
+    assert seen["four"] == [[True, seed] for seed in seeds]
+    assert seen["fetched"] == [200, "image/png"]
+    *partial, completed = seen["events"]
+    assert (set(partial), completed) == ({"image_generation.partial_image"}, "image_generation.completed")
+    assert seen["models"] == ["demo"]
+    assert seen["invalid"] == ["BadRequestError", 400, "parameters_rejected", "size"]
+    assert seen["unknown"][:3] == ["NotFoundError", 404, "model_not_found"]
+    assert seen["unauthenticated"][:3] == ["AuthenticationError", 401, "invalid_api_key"]
+    assert seen["gone"][0] == "APIUserAbortError"
+    (task_id,) = [
+        task["id"]
+        for task in system.client.http.get("/v1/tasks").json()["tasks"]
+        if task["labels"].get("user") == seen["user"]
+    ]
+    assert system.client.wait_for_end(task_id).status is TaskStatus.CANCELLED
