@@ -12,7 +12,6 @@ _EXPOSED = (
     "RateLimit-Policy, Retry-After, WWW-Authenticate, X-Request-Id, X-Trace-Id"
 )
 """Response headers that scripts may read, besides those that browsers always expose."""
-_METHODS = "GET, HEAD, POST, DELETE, OPTIONS"
 _MAX_AGE_SECONDS = 7_200
 """Chromium caches a preflight for two hours at most."""
 
@@ -34,9 +33,13 @@ def allow_origins(app: Flask, origins: Container[str]) -> None:
         answer.headers["Access-Control-Allow-Origin"] = origin
         answer.headers["Access-Control-Expose-Headers"] = _EXPOSED
         if request.method == "OPTIONS":
-            answer.headers["Access-Control-Allow-Methods"] = _METHODS
+            answer.headers["Access-Control-Allow-Methods"] = ", ".join(sorted(_methods(app)))
             if (wanted := request.headers.get("Access-Control-Request-Headers")) is not None:
                 answer.headers["Access-Control-Allow-Headers"] = wanted
             answer.headers["Access-Control-Max-Age"] = str(_MAX_AGE_SECONDS)
             answer.vary.add("Access-Control-Request-Headers")
         return answer
+
+
+def _methods(app: Flask) -> set[str]:
+    return {method for rule in app.url_map.iter_rules() for method in rule.methods or ()}
