@@ -40,7 +40,13 @@ def upload_routes(store: ObjectStore) -> Blueprint:
         sent = parse_settings(request.get_data())
         settings = {"contentType": request.headers.get("X-Upload-Content-Type"), **sent}
         name = _name(settings)
-        upload_id = resumable.begin(bucket, name, settings, Preconditions.from_query(request.args))
+        upload_id = resumable.begin(
+            bucket,
+            name,
+            settings,
+            Preconditions.from_query(request.args),
+            announced_size=request.headers.get("X-Upload-Content-Length", type=int),
+        )
         query = urlencode({"uploadType": "resumable", "name": name, "upload_id": upload_id})
         response = Response(status=200)
         response.headers["Location"] = f"{request.base_url}?{query}"

@@ -54,6 +54,7 @@ class ResumableUpload:
     name: str
     settings: Mapping[str, object]
     conditions: Preconditions
+    announced_size: int | None
     content: PendingContent
     lock: threading.Lock
     finished: ObjectRecord | None = None
@@ -66,7 +67,15 @@ class ResumableUploads:
         self._store = store
         self._uploads: dict[str, ResumableUpload] = {}
 
-    def begin(self, bucket: str, name: str, settings: Mapping[str, object], conditions: Preconditions) -> str:
+    def begin(
+        self,
+        bucket: str,
+        name: str,
+        settings: Mapping[str, object],
+        conditions: Preconditions,
+        *,
+        announced_size: int | None = None,
+    ) -> str:
         """Start an upload and return its id. Raises StorageError 404."""
         upload_id = uuid.uuid4().hex
         self._uploads[upload_id] = ResumableUpload(
@@ -74,6 +83,7 @@ class ResumableUploads:
             name=name,
             settings=settings,
             conditions=conditions,
+            announced_size=announced_size,
             content=self._store.begin(bucket),
             lock=threading.Lock(),
         )
@@ -93,6 +103,7 @@ class ResumableUploads:
             if upload.finished is not None:
                 return upload.finished, upload.finished.size_bytes
             received = upload.content.size_bytes
+            _check_size(upload.announced_size, received if first is None else first + len(body), total)
             if first is not None and first <= received:
                 upload.content.write(body[received - first :])
                 received = upload.content.size_bytes
@@ -112,6 +123,12 @@ class ResumableUploads:
         if upload_id not in self._uploads:
             raise StorageError(404, "notFound", "The upload does not exist.")
         return self._uploads[upload_id]
+
+
+def _check_size(announced: int | None, end: int, total: int | None) -> None:
+    """Raise StorageError 400 unless the upload has the size that its start announced."""
+    if announced is not None and (end > announced or total not in (None, announced)):
+        raise StorageError(400, "invalid", f"The upload must have {announced} bytes.")
 
 
 def _parse_range(content_range: str | None, length: int) -> tuple[int | None, int | None]:
