@@ -23,6 +23,7 @@ from frontend_api.http.requests import provide
 from frontend_api.images.routes import blueprint as images
 from frontend_api.images.routes import previews
 from frontend_api.inputs.routes import blueprint as inputs
+from frontend_api.inputs.routes import resumable as resumable_uploads
 from frontend_api.internal.routes import blueprint as internal
 from frontend_api.models.routes import blueprint as models
 from frontend_api.openai_compatibility.errors import ERROR_SHAPES
@@ -74,7 +75,8 @@ def create_app(
     if address.base_path:
         mount(app, address)
     for resource in (
-        tasks, batches, estimates, events, sockets, results, webhooks, images, previews, inputs, models, openai, queue,
+        tasks, batches, estimates, events, sockets, results, webhooks, images, previews, inputs, resumable_uploads,
+        models, openai, queue,
         usage, keys, dead_letters, operations, internal, autoscaling, health, documentation, web_page,
     ):  # fmt: skip
         app.register_blueprint(resource)

@@ -24,8 +24,9 @@ from frontend_api.identity.ports import Identity
 from frontend_api.images.ports import Images
 from frontend_api.inputs.delete import DeleteInput, RemoveExpiredInputs
 from frontend_api.inputs.package import Inputs
-from frontend_api.inputs.ports import InputStore, InputUses
+from frontend_api.inputs.ports import InputStore, InputUses, UploadSessions
 from frontend_api.inputs.read import ReadInput
+from frontend_api.inputs.resumable import ResumableUploads
 from frontend_api.inputs.stored_input import InputLimits
 from frontend_api.inputs.upload import UploadInput
 from frontend_api.inputs.use import UseInputs
@@ -105,6 +106,7 @@ def build_dependencies(
     images: Images,
     input_store: InputStore,
     input_uses: InputUses,
+    upload_sessions: UploadSessions,
     input_limits: InputLimits,
     stats: TaskStats,
     worker_reports: WorkerReports,
@@ -145,7 +147,12 @@ def build_dependencies(
     )
     # A task waits at most until rescue abandons it, and is kept after that.
     inputs = _inputs(
-        input_store, input_uses, input_limits, clock, keep_for=rescue_policy.give_up_after + keep_for
+        input_store,
+        input_uses,
+        upload_sessions,
+        input_limits,
+        clock,
+        keep_for=rescue_policy.give_up_after + keep_for,
     )
     publish_final_event = PublishFinalEvent(store=store, events=events, bill=usage.gpu_cost())
     submit = SubmitTask(
@@ -263,14 +270,23 @@ def build_dependencies(
 
 
 def _inputs(
-    store: InputStore, uses: InputUses, limits: InputLimits, clock: Clock, *, keep_for: timedelta
+    store: InputStore,
+    uses: InputUses,
+    sessions: UploadSessions,
+    limits: InputLimits,
+    clock: Clock,
+    *,
+    keep_for: timedelta,
 ) -> Inputs:
     delete = DeleteInput(store=store, uses=uses)
+    read = ReadInput(store=store, clock=clock)
+    upload = UploadInput(store=store, limits=limits, clock=clock)
     return Inputs(
         store=store,
         limits=limits,
-        upload=UploadInput(store=store, limits=limits, clock=clock),
-        read=ReadInput(store=store, clock=clock),
+        upload=upload,
+        resumable=ResumableUploads(sessions=sessions, upload=upload, read=read, clock=clock),
+        read=read,
         delete=delete,
         remove_expired=RemoveExpiredInputs(store=store, delete=delete, clock=clock),
         use=UseInputs(store=store, delete=delete, clock=clock, keep_for=keep_for),

@@ -40,6 +40,7 @@ from frontend_api.adapters.firestore.webhook_logs import FirestoreWebhookLogs
 from frontend_api.adapters.gcs_image_bucket import GcsImageBucket
 from frontend_api.adapters.gcs_image_links import GcsImageLinks, NoImageLinks
 from frontend_api.adapters.gcs_input_store import GcsInputStore
+from frontend_api.adapters.gcs_upload_sessions import GcsUploadSessions
 from frontend_api.adapters.google_tokens import (
     FirebaseAuthenticator,
     OidcCallers,
@@ -148,6 +149,7 @@ def _dependencies(settings: ApiSettings) -> Dependencies:
         ),
         input_store=GcsInputStore(storage, bucket=settings.images_bucket),
         input_uses=FirestoreInputUses(firestore, timeout_seconds=store_timeout),
+        upload_sessions=GcsUploadSessions(storage, bucket=settings.images_bucket),
         input_limits=InputLimits(
             bytes_each=settings.max_input_bytes,
             side=settings.max_input_side,
@@ -289,7 +291,8 @@ def _web_page(settings: ApiSettings) -> WebPage:
         "mock_user_token": unsigned_token(LOCAL_USER_ID, project_id=settings.project_id),
         "user_id": LOCAL_USER_ID,
     }
-    return WebPage(folder=_PAGE_FOLDER, config=config, connects_to=(f"http://{emulator}",))
+    bucket = () if settings.storage_emulator_host is None else (settings.storage_emulator_host,)
+    return WebPage(folder=_PAGE_FOLDER, config=config, connects_to=(f"http://{emulator}", *bucket))
 
 
 def _trusted_hosts(settings: ApiSettings) -> tuple[str, ...]:

@@ -28,6 +28,16 @@ resource "google_storage_bucket" "images" {
       type = "Delete"
     }
   }
+  # Files of resumable uploads that no caller completed.
+  lifecycle_rule {
+    condition {
+      age            = 1
+      matches_prefix = ["uploads/"]
+    }
+    action {
+      type = "Delete"
+    }
+  }
   # An input's custom time is its expiry, which each task that uses it moves into the future.
   lifecycle_rule {
     condition {
@@ -55,8 +65,8 @@ resource "google_storage_bucket" "images" {
 
   cors {
     origin          = concat([local.api_url], var.browser_origins)
-    method          = ["GET", "HEAD"]
-    response_header = ["Content-Type", "Content-Length", "ETag", "Accept-Ranges", "Content-Range"]
+    method          = ["GET", "HEAD", "PUT"]
+    response_header = ["Content-Type", "Content-Length", "ETag", "Accept-Ranges", "Content-Range", "Range"]
     max_age_seconds = 3600
   }
 }
@@ -109,7 +119,7 @@ resource "google_storage_bucket_iam_member" "api_writes_inputs" {
 
   condition {
     title      = "Inputs only"
-    expression = "resource.name.startsWith(\"projects/_/buckets/${local.images_bucket}/objects/inputs/\")"
+    expression = join(" || ", [for folder in ["inputs", "uploads"] : "resource.name.startsWith(\"projects/_/buckets/${local.images_bucket}/objects/${folder}/\")"])
   }
 }
 

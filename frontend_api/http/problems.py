@@ -28,6 +28,7 @@ PROBLEMS: Mapping[str, ProblemKind] = {
     "task_not_found": ProblemKind(404, "Task not found"),
     "dead_letter_not_found": ProblemKind(404, "Dead letter not found"),
     "image_not_found": ProblemKind(404, "Image not found"),
+    "upload_not_found": ProblemKind(404, "Upload not found"),
     "input_not_found": ProblemKind(404, "Input not found"),
     "model_not_found": ProblemKind(404, "Model not found"),
     "webhook_delivery_not_found": ProblemKind(404, "Webhook delivery not found"),

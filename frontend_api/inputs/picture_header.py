@@ -21,7 +21,8 @@ _PNG_DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: 
 """Color type → allowed bit depths (PNG specification, table 12)."""
 _PNG_AROUND = 12
 """Length, type and CRC of a chunk."""
-_JPEG_MARKER = re.compile(rb"\xff+([\x01-\xfe])")
+_JPEG_MARKER = re.compile(rb"\xff{1,100}([\x01-\xfe])")
+"""After fill bytes, of which encoders write a few."""
 _JPEG_WITHOUT_LENGTH = frozenset((0x01, *range(0xD0, 0xD8)))
 _JPEG_FRAMES = frozenset((0xC0, 0xC1, 0xC2))
 """Baseline, extended and progressive with Huffman coding: what browsers write and decoders read."""

@@ -47,6 +47,25 @@ class InputStore(Protocol):
         """Return inputs whose `expires_at` is past: all of them, or the first of very many."""
 
 
+class UploadSessions(Protocol):
+    """Files that arrive in the bucket in parts. Every method raises DependencyUnavailableError."""
+
+    def start(self, name: str, *, size_bytes: int, content_type: str, origin: str | None) -> str:
+        """Return a URL that accepts a file of this size by Cloud Storage's resumable protocol.
+
+        No credentials are needed there. `origin` is that of a page that may use it.
+        """
+
+    def read(self, name: str) -> bytes:
+        """Return the file, which has arrived completely. Raises UploadNotFoundError."""
+
+    def delete(self, name: str) -> None:
+        """Delete the file, if there is one."""
+
+    def remove_older(self, moment: datetime) -> None:
+        """Delete all files that arrived before this time."""
+
+
 class InputUses(Protocol):
     """The tasks that use an input."""
 

@@ -10,6 +10,16 @@ from frontend_api.inputs.stored_input import StoredInput
 PATH = "/v1/inputs"
 
 
+class StartedUploadResponse(ResponseBody):
+    """A resumable upload."""
+
+    upload_id: str = Field(description="Its id, for `/v1/inputs:complete`.")
+    upload_url: str = Field(
+        description="Accepts the file in parts, without credentials, by Cloud Storage's protocol for resumable uploads."
+    )
+    expires_at: AwareDatetime = Field(description="When the upload must be complete.")
+
+
 class InputResponse(ResponseBody):
     """An uploaded picture. Tasks refer to it by its id."""
 

@@ -6,18 +6,21 @@ from flask import Blueprint, Response, request
 
 from common.domain.inputs import INPUT_ID_PATTERN
 from frontend_api.http.api_doc import ApiDoc, ResponseDoc
-from frontend_api.http.requests import authenticate, caller_id, current
+from frontend_api.http.requests import authenticate, caller_id, current, json_body
 from frontend_api.http.responses import json_response, own_address
 from frontend_api.inputs.package import Inputs
 from frontend_api.inputs.picture_header import MEDIA_TYPES
 from frontend_api.inputs.request_body import FileForm, uploaded_picture
-from frontend_api.inputs.responses import PATH, InputResponse
+from frontend_api.inputs.responses import PATH, InputResponse, StartedUploadResponse
+from frontend_api.inputs.schemas import UploadCompletion, UploadStart
 from frontend_api.inputs.stored_input import InputNotFoundError, StoredInput
 from frontend_api.inputs.upload import Uploaded
 from frontend_api.quotas.headers import limit_rejections
 
 blueprint = Blueprint("inputs", __name__, url_prefix=PATH)
 blueprint.before_request(authenticate)
+resumable = Blueprint("resumable_uploads", __name__, url_prefix="/v1")
+resumable.before_request(authenticate)
 doc = ApiDoc(tag="inputs")
 
 PICTURE_PROBLEMS = (
@@ -62,6 +65,48 @@ def upload_response(uploaded: Uploaded) -> Response:
     address = _address_of(uploaded.stored)
     body = InputResponse.of(uploaded.stored, address=address)
     return json_response(body, 201 if uploaded.is_new else 200, Location=address)
+
+
+@resumable.post("/inputs:start")
+@doc(
+    "startUpload",
+    {201: ResponseDoc("The upload. Send the file to `upload_url`.", StartedUploadResponse)},
+    problems=("too_many_inputs", "quota_exceeded"),
+    body=UploadStart,
+)
+def start_upload() -> Response:
+    """Start a resumable upload, for large pictures or unreliable networks."""
+    limit_rejections()
+    body = json_body(UploadStart)
+    started = current(Inputs).resumable.start(
+        caller_id(),
+        size_bytes=body.size_bytes,
+        content_type=body.content_type,
+        origin=request.headers.get("Origin"),
+    )
+    answer = StartedUploadResponse(
+        upload_id=started.id, upload_url=started.url, expires_at=started.expires_at
+    )
+    return json_response(answer, 201)
+
+
+@resumable.post("/inputs:complete")
+@doc(
+    "completeUpload",
+    {
+        201: ResponseDoc("The picture is stored.", InputResponse, headers=_LOCATION),
+        200: ResponseDoc("You have this picture already.", InputResponse, headers=_LOCATION),
+    },
+    problems=("upload_not_found", *PICTURE_PROBLEMS, "quota_exceeded"),
+    body=UploadCompletion,
+)
+def complete_upload() -> Response:
+    """Store the picture of a resumable upload. May be repeated."""
+    limit_rejections()
+    body = json_body(UploadCompletion)
+    return upload_response(
+        current(Inputs).resumable.complete(caller_id(), body.upload_id, sha256=body.sha256)
+    )
 
 
 @blueprint.get("/<input_id>")

@@ -16,6 +16,15 @@ class InputNotFoundError(DomainError):
         super().__init__(f"no input {input_id[:64]!r}")
 
 
+class UploadNotFoundError(DomainError):
+    """The caller has no upload with this id whose file has arrived completely."""
+
+    code = "upload_not_found"
+
+    def __init__(self, upload_id: str) -> None:
+        super().__init__(f"the file of the upload {upload_id[:64]!r} has not arrived, or has expired")
+
+
 class InputInUseError(DomainError):
     """A task uses the input."""
 

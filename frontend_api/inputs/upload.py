@@ -50,7 +50,7 @@ class UploadInput:
         try:
             stored = self.store.get(requested.object_name)
         except InputNotFoundError:
-            self._check_capacity(user_id, len(content))
+            self.check_capacity(user_id, len(content))
             return Uploaded(stored=self.store.create(requested, content), is_new=True)
         return Uploaded(
             stored=self.store.keep(stored, until=requested.expires_at, for_tasks=False), is_new=False
@@ -69,7 +69,8 @@ class UploadInput:
             expires_at=now + self.limits.unused_for,
         )
 
-    def _check_capacity(self, user_id: str, size_bytes: int) -> None:
+    def check_capacity(self, user_id: str, size_bytes: int) -> None:
+        """Raise TooManyInputsError if the owner has no capacity for a file of this size."""
         most = self.limits.bytes_per_owner
         if most and self.store.bytes_in(input_folder(user_id)) + size_bytes > most:
             raise TooManyInputsError(most)

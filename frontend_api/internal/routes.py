@@ -63,6 +63,7 @@ def remove_expired() -> Response:
     """Delete expired tasks with their objects, and expired inputs."""
     removed = current(Tasks).remove_expired()
     current(Inputs).remove_expired()
+    current(Inputs).resumable.remove_abandoned()
     return json_response(RemovalResponse(removed=removed))
 
 

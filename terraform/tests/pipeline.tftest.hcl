@@ -245,8 +245,9 @@ run "images_outlive_their_tasks" {
   assert {
     condition = (
       one(google_storage_bucket.images.lifecycle_rule[0].condition).matches_prefix == tolist(["tasks/"]) &&
-      one(google_storage_bucket.images.lifecycle_rule[1].condition).matches_prefix == tolist(["inputs/"]) &&
-      one(google_storage_bucket.images.lifecycle_rule[1].condition).days_since_custom_time == 1
+      one(google_storage_bucket.images.lifecycle_rule[1].condition).matches_prefix == tolist(["uploads/"]) &&
+      one(google_storage_bucket.images.lifecycle_rule[2].condition).matches_prefix == tolist(["inputs/"]) &&
+      one(google_storage_bucket.images.lifecycle_rule[2].condition).days_since_custom_time == 1
     )
     error_message = "inputs must be deleted by their own expiry, not by the age of images"
   }

@@ -74,9 +74,9 @@ run "roles_are_granted_per_resource" {
   assert {
     condition = (
       toset(google_project_iam_custom_role.input_writer.permissions) == toset(["storage.objects.create", "storage.objects.update"]) &&
-      endswith(one(google_storage_bucket_iam_member.api_writes_inputs.condition).expression, "/objects/inputs/\")")
+      endswith(one(google_storage_bucket_iam_member.api_writes_inputs.condition).expression, "/objects/uploads/\")")
     )
-    error_message = "the API creates and changes objects below inputs/ only"
+    error_message = "the API creates and changes objects below inputs/ and uploads/ only"
   }
 }
 

@@ -33,6 +33,7 @@ NEEDS = {
         "delete": {"storage.objects.delete"},
         "download_as_bytes": {"storage.objects.get"},
         "get_blob": {"storage.objects.get"},
+        "create_resumable_upload_session": {"storage.objects.create"},
         "patch": {"storage.objects.update"},
         "upload_from_file": {"storage.objects.create"},
         "generate_signed_url": {"iam.serviceAccounts.signBlob", "storage.objects.get"},

@@ -18,6 +18,7 @@ from websockets.exceptions import ConnectionClosedOK
 from websockets.sync.client import connect
 
 from local_stack.loopback import LOOPBACK
+from tests.pictures import png_chunk, png_header
 from tests.served_api import served_by_gunicorn
 
 pytestmark = pytest.mark.end_to_end
@@ -287,6 +288,18 @@ def test_oversized_body_below_openai_is_rejected_in_its_shape(port: int) -> None
     url = f"http://{LOOPBACK}:{port}/openai/v1/images/generations"
     answer = httpx.post(url, content=b" " * 20_000_000, timeout=SOON_SECONDS, trust_env=False)
     assert (answer.status_code, answer.json()["error"]["code"]) == (413, "body_too_large")
+
+
+def test_pictures_may_be_larger_than_other_bodies(port: int) -> None:
+    url = f"http://{LOOPBACK}:{port}/v1/inputs"
+    text = png_chunk(b"tEXt", bytes(4_900_000))
+    picture = png_header(64, 48) + text + png_chunk(b"IDAT") + png_chunk(b"IEND")
+    headers = {"Content-Type": "image/png"}
+    for content, status in ((picture, 201), (bytes(5_000_001), 413), (bytes(21_000_000), 413)):
+        answer = httpx.post(url, content=content, headers=headers, timeout=SOON_SECONDS, trust_env=False)
+        assert answer.status_code == status
+    form = httpx.post(url, files={"file": picture}, timeout=SOON_SECONDS, trust_env=False)
+    assert (form.status_code, form.json()["size_bytes"]) == (200, len(picture))
 
 
 def test_long_cookies_of_other_programs_are_accepted(port: int) -> None:

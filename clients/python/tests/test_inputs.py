@@ -10,9 +10,10 @@ import httpx
 import pytest
 from PIL import Image
 
-from darkroom.errors import ConfigurationError, InvalidRequestError
+from darkroom.errors import ConfigurationError, InvalidRequestError, UnexpectedResponseError
 from darkroom.models.stored_input import Input
 from darkroom.resources import batches, inputs, tasks
+from darkroom.resumable import PART_BYTES
 from scripted import ScriptedApi, problem, reply, task_json
 
 PICTURE = b"\xff\xd8\xff, a JPEG as far as the client can see"
@@ -95,6 +96,72 @@ def test_batch_uploads_each_picture_once(api: ScriptedApi) -> None:
         ID,
         None,
     ]
+
+
+LARGE = b"\x89PNG" + bytes(inputs.MAX_BYTES_AT_ONCE)
+URL = "https://bucket.example/upload?upload_id=7"
+STARTED = reply({"upload_id": "7" * 32, "upload_url": URL, "expires_at": "2026-01-02T12:00:00Z"}, 201)
+
+
+def incomplete(received: int) -> httpx.Response:
+    return httpx.Response(308, headers={"Range": f"bytes=0-{received - 1}"} if received else {})
+
+
+def test_large_picture_is_sent_in_parts_and_resumed(api: ScriptedApi) -> None:
+    total = len(LARGE)
+    recording = api.run(
+        inputs.upload(api.calls, LARGE),
+        STARTED,
+        incomplete(PART_BYTES),
+        httpx.ReadError("connection reset"),
+        incomplete(PART_BYTES + 5),
+        httpx.Response(503),
+        httpx.Response(503),
+        incomplete(PART_BYTES + 5),
+        incomplete(2 * PART_BYTES + 5),
+        incomplete(3 * PART_BYTES + 5),
+        httpx.Response(200),
+        reply(input_json(LARGE), 201),
+    )
+    start, *parts, completion = recording.requests
+    assert json.loads(start.content) == {"size_bytes": total, "content_type": "image/png"}
+    assert [request.headers["Content-Range"] for request in parts] == [
+        f"bytes 0-{PART_BYTES - 1}/{total}",
+        f"bytes {PART_BYTES}-{2 * PART_BYTES - 1}/{total}",
+        f"bytes */{total}",
+        f"bytes {PART_BYTES + 5}-{2 * PART_BYTES + 4}/{total}",
+        f"bytes */{total}",
+        f"bytes */{total}",
+        f"bytes {PART_BYTES + 5}-{2 * PART_BYTES + 4}/{total}",
+        f"bytes {2 * PART_BYTES + 5}-{3 * PART_BYTES + 4}/{total}",
+        f"bytes {3 * PART_BYTES + 5}-{total - 1}/{total}",
+    ]
+    assert not any("Authorization" in request.headers for request in parts)
+    assert json.loads(completion.content) == {
+        "upload_id": "7" * 32,
+        "sha256": hashlib.sha256(LARGE).hexdigest(),
+    }
+    assert recording.pauses == [0.5, 0.5, 1.0]
+
+
+def test_upload_goes_to_the_api_when_the_bucket_is_unreachable(api: ScriptedApi) -> None:
+    recording = api.run(
+        inputs.upload(api.calls, LARGE), STARTED, httpx.ConnectError("refused"), reply(input_json(LARGE), 201)
+    )
+    assert [sent(request) for request in recording.requests][-1] == ("POST", "/v1/inputs")
+    assert recording.requests[-1].content == LARGE
+
+
+@pytest.mark.parametrize("status", [400, 404, 410])
+def test_upload_that_the_bucket_refuses_is_an_error(api: ScriptedApi, status: int) -> None:
+    with pytest.raises(UnexpectedResponseError):
+        api.run(inputs.upload(api.calls, LARGE), STARTED, httpx.Response(status))
+
+
+def test_upload_gives_up_without_progress(api: ScriptedApi) -> None:
+    failures = [httpx.ReadError("reset"), *[httpx.Response(503)] * 4]
+    with pytest.raises(UnexpectedResponseError):
+        api.run(inputs.upload(api.calls, LARGE), STARTED, *failures)
 
 
 @pytest.mark.parametrize("source", [3, None, ["photo.png"]])

@@ -56,6 +56,7 @@ from tests.fakes.in_memory_task_changes import InMemoryTaskChanges
 from tests.fakes.in_memory_task_queue import InMemoryTaskQueue
 from tests.fakes.in_memory_task_stats import InMemoryTaskStats
 from tests.fakes.in_memory_task_store import InMemoryTaskStore
+from tests.fakes.in_memory_upload_sessions import InMemoryUploadSessions
 from tests.fakes.in_memory_usage_book import InMemoryUsageBook
 from tests.fakes.in_memory_webhook_logs import InMemoryWebhookLogs
 from tests.fakes.in_memory_worker_reports import InMemoryWorkerReports
@@ -68,7 +69,7 @@ API_KEYS_KNOWN_FOR = timedelta(seconds=30)
 INTERNAL_TOKEN = "known to the scheduler only"
 AUTOSCALING_TOKEN = "known to the autoscaler only"
 INPUT_LIMITS = InputLimits(
-    bytes_each=300_000, side=512, pixels=100_000, bytes_per_owner=0, unused_for=timedelta(days=1)
+    bytes_each=5_000_000, side=512, pixels=100_000, bytes_per_owner=0, unused_for=timedelta(days=1)
 )
 PNG = b"\x89PNG, as far as these tests go"
 
@@ -112,6 +113,7 @@ class Api:
     background: Executor = field(default_factory=ImmediateExecutor)
 
     def __post_init__(self) -> None:
+        self.upload_sessions = InMemoryUploadSessions(self.clock)
         self.changes = InMemoryTaskChanges(self.store)
         self.probes = tuple(replace(probe) for probe in self.probes)
         self.batches = InMemoryTaskBatches(self.store)
@@ -135,6 +137,7 @@ class Api:
             images=Images(bucket=self.images, links=self.links),
             input_store=self.inputs,
             input_uses=InMemoryInputUses(self.store),
+            upload_sessions=self.upload_sessions,
             input_limits=self.input_limits,
             dead_letters=self.dead_letters,
             rescue_lock=self.rescue_lock,

@@ -77,6 +77,13 @@ class Calls:
         """Build a GET request to another host, without credentials."""
         return httpx.Request("GET", url, headers=_DEFAULT_HEADERS, extensions={"timeout": self._timeout()})
 
+    def session_request(self, url: str, part: bytes, *, content_range: str) -> httpx.Request:
+        """Build a PUT request to a resumable upload's URL, without credentials."""
+        headers = {**_DEFAULT_HEADERS, "Content-Range": content_range}
+        return httpx.Request(
+            "PUT", url, content=part, headers=headers, extensions={"timeout": self._timeout()}
+        )
+
     def send(
         self,
         request: httpx.Request,

@@ -62,6 +62,8 @@ KINDS = {
     "GET /v1/keys": Kind.THE_CALLERS,
     "DELETE /v1/keys/<key_id>": Kind.OF_A_KEY,
     "POST /v1/inputs": Kind.THE_CALLERS,
+    "POST /v1/inputs:start": Kind.THE_CALLERS,
+    "POST /v1/inputs:complete": Kind.THE_CALLERS,
     "GET /v1/inputs/<input_id>": Kind.OF_AN_INPUT,
     "GET /v1/inputs/<input_id>/content": Kind.OF_AN_INPUT,
     "DELETE /v1/inputs/<input_id>": Kind.OF_AN_INPUT,

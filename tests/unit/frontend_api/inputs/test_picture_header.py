@@ -126,6 +126,7 @@ def test_animations_are_refused(data: bytes) -> None:
         JPEG_START + b"\xff\xda" + bytes(20),
         JPEG_START + b"\xff\xe1\x00\x01" + jpeg_frame(0xC0) + b"\xff\xd9",
         JPEG_START + b"\xff\xd0" * 20_000,
+        JPEG_START + b"\xff" * 20_000 + jpeg_frame(0xC0) + b"\xff\xd9",
         JPEG_START + bytes(50),
         riff(vp8x(64, 48), vp8l(64, 49)),
         riff(vp8x(64, 48)),

@@ -6,13 +6,23 @@ from typing import Any
 from darkroom.calls import Calls, path_of
 from darkroom.models.stored_input import Input
 from darkroom.pictures import PICTURE_FIELDS, PictureSource, content_type_of, is_input_id, read_picture
+from darkroom.resumable import SessionUnreachableError, upload_in_parts
 from darkroom.sansio import Call, Operation
+
+MAX_BYTES_AT_ONCE = 4 * 1024 * 1024
+"""Larger files are sent in parts."""
 
 
 def upload(calls: Calls, source: PictureSource) -> Operation[Input]:
-    """Upload a picture. A repeated upload returns the same input."""
+    """Upload a picture, a large one in parts. A repeated upload returns the same input."""
     picture: bytes = yield Call(lambda: read_picture(source))
-    headers = {"Content-Type": content_type_of(picture)}
+    content_type = content_type_of(picture)
+    if len(picture) > MAX_BYTES_AT_ONCE:
+        try:
+            return (yield from upload_in_parts(calls, picture, content_type))
+        except SessionUnreachableError:
+            pass  # send it to the API
+    headers = {"Content-Type": content_type}
     return (
         yield from calls.fetch(
             Input, calls.request("POST", path_of("inputs"), content=picture, headers=headers)
