@@ -45,6 +45,17 @@ export class Api {
     return ((await response.json()) as { warnings?: Warning[] }).warnings ?? [];
   }
 
+  /** Upload a picture that tasks can start from, and return its id. */
+  async upload(picture: Blob): Promise<string> {
+    const response = await this.#http.send("POST", "v1/inputs", { body: picture });
+    return ((await response.json()) as { id: string }).id;
+  }
+
+  /** Return the bytes of an uploaded picture. */
+  async uploaded(id: string): Promise<Blob> {
+    return (await this.#http.send("GET", `v1/inputs/${encodeURIComponent(id)}/content`)).blob();
+  }
+
   async cancel(taskId: string): Promise<void> {
     await this.#http.send("POST", `${taskPath(taskId)}/cancel`);
   }

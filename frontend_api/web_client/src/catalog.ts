@@ -32,8 +32,10 @@ export interface Model {
   readonly name: string;
   readonly title: string;
   readonly description: string;
-  /** The architecture. Images of a `whole_pipeline` are generated one at a time; those of others share steps. */
-  readonly family: string;
+  /** Whether images of different tasks share denoising steps; if not, images are generated one at a time. */
+  readonly shares_steps: boolean;
+  /** What an image can be generated from: `text`, `image`, `mask`. */
+  readonly inputs: readonly string[];
   /** Maximum number of prompt tokens, without begin and end tokens; null or missing: unknown. */
   readonly max_prompt_tokens?: number | null;
   readonly traits: ModelTraits;
@@ -50,12 +52,17 @@ export interface Model {
 /** The fields of the form, named as the parameters of `POST /v1/tasks`. */
 export const FIELD_NAMES = [
   "prompt", "negative_prompt", "model", "steps", "guidance_scale", "seed",
-  "sampler", "width", "height", "num_images", "output_format",
+  "sampler", "width", "height", "num_images", "output_format", "image", "mask_image", "strength",
 ] as const;
 export type FieldName = (typeof FIELD_NAMES)[number];
+/** The fields that contain the id of an uploaded picture. */
+export const PICTURE_NAMES = ["image", "mask_image"] as const;
+export type PictureName = (typeof PICTURE_NAMES)[number];
 
 /** Whether the model uses a field. The API rejects fields that the model does not use. */
-export function isUsed(name: FieldName, { traits }: Model): boolean {
+export function isUsed(name: FieldName, { traits, inputs }: Model): boolean {
+  if (name === "image" || name === "strength") return inputs.includes("image");
+  if (name === "mask_image") return inputs.includes("mask");
   if (name === "negative_prompt") return traits.negative_prompt;
   return name !== "guidance_scale" || traits.guidance !== "none";
 }

@@ -4,7 +4,8 @@ import { ProblemError, problemFrom, unreachable } from "./problems";
 import type { Session } from "./session";
 
 export interface RequestOptions {
-  readonly body?: string;
+  /** Text is sent as JSON, other bodies with their own media type. */
+  readonly body?: string | Blob;
   readonly headers?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal;
 }
@@ -15,7 +16,7 @@ export class HttpClient {
   async send(method: string, path: string, options: RequestOptions = {}): Promise<Response> {
     const token = await this.session()?.token();
     const headers = new Headers({ accept: "application/json", ...options.headers });
-    if (options.body !== undefined) headers.set("content-type", "application/json");
+    if (typeof options.body === "string") headers.set("content-type", "application/json");
     if (token) headers.set("authorization", `Bearer ${token}`);
     const response = await fetch(path, { ...options, method, headers }).catch(() => {
       throw new ProblemError(unreachable());

@@ -25,7 +25,7 @@ let modelTimer: ReturnType<typeof setTimeout> | undefined;
 
 const api = new Api(() => session);
 const intent = new SubmitIntent();
-const form = new ParameterForm(submit, (body) => api.warningsOf(body));
+const form = new ParameterForm(submit, (body) => api.warningsOf(body), api);
 const connection = new LiveConnection(() => {
   if (subscribe === null) location.reload();
   else subscribe();

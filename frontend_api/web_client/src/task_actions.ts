@@ -58,6 +58,9 @@ export function createActions(api: Api, form: ParameterForm, open: TaskActions["
         height: String(task.height),
         output_format: task.outputFormat,
         num_images: "1",
+        image: task.image ?? "",
+        mask_image: task.maskImage ?? "",
+        ...(task.strength === null ? {} : { strength: String(task.strength) }),
       });
       form.useSeed(seed);
       announce("The form now has the settings of this image.");

@@ -41,6 +41,10 @@ export interface TaskDocument {
   readonly height: number;
   readonly imageCount: number;
   readonly outputFormat: string;
+  /** The ids of the pictures that the task starts from; null: none. */
+  readonly image: string | null;
+  readonly maskImage: string | null;
+  readonly strength: number | null;
   readonly createdAt: number;
   readonly updatedAt: number;
   /** Inference time of the successful attempt. */
@@ -85,6 +89,9 @@ export function readTaskDocument(id: string, data: Fields): TaskDocument {
     height: number(parameters.height, 1),
     imageCount: Math.max(1, number(parameters.num_images, 1)),
     outputFormat: string(parameters.output_format),
+    image: string(parameters.image) || null,
+    maskImage: string(parameters.mask_image) || null,
+    strength: typeof parameters.strength === "number" ? parameters.strength : null,
     createdAt: milliseconds(data.created_at) ?? 0,
     updatedAt: milliseconds(data.updated_at) ?? 0,
     inferenceSeconds: typeof usage.inference_seconds === "number" ? usage.inference_seconds : null,

@@ -4,7 +4,8 @@ export const DEMO: Model = {
   name: "demo",
   title: "Shapes (demo)",
   description: "",
-  family: "stable_diffusion",
+  shares_steps: true,
+  inputs: ["text"],
   traits: { guidance: "classifier_free", negative_prompt: true },
   limits: {
     min_steps: 1,
@@ -35,10 +36,12 @@ export const DEMO: Model = {
 export const SCHNELL: Model = {
   ...DEMO,
   name: "flux-schnell",
-  family: "flux",
   traits: { guidance: "none", negative_prompt: false },
   limits: { ...DEMO.limits, max_steps: 8, min_side: 256, max_side: 1536, side_multiple: 16 },
   defaults: { ...DEMO.defaults, steps: 4, guidance_scale: 1, sampler: "own", width: 1024, height: 1024 },
   samplers: ["own"],
   output_formats: ["png"],
 };
+
+/** A model that also starts from pictures. */
+export const PAINTER: Model = { ...DEMO, inputs: ["text", "image", "mask"] };

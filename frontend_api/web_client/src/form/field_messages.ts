@@ -6,11 +6,15 @@ import { create, find, setAttribute, setText } from "../dom";
 /** An error, an adapted value after a change of the model, or the API's warning. */
 export type MessageKind = "error" | "note" | "warning";
 
-/** Show a message at the field of a control; empty text hides it. */
-export function showAtField(form: HTMLFormElement, control: HTMLElement & { name: string }, kind: MessageKind, message: string): void {
-  const { name } = control;
-  const id = `${name}-${kind}`;
-  const field = find(form, `[data-field="${name}"]`, HTMLElement);
+/** The control of a field that can have the focus. */
+export function controlOf(field: HTMLElement): HTMLElement {
+  return find(field, ":is(input, textarea, select):not([type=hidden], [type=range])", HTMLElement);
+}
+
+/** Show a message at a field; empty text hides it. */
+export function showAtField(field: HTMLElement, kind: MessageKind, message: string): void {
+  const control = controlOf(field);
+  const id = `${field.dataset.field ?? ""}-${kind}`;
   let element = document.getElementById(id);
   if (element === null && message === "") return;
   if (element === null) {
@@ -33,11 +37,9 @@ export function modelHint({ description, max_prompt_tokens: limit, served }: Mod
 }
 
 /** How the model is served, and which parameters have no effect on it. */
-export function modelFacts({ family, workers, traits }: Model): string {
+export function modelFacts({ shares_steps: sharesSteps, workers, traits }: Model): string {
   const served = workers ? `${workers} ${workers === 1 ? "worker serves" : "workers serve"} this model.` : "";
-  const sharing = family === "whole_pipeline"
-    ? "It generates one image at a time."
-    : "Its tasks share denoising steps.";
+  const sharing = sharesSteps ? "Its tasks share denoising steps." : "It generates one image at a time.";
   const ignored = traits.guidance === "none" ? "Guidance and negative prompts have" : "A negative prompt has";
   return [served, sharing, traits.negative_prompt ? "" : `${ignored} no effect on it.`].filter((part) => part !== "").join(" ");
 }

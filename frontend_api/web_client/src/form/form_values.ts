@@ -1,6 +1,6 @@
 /** The form's values: validation against a model's limits, and the request body. Pure. */
 
-import { type FieldErrors, type FieldName, type Model, isUsed } from "../catalog";
+import { type FieldErrors, type FieldName, type Model, PICTURE_NAMES, isUsed } from "../catalog";
 import { parseSeed } from "../seeds";
 
 /** The text of each field, as typed. An empty seed is chosen by the service. */
@@ -14,7 +14,8 @@ export interface Range {
   readonly multiple: number | null;
 }
 
-const NUMBER_FIELDS = ["steps", "guidance_scale", "width", "height", "num_images"] as const;
+const NUMBER_FIELDS = ["steps", "guidance_scale", "width", "height", "num_images", "strength"] as const;
+const STRENGTH = { low: 0.05, high: 1, multiple: null, usual: 0.8 };
 export type NumberField = (typeof NUMBER_FIELDS)[number];
 
 /** The ranges of the model's number fields, without fields that the model does not use. */
@@ -27,6 +28,7 @@ export function rangesOf(model: Model): [NumberField, Range][] {
     width: side,
     height: side,
     num_images: { low: 1, high: limits.max_images, multiple: 1 },
+    strength: STRENGTH,
   };
   return NUMBER_FIELDS.filter((name) => isUsed(name, model)).map((name) => [name, ranges[name]]);
 }
@@ -48,6 +50,11 @@ export function numberOf(typed: string): number {
   return typed.trim() === "" ? Number.NaN : Number(typed);
 }
 
+/** Whether a field is used with these values: a mask and the strength change the picture to start from. */
+export function isUsedWith(values: Pick<FormValues, "image">, name: FieldName, model: Model): boolean {
+  return isUsed(name, model) && (values.image !== "" || (name !== "mask_image" && name !== "strength"));
+}
+
 export function validationErrors(values: FormValues, model: Model): FieldErrors {
   const { limits } = model;
   const errors: FieldErrors = {};
@@ -59,6 +66,7 @@ export function validationErrors(values: FormValues, model: Model): FieldErrors 
       errors[name] = `Must be at most ${limits.max_prompt_characters} characters (${excess} too many).`;
   }
   for (const [name, { low, high, multiple }] of rangesOf(model)) {
+    if (!isUsedWith(values, name, model)) continue;
     const value = numberOf(values[name]);
     if (!(value >= low && value <= high)) errors[name] = `Must be between ${low} and ${high}.`;
     else if (multiple !== null && value % multiple !== 0)
@@ -87,6 +95,8 @@ export function bodyOf(values: FormValues, model: Model): string {
     num_images: Number(values.num_images),
     output_format: values.output_format,
     ...(seed === null ? {} : { seed }),
+    ...Object.fromEntries(PICTURE_NAMES.filter((name) => values[name] !== "" && isUsedWith(values, name, model)).map((name) => [name, values[name]])),
+    ...(isUsedWith(values, "strength", model) ? { strength: Number(values.strength) } : {}),
   };
   return JSON.stringify(fields);
 }
@@ -104,6 +114,9 @@ export function defaultsOf(model: Model): Omit<FormValues, "prompt" | "seed"> {
     height: String(defaults.height),
     num_images: String(defaults.num_images),
     output_format: defaults.output_format,
+    image: "",
+    mask_image: "",
+    strength: String(STRENGTH.usual),
   };
 }
 

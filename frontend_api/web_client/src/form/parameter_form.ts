@@ -1,14 +1,16 @@
 /** The form for new tasks: the chosen model and values, and the errors at their fields. */
 
 import { announce } from "../announcer";
-import { FIELD_NAMES, type FieldErrors, type FieldName, type Model } from "../catalog";
-import { byId, setText } from "../dom";
+import { FIELD_NAMES, type FieldErrors, type FieldName, type Model, PICTURE_NAMES } from "../catalog";
+import { byId, find, setText } from "../dom";
+import { errorText } from "../problems";
 import { checkAspectRatio } from "./aspect_ratios";
 import { loadDraft, saveDraft } from "./draft";
-import { type MessageKind, modelLabel, showAtField } from "./field_messages";
-import { type FormValues, bodyOf, defaultsOf, validationErrors } from "./form_values";
+import { type MessageKind, controlOf, modelLabel, showAtField } from "./field_messages";
+import { type FormValues, bodyOf, defaultsOf, isUsedWith, validationErrors } from "./form_values";
 import { showModelControls, showModelTexts } from "./model_controls";
 import { type ChosenValues, switchedValues } from "./model_switch";
+import { PictureField, type PictureStore } from "./picture_field";
 import { FormWarnings, type Warning } from "./warnings";
 
 type Control = HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement;
@@ -24,15 +26,23 @@ export class ParameterForm {
   #chosen: ChosenValues = {};
   #isSending = false;
   readonly #warnings: FormWarnings;
+  readonly #pictures: readonly PictureField[];
 
   /** Both functions take the body of `POST /v1/tasks`. `send` reports its result with `show` and `setMessage`. */
   constructor(
     send: (body: string) => Promise<void>,
     requestWarnings: (body: string) => Promise<readonly Warning[]>,
+    pictures: PictureStore,
   ) {
     this.#warnings = new FormWarnings(requestWarnings, (fields) => {
       this.#showMessages("warning", fields);
     });
+    this.#pictures = PICTURE_NAMES.map((name) => new PictureField(
+      this.#field(name),
+      pictures,
+      () => { this.#onChange(name); },
+      (error) => { this.#showMessage("error", name, errorText(error, "The picture could not be uploaded.")); },
+    ));
     // Wide screens have space for the settings beside the list.
     this.#settings.open = matchMedia("(min-width: 60rem)").matches;
     this.#form.addEventListener("submit", (event) => {
@@ -93,7 +103,7 @@ export class ParameterForm {
     this.#showMessages("error", errors);
     const first = FIELD_NAMES.find((name) => errors[name]);
     if (first === undefined) return;
-    const control = this.#control(first);
+    const control = controlOf(this.#field(first));
     if (control.closest("details")) this.#settings.open = true;
     control.focus();
   }
@@ -138,6 +148,11 @@ export class ParameterForm {
       this.#showModel(this.#model());
       return;
     }
+    this.#onChange(name);
+  }
+
+  /** The user changed a field. */
+  #onChange(name: FieldName): void {
     this.#chosen = { ...this.#chosen, [name]: this.#control(name).value };
     for (const kind of ["error", "note"] as const) this.#showMessage(kind, name, "");
     this.#update();
@@ -176,6 +191,8 @@ export class ParameterForm {
     checkAspectRatio(values.width, values.height);
     setText(byId("settings-brief", HTMLElement), `${values.width} × ${values.height}, ${values.steps} steps`);
     if (this.#models.length === 0) return;
+    for (const name of ["mask_image", "strength"] as const) this.#field(name).hidden = !isUsedWith(values, name, this.#model());
+    for (const picture of this.#pictures) void picture.refresh();
     saveDraft({ ...this.#chosen, model: values.model });
     const isValid = Object.keys(validationErrors(values, this.#model())).length === 0;
     this.#warnings.onEdit(isValid ? bodyOf(values, this.#model()) : null);
@@ -187,7 +204,7 @@ export class ParameterForm {
   }
 
   #showMessage(kind: MessageKind, name: FieldName, message: string): void {
-    showAtField(this.#form, this.#control(name), kind, message);
+    showAtField(this.#field(name), kind, message);
   }
 
   #values(): FormValues {
@@ -203,6 +220,10 @@ export class ParameterForm {
     const model = this.#models.find((candidate) => candidate.name === name) ?? this.#shown ?? this.#models[0];
     if (model === undefined) throw new Error("The models are not loaded.");
     return model;
+  }
+
+  #field(name: FieldName): HTMLElement {
+    return find(this.#form, `[data-field="${name}"]`, HTMLElement);
   }
 
   #control(name: FieldName): Control {

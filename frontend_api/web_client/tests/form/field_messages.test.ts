@@ -7,7 +7,7 @@ test("modelFacts states the workers, shared steps and parameters without effect"
   expect(modelFacts({ ...SCHNELL, workers: 1 })).toBe(
     "1 worker serves this model. Its tasks share denoising steps. Guidance and negative prompts have no effect on it.",
   );
-  expect(modelFacts({ ...DEMO, workers: 2, family: "whole_pipeline" })).toBe(
+  expect(modelFacts({ ...DEMO, workers: 2, shares_steps: false })).toBe(
     "2 workers serve this model. It generates one image at a time.",
   );
   const embedded = { guidance: "embedded", negative_prompt: false } as const;

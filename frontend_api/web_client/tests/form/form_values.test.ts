@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 
 import { type FormValues, bodyOf, defaultsOf, sizesOf, validationErrors } from "../../src/form/form_values";
-import { DEMO, SCHNELL } from "../models";
+import { DEMO, PAINTER, SCHNELL } from "../models";
 
 const values: FormValues = { ...defaultsOf(DEMO), prompt: "a red circle", seed: "" };
 
@@ -64,6 +64,19 @@ describe("bodyOf", () => {
     expect(body).not.toHaveProperty("guidance_scale");
     expect(body).not.toHaveProperty("negative_prompt");
     expect(validationErrors(typed, SCHNELL)).toEqual({});
+  });
+
+  test("contains pictures and the strength for a model that takes them", () => {
+    const typed = { ...values, image: "a1", mask_image: "b2", strength: "0.6" };
+    expect(JSON.parse(bodyOf(typed, PAINTER))).toMatchObject({ image: "a1", mask_image: "b2", strength: 0.6 });
+    expect(Object.keys(validationErrors({ ...typed, strength: "0" }, PAINTER))).toEqual(["strength"]);
+    expect(bodyOf(typed, DEMO)).toBe(bodyOf(values, DEMO));
+  });
+
+  test("omits mask and strength without a picture to start from", () => {
+    const typed = { ...values, mask_image: "b2", strength: "" };
+    expect(bodyOf(typed, PAINTER)).toBe(bodyOf(values, DEMO));
+    expect(validationErrors(typed, PAINTER)).toEqual({});
   });
 });
 
