@@ -26,7 +26,7 @@ _IMAGES_FIXED = 8_000
 _IMAGES_SCALED = 4_000
 _LEAST_HOURS, _MOST_HOURS = 1.5, 96.0
 _HEAD = "| model | images an hour | policy | GPUs: mean, most | cost of 1,000 images | p50 | p99 |"
-VALIDATED_IMAGES = 80
+VALIDATED_IMAGES = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from benchmarks.measured_engine import MeasuredEngine
 from benchmarks.measurement import percentile
 
 BATCHES = (1, 2, 4, 8)
+CALIBRATION_STEPS = 4
 LOADS = (0.3, 0.6, 0.9)
 """Arrivals as a share of what full batches can serve."""
 
@@ -47,9 +48,10 @@ def compare(
     seed: int = 1,
 ) -> Iterator[Comparison]:
     """Measure step times before and after each run of the engine, and predict the run with their mean."""
+    calibration_steps = min(steps, CALIBRATION_STEPS)
     for max_batch in (1, max(batches)):
         for load in loads:
-            before = measured_step_times(engine, sides=sides, batches=batches, steps=steps)
+            before = measured_step_times(engine, sides=sides, batches=batches, steps=calibration_steps)
             planned = times_of(before)
             arrivals = _arrivals(
                 times_of(before), sides, steps, max_batch=max_batch, load=load, images=images, seed=seed
@@ -60,7 +62,7 @@ def compare(
                 caps=planned.caps(max_batch=max_batch),
                 slots=planned.slots(max_batch=max_batch),
             )
-            after = measured_step_times(engine, sides=sides, batches=batches, steps=steps)
+            after = measured_step_times(engine, sides=sides, batches=batches, steps=calibration_steps)
             times = times_of([_mean(*pair) for pair in zip(before, after, strict=True)])
             fresh = [replace(image) for image in arrivals]
             outcome = run_fixed(fresh, times, max_batch=max_batch, gpus=1, seed=seed)
