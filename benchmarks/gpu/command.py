@@ -37,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
     if min(asked.batches) < 2:
         parser.error("--batches must be 2 or more each: 1 is always measured")
     if asked.pack is not None:
-        packed = pack(asked.pack, python=asked.python)
+        packed = pack(asked.pack, python=asked.python, leave_out=asked.leave_out)
         print(
             f"packed {packed.megabytes:.0f} MB into {asked.pack}. On the GPU machine: sh {asked.pack.name}/run.sh"
         )
@@ -90,6 +90,13 @@ def _parser() -> argparse.ArgumentParser:
         default="3.12",
         metavar="VERSION",
         help="the Python version of the machine for --pack; default: 3.12",
+    )
+    parser.add_argument(
+        "--leave-out",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="packages that the machine for --pack has, such as numpy pillow; smaller by their size",
     )
     return parser
 

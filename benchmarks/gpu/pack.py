@@ -6,6 +6,7 @@ The packages are those that this environment has, at the same versions.
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import distribution, version
 from pathlib import Path
@@ -51,14 +52,18 @@ class Packed:
     megabytes: float
 
 
-def pack(folder: Path, *, python: str) -> Packed:
-    """Write run.sh, the source and the wheels into `folder`, which must not exist. Downloads wheels."""
+def pack(folder: Path, *, python: str, leave_out: Iterable[str] = ()) -> Packed:
+    """Write run.sh, the source and the wheels into `folder`, which must not exist. Downloads wheels.
+
+    `leave_out` names packages that the machine has.
+    """
     folder.mkdir(parents=True)
     root = Path(__file__).parents[2]
     for name in SOURCES:
         shutil.copytree(root / name, folder / "source" / name, ignore=_IGNORED)
     (folder / "run.sh").write_text(RUN)
-    pins = [f"{name}=={version(name)}" for name in sorted(needed_packages(python=python))]
+    names = needed_packages(python=python).difference(map(canonicalize_name, leave_out))
+    pins = [f"{name}=={version(name)}" for name in sorted(names)]
     platforms = [f"--platform={platform}" for platform in PLATFORMS]
     subprocess.run(
         [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:",
