@@ -97,7 +97,7 @@ LOCAL_DEFAULTS = {
     "DARKROOM_WEBHOOK_KEY": "the local stack's own, which is not secret",
     # The emulator pushes one message at a time, so a hanging receiver delays the others (in the
     # local stack only).
-    "DARKROOM_WEBHOOK_TIMEOUT_SECONDS": "3",
+    "DARKROOM_WEBHOOK_TIMEOUT_SECONDS": "8",
     # All local callers share one user id: the limits only stop a runaway program.
     "DARKROOM_MAX_ACTIVE_TASKS": "100000",
     "DARKROOM_MAX_SUBMISSIONS_PER_MINUTE": "60000",
