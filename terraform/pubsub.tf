@@ -6,8 +6,10 @@ locals {
   deletion_policy = var.deletion_protection ? "PREVENT" : "DELETE"
 
   pushes = {
-    (local.shared.subscriptions.events_push)       = { topic = google_pubsub_topic.topics["events"].id, path = "/internal/events" }
-    (local.shared.subscriptions.dead_letters_push) = { topic = google_pubsub_topic.topics["dead_letters"].id, path = "/internal/dead-letters" }
+    (local.shared.subscriptions.events_push)       = { topic = google_pubsub_topic.topics["events"].id, path = "/internal/events", filter = "" }
+    (local.shared.subscriptions.dead_letters_push) = { topic = google_pubsub_topic.topics["dead_letters"].id, path = "/internal/dead-letters", filter = "" }
+    # Messages without a pool match no pool's filter, so Pub/Sub would drop them without a trace. They are dead letters.
+    "${local.topics.tasks}-without-a-pool" = { topic = google_pubsub_topic.topics["tasks"].id, path = "/internal/dead-letters", filter = "NOT attributes:pool" }
   }
 }
 
@@ -61,6 +63,7 @@ resource "google_pubsub_subscription" "pushes" {
   project = local.project
   name    = each.key
   topic   = each.value.topic
+  filter  = each.value.filter
   # More than DARKROOM_WEBHOOK_TIMEOUT_SECONDS plus the calls to Firestore before and after the try.
   ack_deadline_seconds       = 60
   message_retention_duration = local.retention
