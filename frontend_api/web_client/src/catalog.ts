@@ -28,6 +28,17 @@ export interface ModelTraits {
   readonly negative_prompt: boolean;
 }
 
+/** Additional weights that a task can choose. */
+export interface Lora {
+  readonly name: string;
+  readonly title: string;
+  /** Words that the prompt should contain; empty: none. */
+  readonly trigger: string;
+  readonly scale: number;
+  readonly min_scale: number;
+  readonly max_scale: number;
+}
+
 export interface Model {
   readonly name: string;
   readonly title: string;
@@ -36,6 +47,7 @@ export interface Model {
   readonly shares_steps: boolean;
   /** What an image can be generated from: `text`, `image`, `mask`. */
   readonly inputs: readonly string[];
+  readonly loras: readonly Lora[];
   /** Maximum number of prompt tokens, without begin and end tokens; null or missing: unknown. */
   readonly max_prompt_tokens?: number | null;
   readonly traits: ModelTraits;
@@ -52,7 +64,7 @@ export interface Model {
 /** The fields of the form, named as the parameters of `POST /v1/tasks`. */
 export const FIELD_NAMES = [
   "prompt", "negative_prompt", "model", "steps", "guidance_scale", "seed",
-  "sampler", "width", "height", "num_images", "output_format", "image", "mask_image", "strength",
+  "sampler", "width", "height", "num_images", "output_format", "image", "mask_image", "strength", "loras",
 ] as const;
 export type FieldName = (typeof FIELD_NAMES)[number];
 /** The fields that contain the id of an uploaded picture. */
@@ -60,7 +72,8 @@ export const PICTURE_NAMES = ["image", "mask_image"] as const;
 export type PictureName = (typeof PICTURE_NAMES)[number];
 
 /** Whether the model uses a field. The API rejects fields that the model does not use. */
-export function isUsed(name: FieldName, { traits, inputs }: Model): boolean {
+export function isUsed(name: FieldName, { traits, inputs, loras }: Model): boolean {
+  if (name === "loras") return loras.length > 0;
   if (name === "image" || name === "strength") return inputs.includes("image");
   if (name === "mask_image") return inputs.includes("mask");
   if (name === "negative_prompt") return traits.negative_prompt;

@@ -4,6 +4,7 @@ import { announce } from "./announcer";
 import type { Api } from "./api";
 import { save } from "./dom";
 import { fileName } from "./formatting";
+import { lorasText } from "./form/lora_field";
 import type { ParameterForm } from "./form/parameter_form";
 import type { Seed } from "./seeds";
 import type { TaskActions } from "./task_card";
@@ -60,6 +61,7 @@ export function createActions(api: Api, form: ParameterForm, open: TaskActions["
         num_images: "1",
         image: task.image ?? "",
         mask_image: task.maskImage ?? "",
+        loras: lorasText(task.loras),
         ...(task.strength === null ? {} : { strength: String(task.strength) }),
       });
       form.useSeed(seed);

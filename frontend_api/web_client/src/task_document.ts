@@ -45,6 +45,7 @@ export interface TaskDocument {
   readonly image: string | null;
   readonly maskImage: string | null;
   readonly strength: number | null;
+  readonly loras: readonly { readonly name: string; readonly scale: number }[];
   readonly createdAt: number;
   readonly updatedAt: number;
   /** Inference time of the successful attempt. */
@@ -91,6 +92,7 @@ export function readTaskDocument(id: string, data: Fields): TaskDocument {
     outputFormat: string(parameters.output_format),
     image: string(parameters.image) || null,
     maskImage: string(parameters.mask_image) || null,
+    loras: list(parameters.loras).map(readLora),
     strength: typeof parameters.strength === "number" ? parameters.strength : null,
     createdAt: milliseconds(data.created_at) ?? 0,
     updatedAt: milliseconds(data.updated_at) ?? 0,
@@ -131,6 +133,11 @@ function readImage(value: unknown, position: number): StoredImage {
     contentType: string(fields.content_type) || "image/png",
     sha256: string(fields.sha256),
   };
+}
+
+function readLora(value: unknown): TaskDocument["loras"][number] {
+  const fields = record(value);
+  return { name: string(fields.name), scale: number(fields.scale, 1) };
 }
 
 function readFailedImage(value: unknown, position: number): TaskDocument["failedImages"][number] {

@@ -1,4 +1,4 @@
-import type { Model } from "../src/catalog";
+import type { Lora, Model } from "../src/catalog";
 
 export const DEMO: Model = {
   name: "demo",
@@ -6,6 +6,7 @@ export const DEMO: Model = {
   description: "",
   shares_steps: true,
   inputs: ["text"],
+  loras: [],
   traits: { guidance: "classifier_free", negative_prompt: true },
   limits: {
     min_steps: 1,
@@ -43,5 +44,7 @@ export const SCHNELL: Model = {
   output_formats: ["png"],
 };
 
-/** A model that also starts from pictures. */
-export const PAINTER: Model = { ...DEMO, inputs: ["text", "image", "mask"] };
+export const PIXELS: Lora = { name: "pixels", title: "Pixel art", trigger: "", scale: 1, min_scale: -2, max_scale: 2 };
+
+/** A model that also starts from pictures, with a LoRA. */
+export const PAINTER: Model = { ...DEMO, inputs: ["text", "image", "mask"], loras: [PIXELS] };

@@ -1,14 +1,14 @@
 /** Messages below the fields of the form. */
 
 import type { Model } from "../catalog";
-import { create, find, setAttribute, setText } from "../dom";
+import { create, setAttribute, setText } from "../dom";
 
 /** An error, an adapted value after a change of the model, or the API's warning. */
 export type MessageKind = "error" | "note" | "warning";
 
-/** The control of a field that can have the focus. */
+/** The first control of a field that can have the focus; the field itself if it has none now. */
 export function controlOf(field: HTMLElement): HTMLElement {
-  return find(field, ":is(input, textarea, select):not([type=hidden], [type=range])", HTMLElement);
+  return field.querySelector<HTMLElement>(":is(input, textarea, select):not([type=hidden], [type=range])") ?? field;
 }
 
 /** Show a message at a field; empty text hides it. */

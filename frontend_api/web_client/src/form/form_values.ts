@@ -2,6 +2,7 @@
 
 import { type FieldErrors, type FieldName, type Model, PICTURE_NAMES, isUsed } from "../catalog";
 import { parseSeed } from "../seeds";
+import { loraError, parseLoras } from "./lora_field";
 
 /** The text of each field, as typed. An empty seed is chosen by the service. */
 export type FormValues = Readonly<Record<FieldName, string>>;
@@ -76,6 +77,8 @@ export function validationErrors(values: FormValues, model: Model): FieldErrors 
     errors.seed = "Must be a whole number from 0 to 9223372036854775807, or empty for a random seed.";
   if (!model.samplers.includes(values.sampler)) errors.sampler = "Not available for this model.";
   if (!model.output_formats.includes(values.output_format)) errors.output_format = "Not available for this model.";
+  const problem = isUsed("loras", model) ? loraError(parseLoras(values.loras), model.loras) : "";
+  if (problem !== "") errors.loras = problem;
   return errors;
 }
 
@@ -96,6 +99,7 @@ export function bodyOf(values: FormValues, model: Model): string {
     output_format: values.output_format,
     ...(seed === null ? {} : { seed }),
     ...Object.fromEntries(PICTURE_NAMES.filter((name) => values[name] !== "" && isUsedWith(values, name, model)).map((name) => [name, values[name]])),
+    ...(values.loras !== "" && isUsed("loras", model) ? { loras: parseLoras(values.loras) } : {}),
     ...(isUsedWith(values, "strength", model) ? { strength: Number(values.strength) } : {}),
   };
   return JSON.stringify(fields);
@@ -116,6 +120,7 @@ export function defaultsOf(model: Model): Omit<FormValues, "prompt" | "seed"> {
     output_format: defaults.output_format,
     image: "",
     mask_image: "",
+    loras: "",
     strength: String(STRENGTH.usual),
   };
 }

@@ -2,6 +2,7 @@
 
 import type { FieldErrors, Model } from "../catalog";
 import { samplerTitle } from "../formatting";
+import { loraError, lorasText, parseLoras } from "./lora_field";
 import { type FormValues, defaultsOf, fitted, numberOf, rangeText, rangesOf, sizesOf } from "./form_values";
 
 /** The values that the user chose; fields that are missing here have the model's defaults. */
@@ -46,6 +47,12 @@ export function switchedValues(chosen: ChosenValues, from: Model, to: Model): Sw
   if (!to.output_formats.includes(values.output_format)) {
     notes.output_format = `Changed from ${values.output_format.toUpperCase()}: not supported by this model.`;
     values.output_format = defaults.output_format;
+  }
+  const loras = parseLoras(values.loras);
+  const offered = loras.filter((choice) => loraError([choice], to.loras) === "");
+  if (offered.length < loras.length) {
+    values.loras = lorasText(offered);
+    notes.loras = "Some LoRAs were removed: not supported by this model.";
   }
   return { values, chosen: kept, notes };
 }

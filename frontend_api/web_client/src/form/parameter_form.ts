@@ -6,6 +6,7 @@ import { byId, find, setText } from "../dom";
 import { errorText } from "../problems";
 import { checkAspectRatio } from "./aspect_ratios";
 import { loadDraft, saveDraft } from "./draft";
+import { showLoras } from "./lora_field";
 import { type MessageKind, controlOf, modelLabel, showAtField } from "./field_messages";
 import { type FormValues, bodyOf, defaultsOf, isUsedWith, validationErrors } from "./form_values";
 import { showModelControls, showModelTexts } from "./model_controls";
@@ -177,10 +178,19 @@ export class ParameterForm {
       const value = values[name];
       if (value === undefined) continue;
       this.#control(name).value = value;
+      if (name === "loras") this.#showLoras();
       this.#showMessage("error", name, "");
       this.#showMessage("note", name, notes[name] ?? "");
     }
     this.#update();
+  }
+
+  #showLoras(): void {
+    const control = this.#control("loras");
+    showLoras(this.#models.length === 0 ? [] : this.#model().loras, control.value, (value) => {
+      control.value = value;
+      this.#onChange("loras");
+    });
   }
 
   /** Update everything that depends on the values of the fields. */
