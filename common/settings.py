@@ -1,14 +1,19 @@
 """Settings that both processes share. Read from the environment, prefix `DARKROOM_`."""
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsError as MalformedSettingError
 
 from common.catalog_file import CatalogEntryError, parse_catalog
 from common.domain.models.catalog import EMBEDDED_CATALOG, ModelCatalog
 from common.shared_values import SHARED
+
+_NAMED_FIELD = re.compile(r'field "(\w+)"')
 
 
 class SettingsError(Exception):
@@ -19,6 +24,17 @@ class SharedSettings(BaseSettings):
     """Names of cloud resources, and how to reach them."""
 
     model_config = SettingsConfigDict(env_prefix="DARKROOM_", frozen=True, extra="ignore")
+
+    def __init__(self, **values: Any) -> None:
+        """Read the environment. Raises SettingsError, whose message contains no value: it may be a secret."""
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            variable = f"{_variable_of(str(first['loc'][0]))}: " if first["loc"] else ""
+            raise SettingsError(f"{variable}{_reason(first)}") from None
+        except MalformedSettingError as error:
+            raise SettingsError(_malformed(str(error))) from None
 
     project_id: str = "demo-darkroom"
     """The Google Cloud project. Ids that start with `demo-` exist on emulators only."""
@@ -60,6 +76,21 @@ class SharedSettings(BaseSettings):
     def load_catalog(self) -> ModelCatalog:
         """Load the model catalog; raises SettingsError if the file is missing or invalid."""
         return EMBEDDED_CATALOG if self.model_catalog is None else read_catalog(self.model_catalog)
+
+
+def _variable_of(field: str) -> str:
+    return field if field.isupper() else f"DARKROOM_{field.upper()}"
+
+
+def _reason(problem: Mapping[str, Any]) -> str:
+    text = str(problem["msg"]).removeprefix("Value error, ")
+    return re.sub(r"^[A-Z]\w+ should ", "must ", text)
+
+
+def _malformed(text: str) -> str:
+    """Name the variable in pydantic's error for a value that is not JSON."""
+    field = _NAMED_FIELD.search(text)
+    return text if field is None else f"{_variable_of(field[1])}: must be JSON"
 
 
 def read_catalog(path: Path) -> ModelCatalog:

@@ -60,6 +60,14 @@ _TAKES_SLOWLY_SECONDS = 3.0
 """The worker may disconnect a caller who has not read the response by then, if all threads are in use."""
 
 
+def _read_settings() -> ApiSettings:
+    """Read the settings. gunicorn prints an AppImportError once, without a traceback."""
+    try:
+        return ApiSettings()
+    except SettingsError as error:
+        raise AppImportError(str(error)) from error
+
+
 def max_body_bytes(path: str, *, max_input_bytes: int) -> int:
     """Return how much of a body is buffered. Above their own, lower limits the routes respond with 413."""
     if path.startswith("/internal/"):
@@ -82,7 +90,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
     """`keepalived_conns` of the base class holds the connections without any byte of a request."""
 
     def init_process(self) -> None:
-        settings = ApiSettings()
+        settings = _read_settings()
         self._trusted_proxies = settings.trusted_proxies
         self._address = settings.public_address
         self._max_body_bytes = partial(max_body_bytes, max_input_bytes=settings.max_input_bytes)

@@ -61,7 +61,43 @@ def test_check_rejects_unsafe_settings(monkeypatch: pytest.MonkeyPatch, environm
         check(monkeypatch, **environment)
 
 
-def test_process_exits_with_the_settings_error() -> None:
+INVALID = {
+    "DARKROOM_PUBLIC_URL": ("pictures", "must be an http(s) URL with a host"),
+    "DARKROOM_CORS_ORIGINS": (
+        '["https://a.example/x"]',
+        "must be scheme and host, in lower case and without a path",
+    ),
+    "DARKROOM_WEBHOOK_PRIVATE_RECEIVERS": (
+        '["10.0.0.1/8"]',
+        "must be networks, addresses or host names (got '10.0.0.1/8')",
+    ),
+    "DARKROOM_WEBHOOK_KEY": ("too short", "must have at least 32 items after validation, not 9"),
+    "DARKROOM_MAX_WAITING": ("-1", "must be greater than or equal to 0"),
+    "DARKROOM_OPERATORS": ("nobody", "must be JSON"),
+    "OTEL_EXPORTER_PROMETHEUS_PORT": ("70000", "must be less than or equal to 65535"),
+}
+
+
+@pytest.mark.parametrize(("variable", "case"), INVALID.items(), ids=INVALID)
+def test_invalid_value_is_reported_with_its_variable(
+    monkeypatch: pytest.MonkeyPatch, variable: str, case: tuple[str, str]
+) -> None:
+    value, reason = case
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingsError) as refused:
+        ApiSettings()
+    assert str(refused.value) == f"{variable}: {reason}"
+    assert refused.value.__suppress_context__  # a traceback would show the value, which may be a secret
+
+
+@pytest.mark.parametrize(
+    ("invalid", "reason"),
+    [
+        ({"DARKROOM_PROJECT_ID": "darkroom-prod"}, "must start with demo- when emulators are used"),
+        ({"DARKROOM_PUBLIC_URL": "pictures"}, "DARKROOM_PUBLIC_URL: must be an http(s) URL with a host"),
+    ],
+)
+def test_process_exits_with_the_settings_error(invalid: dict[str, str], reason: str) -> None:
     environment = {"FIRESTORE_EMULATOR_HOST": "127.0.0.1:1", "PUBSUB_EMULATOR_HOST": "127.0.0.1:2"}
     started = subprocess.run(
         [
@@ -69,14 +105,15 @@ def test_process_exits_with_the_settings_error() -> None:
             *("--bind", "127.0.0.1:0", "frontend_api.wsgi:build_app()"),
         ],
         cwd=Path(__file__).parents[3],
-        env={**environment, "STORAGE_EMULATOR_HOST": "http://x", "DARKROOM_PROJECT_ID": "darkroom-prod"},
+        env={**environment, "STORAGE_EMULATOR_HOST": "http://x", **invalid},
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
     assert started.returncode != 0
-    assert "must start with demo- when emulators are used" in started.stderr
+    assert reason in started.stderr
+    assert "Traceback" not in started.stderr
 
 
 def test_model_pools_map_each_model_to_its_pool(monkeypatch: pytest.MonkeyPatch) -> None:

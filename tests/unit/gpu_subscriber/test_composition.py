@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
 
 from common.settings import SettingsError
 from gpu_subscriber.__main__ import engine_settings_of
@@ -26,7 +25,7 @@ def test_default_settings_are_consistent() -> None:
     [({"claim_ttl_seconds": 8}, "three times"), ({"holder_silence_seconds": 5}, "twice")],
 )
 def test_settings_reject_times_too_short_for_heartbeats(changes: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValidationError, match=message):
+    with pytest.raises(SettingsError, match=message):
         WorkerSettings(**changes)
 
 
