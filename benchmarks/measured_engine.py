@@ -20,7 +20,7 @@ from common.domain.task import Lane
 from gpu_subscriber.engine.batches.batch_caps import BatchCaps
 from gpu_subscriber.engine.devices import Device
 from gpu_subscriber.engine.engine_settings import EngineSettings
-from gpu_subscriber.engine.messages import FromEngine, ImageReady, Start
+from gpu_subscriber.engine.messages import FromEngine, ImageReady, RunFailed, Start
 from gpu_subscriber.engine.models.loading import load_family, model_folder
 from gpu_subscriber.engine.models.model_cache import ModelCache
 from gpu_subscriber.engine.runs.active_runs import Send
@@ -87,7 +87,9 @@ class MeasuredEngine:
             engine.advance()
         generated = sum(isinstance(message, ImageReady) for message in sent)
         if generated != len(requests):
-            raise RuntimeError(f"{generated} of {len(requests)} images were generated")
+            codes = {message.failure.code for message in sent if isinstance(message, RunFailed)}
+            reasons = ", ".join(sorted(codes)) or "none failed"
+            raise RuntimeError(f"{generated} of {len(requests)} images were generated: {reasons}")
         return sent
 
     def timed(self, work: Callable[[], object]) -> float:

@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from benchmarks.fleet.simulated_engine import Image
 from benchmarks.fleet.step_times import StepTimes, step_times
@@ -19,8 +18,6 @@ from common.domain.parameters import GenerationParameters
 from gpu_subscriber.engine.batches.batch_caps import BatchCaps
 from gpu_subscriber.engine.devices import Device
 from gpu_subscriber.engine.messages import EngineMeasured, FromEngine, ImageReady
-
-ROUNDS = 3
 
 
 @dataclass(slots=True)
@@ -38,6 +35,13 @@ class Clock:
     def __call__(self) -> float:
         return self.working() + self.skipped
 
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Do not count the time of the block."""
+        began = self.working()
+        yield
+        self.skipped -= self.working() - began
+
     def skip_to(self, moment: float) -> None:
         """Set the clock to a later moment."""
         self.skipped += max(0.0, moment - self())
@@ -53,37 +57,46 @@ def timed_by(device: Device, clock: Clock) -> Iterator[None]:
         device.clock = usual
 
 
-def measured_step_times(
-    engine: MeasuredEngine,
-    *,
-    sides: Sequence[int],
-    batches: Sequence[int],
-    steps: int,
-    rounds: int = ROUNDS,
-) -> list[dict[str, Any]]:
-    """Return rows for `step_times`: means, because a queue adds up the times.
+class StepTimesMeter:
+    """Measures steps of all sizes and batches, in rounds."""
 
-    The rounds alternate between the batches.
-    """
-    found: dict[tuple[int, int], list[tuple[float, float]]] = {
-        (side, batch): [] for side in sides for batch in batches
-    }
-    for number in range(1 + rounds):
-        for (side, batch), measured in found.items():
-            each = _measured_round(engine, side=side, batch=batch, steps=steps, seed=number)
-            if number > 0:  # the first round warms up
-                measured.append(each)
-    return [
-        {
-            "model": engine.spec.name,
-            "width": side,
-            "height": side,
-            "batch": batch,
-            "step_seconds": statistics.fmean(step for step, _ in measured),
-            "around_seconds": statistics.fmean(around for _, around in measured),
+    def __init__(
+        self, engine: MeasuredEngine, *, sides: Sequence[int], batches: Sequence[int], steps: int
+    ) -> None:
+        """Measure one round that does not count: it warms up."""
+        self._engine = engine
+        self._steps = steps
+        self._measured: dict[tuple[int, int], list[tuple[float, float]]] = {
+            (side, batch): [] for side in sides for batch in batches
         }
-        for (side, batch), measured in found.items()
-    ]
+        self._rounds = 0
+        self.measure()
+        for measured in self._measured.values():
+            measured.clear()
+
+    def measure(self) -> None:
+        """Measure each size and batch once."""
+        self._rounds += 1
+        for (side, batch), measured in self._measured.items():
+            measured.append(
+                _measured_round(self._engine, side=side, batch=batch, steps=self._steps, seed=self._rounds)
+            )
+
+    @property
+    def times(self) -> StepTimes:
+        """The means of all rounds, because a queue adds up the times."""
+        (times,) = step_times(
+            {
+                "model": self._engine.spec.name,
+                "width": side,
+                "height": side,
+                "batch": batch,
+                "step_seconds": statistics.fmean(step for step, _ in measured),
+                "around_seconds": statistics.fmean(around for _, around in measured),
+            }
+            for (side, batch), measured in self._measured.items()
+        )
+        return times
 
 
 def _measured_round(
@@ -91,7 +104,7 @@ def _measured_round(
 ) -> tuple[float, float]:
     """Return the seconds of a step and, per image, of the rest."""
     clock = Clock.of(engine.device)
-    requests = [_request(engine, side, steps, seed=1000 * seed + number) for number in range(batch)]
+    requests = [_request(engine, side, steps, seed=1_000_000 * seed + number) for number in range(batch)]
     with timed_by(engine.device, clock):
         began = clock()
         sent = engine.generate(requests, caps=BatchCaps(max_batch=batch))
@@ -104,11 +117,18 @@ def _measured_round(
 
 
 def run_engine(
-    engine: MeasuredEngine, images: Sequence[Image], *, caps: BatchCaps, slots: int
+    engine: MeasuredEngine,
+    images: Sequence[Image],
+    *,
+    caps: BatchCaps,
+    slots: int,
+    between: Callable[[], object] = lambda: None,
+    breaks: int = 0,
 ) -> list[float]:
     """Generate images that arrive at the times of a trace; return each one's time of completion.
 
     The engine gets at most `slots` of them at once, like a worker. Times count from the trace's start.
+    `between` is called `breaks` times after some of the images, while the clock is paused.
     """
     clock = Clock.of(engine.device)
     sent: list[FromEngine] = []
@@ -120,7 +140,7 @@ def run_engine(
         sent.append(message)
 
     running = engine.new_engine(send, caps=caps, clock=clock)
-    coming, given = deque(enumerate(images)), 0
+    coming, given, broken = deque(enumerate(images)), 0, 0
     with timed_by(engine.device, clock):
         began = clock()
         while coming or running.is_busy:
@@ -129,7 +149,12 @@ def run_engine(
                 request = _request(engine, image.key.width, image.steps_left, seed=number)
                 running.receive(start_of(request, submitted_at=image.submission.at))
                 given += 1
-            if running.is_busy:
+            if broken < (breaks + 1) * len(finished) // len(images):
+                engine.device.finish_transfers(wait=True)
+                with clock.paused():
+                    between()
+                broken += 1
+            elif running.is_busy:
                 running.advance()
             else:
                 clock.skip_to(began + coming[0][1].submission.at)
@@ -139,9 +164,3 @@ def run_engine(
 def _request(engine: MeasuredEngine, side: int, steps: int, *, seed: int) -> GenerationParameters:
     plain = engine.spec.defaulted(prompt=f"picture number {seed}", seed=seed)
     return plain.model_copy(update={"width": side, "height": side, "steps": steps})
-
-
-def times_of(rows: Sequence[dict[str, Any]]) -> StepTimes:
-    """Return the times of the one model of these rows."""
-    (times,) = step_times(rows)
-    return times

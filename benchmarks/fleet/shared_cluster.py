@@ -8,6 +8,7 @@ import simpy
 from benchmarks.autoscaling.cluster import Cluster, Physics, Pod, Process, Task
 from benchmarks.fleet.simulated_engine import Image, SimulatedEngine
 from benchmarks.fleet.step_times import StepTimes
+from gpu_subscriber.engine.batches.batch_caps import BatchCaps
 
 
 class SharedCluster(Cluster):
@@ -24,12 +25,12 @@ class SharedCluster(Cluster):
         random: Random,
         *,
         times: StepTimes,
-        max_batch: int,
+        caps: BatchCaps,
     ) -> None:
         super().__init__(env, physics, random)
         self._times = times
-        self._slots = times.slots(max_batch=max_batch)
-        self._caps = times.caps(max_batch=max_batch)
+        self._caps = caps
+        self._slots = caps.measured_cap_of(times.main.key)
         self._deliveries = random
         self._engines: dict[Pod, SimulatedEngine] = {}
         self._image_added: dict[Pod, simpy.Event] = {}

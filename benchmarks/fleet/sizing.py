@@ -16,6 +16,7 @@ from benchmarks.fleet.shared_cluster import SharedCluster
 from benchmarks.fleet.simulated_engine import Image
 from benchmarks.fleet.step_times import StepTimes
 from benchmarks.measurement import percentile
+from gpu_subscriber.engine.batches.batch_caps import BatchCaps
 
 MAX_BATCH = 8
 """The engine's own default."""
@@ -115,11 +116,11 @@ class Outcome:
         return self.mean_gpus * gpu_hour / images_per_hour
 
 
-def run_fixed(images: Sequence[Image], times: StepTimes, *, max_batch: int, gpus: int, seed: int) -> Outcome:
+def run_fixed(images: Sequence[Image], times: StepTimes, *, caps: BatchCaps, gpus: int, seed: int) -> Outcome:
     """Serve the images with a constant number of ready workers."""
     env = simpy.Environment()
     physics = replace(_ALWAYS_READY, max_nodes=gpus)
-    cluster = SharedCluster(env, physics, Random(seed), times=times, max_batch=max_batch)
+    cluster = SharedCluster(env, physics, Random(seed), times=times, caps=caps)
     cluster.set_replicas(gpus)
     cluster.finish_all(images, within_seconds=_MOST_SECONDS)
     return _outcome(cluster, images, since=0.0, fixed_gpus=gpus)
@@ -136,7 +137,9 @@ def run_scaled(
 ) -> Outcome:
     """Serve the images with workers that an autoscaler starts and stops, from none."""
     env = simpy.Environment()
-    cluster = SharedCluster(env, Physics(max_nodes=max_gpus), Random(seed), times=times, max_batch=max_batch)
+    cluster = SharedCluster(
+        env, Physics(max_nodes=max_gpus), Random(seed), times=times, caps=times.caps(max_batch=max_batch)
+    )
     scaler = replace(autoscaler, max_replicas=max_gpus)
     signals: dict[str, Signal] = {
         DEMAND: DemandMetric(cluster, Random(seed), target_seconds=scaler.target_seconds),
@@ -166,7 +169,7 @@ def smallest_fleet(
 
     def outcome(gpus: int) -> Outcome:
         fresh = [replace(image) for image in images]
-        return run_fixed(fresh, times, max_batch=max_batch, gpus=gpus, seed=seed)
+        return run_fixed(fresh, times, caps=times.caps(max_batch=max_batch), gpus=gpus, seed=seed)
 
     enough = max(1, math.ceil(load / MOST_UTILISATION))
     too_few = enough - 1

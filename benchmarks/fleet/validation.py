@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from benchmarks.fleet.calibration import measured_step_times, run_engine, times_of
+from benchmarks.fleet.calibration import StepTimesMeter, run_engine
 from benchmarks.fleet.simulated_engine import Image
 from benchmarks.fleet.sizing import Traffic, run_fixed
 from benchmarks.fleet.step_times import StepTimes
@@ -13,6 +13,8 @@ from benchmarks.measurement import percentile
 
 BATCHES = (1, 2, 4, 8)
 CALIBRATION_STEPS = 4
+BREAKS = 8
+"""Rounds of step times that are measured during a run, because the machine's speed changes."""
 LOADS = (0.3, 0.6, 0.9)
 """Arrivals as a share of what full batches can serve."""
 
@@ -47,28 +49,30 @@ def compare(
     batches: Sequence[int] = BATCHES,
     seed: int = 1,
 ) -> Iterator[Comparison]:
-    """Measure step times before and after each run of the engine, and predict the run with their mean."""
-    calibration_steps = min(steps, CALIBRATION_STEPS)
+    """Run the engine and predict the run, from step times that are measured in breaks of the same run."""
     for max_batch in (1, max(batches)):
         for load in loads:
-            before = measured_step_times(engine, sides=sides, batches=batches, steps=calibration_steps)
-            planned = times_of(before)
+            meter = StepTimesMeter(engine, sides=sides, batches=batches, steps=min(steps, CALIBRATION_STEPS))
+            meter.measure()
+            planned = meter.times
+            caps = planned.caps(max_batch=max_batch)
+            slots = planned.slots(max_batch=max_batch)
             arrivals = _arrivals(
-                times_of(before), sides, steps, max_batch=max_batch, load=load, images=images, seed=seed
+                planned, sides, steps, max_batch=max_batch, load=load, images=images, seed=seed
             )
             ends = run_engine(
                 engine,
                 arrivals,
-                caps=planned.caps(max_batch=max_batch),
-                slots=planned.slots(max_batch=max_batch),
+                caps=caps,
+                slots=slots,
+                between=meter.measure,
+                breaks=BREAKS,
             )
-            after = measured_step_times(engine, sides=sides, batches=batches, steps=calibration_steps)
-            times = times_of([_mean(*pair) for pair in zip(before, after, strict=True)])
             fresh = [replace(image) for image in arrivals]
-            outcome = run_fixed(fresh, times, max_batch=max_batch, gpus=1, seed=seed)
+            outcome = run_fixed(fresh, meter.times, caps=caps, gpus=1, seed=seed)
             yield Comparison(
                 load=load,
-                max_batch=max_batch,
+                max_batch=slots,
                 predicted=(outcome.throughput, outcome.mean, outcome.p99),
                 measured=_figures(arrivals, ends),
             )
@@ -89,10 +93,3 @@ def _figures(arrivals: Sequence[Image], ends: Sequence[float]) -> tuple[float, f
     waits = [end - image.submission.at for image, end in zip(arrivals, ends, strict=True)]
     throughput = len(ends) / (max(ends) - arrivals[0].submission.at)
     return throughput, statistics.fmean(waits), percentile(waits, 99)
-
-
-def _mean(before: dict[str, float], after: dict[str, float]) -> dict[str, float]:
-    return {
-        **before,
-        **{name: (before[name] + after[name]) / 2 for name in ("step_seconds", "around_seconds")},
-    }

@@ -220,7 +220,7 @@ class Measurements:
         stock = self._stock_seconds.get(case.side, 0.0)
         is_compiled_first = case.variant == COMPILED and self._engine_variant != COMPILED
         needed = 2.5 * case.batch * stock + (COMPILE_SECONDS if is_compiled_first else 0.0)
-        if case.kind is Kind.ENGINE and not self.budget.fits(needed):
+        if not self.budget.fits(needed):
             raise NotMeasurableError(f"it needs about {needed:.0f} s, and {self.budget.left:.0f} s were left")
 
     def _caps(self, engine: MeasuredEngine, case: Case) -> BatchCaps:

@@ -48,7 +48,7 @@ def image(times: StepTimes, *, at: float = 0.0, steps: int = 3, side: int = 1024
 
 
 def ends(images: Sequence[Image], times: StepTimes, *, max_batch: int, gpus: int = 1) -> list[float | None]:
-    run_fixed(images, times, max_batch=max_batch, gpus=gpus, seed=1)
+    run_fixed(images, times, caps=times.caps(max_batch=max_batch), gpus=gpus, seed=1)
     return [each.finished_at for each in images]
 
 
@@ -120,7 +120,7 @@ def test_every_image_is_served_once_by_constant_fleets(
     images = traffic(rate, hours=0.1).images(TWO_SIZES, max_batch=max_batch, seed=seed)
     if not images:
         return
-    outcome = run_fixed(images, TWO_SIZES, max_batch=max_batch, gpus=gpus, seed=seed)
+    outcome = run_fixed(images, TWO_SIZES, caps=TWO_SIZES.caps(max_batch=max_batch), gpus=gpus, seed=seed)
     assert (len(outcome.waits), outcome.unfinished) == (len(images), 0)
     shortest = TWO_SIZES.of_side(512)
     assert min(outcome.waits) >= 3 * shortest.step_seconds(1) + shortest.around_seconds(1) - 1e-6
@@ -152,7 +152,9 @@ def test_smallest_fleet_is_the_first_that_keeps_the_latency() -> None:
     load = 2_000 / 3_600 * 3.5
     gpus, outcome = smallest_fleet(images, TIMES, max_batch=1, load=load, p99_seconds=8.0, seed=3)
     assert outcome.p99 <= 8.0
-    fewer = run_fixed([replace(each) for each in images], TIMES, max_batch=1, gpus=gpus - 1, seed=3)
+    fewer = run_fixed(
+        [replace(each) for each in images], TIMES, caps=TIMES.caps(max_batch=1), gpus=gpus - 1, seed=3
+    )
     assert fewer.p99 > 8.0
     assert gpus >= load / 0.95
 
@@ -165,5 +167,5 @@ def test_latency_that_no_fleet_keeps_is_refused() -> None:
 
 def test_cost_per_image_is_the_price_of_the_billed_hours() -> None:
     images = traffic(100, sides=(1024,)).images(TIMES, max_batch=1, seed=1)
-    outcome = run_fixed(images, TIMES, max_batch=1, gpus=2, seed=1)
+    outcome = run_fixed(images, TIMES, caps=TIMES.caps(max_batch=1), gpus=2, seed=1)
     assert outcome.cost_per_image(gpu_hour=3.0, images_per_hour=100) == pytest.approx(0.06)

@@ -77,6 +77,6 @@ def test_simulated_images_end_when_the_engine_finishes_them(stock: Any, seed: in
         for batch in range(1, MAX_BATCH + 1)
     )
     images = trace(seed)
-    run_fixed(images, times, max_batch=MAX_BATCH, gpus=1, seed=1)
+    run_fixed(images, times, caps=times.caps(max_batch=MAX_BATCH), gpus=1, seed=1)
     simulated = {str(number): image.finished_at for number, image in enumerate(images)}
     assert simulated == pytest.approx(measured)
