@@ -26,7 +26,7 @@ def _is_free_on_ipv6(port: int) -> bool:
 
 # Loopback by default: on a laptop, no other machine should reach an API that accepts every caller.
 _host, _port = os.environ.get("DARKROOM_BIND_HOST", _LOOPBACK), int(os.environ.get("PORT", "8000"))
-bind = [f"{_host}:{_port}"]
+bind = [f"[{_host}]:{_port}" if ":" in _host else f"{_host}:{_port}"]
 if _host == _LOOPBACK and _is_free_on_ipv6(_port):
     bind.append(f"[::1]:{_port}")
 

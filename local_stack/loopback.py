@@ -15,7 +15,7 @@ LOOPBACK = "127.0.0.1"
 # Below Linux's ephemeral port range (32768 and up): no client socket on this machine can take the
 # port between choosing it and listening on it.
 _FIRST_PORT, _LAST_PORT = 20000, 32000
-_HOSTS = ("127.0.0.1", "localhost", "::1")
+LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
 # Without the default handlers, which use proxies, follow redirects and raise for error statuses.
 _opener = urllib.request.OpenerDirector()
 _opener.add_handler(urllib.request.HTTPHandler())
@@ -86,4 +86,4 @@ def no_proxy_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 def _extended(*lists: str) -> str:
     given = [host.strip() for one in lists for host in one.split(",") if host.strip()]
-    return "*" if "*" in given else ",".join(dict.fromkeys((*given, *_HOSTS)))
+    return "*" if "*" in given else ",".join(dict.fromkeys((*given, *LOOPBACK_HOSTS)))

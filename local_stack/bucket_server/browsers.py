@@ -7,10 +7,9 @@ read, replace and delete images. Programs send no Origin header and are admitted
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, request
-from werkzeug.sansio.utils import host_is_trusted
 
 from local_stack.bucket_server.records import StorageError
-from local_stack.loopback import LOOPBACK
+from local_stack.loopback import LOOPBACK, LOOPBACK_HOSTS
 
 _LOCAL_HOSTS = ("localhost", LOOPBACK)
 
@@ -30,7 +29,10 @@ def _check_origin() -> None:
 
 
 def _is_local(origin: str) -> bool:
-    return host_is_trusted(urlsplit(origin).netloc, _LOCAL_HOSTS)
+    try:
+        return urlsplit(origin).hostname in LOOPBACK_HOSTS
+    except ValueError:
+        return False
 
 
 def _allow_local_pages(response: Response) -> Response:

@@ -18,12 +18,11 @@ import structlog
 from local_stack.firestore_proxy.emulator_link import SERVICE, EmulatorLink
 from local_stack.firestore_proxy.listen_json import InvalidListenRequestError
 from local_stack.firestore_proxy.web_channel import UNREAD_SECONDS, WebChannel
-from local_stack.loopback import LOOPBACK
+from local_stack.loopback import LOOPBACK_HOSTS
 
 logger = structlog.get_logger(__name__)
 
 _LISTEN_PATH = SERVICE + "Listen/channel"
-_LOCAL_HOSTS = ("localhost", LOOPBACK)
 _MAX_BODY_BYTES = 1_000_000
 _MAX_CHANNELS = 1_000
 _PROTOCOL_VERSION, _SERVER_VERSION, _KEEP_ALIVE_MS = 8, 12, 30_000
@@ -239,13 +238,13 @@ async def _stream(
 def _check_caller(request: _Request) -> None:
     """Raise _RejectedError for pages of other sites and host names of other machines."""
     host = urlsplit(f"//{request.headers.get('host', '')}").hostname
-    is_foreign = request.origin is not None and urlsplit(request.origin).hostname not in _LOCAL_HOSTS
-    if host not in _LOCAL_HOSTS or is_foreign:
+    is_foreign = request.origin is not None and urlsplit(request.origin).hostname not in LOOPBACK_HOSTS
+    if host not in LOOPBACK_HOSTS or is_foreign:
         raise _RejectedError(403, "Only pages of this machine may use the Firestore emulator.")
 
 
 def _allowed_origin(request: _Request) -> tuple[tuple[str, str], ...]:
-    if request.origin is None or urlsplit(request.origin).hostname not in _LOCAL_HOSTS:
+    if request.origin is None or urlsplit(request.origin).hostname not in LOOPBACK_HOSTS:
         return (("Vary", "Origin"),)
     return (
         ("Vary", "Origin"),

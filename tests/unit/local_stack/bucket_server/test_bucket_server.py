@@ -98,17 +98,18 @@ def test_range_beyond_the_end_is_416(server: FlaskClient) -> None:
     assert response.headers["Content-Range"] == "bytes */1024"
 
 
-def test_preflight_of_a_local_page_is_allowed(server: FlaskClient) -> None:
+@pytest.mark.parametrize("origin", ["http://localhost:8080", "http://127.0.0.1:8080", "http://[::1]:8080"])
+def test_preflight_of_a_local_page_is_allowed(server: FlaskClient, origin: str) -> None:
     response = server.options(
         "/images/a.png",
         headers={
-            "Origin": "http://localhost:8080",
+            "Origin": origin,
             "Access-Control-Request-Method": "GET",
             "Access-Control-Request-Headers": "range",
         },
     )
     assert response.status_code == 200
-    assert response.headers["Access-Control-Allow-Origin"] == "http://localhost:8080"
+    assert response.headers["Access-Control-Allow-Origin"] == origin
     assert "GET" in response.headers["Access-Control-Allow-Methods"]
     assert response.headers["Access-Control-Allow-Headers"] == "range"
 
@@ -119,6 +120,7 @@ def test_preflight_of_a_local_page_is_allowed(server: FlaskClient) -> None:
         {"Origin": "https://evil.example"},
         {"Origin": "http://localhost.evil.example"},
         {"Origin": "null"},
+        {"Origin": "http://[::1"},
         {"Sec-Fetch-Site": "cross-site"},  # an image in a foreign page sends no origin
         {"Host": "rebound.example", "Origin": "http://rebound.example", "Sec-Fetch-Site": "same-origin"},
     ],
