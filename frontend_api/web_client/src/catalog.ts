@@ -21,6 +21,8 @@ export interface ModelDefaults {
   readonly num_images: number;
   readonly output_format: string;
   readonly negative_prompt: string | null;
+  /** Missing: `plain`. */
+  readonly prompt_syntax?: string;
 }
 
 export interface ModelTraits {
@@ -48,6 +50,8 @@ export interface Model {
   /** What an image can be generated from: `text`, `image`, `mask`. */
   readonly inputs: readonly string[];
   readonly loras: readonly Lora[];
+  /** How the model can read prompts: `plain`, and `weighted` where it reads weights such as `(word:1.3)`. */
+  readonly prompt_syntaxes: readonly string[];
   /** Maximum number of prompt tokens, without begin and end tokens; null or missing: unknown. */
   readonly max_prompt_tokens?: number | null;
   readonly traits: ModelTraits;
@@ -64,7 +68,7 @@ export interface Model {
 /** The fields of the form, named as the parameters of `POST /v1/tasks`. */
 export const FIELD_NAMES = [
   "prompt", "negative_prompt", "model", "steps", "guidance_scale", "seed",
-  "sampler", "width", "height", "num_images", "output_format", "image", "mask_image", "strength", "loras",
+  "sampler", "width", "height", "num_images", "output_format", "image", "mask_image", "strength", "loras", "prompt_syntax",
 ] as const;
 export type FieldName = (typeof FIELD_NAMES)[number];
 /** The fields that contain the id of an uploaded picture. */
@@ -72,7 +76,8 @@ export const PICTURE_NAMES = ["image", "mask_image"] as const;
 export type PictureName = (typeof PICTURE_NAMES)[number];
 
 /** Whether the model uses a field. The API rejects fields that the model does not use. */
-export function isUsed(name: FieldName, { traits, inputs, loras }: Model): boolean {
+export function isUsed(name: FieldName, { traits, inputs, loras, prompt_syntaxes }: Model): boolean {
+  if (name === "prompt_syntax") return prompt_syntaxes.length > 1;
   if (name === "loras") return loras.length > 0;
   if (name === "image" || name === "strength") return inputs.includes("image");
   if (name === "mask_image") return inputs.includes("mask");

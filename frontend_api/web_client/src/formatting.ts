@@ -17,6 +17,10 @@ export function samplerTitle(name: string): string {
   return SAMPLERS[name] ?? name.replaceAll("_", " ");
 }
 
+export function promptSyntaxTitle(syntax: string): string {
+  return { plain: "Plain text", weighted: "With weights, such as (word:1.3)" }[syntax] ?? syntax;
+}
+
 /** A text of the API without code marks: "`guidance_scale` is 1" becomes "guidance scale is 1". */
 export function plainText(text: string): string {
   return text.replace(/`([^`]+)`/g, (_, code: string) => code.replaceAll("_", " "));

@@ -52,6 +52,7 @@ export function createActions(api: Api, form: ParameterForm, open: TaskActions["
         model: task.model,
         prompt: task.prompt,
         negative_prompt: task.negativePrompt,
+        prompt_syntax: task.promptSyntax,
         steps: String(task.steps),
         ...(task.guidanceScale === null ? {} : { guidance_scale: String(task.guidanceScale) }),
         sampler: task.sampler,

@@ -30,6 +30,7 @@ export interface TaskDocument {
   readonly status: Status;
   readonly prompt: string;
   readonly negativePrompt: string;
+  readonly promptSyntax: string;
   readonly model: string;
   readonly steps: number;
   /** Null if the scale has no effect on the model. */
@@ -81,6 +82,7 @@ export function readTaskDocument(id: string, data: Fields): TaskDocument {
     status: statusOf(data.status),
     prompt: string(parameters.prompt),
     negativePrompt: string(parameters.negative_prompt),
+    promptSyntax: string(parameters.prompt_syntax) || "plain",
     model: string(parameters.model) || string(data.model),
     steps,
     guidanceScale: parameters.guidance === "none" ? null : number(parameters.guidance_scale, 0),

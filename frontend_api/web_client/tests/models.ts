@@ -7,6 +7,7 @@ export const DEMO: Model = {
   shares_steps: true,
   inputs: ["text"],
   loras: [],
+  prompt_syntaxes: ["plain"],
   traits: { guidance: "classifier_free", negative_prompt: true },
   limits: {
     min_steps: 1,
@@ -43,6 +44,9 @@ export const SCHNELL: Model = {
   samplers: ["own"],
   output_formats: ["png"],
 };
+
+/** A model that reads weighted prompts. */
+export const WEIGHTED: Model = { ...DEMO, prompt_syntaxes: ["plain", "weighted"] };
 
 export const PIXELS: Lora = { name: "pixels", title: "Pixel art", trigger: "", scale: 1, min_scale: -2, max_scale: 2 };
 

@@ -77,6 +77,8 @@ export function validationErrors(values: FormValues, model: Model): FieldErrors 
     errors.seed = "Must be a whole number from 0 to 9223372036854775807, or empty for a random seed.";
   if (!model.samplers.includes(values.sampler)) errors.sampler = "Not available for this model.";
   if (!model.output_formats.includes(values.output_format)) errors.output_format = "Not available for this model.";
+  if (isUsed("prompt_syntax", model) && !model.prompt_syntaxes.includes(values.prompt_syntax))
+    errors.prompt_syntax = "Not available for this model.";
   const problem = isUsed("loras", model) ? loraError(parseLoras(values.loras), model.loras) : "";
   if (problem !== "") errors.loras = problem;
   return errors;
@@ -89,6 +91,7 @@ export function bodyOf(values: FormValues, model: Model): string {
   const fields = {
     prompt: values.prompt.trim(),
     ...(negative === "" ? {} : { negative_prompt: negative }),
+    ...(isUsed("prompt_syntax", model) ? { prompt_syntax: values.prompt_syntax } : {}),
     model: values.model,
     steps: Number(values.steps),
     ...(isUsed("guidance_scale", model) ? { guidance_scale: Number(values.guidance_scale) } : {}),
@@ -110,6 +113,7 @@ export function defaultsOf(model: Model): Omit<FormValues, "prompt" | "seed"> {
   const { defaults } = model;
   return {
     negative_prompt: defaults.negative_prompt ?? "",
+    prompt_syntax: defaults.prompt_syntax ?? "plain",
     model: model.name,
     steps: String(defaults.steps),
     guidance_scale: String(defaults.guidance_scale),

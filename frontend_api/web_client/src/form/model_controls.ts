@@ -2,7 +2,7 @@
 
 import { FIELD_NAMES, type FieldName, type Model, isUsed } from "../catalog";
 import { byId, find, setAttribute, setText } from "../dom";
-import { samplerTitle } from "../formatting";
+import { promptSyntaxTitle, samplerTitle } from "../formatting";
 import { showAspectRatios } from "./aspect_ratios";
 import { modelFacts, modelHint } from "./field_messages";
 import { type Size, rangeText, rangesOf, sizesOf } from "./form_values";
@@ -22,6 +22,7 @@ export function showModelControls(form: HTMLFormElement, model: Model, onSize: (
   }
   showOptions(form, "sampler", model.samplers, samplerTitle);
   showOptions(form, "output_format", model.output_formats, (format) => format.toUpperCase());
+  showOptions(form, "prompt_syntax", model.prompt_syntaxes, promptSyntaxTitle);
   showAspectRatios(sizesOf(model), onSize);
 }
 

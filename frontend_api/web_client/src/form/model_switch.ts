@@ -48,6 +48,10 @@ export function switchedValues(chosen: ChosenValues, from: Model, to: Model): Sw
     notes.output_format = `Changed from ${values.output_format.toUpperCase()}: not supported by this model.`;
     values.output_format = defaults.output_format;
   }
+  if (!to.prompt_syntaxes.includes(values.prompt_syntax)) {
+    notes.prompt = "This model reads weights such as (word:1.3) literally.";
+    values.prompt_syntax = defaults.prompt_syntax;
+  }
   const loras = parseLoras(values.loras);
   const offered = loras.filter((choice) => loraError([choice], to.loras) === "");
   if (offered.length < loras.length) {
