@@ -69,6 +69,12 @@ def _parser() -> argparse.ArgumentParser:
         "--steps", type=int, default=30, help="denoising steps of an image; default: 30. Nothing is scaled"
     )
     parser.add_argument(
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="default: auto, a GPU if there is one",
+    )
+    parser.add_argument(
         "--cpu-threads", type=int, metavar="N", help="threads on a CPU; default: as many as it may use"
     )
     parser.add_argument(
@@ -105,7 +111,7 @@ def _parser() -> argparse.ArgumentParser:
 def measure(asked: argparse.Namespace) -> int:
     """Measure all models, and write the report after each case."""
     budget = Budget(seconds=60 * asked.minutes)
-    device = Device.chosen(EngineSettings(models=(), cpu_threads=asked.cpu_threads))
+    device = Device.chosen(EngineSettings(models=(), device=asked.device, cpu_threads=asked.cpu_threads))
     report = Report(folder=asked.output, about=_about(asked, device))
     rate: float | None = None
     for name in asked.model:

@@ -116,6 +116,7 @@ class Measurements:
             self.release()
             settings = EngineSettings(
                 models=(self.spec,),
+                device="cuda" if self.device.is_cuda else "cpu",
                 compile_denoiser=variant == COMPILED,
                 max_batch=self.max_batch,
                 cpu_threads=self.cpu_threads,

@@ -24,7 +24,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MeasuredEngine]
     spec = ARCHITECTURES["tiny"].saved(
         tmp_path_factory.mktemp("tiny") / "model", device=torch.device("cpu"), dtype=torch.float32
     )
-    yield MeasuredEngine.loaded(EngineSettings(models=(spec,), max_batch=2, cpu_threads=1))
+    yield MeasuredEngine.loaded(EngineSettings(models=(spec,), device="cpu", max_batch=2, cpu_threads=1))
     torch.set_num_threads(threads)
 
 

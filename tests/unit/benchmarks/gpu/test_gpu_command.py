@@ -23,7 +23,7 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("report")
-    asked = ["--model", "tiny", "--batches", "2", "--steps", "2", "--cpu-threads", "1"]
+    asked = ["--model", "tiny", "--batches", "2", "--steps", "2", "--device", "cpu", "--cpu-threads", "1"]
     assert main([*asked, "--output", str(folder)]) == 0
     return folder
 
@@ -78,7 +78,23 @@ def test_markdown_report_has_a_line_for_each_case(output: Path, report: dict[str
 
 
 def test_gpu_command_skips_all_cases_when_the_time_is_spent(tmp_path: Path) -> None:
-    assert main(["--model", "tiny", "--minutes", "0", "--cpu-threads", "1", "--output", str(tmp_path)]) == 0
+    assert (
+        main(
+            [
+                "--model",
+                "tiny",
+                "--minutes",
+                "0",
+                "--device",
+                "cpu",
+                "--cpu-threads",
+                "1",
+                "--output",
+                str(tmp_path),
+            ]
+        )
+        == 0
+    )
     rows = json.loads((tmp_path / JSON_FILE).read_text())["rows"]
     assert {row["missing"] for row in rows} == {"the time was spent"}
 
