@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from common.domain.task import Phase, Task, TaskStatus
+from gpu_subscriber.errors import UnreadableImageError
 from gpu_subscriber.images.encoding import read_record
 from tests.system.conftest import System
 
@@ -34,7 +35,7 @@ def test_prompt_becomes_the_image_that_the_task_describes(system: System) -> Non
     assert min(corner) > 200, "the background is white"
 
 
-@pytest.mark.parametrize("output_format", ["png", "jpeg", "webp"])
+@pytest.mark.parametrize("output_format", ["png", "jpeg", "webp", "avif"])
 def test_image_file_contains_its_parameters(system: System, output_format: str) -> None:
     task = system.client.completed(PROMPT, seed=3, steps=4, output_format=output_format)
     written = read_record(system.client.image(task.id))
@@ -42,6 +43,18 @@ def test_image_file_contains_its_parameters(system: System, output_format: str) 
     assert (asked.prompt, asked.seed, asked.steps) == (PROMPT, 3, 4)
     assert written.provenance == task.images[0].provenance
     assert task.images[0].content_type == f"image/{output_format}"
+
+
+def test_file_without_metadata_contains_only_the_image(system: System) -> None:
+    chosen = {"output_format": "webp", "output_quality": 100, "metadata": "none"}
+    task = system.client.completed(PROMPT, seed=3, steps=4, **chosen)
+    provenance = task.images[0].provenance
+    assert provenance is not None
+    with pytest.raises(UnreadableImageError):
+        read_record(system.client.image(task.id))
+    with Image.open(io.BytesIO(system.client.image(task.id))) as image:
+        pixels = image.convert("RGB").tobytes()
+    assert hashlib.sha256(pixels).hexdigest() == provenance.pixels_sha256 == provenance.decoded_sha256
 
 
 def test_same_seed_gives_the_same_image_alone_and_batched(system: System) -> None:
