@@ -102,7 +102,7 @@ class NoImageRecordError(ClientError):
     def __init__(self, name: str) -> None:
         super().__init__(
             f"{printable(name)} has no darkroom record\n"
-            "  Most programs that save or send images remove such records."
+            "  Programs that save or send images often remove it; tasks with `metadata` none write no record."
         )
 
 
