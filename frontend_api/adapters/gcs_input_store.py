@@ -94,7 +94,7 @@ class GcsInputStore:
         with translated_storage_errors():
             try:
                 self._bucket.blob(stored.object_name).delete(
-                    if_metageneration_match=int(stored.revision), timeout=self._timeout, retry=self._retry
+                    **_unchanged(stored), timeout=self._timeout, retry=self._retry
                 )
             except PreconditionFailed:
                 return False
@@ -102,9 +102,9 @@ class GcsInputStore:
                 return True  # deleted by another process, or by an attempt whose response was lost
         return True
 
-    def bytes_in(self, folder: str) -> int:
+    def bytes_in(self, folder: str, *, each_at_least: int) -> int:
         with translated_storage_errors():
-            return sum(blob.size or 0 for blob in self._listed(folder))
+            return sum(max(blob.size or 0, each_at_least) for blob in self._listed(folder))
 
     def list_expired(self, *, now: datetime) -> tuple[StoredInput, ...]:
         with translated_storage_errors():
@@ -121,9 +121,7 @@ class GcsInputStore:
         blob.custom_time = expires_at
         with translated_storage_errors(), _missing(stored):
             try:
-                blob.patch(
-                    if_metageneration_match=int(stored.revision), timeout=self._timeout, retry=self._retry
-                )
+                blob.patch(**_unchanged(stored), timeout=self._timeout, retry=self._retry)
             except PreconditionFailed:
                 return None
         return _stored_in(blob)
@@ -157,8 +155,14 @@ def _stored_in(blob: Blob) -> StoredInput:
         created_at=blob.time_created,
         expires_at=blob.custom_time,
         is_kept=metadata["kept"] == "yes",
-        revision=str(blob.metageneration),
+        revision=f"{blob.generation}/{blob.metageneration}",
     )
+
+
+def _unchanged(stored: StoredInput) -> dict[str, int]:
+    """Return the condition that the object is the same one, with the same metadata."""
+    generation, _, metageneration = stored.revision.partition("/")
+    return {"if_generation_match": int(generation), "if_metageneration_match": int(metageneration)}
 
 
 def _id_in(object_name: str) -> str:

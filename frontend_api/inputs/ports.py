@@ -40,8 +40,11 @@ class InputStore(Protocol):
     def delete_unchanged(self, stored: StoredInput) -> bool:
         """Delete the input and return true, or return false if it has changed since it was returned."""
 
-    def bytes_in(self, folder: str) -> int:
-        """Return the size of all inputs of an owner, given by their folder."""
+    def bytes_in(self, folder: str, *, each_at_least: int) -> int:
+        """Return the size of all inputs of an owner, given by their folder.
+
+        Smaller inputs count as `each_at_least` bytes.
+        """
 
     def list_expired(self, *, now: datetime) -> tuple[StoredInput, ...]:
         """Return inputs whose `expires_at` is past: all of them, or the first of very many."""

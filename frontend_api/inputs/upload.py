@@ -16,6 +16,8 @@ from frontend_api.inputs.stored_input import (
 
 _MAX_RACES = 5
 """Uploads of a picture that is deleted at the same moment."""
+_LEAST_COUNTED_BYTES = 100_000
+"""So the limit of bytes also limits the number of inputs, which each upload lists."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,5 +74,8 @@ class UploadInput:
     def check_capacity(self, user_id: str, size_bytes: int) -> None:
         """Raise TooManyInputsError if the owner has no capacity for a file of this size."""
         most = self.limits.bytes_per_owner
-        if most and self.store.bytes_in(input_folder(user_id)) + size_bytes > most:
+        if most == 0:
+            return
+        used = self.store.bytes_in(input_folder(user_id), each_at_least=_LEAST_COUNTED_BYTES)
+        if used + max(size_bytes, _LEAST_COUNTED_BYTES) > most:
             raise TooManyInputsError(most)

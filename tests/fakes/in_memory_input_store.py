@@ -63,10 +63,11 @@ class InMemoryInputStore(Outage):
             self.contents.pop(stored.object_name, None)
             return True
 
-    def bytes_in(self, folder: str) -> int:
+    def bytes_in(self, folder: str, *, each_at_least: int) -> int:
         with self._lock:
             self._check()
-            return sum(len(content) for name, content in self.contents.items() if name.startswith(folder))
+            own = [content for name, content in self.contents.items() if name.startswith(folder)]
+            return sum(max(len(content), each_at_least) for content in own)
 
     def list_expired(self, *, now: datetime) -> tuple[StoredInput, ...]:
         with self._lock:

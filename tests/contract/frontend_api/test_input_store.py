@@ -141,15 +141,20 @@ def test_input_that_has_changed_is_not_deleted(store: InputStore, owner: str) ->
 def test_input_is_created_again_after_its_deletion(store: InputStore, owner: str) -> None:
     created = store.create(requested(owner), CONTENT)
     store.delete_unchanged(created)
-    assert store.create(requested(owner), CONTENT).id == created.id
+    again = store.create(requested(owner), CONTENT)
+    assert again.id == created.id
+    assert not store.delete_unchanged(created)
+    assert store.delete_unchanged(again)
 
 
 def test_bytes_are_counted_per_owner(store: InputStore, owner: str) -> None:
     other = f"{owner}-2"
     for each in (requested(owner), requested(owner, "b"), requested(other)):
         store.create(each, CONTENT)
-    assert store.bytes_in(input_folder(owner)) == 2 * len(CONTENT)
-    assert store.bytes_in(input_folder(f"{owner}-3")) == 0
+    folder, smaller, larger = input_folder(owner), len(CONTENT) - 1, len(CONTENT) + 1
+    assert store.bytes_in(folder, each_at_least=smaller) == 2 * len(CONTENT)
+    assert store.bytes_in(folder, each_at_least=larger) == 2 * larger
+    assert store.bytes_in(input_folder(f"{owner}-3"), each_at_least=larger) == 0
 
 
 def test_expired_inputs_are_listed(store: InputStore, owner: str) -> None:
@@ -162,7 +167,7 @@ def test_expired_inputs_are_listed(store: InputStore, owner: str) -> None:
 
 
 def test_store_raises_when_unreachable(arranged: Arranged, owner: str) -> None:
-    broken, stored = arranged.broken, replace(requested(owner), is_kept=True, revision="1")
+    broken, stored = arranged.broken, replace(requested(owner), is_kept=True, revision="1/1")
     assert_each_raises_unavailable(
         lambda: broken.create(stored, CONTENT),
         lambda: broken.get(stored.object_name),
@@ -170,7 +175,7 @@ def test_store_raises_when_unreachable(arranged: Arranged, owner: str) -> None:
         lambda: broken.keep(stored, until=NEXT_YEAR, for_tasks=True),
         lambda: broken.withdraw(stored),
         lambda: broken.delete_unchanged(stored),
-        lambda: broken.bytes_in("inputs/x/"),
+        lambda: broken.bytes_in("inputs/x/", each_at_least=0),
         lambda: broken.list_expired(now=NOW),
     )
 

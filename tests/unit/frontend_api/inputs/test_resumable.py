@@ -86,7 +86,7 @@ def test_start_refuses_what_no_upload_can_be(
 
 
 def test_start_counts_the_storage_of_the_caller(tmp_path: Path) -> None:
-    api = Api(folder=tmp_path, input_limits=replace(INPUT_LIMITS, bytes_per_owner=len(png())))
+    api = Api(folder=tmp_path, input_limits=replace(INPUT_LIMITS, bytes_per_owner=150_000))
     api.upload(png())
     assert start(api).get_json()["code"] == "too_many_inputs"
 
