@@ -37,8 +37,8 @@ MAX_DEADLINE_SECONDS = 7 * 24 * 3_600
 MAX_BATCH_ITEMS = 100
 MAX_BATCH_BYTES = 4_000_000
 """Enough for a hundred submissions with the longest texts in the widest script."""
-MAX_BATCH_VALUES = 5_000
-"""Enough for a hundred submissions with every field and all their labels."""
+MAX_BATCH_VALUES = 10_000
+"""Enough for a hundred submissions with every field, label, header and LoRA."""
 _MAX_FIELDS = 40
 """Per submission; more than the schema has, so that a response names a few unknown fields but not thousands."""
 _SEED_DIGITS = re.compile(r"^[0-9]{1,19}$")

@@ -1,13 +1,18 @@
 """POST /v1/tasks:batch: each item by itself, and all of them together."""
 
+import json
 from typing import Any
 
 import pytest
 from werkzeug.test import TestResponse
 
+from common.domain.models.lora import MAX_LORAS
 from common.domain.task import Lane
+from frontend_api.http.json_body import parse_json_object
 from frontend_api.quotas.quotas import QuotaLimits
-from frontend_api.tasks.schemas import MAX_BATCH_BYTES
+from frontend_api.tasks.changes import MAX_LABELS
+from frontend_api.tasks.schemas import MAX_BATCH_BYTES, MAX_BATCH_ITEMS, MAX_BATCH_VALUES, BatchItem
+from frontend_api.webhooks.callback_headers import MAX_HEADERS
 from tests.unit.frontend_api.conftest import Api
 
 CIRCLE = {"prompt": "a large red circle"}
@@ -196,3 +201,15 @@ def test_batch_accepts_the_longest_texts_and_no_more(api: Api) -> None:
         "/v1/tasks:batch", data=b" " * (MAX_BATCH_BYTES + 1), content_type="application/json"
     )
     assert (too_large.status_code, too_large.get_json()["code"]) == (413, "body_too_large")
+
+
+def test_batch_may_contain_every_field_of_a_hundred_submissions() -> None:
+    lists = {
+        "labels": {f"label-{number}": "x" for number in range(MAX_LABELS)},
+        "callback_events": ["started", "progress", "finished"],
+        "callback_headers": {f"X-{number}": "x" for number in range(MAX_HEADERS)},
+        "loras": [{"name": f"lora-{number}", "scale": 1} for number in range(MAX_LORAS)],
+    }
+    item = dict.fromkeys(BatchItem.model_fields, "x") | lists
+    body = json.dumps({"tasks": [item] * MAX_BATCH_ITEMS}).encode()
+    assert len(parse_json_object(body, max_values=MAX_BATCH_VALUES)["tasks"]) == MAX_BATCH_ITEMS
