@@ -12,6 +12,7 @@ from common.adapters.grpc_channels import publisher_client
 from local_stack.settings import StackSettings
 from local_stack.stack import LocalStack
 from tests.browser.conftest import screenshot_folder
+from tests.pictures import png
 
 pytestmark = [pytest.mark.browser, pytest.mark.end_to_end]
 PROMPT = "a large red circle above a small blue square on a white background"
@@ -263,6 +264,41 @@ def test_value_typed_before_the_models_are_loaded_is_not_adapted(context: Browse
     held[0].continue_()
     opened.get_by_test_id("submit-button").click()
     expect(opened.locator("#steps-error")).to_have_text("Must be between 1 and 100.")
+
+
+def test_form_sends_an_uploaded_picture_and_the_chosen_lora(context: BrowserContext) -> None:
+    page, picture = context.new_page(), png(width=128, height=96)
+    ink = {"name": "ink", "title": "Ink", "trigger": "", "scale": 1.0, "min_scale": -2.0, "max_scale": 2.0}
+
+    def offer(route: Route) -> None:
+        models = route.fetch().json()["models"]
+        offered = [{**models[0], "inputs": ["text", "image", "mask"], "loras": [ink]}, *models[1:]]
+        route.fulfill(json={"models": offered})
+
+    page.route("**/v1/models", offer)
+    page.goto("/")
+    page.get_by_test_id("prompt-input").fill(PROMPT)
+    set_fields(page)
+    chooser = page.get_by_test_id("image-input")
+    expect(chooser).to_be_visible()
+    expect(page.get_by_label("Mask")).to_be_hidden()
+    chooser.set_input_files({"name": "notes.png", "mimeType": "image/png", "buffer": b"not a picture"})
+    expect(page.locator("#image-error")).to_contain_text("not a PNG, JPEG or WebP")
+    chooser.set_input_files({"name": "photo.png", "mimeType": "image/png", "buffer": picture})
+    expect(page.get_by_alt_text("The picture to start from")).to_be_visible()
+    expect(page.locator("#image-error")).to_be_empty()
+    expect(page.get_by_label("Mask")).to_be_visible()
+    show(page, "picture-and-lora")
+    page.get_by_label("Ink", exact=True).check()
+    page.get_by_label("Scale of Ink").fill("0.5")
+    with page.expect_request("**/v1/tasks") as asked:
+        page.get_by_test_id("submit-button").click()
+    body = json.loads(asked.value.post_data or "")
+    assert (body["image"], body["strength"]) == (hashlib.sha256(picture).hexdigest(), 0.8)
+    assert body["loras"] == [{"name": "ink", "scale": 0.5}]
+    assert "mask_image" not in body
+    page.get_by_role("button", name="Remove picture").click()
+    expect(page.locator("#strength")).to_be_hidden()
 
 
 def test_page_links_to_the_reference_and_the_operator_page(page: Page) -> None:

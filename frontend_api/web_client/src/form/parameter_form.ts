@@ -74,7 +74,7 @@ export class ParameterForm {
     const typed = this.#typedValues();
     menu.replaceChildren(...models.map((model) => new Option(modelLabel(model), model.name)));
     const { model, ...draft } = loadDraft();
-    this.#chosen = { ...draft, ...typed };
+    this.#chosen = { ...draft, ...this.#chosen, ...typed };
     this.#showModel(this.#modelNamed(model));
     // Do not adapt values that the user typed meanwhile: the submission shows their errors.
     this.fill(typed);
