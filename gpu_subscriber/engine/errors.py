@@ -61,6 +61,10 @@ class OutOfMemoryError(EngineError):
     code = FailureCode.OUT_OF_GPU_MEMORY
 
 
+class MissingInputError(EngineError):
+    """The task starts from a picture that the engine did not receive."""
+
+
 class CheckpointRefusedError(EngineError):
     """The checkpoint is damaged or belongs to another model, sampler or software.
 

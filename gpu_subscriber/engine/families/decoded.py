@@ -1,5 +1,6 @@
 """From latents to a finished image on the device."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -31,8 +32,19 @@ class Decoded:
         )
 
 
+def channels_of(values: Sequence[float], *, like: torch.Tensor) -> torch.Tensor:
+    """Return one value for each channel of a grid of latents, (1, C, 1, 1)."""
+    return torch.tensor(values).view(1, -1, 1, 1).to(like)
+
+
 def unscaled(grid: torch.Tensor, config: Any) -> torch.Tensor:
     """Return what an autoencoder with this configuration decodes, from a grid of scaled latents."""
     shift = getattr(config, "shift_factor", None)
     latents = grid / config.scaling_factor
     return latents if shift is None else latents + shift
+
+
+def scaled(latents: torch.Tensor, config: Any) -> torch.Tensor:
+    """Return a grid of scaled latents from what an autoencoder with this configuration encodes."""
+    shift = getattr(config, "shift_factor", None)
+    return (latents if shift is None else latents - shift) * config.scaling_factor

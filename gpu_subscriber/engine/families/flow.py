@@ -21,6 +21,11 @@ _CACHED_SIZES = 16
 class FlowFamily(GuidedFamily):
     """A family whose noise levels shift with the image's size, over a grid of latents."""
 
+    def skipped_steps(self, parameters: GenerationParameters) -> int:
+        """Round down, where the calls of diffusion models round the steps that are left."""
+        left = min(parameters.steps * (parameters.strength or 1.0), parameters.steps)
+        return int(parameters.steps - left)
+
     def tokens(self, noise: torch.Tensor) -> int:
         """Return how many tokens the denoiser makes of a Run's latents."""
         patch: int = self.denoiser.config.patch_size
@@ -76,8 +81,11 @@ class PackedFlowFamily(FlowFamily):
         """Return seeded noise, drawn as a grid and packed."""
         channels, scale = self.denoiser.config.in_channels // 4, self.pipeline.vae_scale_factor
         shape = (1, channels, parameters.height // scale, parameters.width // scale)
-        grid = randn_tensor(shape, generator=generator, device=self.device, dtype=dtype)
-        packed: torch.Tensor = self.pipeline._pack_latents(grid, *shape)
+        return self.packed(randn_tensor(shape, generator=generator, device=self.device, dtype=dtype))
+
+    def packed(self, grid: torch.Tensor) -> torch.Tensor:
+        """Return a grid as tokens."""
+        packed: torch.Tensor = self.pipeline._pack_latents(grid, *grid.shape)
         return packed
 
     def unpacked(self, latents: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:

@@ -20,7 +20,8 @@ from diffusers.utils.torch_utils import randn_tensor
 from common.domain.parameters import GenerationParameters
 from common.domain.task_warnings import warnings_of
 from gpu_subscriber.engine.batches.filled_batches import filled
-from gpu_subscriber.engine.families.decoded import Decoded, unscaled
+from gpu_subscriber.engine.families.decoded import Decoded, scaled, unscaled
+from gpu_subscriber.engine.families.starting_image import NO_INPUTS, Inputs, StartingImage
 from gpu_subscriber.engine.loras.model_loras import ModelLoras
 from gpu_subscriber.engine.models.model_provenance import NO_FILES, LoadedFiles, ModelProvenance
 from gpu_subscriber.engine.models.prompt_tokens import PromptTokens
@@ -42,7 +43,7 @@ _DIGESTED_VALUES = 8
 class GuidedFamily:
     """Prepares, predicts and decodes Runs with the components of a loaded stock pipeline.
 
-    Subclasses override the methods up to `unscaled`. `size` is (height, width) in pixels. All rows
+    Subclasses override the methods up to `packed`. `size` is (height, width) in pixels. All rows
     and latents have a leading dimension of 1 for one Run.
     """
 
@@ -134,6 +135,23 @@ class GuidedFamily:
         image: torch.Tensor = self.pipeline.vae.decode(latents, return_dict=False)[0]
         return image
 
+    def skipped_steps(self, parameters: GenerationParameters) -> int:
+        """Return how many of the first steps a Run that starts from a picture leaves out."""
+        return parameters.steps - parameters.computed_steps
+
+    def encode_image(self, pixels: torch.Tensor) -> Any:
+        """Run the autoencoder's encoder: (1, 3, H, W) in [-1, 1] → its output, with (1, C, h, w) latents."""
+        vae = self.pipeline.vae
+        return vae.encode(pixels.to(vae.dtype))
+
+    def scaled(self, latents: torch.Tensor) -> torch.Tensor:
+        """Return a grid of latents in the denoiser's scale: the inverse of `unscaled`."""
+        return scaled(latents, self.pipeline.vae.config)
+
+    def packed(self, grid: torch.Tensor) -> torch.Tensor:
+        """Return a grid of latents in the denoiser's shape: the inverse of `unpacked`."""
+        return grid
+
     def resized(self, image: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
         """Return a decoded image in the requested size, where the stock call generates in another one."""
         return image
@@ -146,23 +164,31 @@ class GuidedFamily:
     def check(self, image: torch.Tensor) -> None:
         """Raise ContentFilteredError if the model's own filter refuses a decoded image."""
 
-    def prepare(self, parameters: GenerationParameters, *, seed: int) -> Denoising:
-        """Do everything up to the first step; raises what the prompt's encoding raises."""
+    def prepare(
+        self, parameters: GenerationParameters, *, seed: int, inputs: Inputs = NO_INPUTS
+    ) -> Denoising:
+        """Do everything up to the first step; raises what the encoding of prompts and pictures raises."""
         loras = self.loras.chosen(parameters.loras)
         with self.loras.encoding(loras):
             encoded = self.encode_branches(parameters)
         dtype = self.denoiser.dtype
         extra = self.extra_rows(parameters, dtype)
         generator = torch.Generator("cpu").manual_seed(seed)
+        picture = StartingImage.encoded(self, parameters, inputs, generator)
         noise = self.noise(parameters, generator, dtype)
         scheduler = self.schedule(parameters, noise)
+        skipped = 0 if picture is None else self.skipped_steps(parameters) * scheduler.order
         if hasattr(scheduler, "set_begin_index"):
-            scheduler.set_begin_index(0)
+            scheduler.set_begin_index(skipped)
+        timesteps = scheduler.timesteps[skipped:]
+        latents, after_step = noise * getattr(scheduler, "init_noise_sigma", 1.0), None
+        if picture is not None:
+            latents, after_step = picture.begun(noise, scheduler, timesteps, generator)
         return Denoising(
-            latents=noise * getattr(scheduler, "init_noise_sigma", 1.0),
+            latents=latents,
             scheduler=scheduler,
-            timesteps=scheduler.timesteps,
-            device_timesteps=scheduler.timesteps.to(self.device, torch.float32),
+            timesteps=timesteps,
+            device_timesteps=timesteps.to(self.device, torch.float32),
             branches=tuple({**rows, **extra} for rows in encoded),
             guidance_scale=parameters.guidance_scale,
             guidance_rescale=parameters.guidance_rescale,
@@ -171,6 +197,7 @@ class GuidedFamily:
             step_arguments=_step_arguments(scheduler, generator, eta=parameters.eta),
             fingerprint="+".join([self._fingerprint, *(lora.sha256 for lora in loras)]),
             loras=loras,
+            after_step=after_step,
             warnings=warnings_of(
                 parameters, max_prompt_tokens=self._tokens.limit, token_starts=self._tokens.starts
             ),

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from gpu_subscriber.engine.families.decoded import channels_of
 from gpu_subscriber.engine.families.flow import PackedFlowFamily, evenly_spaced
 from gpu_subscriber.engine.families.guided import Batch, padded
 from gpu_subscriber.engine.runs.run import Rows
@@ -63,10 +64,21 @@ class QwenImage(PackedFlowFamily):
         """Scale by the autoencoder's mean and deviation of each channel."""
         config = self.pipeline.vae.config
         mean, deviation = (
-            torch.tensor(values).view(1, -1, 1, 1).to(grid)
-            for values in (config.latents_mean, config.latents_std)
+            channels_of(values, like=grid) for values in (config.latents_mean, config.latents_std)
         )
         return grid / (1.0 / deviation) + mean
+
+    def scaled(self, latents: torch.Tensor) -> torch.Tensor:
+        """Scale by the autoencoder's mean and deviation; the latents are the only frame of a video."""
+        config, grid = self.pipeline.vae.config, latents[:, :, 0]
+        mean, deviation = (
+            channels_of(values, like=grid) for values in (config.latents_mean, config.latents_std)
+        )
+        return (grid - mean) * (1.0 / deviation)
+
+    def encode_image(self, pixels: torch.Tensor) -> Any:
+        """Encode the picture as the only frame of a video."""
+        return super().encode_image(pixels.unsqueeze(2))
 
     def decode_latents(self, latents: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """Decode the grid as the only frame of a video."""

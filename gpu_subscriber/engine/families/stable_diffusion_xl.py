@@ -1,10 +1,13 @@
 """Stable Diffusion XL, its Turbo, Lightning and LCM variants, and its fine-tunes."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 
 from common.domain.parameters import GenerationParameters
+from gpu_subscriber.engine.families.decoded import channels_of
 from gpu_subscriber.engine.families.guided import Batch
 from gpu_subscriber.engine.families.stable_diffusion import StableDiffusion
 from gpu_subscriber.engine.runs.run import Rows
@@ -78,22 +81,48 @@ class StableDiffusionXL(StableDiffusion):
         vae = self.pipeline.vae
         if vae.dtype == torch.float16 and vae.config.force_upcast:
             grid = grid.float()
-        if vae.config.get("latents_mean") is None or vae.config.get("latents_std") is None:
+        statistics = self._statistics(like=grid)
+        if statistics is None:
             return super().unscaled(grid)
-        mean, deviation = (
-            torch.tensor(values).view(1, -1, 1, 1).to(grid)
-            for values in (vae.config.latents_mean, vae.config.latents_std)
-        )
+        mean, deviation = statistics
         return grid * deviation / vae.config.scaling_factor + mean
+
+    def scaled(self, latents: torch.Tensor) -> torch.Tensor:
+        """Scale by the autoencoder's own mean and deviation, where it has them."""
+        statistics = self._statistics(like=latents)
+        if statistics is None:
+            return super().scaled(latents)
+        mean, deviation = statistics
+        return (latents - mean) * self.pipeline.vae.config.scaling_factor / deviation
 
     def decode_latents(self, latents: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """Decode in the precision of the latents."""
+        with self._autoencoder_in(latents.dtype):
+            return super().decode_latents(latents, generator)
+
+    def encode_image(self, pixels: torch.Tensor) -> Any:
+        """Encode in float32 where the autoencoder overflows in float16."""
+        vae = self.pipeline.vae
+        rounded = pixels.to(vae.dtype)  # as in the stock call
+        with self._autoencoder_in(torch.float32 if vae.config.force_upcast else vae.dtype):
+            return super().encode_image(rounded)
+
+    def _statistics(self, *, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """Return the mean and the deviation of each channel of the latents, if the autoencoder states them."""
+        config = self.pipeline.vae.config
+        if config.get("latents_mean") is None or config.get("latents_std") is None:
+            return None
+        return channels_of(config.latents_mean, like=like), channels_of(config.latents_std, like=like)
+
+    @contextmanager
+    def _autoencoder_in(self, dtype: torch.dtype) -> Iterator[None]:
         vae, usual = self.pipeline.vae, self.pipeline.vae.dtype
-        if latents.dtype == usual:
-            return super().decode_latents(latents, generator)
-        vae.to(dtype=latents.dtype)
+        if dtype == usual:
+            yield
+            return
+        vae.to(dtype=dtype)
         try:
-            return super().decode_latents(latents, generator)
+            yield
         finally:
             vae.to(dtype=usual)
 

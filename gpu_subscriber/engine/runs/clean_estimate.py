@@ -43,5 +43,6 @@ def _alpha_bar(scheduler: Any, timestep: torch.Tensor) -> float:
 
 
 def _sigma(scheduler: Any) -> float:
-    # The index is unset until the first step; that step starts at the first sigma.
-    return float(scheduler.sigmas[scheduler.step_index or 0])
+    # The index is unset until the first step.
+    index = scheduler.begin_index if scheduler.step_index is None else scheduler.step_index
+    return float(scheduler.sigmas[index or 0])

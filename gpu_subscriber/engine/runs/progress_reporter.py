@@ -52,7 +52,7 @@ class ProgressReporter:
             StepDone(
                 run_id=run.run_id,
                 step=run.count_steps(),
-                steps=run.start.parameters.steps,
+                steps=run.start.parameters.computed_steps,
                 gpu_seconds=run.gpu_seconds,
             )
         )
@@ -66,7 +66,7 @@ class ProgressReporter:
 
         `preview` returns the picture (h, w, 3) uint8 of its latents, if it can.
         """
-        asked = run.start.parameters.steps
+        asked = run.start.parameters.computed_steps
         run.steps_done = min(asked, -(-step * asked // max(1, steps)))
         self._send(StepDone(run_id=run.run_id, step=run.steps_done, steps=asked, gpu_seconds=run.gpu_seconds))
         now = self._clock()
@@ -76,7 +76,7 @@ class ProgressReporter:
     def _preview_is_due(self, run: Run, steps_done: int, now: float) -> bool:
         return preview_is_due(
             steps_done=steps_done,
-            steps=run.start.parameters.steps,
+            steps=run.start.parameters.computed_steps,
             elapsed=now - run.began_at,
             since_last=None if run.previewed_at is None else now - run.previewed_at,
             interval=self._preview_interval,

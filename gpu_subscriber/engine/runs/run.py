@@ -1,5 +1,6 @@
 """A Run: one image being denoised. Mutable on purpose: only the engine thread accesses it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,6 +13,8 @@ from gpu_subscriber.engine.messages import RunTimes, Start
 from gpu_subscriber.engine.runs.host_copies import without_waiting
 from gpu_subscriber.engine.runs.run_history import RunHistory
 
+AfterStep = Callable[["Denoising"], torch.Tensor]
+"""Returns the latents after a step of the sampler, changed."""
 Rows = dict[str, torch.Tensor]
 """What a network receives besides latents and timesteps, by name, each with a row per latent."""
 
@@ -47,6 +50,7 @@ class Denoising:
     """The parameters that the model does not obey."""
     loras: tuple[AppliedLora, ...] = ()
     """The LoRAs that apply in each step."""
+    after_step: AfterStep | None = None
     step_index: int = 0
     pristine: dict[str, Any] = field(init=False)
     """The scheduler's attributes before the first step; differences are the solver's history."""
@@ -81,6 +85,8 @@ class Denoising:
                 prediction, self.timestep, self.latents, **self.step_arguments, return_dict=False
             )[0]
         self.step_index += 1
+        if self.after_step is not None:
+            self.latents = self.after_step(self)
 
 
 @dataclass(slots=True)
@@ -130,7 +136,7 @@ class Run:
     gpu_seconds: float = 0.0
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
     steps_done: int = 0
-    """Steps done, on the scale of the requested steps, as reported."""
+    """Steps done, on the scale of `computed_steps`, as reported."""
     began_at: float = 0.0
     previewed_at: float | None = None
     checkpointed_at: float = 0.0
@@ -172,9 +178,9 @@ class Run:
         """Set `steps_done` from the sampler's position and return it.
 
         A sampler may take one step more than requested (PNDM does): reports are scaled to the
-        requested steps.
+        parameters' `computed_steps`.
         """
-        state, asked = self.denoising, self.start.parameters.steps
+        state, asked = self.denoising, self.start.parameters.computed_steps
         if state is not None and len(state.timesteps):
             self.steps_done = -(-state.step_index * asked // len(state.timesteps))
         return self.steps_done

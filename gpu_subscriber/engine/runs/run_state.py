@@ -18,7 +18,10 @@ _log = structlog.get_logger()
 def prepare_run(family: GuidedFamily, run: Run, send: Send) -> None:
     """Prepare the Run's state. A checkpoint that does not fit is refused, and the Run starts over."""
     parameters, index = run.start.parameters, run.start.index
-    state, environment = family.prepare(parameters, seed=run.seed), family.origin.environment
+    state, environment = (
+        family.prepare(parameters, seed=run.seed, inputs=run.start.inputs),
+        family.origin.environment,
+    )
     if run.start.checkpoint is not None:
         try:
             restore(state, run.start.checkpoint, parameters, index=index, environment=environment)

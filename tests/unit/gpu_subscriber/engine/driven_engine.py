@@ -130,9 +130,11 @@ class DrivenEngine:
             self.engine.advance()
         raise AssertionError("the engine does not come to an end")
 
-    def draw(self, run_id: str = "run", parameters: GenerationParameters | None = None) -> None:
+    def draw(
+        self, run_id: str = "run", parameters: GenerationParameters | None = None, **changes: Any
+    ) -> None:
         """Start a run, and advance the engine until it is idle."""
-        self.start(run_id, parameters or drawing())
+        self.start(run_id, parameters or drawing(), **changes)
         self.run_to_end()
 
     def of_kind(self, kind: type, run_id: str | None = None) -> list[Any]:

@@ -43,8 +43,8 @@ def run_odd_engine(pipe: Connection, settings: EngineSettings) -> None:
             super().__init__(pipeline)
             self._prompt_of: dict[Denoising, str] = {}
 
-        def prepare(self, parameters: Any, *, seed: int) -> Denoising:
-            state = super().prepare(parameters, seed=seed)
+        def prepare(self, parameters: Any, **given: Any) -> Denoising:
+            state = super().prepare(parameters, **given)
             self._prompt_of[state] = parameters.prompt
             return state
 

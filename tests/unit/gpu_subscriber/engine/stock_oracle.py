@@ -1,12 +1,15 @@
 """The image of the stock pipeline of diffusers for the same parameters. Shares no code with the engine."""
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import diffusers
 import numpy as np
 import torch
 from diffusers import (
+    ChromaInpaintPipeline,
     DDIMScheduler,
     DPMSolverMultistepScheduler,
     EulerAncestralDiscreteScheduler,
@@ -14,8 +17,10 @@ from diffusers import (
     FlowMatchEulerDiscreteScheduler,
     LCMScheduler,
     PNDMScheduler,
+    StableDiffusion3InpaintPipeline,
     UniPCMultistepScheduler,
 )
+from PIL import Image
 from transformers import CLIPTextModel
 
 from common.domain.parameters import GenerationParameters, Sampler
@@ -65,9 +70,23 @@ class StockPicture:
 
 
 def stock_picture(
-    pipeline: Any, parameters: GenerationParameters, *, index: int = 0, arguments: StockArguments = cfg
+    pipeline: Any,
+    parameters: GenerationParameters,
+    *,
+    index: int = 0,
+    arguments: StockArguments = cfg,
+    inputs: Mapping[str, Image.Image] | None = None,
 ) -> StockPicture:
-    """Call the stock pipeline once with `torch.Generator("cpu").manual_seed(seed + index)`."""
+    """Call the stock pipeline once with `torch.Generator("cpu").manual_seed(seed + index)`.
+
+    With `inputs`, the image-to-image or inpainting pipeline over the same networks.
+    """
+    pictures: dict[str, Any] = dict(inputs or {})
+    if pictures:
+        pipeline = _pipeline_with_inputs(pipeline, pictures)
+        pictures["strength"] = parameters.strength
+    if type(pipeline) is ChromaInpaintPipeline:
+        pictures["max_sequence_length"] = 512  # as in its other calls
     own: Any = pipeline.scheduler
     scheduler, overrides = STOCK_SCHEDULERS.get(parameters.sampler, (type(own), {}))
     is_flow_match = type(own) is FlowMatchEulerDiscreteScheduler
@@ -76,6 +95,10 @@ def stock_picture(
     elif scheduler is FlowMatchEulerDiscreteScheduler and "flow_shift" in own.config:
         overrides = {"shift": own.config["flow_shift"]}
     pipeline.scheduler = scheduler.from_config(own.config, **overrides)
+    if pictures and not hasattr(pipeline.scheduler, "scale_noise"):
+        _take_flow_calls(pipeline.scheduler, own_levels=type(pipeline).__name__.startswith("Flux"))
+    sizes = {"width": parameters.width, "height": parameters.height}
+    accepted = inspect.signature(pipeline.__call__).parameters
     latents: list[torch.Tensor] = []
 
     def keep(_pipeline: Any, _step: int, _timestep: Any, shown: dict[str, Any]) -> dict[str, Any]:
@@ -88,19 +111,57 @@ def stock_picture(
     try:
         image = pipeline(
             prompt=parameters.prompt,
-            width=parameters.width,
-            height=parameters.height,
+            **{name: side for name, side in sizes.items() if name in accepted},
             num_inference_steps=parameters.steps,
             generator=torch.Generator("cpu").manual_seed(parameters.seed + index),
             callback_on_step_end=keep,
             **arguments(parameters),
             **{name: value for name in _OPTIONS if (value := getattr(parameters, name))},
+            **pictures,
         ).images[0]
+        if type(pipeline) is StableDiffusion3InpaintPipeline:
+            image = _decoded(pipeline, latents[-1])
     finally:
         pipeline.scheduler = own
         if parameters.clip_skip:
             del CLIPTextModel.text_model  # type: ignore[attr-defined]
     return StockPicture(latents=latents[-1], pixels=np.asarray(image))
+
+
+def _pipeline_with_inputs(pipeline: Any, inputs: Mapping[str, Any]) -> Any:
+    """Return the pipeline for these inputs over the same components."""
+    kind = "Inpaint" if "mask_image" in inputs else "Img2Img"
+    started: Any = getattr(diffusers, type(pipeline).__name__.replace("Pipeline", f"{kind}Pipeline"))
+    modules, options = started._get_signature_keys(started)
+    parts = {name: pipeline.components.get(name) for name in modules}
+    named = {name: pipeline.config[name] for name in options if name in pipeline.config}
+    if started is ChromaInpaintPipeline:
+        pipeline.transformer.register_to_config(guidance_embeds=False)  # its call reads what Chroma lacks
+    made = started(**parts, **named)
+    made.set_progress_bar_config(disable=True)
+    return made
+
+
+def _decoded(pipeline: Any, latents: torch.Tensor) -> Any:
+    """Decode as in the other calls: Stable Diffusion 3's inpainting leaves out the autoencoder's shift."""
+    config = pipeline.vae.config
+    image = pipeline.vae.decode(latents / config.scaling_factor + config.shift_factor, return_dict=False)[0]
+    return pipeline.image_processor.postprocess(image.detach())[0]
+
+
+def _take_flow_calls(scheduler: Any, *, own_levels: bool) -> None:
+    """Let a scheduler that integrates a flow take the calls of pipelines written for another one.
+
+    FLUX passes noise levels, which its text-to-image call leaves to such a scheduler (`own_levels`).
+    """
+    scheduler.scale_noise = lambda sample, timestep, noise: scheduler.add_noise(sample, noise, timestep)
+    if own_levels:
+        set_timesteps = scheduler.set_timesteps
+
+        def take_levels(*, sigmas: Any, device: Any = None, mu: float | None = None) -> None:
+            set_timesteps(num_inference_steps=len(sigmas), device=device, mu=mu)
+
+        scheduler.set_timesteps = take_levels
 
 
 def largest_difference(a: np.ndarray, b: np.ndarray) -> int:

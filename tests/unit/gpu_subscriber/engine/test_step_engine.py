@@ -209,10 +209,10 @@ def test_failed_prediction_does_not_fail_the_batch(stock: Any) -> None:
 
 def test_failed_preparation_does_not_fail_other_runs(stock: Any) -> None:
     class Illiterate(RecordingFamily):
-        def prepare(self, parameters: Any, *, seed: int) -> Denoising:
+        def prepare(self, parameters: Any, **given: Any) -> Denoising:
             if "unspeakable" in parameters.prompt:
                 raise UnicodeError("cannot encode")
-            return super().prepare(parameters, seed=seed)
+            return super().prepare(parameters, **given)
 
     driven = DrivenEngine(Illiterate(stock))
     driven.start("bad", drawing(prompt="unspeakable"))

@@ -16,7 +16,7 @@ import torch
 
 from common.domain.models.catalog import ModelSpec
 from common.domain.models.known_pipelines import DIFFUSION_SAMPLERS
-from common.domain.models.traits import Guidance
+from common.domain.models.traits import TEXT_ONLY, Guidance, Input
 from common.domain.parameters import GenerationParameters, Sampler
 from gpu_subscriber.describe_model import described
 from gpu_subscriber.engine.devices import Device
@@ -28,6 +28,7 @@ from gpu_subscriber.engine.models.loading import load_family
 from gpu_subscriber.engine.runs.run import Denoising
 from tests.unit.gpu_subscriber.engine.conftest import Recording
 from tests.unit.gpu_subscriber.engine.driven_engine import CPU, DrivenEngine
+from tests.unit.gpu_subscriber.engine.families.pictures import image_of, inputs_of
 from tests.unit.gpu_subscriber.engine.stock_oracle import (
     StockArguments,
     StockPicture,
@@ -49,6 +50,8 @@ class Case:
     save: Callable[[Path], Path]
     samplers: tuple[Sampler, ...] = (Sampler.OWN,)
     stock_arguments: StockArguments = cfg
+    inputs: tuple[Input, ...] = tuple(Input)
+    """What images can be generated from. Other inputs have no stock pipeline."""
 
 
 CASES = {
@@ -58,8 +61,10 @@ CASES = {
     ),
     "stable_diffusion_xl": Case(save=partial(saved, "sdxl"), samplers=DIFFUSION_SAMPLERS),
     "chroma": Case(save=partial(saved, "chroma"), samplers=(*EULER, Sampler.UNIPC)),
-    "flux_2_klein": Case(save=partial(saved, "flux-2-klein"), samplers=FLOW_SAMPLERS),
-    "flux_2_klein base": Case(save=partial(saved, "flux-2-klein-base"), samplers=FLOW_SAMPLERS),
+    "flux_2_klein": Case(save=partial(saved, "flux-2-klein"), samplers=FLOW_SAMPLERS, inputs=TEXT_ONLY),
+    "flux_2_klein base": Case(
+        save=partial(saved, "flux-2-klein-base"), samplers=FLOW_SAMPLERS, inputs=TEXT_ONLY
+    ),
     "qwen_image": Case(
         save=partial(saved, "qwen-image"),
         samplers=(*EULER, Sampler.UNIPC),
@@ -69,8 +74,8 @@ CASES = {
     "stable_diffusion_3": Case(save=partial(saved, "sd3"), samplers=FLOW_SAMPLERS),
     "flux dev": Case(save=partial(saved, "flux-dev"), samplers=FLOW_SAMPLERS),
     "flux schnell": Case(save=partial(saved, "flux-schnell"), samplers=(*EULER, Sampler.UNIPC)),
-    "sana": Case(save=partial(saved, "sana"), samplers=FLOW_SAMPLERS),
-    "lumina_2": Case(save=partial(saved, "lumina-2"), samplers=(*EULER, Sampler.UNIPC)),
+    "sana": Case(save=partial(saved, "sana"), samplers=FLOW_SAMPLERS, inputs=TEXT_ONLY),
+    "lumina_2": Case(save=partial(saved, "lumina-2"), samplers=(*EULER, Sampler.UNIPC), inputs=TEXT_ONLY),
 }
 
 each_case = pytest.mark.parametrize("model", tuple(CASES), indirect=True)
@@ -164,12 +169,18 @@ class Model:
         return self.spec.completed({**usual, **fields}, seed=7)
 
     def drawn_by_stock(self, parameters: GenerationParameters, *, index: int = 0) -> StockPicture:
-        return stock_picture(self.stock, parameters, index=index, arguments=self.case.stock_arguments)
+        return stock_picture(
+            self.stock,
+            parameters,
+            index=index,
+            arguments=self.case.stock_arguments,
+            inputs={name: image_of(picture) for name, picture in inputs_of(parameters).items()},
+        )
 
     def assert_bit_equal(self, parameters: GenerationParameters) -> None:
         """Draw alone with the engine, and with the stock pipeline: latents and pixels are the same."""
         driven = self.engine()
-        driven.draw("alone", parameters)
+        driven.draw("alone", parameters, inputs=inputs_of(parameters))
         expected = self.drawn_by_stock(parameters)
         assert torch.equal(self.family.final_latents[parameters.seed], expected.latents)
         assert np.array_equal(driven.picture("alone"), expected.pixels)
