@@ -44,6 +44,10 @@ class SharedSettings(BaseSettings):
     images_bucket: str = "darkroom-images"
     model_catalog: Path | None = None
     """A JSON file with the model catalog; by default the embedded one with the demo model."""
+    max_input_bytes: int = Field(default=20_000_000, ge=1_000, le=30_000_000)
+    """How many bytes an uploaded picture may have. Cloud Run accepts requests of 32 MiB."""
+    max_input_pixels: int = Field(default=16_777_216, ge=4_096)
+    """How many pixels an uploaded picture may have; the worker needs four bytes for each."""
     log_level: str = "INFO"
     log_format: str = "json"
     """`json`, as Cloud Logging reads it, or `console` for people."""

@@ -91,12 +91,8 @@ class ApiSettings(SharedSettings):
 
     Above it, the process rejects all of the caller's submissions unread; 0 means no limit.
     """
-    max_input_bytes: int = Field(default=20_000_000, ge=1_000, le=30_000_000)
-    """How many bytes an uploaded picture may have. Cloud Run accepts requests of 32 MiB."""
     max_input_side: int = Field(default=4_096, ge=64, le=65_535)
     """How many pixels the longer side of an uploaded picture may have."""
-    max_input_pixels: int = Field(default=16_777_216, ge=4_096)
-    """How many pixels an uploaded picture may have."""
     max_input_bytes_per_caller: int = Field(default=1_000_000_000, ge=0)
     """How many bytes all uploaded pictures of one caller may have; 0 means no limit."""
     keep_unused_inputs_hours: float = Field(default=24, gt=0)

@@ -29,6 +29,7 @@ from common.shutdown_signals import on_shutdown_signals
 from gpu_subscriber.adapters.gcs_bucket import open_bucket
 from gpu_subscriber.adapters.gcs_checkpoint_store import GcsCheckpointStore
 from gpu_subscriber.adapters.gcs_image_writer import GcsImageWriter
+from gpu_subscriber.adapters.gcs_input_reader import GcsInputReader
 from gpu_subscriber.adapters.kubernetes_pod import KubernetesPod
 from gpu_subscriber.adapters.nvml_gpus import register_gpu_gauges
 from gpu_subscriber.adapters.pubsub_dead_letters import PubSubDeadLetters
@@ -46,6 +47,7 @@ from gpu_subscriber.engine.engine_settings import EngineSettings
 from gpu_subscriber.engine_host.client import EngineClient
 from gpu_subscriber.engine_host.process import EngineProcess
 from gpu_subscriber.engine_host.watchdog import AllowedSilence
+from gpu_subscriber.images.inputs import TaskInputs
 from gpu_subscriber.images.storage import ImageStorage
 from gpu_subscriber.settings import WorkerSettings
 from gpu_subscriber.worker.health import HealthServer
@@ -130,6 +132,12 @@ def build_worker(
         claim_ttl=claim_ttl,
         store=store,
         generator=engine,
+        inputs=TaskInputs(
+            reader=GcsInputReader(bucket),
+            dependency_retry=dependency_retry,
+            max_bytes=settings.max_input_bytes,
+            max_pixels=settings.max_input_pixels,
+        ),
         images=ImageStorage(writer=GcsImageWriter(bucket), dependency_retry=dependency_retry),
         checkpoints=CheckpointKeeper(GcsCheckpointStore(bucket)),
         events=events,

@@ -13,7 +13,7 @@ from typing import Protocol
 from common.domain.provenance import DrawConditions
 from common.domain.task import Failure, Phase, RunSeconds, Task
 from common.domain.task_records import TaskWarning
-from gpu_subscriber.engine.messages import RunTimes
+from gpu_subscriber.engine.messages import NO_INPUTS, Inputs, RunTimes
 
 
 class Settlement(StrEnum):
@@ -168,9 +168,28 @@ class ImageGenerator(Protocol):
     """Generates images. Shared by all tasks of the worker, so that they share the GPU's steps."""
 
     def start(
-        self, task: Task, listener: ProgressListener, checkpoints: Mapping[int, Checkpoint]
+        self,
+        task: Task,
+        listener: ProgressListener,
+        checkpoints: Mapping[int, Checkpoint],
+        inputs: Inputs = NO_INPUTS,
     ) -> Generation:
-        """Start to generate all missing images of the task, from checkpoints if there are any."""
+        """Start to generate all missing images of the task, from checkpoints if there are any.
+
+        `inputs` are the pictures of the task's parameters.
+        """
+        ...
+
+
+class InputReader(Protocol):
+    """Storage of the pictures that callers uploaded for their tasks."""
+
+    def read(self, object_name: str, *, max_bytes: int) -> bytes | None:
+        """Return the object's bytes; None if it was deleted.
+
+        Raises UnreadableImageError if it is larger than `max_bytes`, DependencyUnavailableError if
+        the bucket is unavailable.
+        """
         ...
 
 

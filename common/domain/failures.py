@@ -18,6 +18,7 @@ class FailureCode(StrEnum):
     DEAD_LETTERED = "dead_lettered"
     MODEL_UNAVAILABLE = "model_unavailable"
     CONTENT_FILTERED = "content_filtered"
+    INVALID_INPUT = "invalid_input"
     INVALID_OUTPUT = "invalid_output"
     OUT_OF_GPU_MEMORY = "out_of_gpu_memory"
     GENERATION_FAILED = "generation_failed"
@@ -55,6 +56,7 @@ FAILURES = {
     ),
     FailureCode.MODEL_UNAVAILABLE: FailureKind("The worker could not load the model", True),
     FailureCode.CONTENT_FILTERED: FailureKind("The model's safety checker rejected the image", False),
+    FailureCode.INVALID_INPUT: FailureKind("An input picture cannot be used", False),
     # The same seed gives the same numbers on any worker.
     FailureCode.INVALID_OUTPUT: FailureKind("The model's output was not finite", False),
     FailureCode.OUT_OF_GPU_MEMORY: FailureKind("The image does not fit into the GPU's memory", True),

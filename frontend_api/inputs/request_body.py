@@ -11,11 +11,11 @@ from pydantic import Field
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser
 
+from common.picture_header import MEDIA_TYPES
 from frontend_api.http.concurrency_limiter import ConcurrencyLimiter
 from frontend_api.http.problems import Complaint, Problem, RequestRefusedError, rejected
 from frontend_api.http.requests import check_media_type, current, raw_body
 from frontend_api.http.schemas import RequestBody
-from frontend_api.inputs.picture_header import MEDIA_TYPES
 
 FORM = "multipart/form-data"
 FORM_BYTES = 64 * 1024

@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 
 from common.domain.errors import FieldProblem, ParametersRejectedError
 from common.domain.inputs import upload_object_name
+from common.picture_header import DamagedPictureError
 from common.ports import Clock
-from frontend_api.inputs.picture_header import DamagedPictureError
 from frontend_api.inputs.ports import UploadSessions
 from frontend_api.inputs.read import ReadInput
 from frontend_api.inputs.stored_input import InputNotFoundError, UploadNotFoundError

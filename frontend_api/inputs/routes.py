@@ -5,11 +5,11 @@ import re
 from flask import Blueprint, Response, request
 
 from common.domain.inputs import INPUT_ID_PATTERN
+from common.picture_header import MEDIA_TYPES
 from frontend_api.http.api_doc import ApiDoc, ResponseDoc
 from frontend_api.http.requests import authenticate, caller_id, current, json_body
 from frontend_api.http.responses import json_response, own_address
 from frontend_api.inputs.package import Inputs
-from frontend_api.inputs.picture_header import MEDIA_TYPES
 from frontend_api.inputs.request_body import FileForm, uploaded_picture
 from frontend_api.inputs.responses import PATH, InputResponse, StartedUploadResponse
 from frontend_api.inputs.schemas import UploadCompletion, UploadStart

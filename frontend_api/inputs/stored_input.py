@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from common.domain.errors import DomainError
-from frontend_api.inputs.picture_header import PictureHeader, PictureTooLargeError
+from common.picture_header import PictureHeader, PictureTooLargeError
 
 
 class InputNotFoundError(DomainError):

@@ -4,8 +4,8 @@ import hashlib
 from dataclasses import dataclass
 
 from common.domain.inputs import input_folder, input_object_name
+from common.picture_header import PictureHeader, read_header
 from common.ports import Clock
-from frontend_api.inputs.picture_header import PictureHeader, read_header
 from frontend_api.inputs.ports import InputExistsError, InputStore
 from frontend_api.inputs.stored_input import (
     InputLimits,

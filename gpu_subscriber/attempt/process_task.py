@@ -47,6 +47,7 @@ from gpu_subscriber.errors import (
     GenerationInterruptedError,
     ObjectConflictError,
 )
+from gpu_subscriber.images.inputs import TaskInputs
 from gpu_subscriber.images.storage import ImageStorage
 from gpu_subscriber.ports import (
     Checkpoint,
@@ -70,6 +71,7 @@ class ProcessTask:
     claim_ttl: timedelta
     store: TaskStore
     generator: ImageGenerator
+    inputs: TaskInputs
     images: ImageStorage
     checkpoints: CheckpointKeeper
     events: EventPublisher
@@ -169,11 +171,7 @@ class ProcessTask:
         )
         self.progress_events.started(task)
         with self.heartbeat.holding(active):
-            generation = self.generator.start(task, active, self.checkpoints.checkpoints_of(task))
-            with closing(generation):
-                active.attach(generation)
-                ending = self._generate(active, generation)
-            record.generated(generation.runs)
+            ending = self._generate(task, active, record)
             try:
                 with spanned("end attempt"):
                     ended = self.dependency_retry(lambda: active.update(ending))
@@ -201,10 +199,17 @@ class ProcessTask:
         else:
             self.images.remove_leftovers(task, stored)
 
-    def _generate(self, active: ActiveTask, generation: Generation) -> Ending:
+    def _generate(self, task: Task, active: ActiveTask, record: AttemptRecord) -> Ending:
         """Generate and store the images; return the change that ends the attempt."""
         try:
-            failures = self._generate_and_store(active, generation)
+            inputs = self.inputs.of(task)
+            generation = self.generator.start(task, active, self.checkpoints.checkpoints_of(task), inputs)
+            with closing(generation):
+                active.attach(generation)
+                try:
+                    failures = self._generate_and_store(active, generation)
+                finally:
+                    record.generated(generation.runs)
         except (GenerationFailedError, ObjectConflictError) as error:
             return self._release_or_fail(active, error)
         except DependencyUnavailableError as error:

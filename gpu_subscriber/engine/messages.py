@@ -41,14 +41,18 @@ class Picture:
         return len(self.pixels) // (self.width * self.height)
 
 
+Inputs = Mapping[str, Picture]
+"""The pictures of a task by the names of their parameters: `image`, `mask_image` …"""
+NO_INPUTS: Inputs = {}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
     """Draw image `index` of a task.
 
     `submitted_at` (POSIX seconds) orders Runs of one lane, oldest first. With `checkpoint`, the Run
     resumes where it stopped. A checkpoint that does not fit is refused, and the Run starts over.
-    `inputs` are the pictures of the parameters by field name (`image`, `mask_image` …), in the size
-    of the image.
+    `inputs` have the size of the image.
     """
 
     run_id: str
@@ -57,7 +61,7 @@ class Start:
     lane: Lane
     submitted_at: float
     checkpoint: bytes | None = None
-    inputs: Mapping[str, Picture] = field(default_factory=dict)
+    inputs: Inputs = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from gpu_subscriber.engine.errors import EngineError, ModelUnavailableError
 from gpu_subscriber.engine.families.decoded import Decoded
 from gpu_subscriber.engine.families.guided import GuidedFamily
 from gpu_subscriber.engine.families.whole_pipeline import WholePipeline
+from gpu_subscriber.engine.messages import NO_INPUTS, Inputs
 from gpu_subscriber.engine.models.loading import Family, load_family
 from gpu_subscriber.engine.models.model_cache import reason_of
 
@@ -40,7 +41,7 @@ def load_like(spec: ModelSpec, there: Environment) -> Family:
 
 @torch.inference_mode()
 def generate_like(
-    family: Family, parameters: GenerationParameters, there: DrawConditions
+    family: Family, parameters: GenerationParameters, there: DrawConditions, inputs: Inputs = NO_INPUTS
 ) -> tuple[bytes, DrawConditions]:
     """Return the pixels of the one image of `parameters` and the conditions of this generation.
 
@@ -51,13 +52,13 @@ def generate_like(
     if isinstance(family, WholePipeline):
         generated = family.generate(parameters, seed=parameters.seed, on_step=lambda *_: None)
         return _bytes_of(generated), family.draw_conditions(parameters)
-    return _stepped(family, parameters, there)
+    return _stepped(family, parameters, there, inputs)
 
 
 def _stepped(
-    family: GuidedFamily, parameters: GenerationParameters, there: DrawConditions
+    family: GuidedFamily, parameters: GenerationParameters, there: DrawConditions, inputs: Inputs
 ) -> tuple[bytes, DrawConditions]:
-    state = family.prepare(parameters, seed=parameters.seed)
+    state = family.prepare(parameters, seed=parameters.seed, inputs=inputs)
     if len(there.batches) != len(state.timesteps):
         raise EngineError(f"the record has {len(there.batches)} steps, not {len(state.timesteps)}")
     for batch in there.batches:

@@ -16,9 +16,11 @@ import structlog
 from common.backoff import Backoff
 from common.domain.task import Task
 from gpu_subscriber.engine.messages import (
+    NO_INPUTS,
     EngineMeasured,
     EngineReady,
     ImageReady,
+    Inputs,
     Interrupt,
     RunFailed,
     RunInterrupted,
@@ -75,7 +77,11 @@ class EngineClient:
         self._ended = threading.Event()
 
     def start(
-        self, task: Task, listener: ProgressListener, checkpoints: Mapping[int, Checkpoint]
+        self,
+        task: Task,
+        listener: ProgressListener,
+        checkpoints: Mapping[int, Checkpoint],
+        inputs: Inputs = NO_INPUTS,
     ) -> EngineGeneration:
         """Create a generation. Its runs start when it is iterated."""
         # The counter distinguishes tasks that reuse a deleted task's id, whose attempts start at 1
@@ -89,6 +95,7 @@ class EngineClient:
                 lane=task.lane,
                 submitted_at=task.created_at.timestamp(),
                 checkpoint=checkpoints[index].state if index in checkpoints else None,
+                inputs=inputs,
             )
             for index in task.missing_images
         )

@@ -40,6 +40,8 @@ def parameter_lines(record: ImageRecord) -> str:
         f"Seed: {asked.seed}, Size: {asked.width}x{asked.height}, Model: {asked.model}"
         f"{_lora_hashes(record.provenance.loras)}"
     )
+    if asked.strength is not None:
+        settings += f", Denoising strength: {asked.strength:g}"
     tags = "".join(f" <lora:{lora.name}:{lora.scale:g}>" for lora in record.provenance.loras)
     lines = [asked.prompt + tags, *([f"Negative prompt: {negative}"] if negative else []), settings]
     return "\n".join(lines)

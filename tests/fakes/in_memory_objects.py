@@ -1,11 +1,11 @@
-"""InMemoryImageWriter and InMemoryCheckpointStore: the worker's bucket in dictionaries."""
+"""InMemoryImageWriter, InMemoryCheckpointStore, InMemoryInputReader: the worker's bucket in dictionaries."""
 
 import threading
 from collections.abc import Collection, Mapping
 
 from common.domain.errors import DependencyUnavailableError
 from gpu_subscriber.engine.messages import MAX_CHECKPOINT_BYTES
-from gpu_subscriber.errors import ObjectConflictError
+from gpu_subscriber.errors import ObjectConflictError, UnreadableImageError
 from gpu_subscriber.ports import Checkpoint
 
 
@@ -38,6 +38,22 @@ class InMemoryImageWriter:
             for name in found:
                 del self.objects[name]
             return len(found)
+
+
+class InMemoryInputReader:
+    """An InputReader for tests. With `unavailable` every call fails."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+        self.unavailable = False
+
+    def read(self, object_name: str, *, max_bytes: int) -> bytes | None:
+        if self.unavailable:
+            raise DependencyUnavailableError("cloud_storage")
+        data = self.objects.get(object_name)
+        if data is not None and len(data) > max_bytes:
+            raise UnreadableImageError(f"the file is larger than {max_bytes:,} bytes")
+        return data
 
 
 class InMemoryCheckpointStore:

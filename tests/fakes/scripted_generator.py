@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from common.domain.task import Phase, RunSeconds, Task
+from gpu_subscriber.engine.messages import NO_INPUTS, Inputs
 from gpu_subscriber.errors import GenerationInterruptedError
 from gpu_subscriber.ports import Checkpoint, GeneratedImage, Piece, ProgressListener
 from tests.factories import draw_conditions
@@ -20,6 +21,7 @@ class ScriptedGeneration:
     listener: ProgressListener
     checkpoints: Mapping[int, Checkpoint]
     script: Act
+    inputs: Inputs = field(default_factory=dict)
     seconds: dict[int, float] = field(default_factory=dict)
     told_to_stop: threading.Event = field(default_factory=threading.Event)
     wants_checkpoints: bool = False
@@ -59,9 +61,13 @@ class ScriptedGenerator:
     generations: list[ScriptedGeneration] = field(default_factory=list)
 
     def start(
-        self, task: Task, listener: ProgressListener, checkpoints: Mapping[int, Checkpoint]
+        self,
+        task: Task,
+        listener: ProgressListener,
+        checkpoints: Mapping[int, Checkpoint],
+        inputs: Inputs = NO_INPUTS,
     ) -> ScriptedGeneration:
-        generation = ScriptedGeneration(task, listener, checkpoints, self.script)
+        generation = ScriptedGeneration(task, listener, checkpoints, self.script, inputs=inputs)
         self.generations.append(generation)
         return generation
 

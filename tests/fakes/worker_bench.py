@@ -16,11 +16,12 @@ from gpu_subscriber.attempt.process_task import ProcessTask
 from gpu_subscriber.attempt.progress_events import ProgressEvents
 from gpu_subscriber.attempt.timing_stats import TimingStats
 from gpu_subscriber.dependency_retry import DependencyRetry
+from gpu_subscriber.images.inputs import TaskInputs
 from gpu_subscriber.images.storage import ImageStorage
 from gpu_subscriber.ports import Delivery, ImageGenerator, Settlement
 from tests.factories import submitted_task
 from tests.fakes.fake_clock import FakeClock
-from tests.fakes.in_memory_objects import InMemoryCheckpointStore, InMemoryImageWriter
+from tests.fakes.in_memory_objects import InMemoryCheckpointStore, InMemoryImageWriter, InMemoryInputReader
 from tests.fakes.in_memory_task_store import InMemoryTaskStore
 from tests.fakes.recording_publishers import RecordingDeadLetters, RecordingEventPublisher
 from tests.fakes.scripted_generator import ScriptedGenerator
@@ -58,6 +59,7 @@ class WorkerBench:
     store: InMemoryTaskStore = field(default_factory=InMemoryTaskStore)
     writer: InMemoryImageWriter = field(default_factory=InMemoryImageWriter)
     checkpoints: InMemoryCheckpointStore = field(default_factory=InMemoryCheckpointStore)
+    inputs: InMemoryInputReader = field(default_factory=InMemoryInputReader)
     events: RecordingEventPublisher = field(default_factory=RecordingEventPublisher)
     dead_letters: RecordingDeadLetters = field(default_factory=RecordingDeadLetters)
     generator: ScriptedGenerator = field(default_factory=ScriptedGenerator)
@@ -105,6 +107,9 @@ class WorkerBench:
             claim_ttl=CLAIM_TTL,
             store=self.store,
             generator=generator or self.generator,
+            inputs=TaskInputs(
+                reader=self.inputs, dependency_retry=patience, max_bytes=100_000, max_pixels=1_000_000
+            ),
             images=ImageStorage(writer=self.writer, dependency_retry=patience),
             checkpoints=CheckpointKeeper(self.checkpoints),
             events=self.events,

@@ -312,7 +312,13 @@ DEMO_MODEL = ModelSpec(
     family="stable_diffusion",
     source="embedded:demo",
     max_prompt_tokens=30,
-    traits=ModelTraits(prompt_syntaxes=tuple(PromptSyntax), max_clip_skip=3, guidance_rescale=True, eta=True),
+    traits=ModelTraits(
+        inputs=tuple(Input),
+        prompt_syntaxes=tuple(PromptSyntax),
+        max_clip_skip=3,
+        guidance_rescale=True,
+        eta=True,
+    ),
     limits=ModelLimits(max_side=512, side_multiple=64),
     defaults=ModelDefaults(steps=20, guidance_scale=2.5, width=256, height=256),
 )

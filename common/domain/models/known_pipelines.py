@@ -85,8 +85,10 @@ def _distilled_klein(configs: Configs) -> Guidance | None:
 _CFG, _EMBEDDED, _NONE = Guidance.CLASSIFIER_FREE, Guidance.EMBEDDED, Guidance.NONE
 _CHAT = PromptReading(length=512, prefix="<|im_start|>user\n", prefix_tokens=3)
 _LCM = Usual(steps=4, guidance_scale=8.0)
+_WITH_IMAGES = (Input.TEXT, Input.IMAGE, Input.MASK)
 _STABLE_DIFFUSION = PipelineClass(
     family="stable_diffusion",
+    inputs=_WITH_IMAGES,
     guidance=_CFG,
     variant=_distilled_unet,
     samplers=DIFFUSION_SAMPLERS,
@@ -97,6 +99,7 @@ _STABLE_DIFFUSION = PipelineClass(
 )
 _STABLE_DIFFUSION_XL = PipelineClass(
     family="stable_diffusion_xl",
+    inputs=_WITH_IMAGES,
     guidance=_CFG,
     variant=_distilled_unet,
     samplers=DIFFUSION_SAMPLERS,
@@ -104,16 +107,19 @@ _STABLE_DIFFUSION_XL = PipelineClass(
     has_clip_options=True,
     readings=(CLIP,),
 )
+_WHOLE: dict[str, Any] = {"family": None, "inputs": TEXT_ONLY, "has_clip_options": False}
+"""What differs where no family serves a class."""
 KNOWN_PIPELINES = {
     "StableDiffusionPipeline": _STABLE_DIFFUSION,
-    "StableDiffusionPAGPipeline": replace(_STABLE_DIFFUSION, family=None, has_clip_options=False),
+    "StableDiffusionPAGPipeline": replace(_STABLE_DIFFUSION, **_WHOLE),
     "StableDiffusionXLPipeline": _STABLE_DIFFUSION_XL,
-    "StableDiffusionXLPAGPipeline": replace(_STABLE_DIFFUSION_XL, family=None, has_clip_options=False),
+    "StableDiffusionXLPAGPipeline": replace(_STABLE_DIFFUSION_XL, **_WHOLE),
     "LatentConsistencyModelPipeline": PipelineClass(
         guidance=_EMBEDDED, usual={_EMBEDDED: _LCM}, usual_side=512, readings=(CLIP,)
     ),
     "StableDiffusion3Pipeline": PipelineClass(
         family="stable_diffusion_3",
+        inputs=_WITH_IMAGES,
         guidance=_CFG,
         samplers=FLOW_SAMPLERS,
         usual={_CFG: Usual(steps=28, guidance_scale=4.5), _NONE: Usual(steps=4)},
@@ -122,6 +128,7 @@ KNOWN_PIPELINES = {
     ),
     "FluxPipeline": PipelineClass(
         family="flux",
+        inputs=_WITH_IMAGES,
         guidance=_EMBEDDED,
         variant=_schnell,
         must_state_traits=True,
@@ -146,6 +153,7 @@ KNOWN_PIPELINES = {
     # The next three calls pass their own noise levels: DPM++ accepts none, and UniPC no list.
     "ChromaPipeline": PipelineClass(
         family="chroma",
+        inputs=_WITH_IMAGES,
         guidance=_CFG,
         samplers=(Sampler.OWN, Sampler.FLOW_EULER, Sampler.UNIPC),
         shifts_always=True,
@@ -155,6 +163,7 @@ KNOWN_PIPELINES = {
     ),
     "QwenImagePipeline": PipelineClass(
         family="qwen_image",
+        inputs=_WITH_IMAGES,
         guidance=_CFG,
         samplers=(Sampler.OWN, Sampler.FLOW_EULER, Sampler.UNIPC),
         shifts_always=True,
@@ -167,6 +176,7 @@ KNOWN_PIPELINES = {
     ),
     "ZImagePipeline": PipelineClass(
         family="z_image",
+        inputs=_WITH_IMAGES,
         guidance=_CFG,
         samplers=(Sampler.OWN, Sampler.FLOW_EULER),
         shifts_always=True,

@@ -21,8 +21,9 @@ from common.domain.parameters import GenerationParameters
 from common.domain.task_warnings import warnings_of
 from gpu_subscriber.engine.batches.filled_batches import filled
 from gpu_subscriber.engine.families.decoded import Decoded, scaled, unscaled
-from gpu_subscriber.engine.families.starting_image import NO_INPUTS, Inputs, StartingImage
+from gpu_subscriber.engine.families.starting_image import StartingImage
 from gpu_subscriber.engine.loras.model_loras import ModelLoras
+from gpu_subscriber.engine.messages import NO_INPUTS, Inputs
 from gpu_subscriber.engine.models.model_provenance import NO_FILES, LoadedFiles, ModelProvenance
 from gpu_subscriber.engine.models.prompt_tokens import PromptTokens
 from gpu_subscriber.engine.models.samplers import new_scheduler

@@ -6,7 +6,6 @@ is left. All of it happens in `prepare`, so such a Run shares steps with any oth
 contains none of it: the next worker prepares the same picture again.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
@@ -16,12 +15,9 @@ from torch.nn.functional import interpolate
 
 from common.domain.parameters import GenerationParameters
 from gpu_subscriber.engine.errors import MissingInputError
-from gpu_subscriber.engine.messages import Picture
+from gpu_subscriber.engine.messages import Inputs
 from gpu_subscriber.engine.runs.run import AfterStep, Denoising
 
-Inputs = Mapping[str, Picture]
-"""The pictures of a task by the names of their parameters."""
-NO_INPUTS: Inputs = {}
 _WHITE = 0.5
 """The smallest value of a mask that counts as white."""
 

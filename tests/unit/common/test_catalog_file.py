@@ -93,11 +93,11 @@ def test_flux_2_klein_uses_no_negative_prompt(tmp_path: Path, is_distilled: bool
         ({"limits": {"side_multiple": 8}}, 'write "limits": {"side_multiple": 16}'),
         (
             {"traits": {"guidance": "classifier_free"}},
-            'write "traits": {"guidance": "embedded", "negative_prompt": false}',
+            'write "traits": {"guidance": "embedded", "negative_prompt": false,',
         ),
         (
             {"traits": {"guidance": "classifier_free", "negative_prompt": False}},
-            'write "traits": {"guidance": "embedded", "negative_prompt": false}',
+            'write "traits": {"guidance": "embedded", "negative_prompt": false,',
         ),
     ],
 )

@@ -325,7 +325,6 @@ def test_revoked_key_ends_the_wait(tmp_path: Path) -> None:
         ("GET", "/openai/v1/nothing", 404, "not_found"),
         ("GET", "/openai/v1/images/generations", 405, "method_not_allowed"),
         ("GET", "/openai/v1/models/gpt-image-1", 404, "model_not_found"),
-        ("POST", "/openai/v1/images/edits", 404, "edits_not_offered"),
         ("POST", "/openai/v1/images/generations", 415, "unsupported_media_type"),
     ],
 )

@@ -86,12 +86,6 @@ def test_quota_is_a_rate_limit_error(tmp_path: Path) -> None:
     assert raised.value.response.headers["Retry-After"] == "10"
 
 
-def test_edits_are_a_not_found_error(api: Api) -> None:
-    with client_of(api) as client, pytest.raises(openai.NotFoundError) as raised:
-        client.images.edit(image=b"\x89PNG", prompt=PROMPT)
-    assert raised.value.code == "edits_not_offered"
-
-
 @pytest.mark.parametrize(
     ("code", "kind"),
     [

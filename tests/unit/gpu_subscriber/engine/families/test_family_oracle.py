@@ -245,6 +245,7 @@ def test_traits_of_the_folder_are_those_of_the_loaded_pipeline(model: Model) -> 
     found = found_traits(model.stock)
     assert found.is_known
     assert (model.spec.traits, model.spec.samplers) == (found.traits, found.samplers)
+    assert model.spec.traits.inputs == model.case.inputs
     assert model.spec.samplers == model.case.samplers
     assert model.spec.limits.side_multiple == found.side_multiple
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from frontend_api.inputs.picture_header import (
+from common.picture_header import (
     AnimatedPictureError,
     DamagedPictureError,
     PictureHeader,

@@ -1,0 +1,98 @@
+"""Decode pictures that callers uploaded. The bytes are untrusted.
+
+The header is checked before Pillow reads the file: only PNG, JPEG and WebP with a bounded number of
+pixels and one frame are decoded, each by its own plugin. Metadata is dropped, except the
+orientation, which is applied. Color profiles are ignored.
+"""
+
+import io
+import struct
+import threading
+
+# Pillow finds plugins lazily; these are the only ones that may see the bytes.
+from PIL import Image, ImageOps, JpegImagePlugin, PngImagePlugin, WebPImagePlugin  # noqa: F401
+
+from common.picture_header import PictureRefusedError, PictureTooLargeError, read_header
+from gpu_subscriber.engine.messages import Picture
+from gpu_subscriber.errors import UnreadableImageError
+
+FILTER = Image.Resampling.LANCZOS
+"""The filter with which diffusers resizes pictures."""
+_FORMATS = {"image/png": "PNG", "image/jpeg": "JPEG", "image/webp": "WEBP"}
+_PNG_SIGNATURE_BYTES = 8
+_PNG_AROUND = 12
+"""Length, type and CRC of a chunk."""
+_PNG_NEEDED = frozenset((b"IHDR", b"PLTE", b"tRNS", b"eXIf", b"IDAT", b"IEND"))
+_DAMAGED = (OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError, TypeError, struct.error)
+"""What Pillow raises for files that contradict themselves."""
+_one_at_a_time = threading.Lock()
+"""Bounds the memory: a decoded picture takes four bytes per pixel."""
+
+
+def decoded_image(data: bytes, size: tuple[int, int], *, max_pixels: int) -> Picture:
+    """Return a picture as RGB in `size` = (width, height). Raises UnreadableImageError.
+
+    Transparent parts keep their color, as in `Image.convert`.
+    """
+    with _one_at_a_time:
+        image = _upright(data, max_pixels=max_pixels)
+        return _picture(_resized(image.convert("RGB"), size))
+
+
+def decoded_mask(data: bytes, size: tuple[int, int], *, max_pixels: int) -> Picture:
+    """Return a mask in `size`, in which white selects what to generate again.
+
+    Where parts are transparent, they select it instead. Raises UnreadableImageError.
+    """
+    with _one_at_a_time:
+        image = _upright(data, max_pixels=max_pixels)
+        alpha = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
+        is_opaque = alpha is None or alpha.getextrema() == (255, 255)
+        mask = image.convert("L") if alpha is None or is_opaque else ImageOps.invert(alpha)
+        return _picture(_resized(mask, size))
+
+
+def _upright(data: bytes, *, max_pixels: int) -> Image.Image:
+    """Decode, and apply the orientation."""
+    try:
+        header = read_header(data)
+        if header.width * header.height > max_pixels:
+            raise PictureTooLargeError(
+                f"the picture has {header.width} × {header.height} pixels; a picture may have {max_pixels:,}"
+            )
+    except PictureRefusedError as error:
+        raise UnreadableImageError(str(error)) from error
+    is_png = header.media_type == "image/png"
+    file = io.BytesIO(_without_metadata(data) if is_png else data)
+    try:
+        with Image.open(file, formats=(_FORMATS[header.media_type],)) as image:
+            if image.size != (header.width, header.height):
+                raise UnreadableImageError("the picture states two different sizes")
+            image.load()
+            upright = ImageOps.exif_transpose(image)
+            # Pillow would clip 16 bits instead of scaling them.
+            is_deep = upright.mode.startswith("I")
+            return upright.point(lambda value: value / 256).convert("L") if is_deep else upright
+    except (*_DAMAGED, Image.DecompressionBombError) as error:
+        raise UnreadableImageError("the picture is damaged") from error
+
+
+def _without_metadata(png: bytes) -> bytes:
+    """Return a PNG, whose header was read, without texts and profiles: they may be compressed bombs."""
+    kept, position = [png[:_PNG_SIGNATURE_BYTES]], _PNG_SIGNATURE_BYTES
+    while position < len(png):
+        length, kind = struct.unpack_from(">I4s", png, position)
+        if kind in _PNG_NEEDED:
+            kept.append(png[position : position + length + _PNG_AROUND])
+        if kind == b"IEND":
+            break
+        position += length + _PNG_AROUND
+    return b"".join(kept)
+
+
+def _resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    return image if image.size == size else image.resize(size, FILTER)
+
+
+def _picture(image: Image.Image) -> Picture:
+    return Picture(width=image.width, height=image.height, pixels=image.tobytes())

@@ -1,0 +1,164 @@
+"""Uploaded pictures: decoded as diffusers decodes them, or refused with a sentence and few resources."""
+
+import io
+import json
+import struct
+import subprocess
+import sys
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import ExifTags, Image
+
+from gpu_subscriber.engine.messages import Picture
+from gpu_subscriber.errors import UnreadableImageError
+from gpu_subscriber.images.decoding import decoded_image, decoded_mask
+
+MAX_PIXELS = 4_096 * 4_096
+
+
+def noise(width: int = 40, height: int = 24, mode: str = "RGB") -> Image.Image:
+    channels = {"RGB": 3, "RGBA": 4, "L": 1}[mode]
+    values = np.random.default_rng(0).integers(0, 256, (height, width, channels), dtype=np.uint8)
+    return Image.fromarray(values.squeeze())
+
+
+def file_of(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def image(data: bytes, size: tuple[int, int]) -> Picture:
+    return decoded_image(data, size, max_pixels=MAX_PIXELS)
+
+
+def mask(data: bytes, size: tuple[int, int]) -> Picture:
+    return decoded_mask(data, size, max_pixels=MAX_PIXELS)
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(width: int, height: int, *chunks: bytes) -> bytes:
+    header = struct.pack(">2I5B", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + b"".join(chunks) + chunk(b"IEND", b"")
+
+
+# ── accepted pictures ────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"), [("PNG", {}), ("JPEG", {"progressive": True}), ("WEBP", {"lossless": True})]
+)
+def test_picture_is_resized_as_by_diffusers(kind: str, options: dict[str, Any]) -> None:
+    """VaeImageProcessor resizes with Lanczos; `test_starting_images.py` compares the rest."""
+    data = file_of(noise(), kind, **options)
+    with Image.open(io.BytesIO(data)) as opened:
+        expected = opened.convert("RGB").resize((64, 32), Image.Resampling.LANCZOS)
+    assert image(data, (64, 32)) == Picture(width=64, height=32, pixels=expected.tobytes())
+
+
+def test_picture_of_the_right_size_is_not_resized() -> None:
+    assert image(file_of(noise()), (40, 24)).pixels == noise().tobytes()
+
+
+def test_orientation_is_applied() -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    turned = image(file_of(noise(), exif=exif), (24, 40))
+    assert turned.pixels == noise().transpose(Image.Transpose.ROTATE_270).tobytes()
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "I;16", "CMYK"])
+def test_every_mode_becomes_rgb(mode: str) -> None:
+    gray = Image.new("L", (8, 8), 200)
+    if mode == "I;16":
+        original = Image.fromarray(np.full((8, 8), 200 << 8, np.uint16))
+    else:
+        original = gray.convert("RGB").convert(mode) if mode in ("P", "CMYK") else gray.convert(mode)
+    kind = "JPEG" if mode == "CMYK" else "PNG"
+    values = np.frombuffer(image(file_of(original, kind), (8, 8)).pixels, np.uint8)
+    assert abs(values.mean() - 200) <= 12  # dots instead of gray, a palette, JPEG's rounding
+
+
+def test_mask_selects_white_or_transparent_parts() -> None:
+    half = Image.new("L", (8, 8), 0)
+    half.paste(255, (4, 0, 8, 8))
+    expected = half.tobytes()
+    assert mask(file_of(half), (8, 8)).pixels == expected
+    opaque = half.convert("RGBA")
+    assert mask(file_of(opaque), (8, 8)).pixels == expected
+    erased = Image.new("RGBA", (8, 8), (10, 20, 30, 255))
+    erased.putalpha(half.point(lambda value: 255 - value))
+    assert mask(file_of(erased), (8, 8)).pixels == expected
+    assert mask(file_of(half), (8, 8)).channels == 1
+
+
+# ── refused pictures ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def animation(kind: str) -> bytes:
+    return file_of(noise(), kind, save_all=True, append_images=[noise(mode="L").convert("RGB")])
+
+
+HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
+    "empty": (lambda: b"", "the file is empty"),
+    "text": (lambda: b"hello" * 100, "is not a PNG, JPEG or WebP"),
+    "svg": (lambda: b"<svg onload='x'/>", "is of the type SVG"),
+    "gif": (lambda: file_of(noise(), "GIF"), "is of the type GIF"),
+    "tiff": (lambda: file_of(noise(), "TIFF"), "is of the type TIFF"),
+    "animated png": (lambda: animation("PNG"), "is animated"),
+    "animated webp": (lambda: animation("WEBP"), "is animated"),
+    "20,000 pixels": (
+        lambda: png(20_000, 20_000, chunk(b"IDAT", zlib.compress(b"\0"))),
+        "may have 16,777,216",
+    ),
+    "most pixels without data": (
+        lambda: png(4_096, 4_096, chunk(b"IDAT", zlib.compress(b"\0" * 100))),
+        "is damaged",
+    ),
+    "truncated png": (
+        lambda: png(64, 64, chunk(b"IDAT", zlib.compress(b"\1" * 64 * 193)[:-8])),
+        "is damaged",
+    ),
+    "truncated jpeg": (lambda: file_of(noise(), "JPEG")[:-9], "ends before the picture does"),
+    "truncated webp": (lambda: file_of(noise(), "WEBP")[:-100], "it ends before the picture does"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_picture_is_refused_with_a_sentence(name: str) -> None:
+    make, reason = HOSTILE[name]
+    for decode in (image, mask):
+        with pytest.raises(UnreadableImageError, match=reason):
+            decode(make(), (64, 64))
+
+
+def test_hostile_pictures_take_little_memory() -> None:
+    """Measured in a process of its own; 64 MB is what the largest allowed picture takes."""
+    bombs = b"".join(chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(1_000_000))) for _ in range(60))
+    files = [make() for make, _ in HOSTILE.values()]
+    files.append(png(1, 1, bombs, chunk(b"IDAT", zlib.compress(b"\0abc"))))
+    script = """
+import json, resource, sys
+from gpu_subscriber.images.decoding import decoded_image
+from gpu_subscriber.errors import UnreadableImageError
+files = [bytes.fromhex(text) for text in json.load(sys.stdin)]
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+for data in files:
+    try:
+        decoded_image(data, (64, 64), max_pixels=4096 * 4096)
+    except UnreadableImageError:
+        pass
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+    texts = json.dumps([data.hex() for data in files])
+    ran = subprocess.run(
+        [sys.executable, "-c", script], input=texts, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert int(ran.stdout) < 64 * 1_024
