@@ -30,8 +30,9 @@ from local_stack.processes.child_process import ChildProcess
 from tests.supervision import watched
 from tests.system.conftest import IMPATIENT, System, start
 from tests.unit.gpu_subscriber.engine.families.family_cases import CASES, Model
-from tests.unit.gpu_subscriber.engine.stock_oracle import largest_difference
+from tests.unit.gpu_subscriber.engine.stock_oracle import largest_difference, stock_picture
 from tests.unit.gpu_subscriber.engine.tiny_families import saved
+from tests.unit.gpu_subscriber.engine.tiny_pipelines import SIDE
 
 pytestmark = pytest.mark.end_to_end
 
@@ -174,6 +175,45 @@ def test_concurrent_tasks_share_steps_and_equal_the_stock_pipeline(
     preview = np.asarray(Image.open(io.BytesIO(previews[-1].jpeg)).convert("RGB"))
     # An untrained network changes its estimate until the end.
     assert np.abs(preview.mean((0, 1)) - images[0].mean((0, 1))).max() <= 32
+
+
+def test_tasks_with_pictures_share_steps_with_text_and_equal_the_stock_pipeline(
+    system: System, models: Mapping[str, Model]
+) -> None:
+    model = models["stable_diffusion"]
+    picture, mask = image_of_noise(seed=1), image_of_noise(seed=2).convert("L")
+    uploaded = {"image": upload(system, picture), "strength": 0.8}
+    text, from_image, with_mask = (model.asked(steps=100, seed=seed) for seed in range(3))
+    from_image = from_image.model_copy(update=uploaded)
+    with_mask = with_mask.model_copy(update={**uploaded, "mask_image": upload(system, mask)})
+    asked: dict[str, tuple[GenerationParameters, dict[str, Image.Image]]] = {
+        "text": (text, {}),
+        "image": (from_image, {"image": picture}),
+        "mask": (with_mask, {"image": picture, "mask_image": mask}),
+    }
+    ids = submitted_together(system, [parameters for parameters, _ in asked.values()])
+    tasks = system.client.wait_for_all(ids)
+    for task_id, (parameters, inputs) in zip(ids, asked.values(), strict=True):
+        assert max(provenance_of(tasks[task_id]).batches) > 1
+        assert tasks[task_id].progress.step == parameters.computed_steps
+        expected = stock_picture(model.stock, parameters, inputs=inputs)
+        assert largest_difference(image_of(system, tasks[task_id]), expected.pixels) <= 1
+
+
+def image_of_noise(*, seed: int) -> Image.Image:
+    pixels = np.random.default_rng(seed).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
+    return Image.fromarray(pixels)
+
+
+def upload(system: System, image: Image.Image) -> str:
+    """Upload a picture; return its id."""
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    answer = system.client.http.post(
+        "/v1/inputs", content=file.getvalue(), headers={"Content-Type": "image/png"}
+    )
+    picture_id: str = answer.raise_for_status().json()["id"]
+    return picture_id
 
 
 def test_cancelled_task_leaves_the_shared_steps_of_another(
