@@ -20,6 +20,7 @@ from gpu_subscriber.engine.reproduce import generate_like, load_like
 from gpu_subscriber.images.encoding import encode_image, recorded
 from tests.factories import draw_conditions, environment, parameters
 from tests.unit.gpu_subscriber.engine.driven_engine import DrivenEngine, drawing
+from tests.unit.gpu_subscriber.engine.families.pictures import MASK, PICTURE, inputs_of
 
 
 def drawn_image(driven: DrivenEngine, run_id: str) -> ImageReady:
@@ -48,6 +49,46 @@ def test_shared_and_resumed_run_is_reproduced_bit_equal(stock: Any, sampler: Sam
     pixels, conditions = generate_like(StableDiffusion(stock), wanted, image.draw_conditions)
     assert pixels == image.pixels
     assert conditions.batches == image.draw_conditions.batches
+
+
+def test_image_from_a_picture_is_reproduced_bit_equal(stock: Any) -> None:
+    fields = {"image": PICTURE, "mask_image": MASK, "strength": 0.7}
+    wanted = drawing(steps=6, sampler=Sampler.EULER_ANCESTRAL).model_copy(update=fields)
+    inputs = inputs_of(wanted)
+    driven = DrivenEngine(StableDiffusion(stock))
+    driven.start("wanted", wanted, inputs=inputs)
+    driven.start("text", drawing(steps=3))
+    driven.run_to_end()
+    image = drawn_image(driven, "wanted")
+    pixels, _ = generate_like(StableDiffusion(stock), wanted, image.draw_conditions, inputs)
+    assert pixels == image.pixels
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ([], "add --input FILE"),
+        (["--input", "other.png"], "is another picture than the one with the SHA-256"),
+    ],
+)
+def test_reproduce_command_states_the_picture_that_it_needs(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    reason: str,
+) -> None:
+    wanted = parameters(width=64, height=64).model_copy(update={"image": PICTURE, "strength": 0.7})
+    pixels = bytes(3 * 64 * 64)
+    said = recorded(pixels, (64, 64), wanted, draw_conditions(), task_id="task-1", index=0, attempt=1)
+    (tmp_path / "image.png").write_bytes(encode_image(pixels, (64, 64), said))
+    (tmp_path / "other.png").write_bytes(b"other")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["reproduce", "image.png", "again.png", *options])
+    assert reproduce.main() == 1
+    printed = capsys.readouterr().err
+    assert reason in printed
+    assert PICTURE in printed
 
 
 def test_whole_pipelines_image_is_reproduced_bit_equal(whole: WholePipeline) -> None:
