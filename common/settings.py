@@ -47,7 +47,7 @@ class SharedSettings(BaseSettings):
     max_input_bytes: int = Field(default=20_000_000, ge=1_000, le=30_000_000)
     """How many bytes an uploaded picture may have. Cloud Run accepts requests of 32 MiB."""
     max_input_pixels: int = Field(default=16_777_216, ge=4_096)
-    """How many pixels an uploaded picture may have; the worker needs four bytes for each."""
+    """How many pixels an uploaded picture may have; to decode it, a worker needs up to 16 bytes for each."""
     log_level: str = "INFO"
     log_format: str = "json"
     """`json`, as Cloud Logging reads it, or `console` for people."""

@@ -36,7 +36,7 @@ def decoded_image(data: bytes, size: tuple[int, int], *, max_pixels: int) -> Pic
     """
     with _one_at_a_time:
         image = _upright(data, max_pixels=max_pixels)
-        return _picture(_resized(image.convert("RGB"), size))
+        return _picture(_resized(_in_mode("RGB", image), size))
 
 
 def decoded_mask(data: bytes, size: tuple[int, int], *, max_pixels: int) -> Picture:
@@ -48,7 +48,7 @@ def decoded_mask(data: bytes, size: tuple[int, int], *, max_pixels: int) -> Pict
         image = _upright(data, max_pixels=max_pixels)
         alpha = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
         is_opaque = alpha is None or alpha.getextrema() == (255, 255)
-        mask = image.convert("L") if alpha is None or is_opaque else ImageOps.invert(alpha)
+        mask = _in_mode("L", image) if alpha is None or is_opaque else ImageOps.invert(alpha)
         return _picture(_resized(mask, size))
 
 
@@ -69,10 +69,10 @@ def _upright(data: bytes, *, max_pixels: int) -> Image.Image:
             if image.size != (header.width, header.height):
                 raise UnreadableImageError("the picture states two different sizes")
             image.load()
-            upright = ImageOps.exif_transpose(image)
+            ImageOps.exif_transpose(image, in_place=True)
             # Pillow would clip 16 bits instead of scaling them.
-            is_deep = upright.mode.startswith("I")
-            return upright.point(lambda value: value / 256).convert("L") if is_deep else upright
+            is_deep = image.mode.startswith("I")
+            return image.point(lambda value: value / 256).convert("L") if is_deep else image
     except (*_DAMAGED, Image.DecompressionBombError) as error:
         raise UnreadableImageError("the picture is damaged") from error
 
@@ -88,6 +88,10 @@ def _without_metadata(png: bytes) -> bytes:
             break
         position += length + _PNG_AROUND
     return b"".join(kept)
+
+
+def _in_mode(mode: str, image: Image.Image) -> Image.Image:
+    return image if image.mode == mode else image.convert(mode)
 
 
 def _resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
