@@ -16,9 +16,10 @@ SDK  := clients/python
 export PATH := $(abspath $(BIN)):$(PATH)
 export PORT DATA_DIR
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
-# npm needs a folder that it can write to.
+# npm needs a folder that it can write to; pip warns without one.
 ifeq ($(shell [ -w "$$HOME" ] && echo yes),)
 export npm_config_cache := $(abspath $(VENV))/.npm
+export PIP_NO_CACHE_DIR := 1
 endif
 
 .DEFAULT_GOAL := help
