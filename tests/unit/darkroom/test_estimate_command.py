@@ -76,6 +76,6 @@ def test_models_list_and_details_show_what_a_model_takes(darkroom: Terminal) -> 
         "steps": "shared",
         "guidance": "classifier_free",
         "negative_prompt": "yes",
-        "inputs": "text",
+        "inputs": "text, image, mask",
     }
     assert json.loads(darkroom("models", "demo", "--json")[1])["adapters"] == []
