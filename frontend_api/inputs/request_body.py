@@ -67,8 +67,12 @@ def uploaded_form(
 
 
 def _file_of_form(max_bytes: int) -> bytes:
-    _, files = uploaded_form(max_file_bytes=max_bytes, max_files=1)
+    texts, files = uploaded_form(max_file_bytes=max_bytes, max_files=1)
+    complaints = [
+        Complaint("pointer", f"/{name}", "is not a known field") for name in texts if name != "file"
+    ]
     if [len(each) for each in files.values()] != [1] or "file" not in files:
-        complaint = Complaint("pointer", "/file", "must be the only file of the form")
-        raise RequestRefusedError(rejected([complaint]))
+        complaints.append(Complaint("pointer", "/file", "must be the only file of the form"))
+    if complaints:
+        raise RequestRefusedError(rejected(complaints))
     return files["file"][0]
