@@ -124,7 +124,7 @@ def test_ctrl_c_lets_the_task_continue_or_cancels_it(
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=120)
     assert (process.returncode, out) == (ExitCode.INTERRUPTED, "")
-    assert f"Task {task_id} continues.\n  Watch it: darkroom watch {task_id}\n" in err
+    assert f"Task {task_id} continues on the server.\n  Watch it: darkroom watch {task_id}\n" in err
     assert "Traceback" not in err
     assert terminal.json("show", task_id)["status"] in ("queued", "processing")
     assert list(tmp_path.iterdir()) == []
