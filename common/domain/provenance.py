@@ -27,6 +27,10 @@ class Environment(_Record):
     channels_last: tuple[str, ...] = ()
     """The networks in channels-last memory format, chosen by measuring at each start."""
     compiled: bool = False
+    attention: str | None = Field(default=None, exclude_if=lambda kernel: kernel is None)
+    """The kernel of attention, if it was chosen by measuring: torch's name of it."""
+    quantization: str | None = Field(default=None, exclude_if=lambda kind: kind is None)
+    """The numbers in which the denoiser's linear layers compute, if they are quantized."""
     versions: dict[str, str]
     """Versions of the software that affects pixels, by name."""
 

@@ -115,8 +115,10 @@ class Device:
 
     def move(self, networks: Iterable[torch.nn.Module], *, to: torch.device) -> None:
         """Move networks from the host's memory to the device's, or back."""
-        for network in networks:
-            network.to(to)
+        # Quantized weights cannot be replaced by tensors of inference mode.
+        with torch.inference_mode(mode=False), torch.no_grad():
+            for network in networks:
+                network.to(to)
 
     def pinned(self, tensor: torch.Tensor) -> torch.Tensor:
         """Return a tensor of the host in memory from which copies to the device are fast."""

@@ -13,10 +13,12 @@ from gpu_subscriber.engine.devices import Device, is_device_lost
 from gpu_subscriber.engine.duplex_pipe import DuplexPipe
 from gpu_subscriber.engine.engine_settings import DtypeChoice, EngineSettings
 from gpu_subscriber.engine.errors import ModelUnavailableError
+from gpu_subscriber.engine.families.guided import GuidedFamily
 from gpu_subscriber.engine.messages import EngineReady, FromEngine, Shutdown, ToEngine, WarmUpTimes
 from gpu_subscriber.engine.models.loading import Family, is_exclusive, load_family
 from gpu_subscriber.engine.models.model_cache import ModelCache
 from gpu_subscriber.engine.models.model_provenance import software_versions
+from gpu_subscriber.engine.models.quantization import quantize
 from gpu_subscriber.engine.step_engine import StepEngine
 from gpu_subscriber.engine.tuning.compilation import missing_for_compiling
 from gpu_subscriber.engine.tuning.precision import (
@@ -25,6 +27,7 @@ from gpu_subscriber.engine.tuning.precision import (
     in_dtype,
     load_in_better_precision,
 )
+from gpu_subscriber.engine.tuning.quality_check import quantize_and_check
 from gpu_subscriber.engine.tuning.warm_up import Measured, default_key, default_parameters, warm_up
 
 _log = structlog.get_logger()
@@ -154,12 +157,18 @@ class _MainLoop:
         known = self._measured.get(spec.name)
         if known is None:
             family, dtype = self._load_first(spec, device)
+            if spec.quantization != "none" and isinstance(family, GuidedFamily):
+                quantize_and_check(family, default_parameters(spec), spec.quantization, quantize)
             times = warm_up(family, spec, device, self._caps, measure=self._settings.measure_at_start)
-            channels_last = family.origin.environment.channels_last
-            known = Measured(dtype=dtype, times=times, channels_last=channels_last)
+            chosen = family.origin.environment
+            known = Measured(
+                dtype=dtype, times=times, channels_last=chosen.channels_last, attention=chosen.attention
+            )
             self._measured[spec.name] = known
         else:
             family = self._load_files(in_dtype(spec, known.dtype), device)
+            if spec.quantization != "none" and isinstance(family, GuidedFamily):
+                family.quantize(spec.quantization, quantize)
             known.apply(family)
             warm_up(family, spec, device, self._caps, measure=False)
         self._warm_up = known.times

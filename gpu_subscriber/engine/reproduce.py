@@ -3,8 +3,10 @@
 from typing import Any
 
 import torch
+from torch.nn.attention import SDPBackend
 
 from common.domain.models.catalog import ModelSpec
+from common.domain.models.model_files import Quantization
 from common.domain.parameters import GenerationParameters
 from common.domain.provenance import DrawConditions, Environment
 from gpu_subscriber.engine.devices import Device
@@ -16,8 +18,11 @@ from gpu_subscriber.engine.families.whole_pipeline import WholePipeline
 from gpu_subscriber.engine.messages import NO_INPUTS, Inputs
 from gpu_subscriber.engine.models.loading import Family, load_family
 from gpu_subscriber.engine.models.model_cache import reason_of
+from gpu_subscriber.engine.models.quantization import quantize
+from gpu_subscriber.engine.tuning.memory_formats import set_memory_format
 
 LARGEST_BATCH = 64
+_QUANTIZED: dict[str | None, Quantization] = {"int8": "int8", "fp8": "fp8"}
 MOST_THREADS = 256
 
 
@@ -31,11 +36,15 @@ def load_like(spec: ModelSpec, there: Environment) -> Family:
     device = Device.chosen(EngineSettings(models=(spec,), **settings))
     try:
         family = load_family(spec, device, compile_denoiser=there.compiled)
+        if isinstance(family, GuidedFamily) and there.quantization in _QUANTIZED:
+            family.quantize(_QUANTIZED[there.quantization], quantize)
     except Exception as error:
         raise ModelUnavailableError(spec.name, reason=reason_of(error)) from error
+    if isinstance(family, GuidedFamily) and there.attention in SDPBackend.__members__:
+        family.use_attention(there.attention)
     for name, network in family.origin.networks.items():
         is_channels_last = name in there.channels_last
-        network.to(memory_format=torch.channels_last if is_channels_last else torch.contiguous_format)
+        set_memory_format(network, torch.channels_last if is_channels_last else torch.contiguous_format)
     return family
 
 

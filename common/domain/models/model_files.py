@@ -10,6 +10,9 @@ SINGLE_FILE = ".safetensors"
 """The only format of weights that is ever opened: it contains no code."""
 
 
+Quantization = Literal["none", "int8", "fp8"]
+
+
 class ModelFiles(BaseModel):
     """A model's files: a folder in the layout of diffusers, a hub id, or a single checkpoint file."""
 
@@ -27,6 +30,8 @@ class ModelFiles(BaseModel):
     """Components that replace those of `source`, by name: a `.safetensors` file, or a component's folder."""
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
     """The number format of the weights; `auto` is the worker's."""
+    quantization: Quantization = "none"
+    """The numbers in which the denoiser's linear layers compute, through torchao."""
     offload: Literal["none", "text_encoders"] = "none"
     """What stays in the host's memory on a GPU, and is on the device only while it computes."""
 

@@ -9,6 +9,7 @@ import hashlib
 import inspect
 import weakref
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from itertools import chain
 from typing import Any, ClassVar
 
@@ -16,7 +17,9 @@ import torch
 from cachetools import LRUCache
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import rescale_noise_cfg
 from diffusers.utils.torch_utils import randn_tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from common.domain.models.model_files import Quantization
 from common.domain.parameters import GenerationParameters
 from common.domain.task_warnings import warnings_of
 from gpu_subscriber.engine.batches.filled_batches import filled
@@ -69,6 +72,7 @@ class GuidedFamily:
         self._tokens = PromptTokens(pipeline)
         self._fingerprint = _digest_of(self.origin.networks)
         self._prompts: LRUCache[tuple[Any, ...], Rows] = LRUCache(CACHED_PROMPT_BYTES, getsizeof=_bytes_of)
+        self._attention: SDPBackend | None = None
         self._stacked: tuple[tuple[weakref.ref[Denoising], ...], list[Batch]] = ((), [])
 
     def encode(self, text: str) -> Rows:
@@ -217,7 +221,8 @@ class GuidedFamily:
         repeats = branches // len(passes)
         latents, timesteps = torch.cat([latents] * repeats), timesteps.repeat(repeats)
         self.loras.select([state.loras for state in states], repeats=repeats)
-        predicted = torch.cat([self.forward(latents, timesteps, rows, size) for rows in passes]).split(1)
+        with nullcontext() if self._attention is None else sdpa_kernel(self._attention):
+            predicted = torch.cat([self.forward(latents, timesteps, rows, size) for rows in passes]).split(1)
         if branches == 1:
             return list(predicted[: len(asked)])
         negatives, positives = predicted[: len(states)], predicted[len(states) :]
@@ -267,6 +272,17 @@ class GuidedFamily:
         if self._colour_fit is None:
             self._colour_fit = ColourFit(self._decoded_grids, like=grid)
         return self._colour_fit.colours.thumbnail(grid)
+
+    def quantize(self, kind: Quantization, quantize: Callable[[torch.nn.Module, Quantization], None]) -> None:
+        """Replace the denoiser's weights by quantized ones, which are other weights for a checkpoint."""
+        quantize(self.denoiser, kind)
+        self._fingerprint = f"{self._fingerprint}+{kind}"
+        self.origin.quantization = kind
+
+    def use_attention(self, kernel: str | None) -> None:
+        """Let the denoiser use this kernel of torch for attention; None leaves the choice to torch."""
+        self._attention = None if kernel is None else getattr(SDPBackend, kernel)
+        self.origin.attention = kernel
 
     def release(self) -> None:
         """Drop what is cached on the device besides the weights."""

@@ -59,12 +59,21 @@ def host_memory() -> int:
 def bytes_on(device: torch.device, networks: Iterable[Any]) -> int:
     """Return the bytes of all tensors of these networks that are on this device. Views count once."""
     storages = {
-        tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes()
+        plain.untyped_storage().data_ptr(): plain.untyped_storage().nbytes()
         for network in networks
         for tensor in (*network.parameters(), *network.buffers())
-        if tensor.device.type == device.type
+        for plain in _plain(tensor)
+        if plain.device.type == device.type
     }
     return sum(storages.values())
+
+
+def _plain(tensor: Any) -> list[torch.Tensor]:
+    """Return the tensors of numbers and scales that a quantized tensor consists of."""
+    if not hasattr(tensor, "__tensor_flatten__"):
+        return [tensor]
+    names, _ = tensor.__tensor_flatten__()
+    return [getattr(tensor, name) for name in names]
 
 
 def expected_memory(files: ModelFiles, device: Device) -> ModelMemory:

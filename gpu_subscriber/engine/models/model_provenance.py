@@ -66,6 +66,9 @@ class ModelProvenance:
         self._pipeline = pipeline
         self._files = files
         self._digests: dict[str, Future[str]] = {}
+        self.attention: str | None = None
+        """The kernel of attention, if it was chosen."""
+        self.quantization: str | None = None
 
     def hash_weights(self) -> None:
         """Start hashing the weights in the background.
@@ -106,6 +109,8 @@ class ModelProvenance:
                 for network in networks.values()
                 for module in network.modules()
             ),
+            attention=self.attention,
+            quantization=self.quantization,
             versions=_all_versions(is_cuda=is_cuda),
         )
 

@@ -44,15 +44,24 @@ def takes_channels_last(network: torch.nn.Module) -> bool:
     return convolves and all(weight.ndim <= _CONVOLUTION_DIMENSIONS for weight in network.parameters())
 
 
+def set_memory_format(network: torch.nn.Module, memory_format: torch.memory_format) -> None:
+    """Convert the kernels of convolutions; quantized weights of other layers cannot be converted."""
+    # Tensors of inference mode cannot become the data of parameters.
+    with torch.inference_mode(mode=False), torch.no_grad():
+        for weight in network.parameters():
+            if weight.ndim == _CONVOLUTION_DIMENSIONS:
+                weight.data = weight.data.contiguous(memory_format=memory_format)
+
+
 def _faster_format(network: Any, device: Device, work: Callable[[], object]) -> torch.memory_format:
     formats = (torch.contiguous_format, torch.channels_last)
     seconds: dict[torch.memory_format, list[float]] = {memory_format: [] for memory_format in formats}
     for _ in range(ROUNDS):
         for memory_format in formats:
-            network.to(memory_format=memory_format)
+            set_memory_format(network, memory_format)
             seconds[memory_format].append(seconds_of(device, work))
     # The first round of each format prepares kernels for its layout; take the best of the rest.
     plain, last = (min(seconds[memory_format][1:]) for memory_format in formats)
     chosen = torch.channels_last if last < WORTH_IT * plain else torch.contiguous_format
-    network.to(memory_format=chosen)
+    set_memory_format(network, chosen)
     return chosen

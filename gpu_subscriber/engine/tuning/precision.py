@@ -21,6 +21,7 @@ from gpu_subscriber.engine.models.loading import Family
 from gpu_subscriber.engine.tuning.image_difference import ImageDifference
 from gpu_subscriber.engine.tuning.memory_formats import choose_memory_formats
 from gpu_subscriber.engine.tuning.timing import timed_rounds
+from gpu_subscriber.engine.tuning.trial_images import trial_images
 
 _log = structlog.get_logger()
 
@@ -29,11 +30,6 @@ WORTH_IT = 0.85
 LEAST_PSNR = 40.0
 """dB. A mean error of about two levels of 255, which no viewer sees."""
 LEAST_SSIM = 0.98
-TRIAL_PROMPT = "a large red circle above a small blue square on a white background"
-"""A prompt that every model draws: images of an unknown prompt are half noise, and differ more."""
-TRIAL_STEPS = 8
-TRIAL_IMAGES = 2
-"""Images that are compared; they are also the batch that is timed."""
 _PROCESSOR_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
 """How Linux names instructions for bfloat16 on x86 and Arm. Without them torch is slower."""
 
@@ -51,16 +47,11 @@ class Trial:
     def of(cls, family: GuidedFamily, parameters: GenerationParameters, device: Device) -> "Trial":
         """Time a shared step and a decoding in the faster memory format, and generate the images."""
         choose_memory_formats(family, parameters, device)
-        few = min(parameters.steps, TRIAL_STEPS)
-        short = parameters.model_copy(update={"steps": few, "prompt": TRIAL_PROMPT})
-        states = [family.prepare(short, seed=seed) for seed in range(TRIAL_IMAGES)]
+        states = [family.prepare(parameters, seed=seed) for seed in range(2)]
         step = min(timed_rounds(device, lambda: family.predict(states))) / len(states)
         decoding = min(timed_rounds(device, lambda: family.decode(states[0])))
-        while not states[0].is_done:
-            for state, prediction in zip(states, family.predict(states), strict=True):
-                state.advance(prediction)
-        images = torch.stack([family.decode(state).pixels for state in states]).cpu()
-        return cls(seconds=parameters.steps * step + decoding, images=images)
+        seconds = parameters.steps * step + decoding
+        return cls(seconds=seconds, images=trial_images(family, parameters))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,9 +22,10 @@ from gpu_subscriber.engine.families.guided import GuidedFamily
 from gpu_subscriber.engine.families.whole_pipeline import WholePipeline
 from gpu_subscriber.engine.messages import RunTimes, WarmUpTimes
 from gpu_subscriber.engine.models.loading import Family
+from gpu_subscriber.engine.tuning.attention import choose_attention
 from gpu_subscriber.engine.tuning.batch_sizes import measure_batches, measure_memory
 from gpu_subscriber.engine.tuning.compilation import compile_batch_sizes
-from gpu_subscriber.engine.tuning.memory_formats import choose_memory_formats
+from gpu_subscriber.engine.tuning.memory_formats import choose_memory_formats, set_memory_format
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,11 +37,15 @@ class Measured:
     times: WarmUpTimes | None
     channels_last: tuple[str, ...]
     """The networks in this memory format."""
+    attention: str | None
+    """The kernel of attention on a GPU."""
 
     def apply(self, family: Family) -> None:
-        """Choose the memory formats of the first load."""
+        """Choose what was chosen at the first load."""
+        if isinstance(family, GuidedFamily):
+            family.use_attention(self.attention)
         for name in self.channels_last:
-            family.origin.networks[name].to(memory_format=torch.channels_last)
+            set_memory_format(family.origin.networks[name], torch.channels_last)
 
 
 @torch.inference_mode()
@@ -57,6 +62,8 @@ def warm_up(
     parameters = default_parameters(spec)
     if measure:
         choose_memory_formats(family, parameters, device)
+        if device.is_cuda:
+            choose_attention(family, parameters, device)
     state = family.prepare(parameters, seed=0)
     if family.fills_batches:
         compile_batch_sizes(family, parameters, largest=caps.measured_cap_of(BatchKey.of(parameters)))

@@ -14,6 +14,8 @@ class Environment(Record):
     dtype: str
     channels_last: tuple[str, ...] = ()
     compiled: bool = False
+    attention: str | None = None
+    quantization: str | None = None
     versions: dict[str, str] = Field(default_factory=dict)
 
 
