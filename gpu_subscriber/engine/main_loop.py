@@ -19,6 +19,7 @@ from gpu_subscriber.engine.models.loading import Family, is_exclusive, load_fami
 from gpu_subscriber.engine.models.model_cache import ModelCache
 from gpu_subscriber.engine.models.model_provenance import software_versions
 from gpu_subscriber.engine.models.quantization import quantize
+from gpu_subscriber.engine.process_memory import keep_freed_memory
 from gpu_subscriber.engine.step_engine import StepEngine
 from gpu_subscriber.engine.tuning.compilation import missing_for_compiling
 from gpu_subscriber.engine.tuning.precision import (
@@ -53,6 +54,7 @@ class _MainLoop:
         self._device = Device.chosen(settings)
         if not self._device.is_cuda:
             os.nice(settings.niceness)
+            keep_freed_memory()
         self._compiles = settings.compile_denoiser and self._device.is_cuda
         if self._compiles and (missing := missing_for_compiling()):
             _log.error("networks_not_compiled", missing=missing)
