@@ -64,12 +64,12 @@ def settings(request: pytest.FixtureRequest, folder: Path) -> Iterator[EngineSet
 class CudaEngine:
     """A step engine on the GPU that records its messages."""
 
-    def __init__(self, settings: EngineSettings) -> None:
+    def __init__(self, settings: EngineSettings, *, measure: bool = False) -> None:
         self.device = Device.chosen(settings)
         self.caps = BatchCaps(max_batch=settings.max_batch)
         self.sent: list[FromEngine] = []
         model_cache = ModelCache(settings.models, self.device, load=load_family)
-        warm_up(model_cache.get("tiny"), settings.models[0], self.device, self.caps, measure=False)
+        warm_up(model_cache.get("tiny"), settings.models[0], self.device, self.caps, measure=measure)
         self.engine = StepEngine(
             model_cache=model_cache,
             device=self.device,
@@ -217,3 +217,33 @@ def test_periodic_checkpoints_are_complete_on_cuda(settings: EngineSettings) -> 
             (again,) = resuming.of_kind(ImageReady)
             assert again.resumed_at_step == checkpoint.step
             assert again.pixels == image.pixels, (sampler, checkpoint.step)
+
+
+def test_no_sampler_waits_for_the_gpu(settings: EngineSettings) -> None:
+    """torch raises at every operation that would wait, while steps in the middle of a Run are taken."""
+    cuda = CudaEngine(settings)
+    for sampler in DIFFUSION_SAMPLERS:
+        cuda.start(started(str(sampler), sampler=sampler, steps=8))
+        cuda.engine.advance()
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            for _ in range(4):
+                cuda.engine.advance()
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+        cuda.run_to_end()
+    assert cuda.of_kind(RunFailed) == []
+
+
+def test_measured_choices_keep_the_image_on_cuda(settings: EngineSettings, folder: Path) -> None:
+    """The memory format, the attention kernel and the batch sizes of the first load."""
+    stock: Any = DiffusionPipeline.from_pretrained(folder, dtype=getattr(torch, settings.dtype)).to("cuda")
+    stock.set_progress_bar_config(disable=True)
+    cuda = CudaEngine(settings, measure=True)
+    for number in range(4):
+        cuda.start(started(str(number), seed=number))
+    cuda.run_to_end()
+    for image in cuda.of_kind(ImageReady):
+        pixels = np.frombuffer(image.pixels, np.uint8).reshape(32, 32, 3).astype(int)
+        expected = stock_picture(stock, drawing(seed=int(image.run_id))).pixels.astype(int)
+        assert np.abs(pixels - expected).max() <= PIXEL_TOLERANCE[settings.dtype], image.draw_conditions
