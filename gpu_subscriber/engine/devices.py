@@ -115,9 +115,10 @@ class Device:
 
     def move(self, networks: Iterable[torch.nn.Module], *, to: torch.device) -> None:
         """Move networks from the host's memory to the device's, or back."""
-        # Quantized weights cannot be replaced by tensors of inference mode.
-        with torch.inference_mode(mode=False), torch.no_grad():
-            for network in networks:
+        for network in networks:
+            # Tensors of inference mode and others cannot replace each other.
+            is_inference = any(weight.is_inference() for weight in network.parameters())
+            with torch.inference_mode(is_inference), torch.no_grad():
                 network.to(to)
 
     def pinned(self, tensor: torch.Tensor) -> torch.Tensor:

@@ -120,6 +120,20 @@ class ModelSpec(ModelFiles):
         return self
 
     @model_validator(mode="after")
+    def _quantization_can_be_applied(self) -> "ModelSpec":
+        if self.quantization == "none":
+            return self
+        if not shares_steps(self.family):
+            raise ValueError(
+                f"`quantization`: the family {WHOLE_PIPELINE!r} applies none; remove it from model {self.name!r}"
+            )
+        if self.loras:
+            raise ValueError(
+                f"`quantization`: not together with `loras`; remove one from model {self.name!r}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _loras_can_be_chosen(self) -> "ModelSpec":
         if self.loras and not shares_steps(self.family):
             raise ValueError(

@@ -160,7 +160,9 @@ class ModelCache:
         raise ModelUnavailableError(spec.name, reason=reason)
 
     def _load_and_measure(self, spec: ModelSpec) -> Family:
-        family = self._load(spec, self._device)
+        # Models are loaded during steps, too, but their weights are not tensors of inference mode.
+        with torch.inference_mode(mode=False), torch.no_grad():
+            family = self._load(spec, self._device)
         weights = bytes_on(self._device.torch_device, family.origin.networks.values())
         working = self._working_bytes(spec)
         if working is None:

@@ -46,10 +46,10 @@ def takes_channels_last(network: torch.nn.Module) -> bool:
 
 def set_memory_format(network: torch.nn.Module, memory_format: torch.memory_format) -> None:
     """Convert the kernels of convolutions; quantized weights of other layers cannot be converted."""
-    # Tensors of inference mode cannot become the data of parameters.
-    with torch.inference_mode(mode=False), torch.no_grad():
-        for weight in network.parameters():
-            if weight.ndim == _CONVOLUTION_DIMENSIONS:
+    for weight in network.parameters():
+        if weight.ndim == _CONVOLUTION_DIMENSIONS:
+            # Tensors of inference mode and others cannot replace each other.
+            with torch.inference_mode(weight.is_inference()), torch.no_grad():
                 weight.data = weight.data.contiguous(memory_format=memory_format)
 
 

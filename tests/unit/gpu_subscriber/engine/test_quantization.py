@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from pydantic import ValidationError
 
 from common.domain.models.model_files import Quantization
 from gpu_subscriber.engine.batches.batch_caps import BatchCaps
@@ -110,3 +111,15 @@ def test_torchao_quantizes_a_model_within_the_bounds(stable_diffusion_folder: Pa
     driven.run_to_end()
     assert driven.drawn_runs == ["0", "1"]
     assert bytes_on(CPU.torch_device, [family.denoiser]) < before
+
+
+@pytest.mark.parametrize(
+    ("entry", "reason"),
+    [
+        ({"family": "whole_pipeline"}, "the family 'whole_pipeline' applies none"),
+        ({"loras": ({"name": "ink", "title": "Ink", "source": "ink.safetensors"},)}, "not together with"),
+    ],
+)
+def test_entry_states_no_quantization_that_cannot_be_applied(entry: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ValidationError, match=reason):
+        spec(quantization="fp8", **entry)
