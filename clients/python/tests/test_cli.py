@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from darkroom.cli.exit_codes import ExitCode
+from darkroom.cli.options import submission_fields
 from local_server import serving
 from scripted import task_json
 from terminal import Terminal
@@ -85,6 +86,24 @@ def test_submit_sends_its_options_and_prints_the_id(darkroom: Terminal) -> None:
     task = json.loads(darkroom("submit", "a circle", "--steps", "4", "--label", "team=a", "--json")[1])
     assert (task["parameters"]["steps"], task["parameters"]["labels"]) == (4, {"team": "a"})
     assert darkroom("submit", "a circle") == (0, "task-1\n", "")
+
+
+def test_submit_sends_each_lora(darkroom: Terminal) -> None:
+    options = ("--lora", "pixel-art:0.8", "--lora", "detail:-1", "--json")
+    task = json.loads(darkroom("submit", "a circle", *options)[1])
+    sent = [{"name": "pixel-art", "scale": 0.8}, {"name": "detail", "scale": -1.0}]
+    assert task["parameters"]["loras"] == sent
+
+
+def test_lora_without_a_scale_is_sent_without_one() -> None:
+    assert submission_fields(lora=["detail"])["loras"] == [{"name": "detail"}]
+
+
+@pytest.mark.parametrize("lora", ["pixel-art:strong", "pixel-art:nan", ":0.8", "pixel-art:"])
+def test_invalid_scale_of_a_lora_is_refused(darkroom: Terminal, lora: str) -> None:
+    code, _, err = darkroom("submit", "a circle", "--lora", lora)
+    assert code == ExitCode.USAGE
+    assert "must be NAME or NAME:SCALE" in " ".join(err.split())
 
 
 def test_list_and_show_print_the_status(darkroom: Terminal) -> None:

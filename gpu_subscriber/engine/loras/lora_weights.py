@@ -16,7 +16,7 @@ from diffusers.utils.state_dict_utils import (
     convert_state_dict_to_peft,
     convert_unet_state_dict_to_peft,
 )
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 
 from common.model_files.lora_file import check_lora_file
 from common.model_files.weights import UnservableModelError
@@ -82,8 +82,7 @@ def read_lora(file: Path, pipeline: Any) -> LoraWeights:
         }
     except UnservableModelError as error:
         raise UnservableModelError(f"{file} {error}") from error
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
-        # The converters meet unexpected names and shapes with errors of many kinds.
+    except Exception as error:  # the converters meet unexpected names and shapes with errors of any kind
         raise UnservableModelError(f"{file} cannot be converted: {type(error).__name__}: {error}") from error
     with file.open("rb") as opened_bytes:
         digest = hashlib.file_digest(opened_bytes, "sha256").hexdigest()

@@ -84,3 +84,58 @@ def test_submission_is_refused_by_what_the_model_states(api: Api, family: str) -
     pointers = {problem["pointer"] for problem in answer.get_json()["errors"]}
     assert pointers == {f"/{field}" for field in refused}
     assert api.submit(model=family).status_code == 202
+
+
+@pytest.fixture
+def api_with_loras(tmp_path: Path) -> Api:
+    lora = {"name": "pixel-art", "source": "/weights/secret.safetensors", "title": "Pixel art", "scale": 0.5}
+    entry = {
+        "name": "tiny",
+        "title": "",
+        "family": "stable_diffusion",
+        "source": "owner/name",
+        "loras": [lora],
+    }
+    return Api(
+        folder=tmp_path, catalog=parse_catalog(json.dumps({"models": [entry]}).encode(), beside=tmp_path)
+    )
+
+
+def test_model_lists_its_loras_without_their_files(api_with_loras: Api) -> None:
+    model = models(api_with_loras)["tiny"]
+    assert model["adapters"] == ["lora"]
+    assert model["loras"] == [
+        {
+            "name": "pixel-art",
+            "title": "Pixel art",
+            "trigger": "",
+            "scale": 0.5,
+            "min_scale": -2.0,
+            "max_scale": 2.0,
+        }
+    ]
+
+
+def test_submission_keeps_its_loras(api_with_loras: Api) -> None:
+    response = api_with_loras.client.post(
+        "/v1/tasks", json={"prompt": "a fox", "loras": [{"name": "pixel-art"}]}
+    )
+    assert response.status_code == 202
+    assert response.get_json()["parameters"]["loras"] == [{"name": "pixel-art", "scale": 0.5}]
+
+
+@pytest.mark.parametrize(
+    ("loras", "pointer"),
+    [
+        ([{"name": "ink"}], "/loras/0/name"),
+        ([{"name": "pixel-art", "scale": 9}], "/loras/0/scale"),
+        ([{"name": "pixel-art", "scale": "strong"}], "/loras/0/scale"),
+        ([{"name": "pixel-art", "source": "https://example.com/a.safetensors"}], "/loras/0/source"),
+        ([{"name": "pixel-art"}] * 5, "/loras"),
+        ("pixel-art", "/loras"),
+    ],
+)
+def test_invalid_lora_is_refused_at_its_pointer(api_with_loras: Api, loras: Any, pointer: str) -> None:
+    response = api_with_loras.client.post("/v1/tasks", json={"prompt": "a fox", "loras": loras})
+    assert response.status_code == 422
+    assert [error["pointer"] for error in response.get_json()["errors"]] == [pointer]

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from common.domain.models.lora import LoraChoice
 from common.domain.task import Lane
 from gpu_subscriber.engine.batches.batch_caps import BatchCaps
 from gpu_subscriber.engine.batches.batch_planning import (
@@ -41,12 +42,14 @@ def planned(
     loaded: tuple[str, ...] = ("demo",),
     now: float = 0.0,
     last_load: LastLoad = LastLoad(),  # noqa: B008 (frozen)
+    most_lora_sets: int | None = None,
 ) -> list[str]:
     batch = plan_batch(
         candidates,
         round_robin=RoundRobin(),
         loaded=frozenset(loaded),
         cap_of=lambda _: cap,
+        most_lora_sets_of=lambda _: most_lora_sets,
         now=now,
         last_load=last_load,
         delays=DELAYS,
@@ -64,6 +67,18 @@ def test_runs_with_the_same_key_share_a_step_oldest_first() -> None:
 
 def test_images_of_a_task_keep_their_order() -> None:
     assert planned(candidate("second", arrival=2), candidate("first", arrival=1)) == ["first", "second"]
+
+
+def test_runs_wait_if_their_loras_exceed_the_slots() -> None:
+    runs = [
+        candidate(
+            name, submitted_at=number, loras=tuple(LoraChoice(name=lora, scale=1.0) for lora in name[:-1])
+        )
+        for number, name in enumerate(("a0", "b1", "2", "c3", "a4", "ab5", "6"))
+    ]
+    assert planned(*runs, most_lora_sets=2) == ["a0", "b1", "2", "a4", "6"]
+    assert planned(*runs, most_lora_sets=2, cap=3) == ["a0", "b1", "2"]
+    assert len(planned(*runs)) == len(runs)
 
 
 def test_other_keys_wait_for_the_leading_batch() -> None:

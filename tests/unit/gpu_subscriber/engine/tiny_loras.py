@@ -1,6 +1,6 @@
 """LoRA files with random weights for tiny pipelines, in the formats that people have."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,14 +46,62 @@ def kohya_lora(
     return file
 
 
-def _matrices(
-    network: torch.nn.Module, rank: int, seed: int
-) -> Iterator[tuple[str, torch.Tensor, torch.Tensor]]:
+def flux_kohya_lora(transformer: Any, file: Path, *, rank: int = 4, alpha: float = 2.0) -> Path:
+    """Save a LoRA under the names of FLUX.1's original layers, as the kohya scripts write it.
+
+    Without `linear1` of the single blocks, whose converter assumes the width of the published model.
+    """
+    tensors: Tensors = {}
+    for name, down, up in _flux_matrices(transformer, rank):
+        key = f"lora_unet_{name}"
+        tensors |= {f"{key}.lora_down.weight": down, f"{key}.lora_up.weight": up}
+        tensors[f"{key}.alpha"] = torch.tensor(alpha)
+    save_file(tensors, file)
+    return file
+
+
+def flux_xlabs_lora(transformer: Any, file: Path, *, rank: int = 4) -> Path:
+    """Save a LoRA of FLUX.1's attention as XLabs writes it."""
+    width = transformer.inner_dim
+    tensors: Tensors = {}
+    for number, name in enumerate(("proj_lora1", "qkv_lora1", "proj_lora2", "qkv_lora2")):
+        outputs = 3 * width if "qkv" in name else width
+        key, random = f"double_blocks.0.processor.{name}", _random(number)
+        tensors |= {f"{key}.down.weight": random(rank, width), f"{key}.up.weight": random(outputs, rank)}
+    save_file(tensors, file)
+    return file
+
+
+def _flux_matrices(transformer: Any, rank: int) -> Iterator[tuple[str, torch.Tensor, torch.Tensor]]:
+    width = transformer.inner_dim
+    double, single = transformer.transformer_blocks[0], transformer.single_transformer_blocks[0]
+    hidden = double.ff.net[0].proj.out_features
+    shapes = {
+        "double_blocks_0_img_attn_proj": (width, width),
+        "double_blocks_0_img_attn_qkv": (3 * width, width),
+        "double_blocks_0_txt_attn_qkv": (3 * width, width),
+        "double_blocks_0_img_mlp_0": (hidden, width),
+        "double_blocks_0_img_mlp_2": (width, hidden),
+        "single_blocks_0_linear2": (width, single.proj_out.in_features),
+    }
+    random = _random(1)
+    for name, (outputs, inputs) in shapes.items():
+        yield name, random(rank, inputs), random(outputs, rank)
+
+
+def _random(seed: int) -> Callable[..., torch.Tensor]:
     generator = torch.Generator().manual_seed(seed)
 
     def random(*shape: int) -> torch.Tensor:
         return SIZE * torch.randn(shape, generator=generator) / shape[1] ** 0.5
 
+    return random
+
+
+def _matrices(
+    network: torch.nn.Module, rank: int, seed: int
+) -> Iterator[tuple[str, torch.Tensor, torch.Tensor]]:
+    random = _random(seed)
     for name, module in network.named_modules():
         if not _is_target(name):
             continue

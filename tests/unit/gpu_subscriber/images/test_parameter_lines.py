@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from common.domain.models.traits import Guidance
+from common.domain.provenance import AppliedLora
 from gpu_subscriber.images.encoding import recorded
 from gpu_subscriber.images.parameter_lines import parameter_lines, sampler_name
 from tests.factories import draw_conditions, parameters
@@ -12,10 +13,9 @@ from tests.factories import draw_conditions, parameters
 
 def lines(**changes: Any) -> list[str]:
     guidance = changes.pop("guidance", Guidance.CLASSIFIER_FREE)
+    drawn = draw_conditions(loras=changes.pop("loras", ()))
     own = parameters(width=64, height=64, **changes).model_copy(update={"guidance": guidance})
-    said = recorded(
-        bytes(3 * 64 * 64), (64, 64), own, draw_conditions(), task_id="task-1", index=0, attempt=1
-    )
+    said = recorded(bytes(3 * 64 * 64), (64, 64), own, drawn, task_id="task-1", index=0, attempt=1)
     return parameter_lines(said).splitlines()
 
 
@@ -25,6 +25,16 @@ def test_parameter_lines_have_the_format_of_other_programs() -> None:
         "Negative prompt: blurry",
         "Steps: 20, Sampler: DDIM, CFG scale: 4, Seed: 7, Size: 64x64, Model: demo",
     ]
+
+
+def test_parameter_lines_name_loras_as_other_programs_do() -> None:
+    applied = (
+        AppliedLora(name="detail", scale=-0.5, sha256="ab" * 32),
+        AppliedLora(name="pixel-art", scale=1.0, sha256="cd" * 32),
+    )
+    first, *_, last = lines(prompt="a red circle", seed=7, loras=applied)
+    assert first == "a red circle <lora:detail:-0.5> <lora:pixel-art:1>"
+    assert last.endswith(', Model: demo, Lora hashes: "detail: abababababab, pixel-art: cdcdcdcdcdcd"')
 
 
 def test_parameter_lines_omit_ineffective_guidance() -> None:

@@ -6,8 +6,10 @@ import pytest
 import torch
 
 from tests.unit.gpu_subscriber.engine.families.family_cases import CASES, Model
+from tests.unit.gpu_subscriber.engine.families.lora_cases import LoraModel
 
 ModelOf = Callable[[str], Model]
+LoraModelOf = Callable[[str], LoraModel]
 
 
 @pytest.fixture(scope="session")
@@ -30,3 +32,23 @@ def model(request: pytest.FixtureRequest, loaded_model: ModelOf) -> Iterator[Mod
     loaded = loaded_model(request.param)
     with torch.inference_mode():
         yield loaded
+
+
+@pytest.fixture(scope="session")
+def lora_model_of(tmp_path_factory: pytest.TempPathFactory) -> LoraModelOf:
+    """Return the model of a case, with LoRAs."""
+    models: dict[str, LoraModel] = {}
+
+    def load(name: str) -> LoraModel:
+        if name not in models:
+            models[name] = LoraModel.loaded(name, tmp_path_factory.mktemp("loras"))
+        return models[name]
+
+    return load
+
+
+@pytest.fixture
+def loras(request: pytest.FixtureRequest, lora_model_of: LoraModelOf) -> Iterator[LoraModel]:
+    """The model of the test's parameter `loras`, the name of a case."""
+    with torch.inference_mode():
+        yield lora_model_of(request.param)
