@@ -51,4 +51,5 @@ def lora_model_of(tmp_path_factory: pytest.TempPathFactory) -> LoraModelOf:
 def loras(request: pytest.FixtureRequest, lora_model_of: LoraModelOf) -> Iterator[LoraModel]:
     """The model of the test's parameter `loras`, the name of a case."""
     with torch.inference_mode():
-        yield lora_model_of(request.param)
+        loaded = lora_model_of(request.param)
+        yield loaded.with_loras(loaded.files)

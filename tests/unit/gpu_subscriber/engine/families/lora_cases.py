@@ -57,6 +57,7 @@ class LoraModel:
         """Return the same with these LoRAs in the catalog entry."""
         specs = tuple(LoraSpec(name=name, source=str(file)) for name, file in files.items())
         family = self.model.family
+        family.loras.release()
         family.loras = ModelLoras(family.pipeline, family.network, specs, most_sets=most_sets)
         spec = self.model.spec.model_copy(update={"loras": specs})
         model = Model(spec=spec, family=family, case=self.model.case)

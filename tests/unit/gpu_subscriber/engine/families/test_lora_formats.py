@@ -38,7 +38,6 @@ def assert_file_equals_peft(loras: LoraModel, file: Path) -> None:
     driven = model.model.engine()
     driven.draw("run", parameters)
     model.assert_equals_peft(driven, "run", parameters)
-    loras.with_loras(loras.files)
 
 
 @pytest.mark.parametrize("loras", tuple(KOHYA), indirect=True)
@@ -130,7 +129,6 @@ def test_bad_file_fails_only_the_runs_that_use_it(loras: LoraModel, tmp_path: Pa
         assert failed.failure.code == FailureCode.MODEL_UNAVAILABLE
         assert f"the LoRA '{name}' cannot be applied" in failed.failure.message
         assert str(tmp_path) not in failed.failure.message
-    loras.with_loras(loras.files)
 
 
 @sdxl
@@ -143,7 +141,6 @@ def test_replaced_file_is_read_again(loras: LoraModel, tmp_path: Path) -> None:
     peft_lora(loras.model.stock, file, components=("unet",), rank=4, seed=9)
     driven.draw("good", parameters)
     assert (driven.failed_runs, driven.drawn_runs) == (["bad"], ["good"])
-    loras.with_loras(loras.files)
 
 
 @flux

@@ -125,7 +125,6 @@ def test_checkpoint_of_another_lora_file_is_refused(loras: LoraModel, tmp_path: 
     assert refusal(loras.model, loras.asked({"a": 0.9}), checkpoint) == "made for another picture"
     replaced = loras.with_loras({**loras.files, "a": loras.files["c"]})
     assert refusal(replaced.model, parameters, checkpoint) == "made for another weights"
-    loras.with_loras(loras.files)
 
 
 @two_families
@@ -138,7 +137,6 @@ def test_run_waits_while_all_slots_are_taken(loras: LoraModel) -> None:
     assert sorted(driven.drawn_runs) == ["0", "1", "2", "3", "4", "first"]
     assert model.family.batches == [4, 4, 1, 1]
     assert model.family.largest_error <= STEP_TOLERANCE
-    loras.with_loras(loras.files)
 
 
 @two_families
