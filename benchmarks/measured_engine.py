@@ -20,9 +20,11 @@ from common.domain.task import Lane
 from gpu_subscriber.engine.batches.batch_caps import BatchCaps
 from gpu_subscriber.engine.devices import Device
 from gpu_subscriber.engine.engine_settings import EngineSettings
+from gpu_subscriber.engine.families.guided import GuidedFamily
 from gpu_subscriber.engine.messages import FromEngine, ImageReady, RunFailed, Start
 from gpu_subscriber.engine.models.loading import load_family, model_folder
 from gpu_subscriber.engine.models.model_cache import ModelCache
+from gpu_subscriber.engine.models.quantization import quantize
 from gpu_subscriber.engine.runs.active_runs import Send
 from gpu_subscriber.engine.step_engine import StepEngine
 from gpu_subscriber.engine.tuning.warm_up import warm_up
@@ -43,6 +45,8 @@ class MeasuredEngine:
         (spec,) = settings.models
         device = Device.chosen(settings)
         family = load_family(spec, device, compile_denoiser=settings.compile_denoiser)
+        if spec.quantization != "none" and isinstance(family, GuidedFamily):
+            family.quantize(spec.quantization, quantize)
         caps = BatchCaps(max_batch=settings.max_batch, memory=device.memory)
         warm_up(family, spec, device, caps, measure=settings.measure_at_start)
         model_cache = ModelCache((spec,), device, load=lambda *_: family)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-PLAIN, COMPILED, FP8 = "plain", "compiled", "fp8"
+PLAIN, COMPILED, FP8 = "plain", "compiled", "compiled, fp8"
 VARIANTS = (PLAIN, COMPILED, FP8)
 """How the engine runs the denoiser; all but the first are optional."""
 

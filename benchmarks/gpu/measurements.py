@@ -15,7 +15,7 @@ from diffusers import DiffusionPipeline
 
 from benchmarks import stock_pipeline
 from benchmarks.gpu.budget import Budget
-from benchmarks.gpu.cases import COMPILED, FP8, PLAIN, Case, Kind
+from benchmarks.gpu.cases import FP8, PLAIN, Case, Kind
 from benchmarks.gpu.device_figures import counted_flops, idle_share, matrix_flops, median, peak_bytes
 from benchmarks.gpu.report import Figures
 from benchmarks.measured_engine import MeasuredEngine, start_of
@@ -26,6 +26,7 @@ from gpu_subscriber.engine.batches.batch_caps import BatchCaps
 from gpu_subscriber.engine.devices import Device
 from gpu_subscriber.engine.engine_settings import EngineSettings
 from gpu_subscriber.engine.messages import EngineMeasured, FromEngine, ImageReady, Interrupt, StepDone
+from gpu_subscriber.engine.models.quantization import unavailable
 from gpu_subscriber.engine.tuning.compilation import missing_for_compiling
 from gpu_subscriber.engine.tuning.warm_up import default_key
 
@@ -115,9 +116,9 @@ class Measurements:
         if self._engine is None or self._engine_variant != variant:
             self.release()
             settings = EngineSettings(
-                models=(self.spec,),
+                models=(_quantized(self.spec) if variant == FP8 else self.spec,),
                 device="cuda" if self.device.is_cuda else "cpu",
-                compile_denoiser=variant == COMPILED,
+                compile_denoiser=variant != PLAIN,
                 max_batch=self.max_batch,
                 cpu_threads=self.cpu_threads,
             )
@@ -219,7 +220,7 @@ class Measurements:
     def _require_time(self, case: Case) -> None:
         """Raise unless a round and its warm-up fit the time that is left."""
         stock = self._stock_seconds.get(case.side, 0.0)
-        is_compiled_first = case.variant == COMPILED and self._engine_variant != COMPILED
+        is_compiled_first = case.variant not in (PLAIN, self._engine_variant)
         needed = 2.5 * case.batch * stock + (COMPILE_SECONDS if is_compiled_first else 0.0)
         if not self.budget.fits(needed):
             raise NotMeasurableError(f"it needs about {needed:.0f} s, and {self.budget.left:.0f} s were left")
@@ -241,12 +242,18 @@ def _unavailable(variant: str, device: Device) -> str | None:
     """Return why the engine cannot run in this way here; None if it can."""
     if variant == PLAIN:
         return None
-    if variant == FP8:
-        return "the engine has no FP8 mode"
     if not device.is_cuda:
         return "the engine compiles on a GPU only"
     missing = missing_for_compiling()
-    return f"torch.compile needs {missing}" if missing else None
+    if missing:
+        return f"torch.compile needs {missing}"
+    missing = unavailable("fp8") if variant == FP8 else None
+    return f"FP8 needs {missing}" if missing else None
+
+
+def _quantized(spec: ModelSpec) -> ModelSpec:
+    """Return the same model in FP8. Its quality is not checked, because its weights are random."""
+    return spec.model_copy(update={"quantization": "fp8"})
 
 
 def torch_versions() -> dict[str, str]:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import distribution, version
+from importlib.util import find_spec
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -25,6 +26,8 @@ ROOTS = (
     "transformers",
 )
 """What the engine imports, besides torch; their own requirements follow."""
+OPTIONAL = ("torchao",)
+"""Packed if this environment has it: for FP8."""
 LEFT_OUT = ("torch", "hf-xet")
 """Torch is on the machine. The other one only downloads."""
 _GLIBC = ("2_34", "2_31", "2_28", "2_27", "2_24", "2_17", "2_12", "2_5")
@@ -88,7 +91,7 @@ def needed_packages(*, python: str) -> set[str]:
         "extra": "",
     }
     found: set[str] = set()
-    waiting = list(ROOTS)
+    waiting = [*ROOTS, *(name for name in OPTIONAL if find_spec(name))]
     while waiting:
         name = canonicalize_name(waiting.pop())
         if name in found or name in LEFT_OUT:
