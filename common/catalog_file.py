@@ -90,11 +90,12 @@ def _located(entry: Any, beside: Path) -> Any:
     found = {name: _path(entry[name], beside) for name in _PATHS if name in entry}
     if isinstance(components := entry.get("components"), Mapping):
         found["components"] = {name: _path(value, beside) for name, value in components.items()}
-    if isinstance(loras := entry.get("loras"), list):
-        found["loras"] = [
-            {**lora, "source": _path(lora.get("source"), beside)} if isinstance(lora, dict) else lora
-            for lora in loras
-        ]
+    for name in ("loras", "controlnets"):
+        if isinstance(listed := entry.get(name), list):
+            found[name] = [
+                {**each, "source": _path(each.get("source"), beside)} if isinstance(each, dict) else each
+                for each in listed
+            ]
     return {**entry, **found}
 
 

@@ -21,7 +21,7 @@ from gpu_subscriber.images.encoding import encode_image, read_record, recorded
 from gpu_subscriber.images.inputs import decoded_inputs
 from gpu_subscriber.settings import WorkerSettings
 
-_OPTIONS = {"image": "--input", "mask_image": "--mask"}
+_OPTIONS = {"image": "--input", "mask_image": "--mask", "control_image": "--control"}
 """The options for the files of the parameters."""
 
 
@@ -32,8 +32,9 @@ def main() -> int:
     parser.add_argument("again", type=Path, help="the file to write, in the same format")
     parser.add_argument("--input", type=Path, help="the picture that the image was generated from")
     parser.add_argument("--mask", type=Path, help="the mask with which it was generated")
+    parser.add_argument("--control", type=Path, help="the control image that steered it")
     asked = parser.parse_args()
-    files = {"image": asked.input, "mask_image": asked.mask}
+    files = {"image": asked.input, "mask_image": asked.mask, "control_image": asked.control}
     try:
         asked.again.write_bytes(_generated_again(asked.image.read_bytes(), files))
         return 0

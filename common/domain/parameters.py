@@ -22,7 +22,9 @@ PictureId = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 MAX_QUALITY = 100
 LOSSLESS_QUALITY = MAX_QUALITY
 """The quality at which WebP keeps every pixel."""
-_PICTURES = ("image", "mask_image")
+DEFAULT_CONTROL_SCALE = 1.0
+MAX_CONTROL_SCALE = 2.0
+_PICTURES = ("image", "mask_image", "control_image")
 _PASSES_AROUND = 3
 """Encoding the prompt and decoding the image cost about this many forwards of the denoiser."""
 
@@ -119,6 +121,14 @@ class GenerationParameters(BaseModel):
     """The parts of `image` to generate again, in white."""
     strength: float | None = Field(default=None, gt=0.0, le=1.0, exclude_if=lambda strength: strength is None)
     """The share of the steps that changes `image`; None without one."""
+    control_image: PictureId | None = Field(default=None, exclude_if=lambda picture: picture is None)
+    """The control image of `controlnet`."""
+    controlnet: str | None = Field(default=None, max_length=63, exclude_if=lambda name: name is None)
+    """The control network; None without a control image."""
+    control_scale: float | None = Field(
+        default=None, ge=0.0, le=MAX_CONTROL_SCALE, exclude_if=lambda scale: scale is None
+    )
+    """How strongly the control network steers the image; None without a control image."""
     loras: tuple[LoraChoice, ...] = Field(
         default=(), max_length=MAX_LORAS, exclude_if=lambda loras: not loras
     )

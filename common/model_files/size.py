@@ -32,6 +32,9 @@ def _loaded_files(files: ModelFiles, local: LocalModel) -> Iterator[Path]:
     elif index := read_json(local.folder / INDEX):
         found = folder_weights(local.folder, index, variant=files.variant, without=files.components)
         yield from chain.from_iterable(weights.files for weights in found.values())
+    for network in files.controlnets:
+        if weights := component_weights(Path(network.source), variant=network.variant):
+            yield from weights.files
     for component in map(Path, files.components.values()):
         if component.suffix == SINGLE_FILE:
             yield component

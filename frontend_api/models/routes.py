@@ -33,6 +33,13 @@ class LoraResponse(ResponseBody):
     max_scale: float
 
 
+class ControlNetworkResponse(ResponseBody):
+    """A network that steers a model by a control image."""
+
+    name: str
+    title: str
+
+
 class ModelResponse(ResponseBody):
     """A model: its accepted parameters, and the defaults of omitted ones."""
 
@@ -58,7 +65,10 @@ class ModelResponse(ResponseBody):
     )
     inputs: tuple[Input, ...] = Field(
         description="What an image can be generated from: `text`, the prompt; `image`, a picture to start from; "
-        "`mask`, the parts of the picture to generate again. Other inputs may follow."
+        "`mask`, the parts of the picture to generate again; `control`, a control image. Other inputs may follow."
+    )
+    controlnets: tuple[ControlNetworkResponse, ...] = Field(
+        description="The control networks that a task with a control image can choose from."
     )
     adapters: tuple[Adapter, ...] = Field(
         description="The kinds of additional weights that a task can choose: `lora`. Others may follow."
@@ -89,7 +99,8 @@ class ModelResponse(ResponseBody):
                 **fields,
                 "shares_steps": shares_steps(spec.family),
                 "prompt_syntaxes": spec.traits.prompt_syntaxes,
-                "inputs": spec.traits.inputs,
+                "inputs": spec.inputs,
+                "controlnets": [{"name": each.name, "title": each.title} for each in spec.controlnets],
                 "adapters": spec.adapters,
                 "served": None if workers is None else workers > 0,
                 "workers": workers,

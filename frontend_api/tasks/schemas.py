@@ -21,7 +21,15 @@ from pydantic_core import PydanticKnownError
 
 from common.domain.models.lora import MAX_LORAS
 from common.domain.models.traits import PromptSyntax
-from common.domain.parameters import DEFAULT_STRENGTH, Metadata, OutputFormat, PictureId, Sampler
+from common.domain.parameters import (
+    DEFAULT_CONTROL_SCALE,
+    DEFAULT_STRENGTH,
+    MAX_CONTROL_SCALE,
+    Metadata,
+    OutputFormat,
+    PictureId,
+    Sampler,
+)
 from common.domain.task import Lane, TaskStatus
 from common.ports import TaskFilter
 from frontend_api.http.schemas import Integer, QueryParameters, RequestBody, Text, Timestamp, storable
@@ -47,6 +55,7 @@ _PARAMETERS = frozenset(
         "prompt", "negative_prompt", "steps", "guidance_scale", "seed", "sampler", "width", "height",
         "num_images", "output_format", "output_quality", "metadata", "image", "mask_image", "strength",
         "prompt_syntax", "clip_skip", "guidance_rescale", "eta", "loras",
+        "control_image", "controlnet", "control_scale",
     )
 )  # fmt: skip
 
@@ -235,6 +244,19 @@ class TaskSubmission(ImageFields):
         allow_inf_nan=False,
         description="How far `image` is changed: the share of the steps that are computed, above 0 and at most 1. "
         f"Default: {DEFAULT_STRENGTH}.",
+    )
+    control_image: PictureId | None = Field(
+        default=None,
+        description="Id of an uploaded control image, such as edges, if the model has control networks.",
+    )
+    controlnet: ModelName | None = Field(
+        default=None, description="The control network of `control_image`. Default: the model's only one."
+    )
+    control_scale: float | None = Field(
+        default=None,
+        allow_inf_nan=False,
+        description=f"How strongly `control_image` steers the image: 0 to {MAX_CONTROL_SCALE:g}. "
+        f"Default: {DEFAULT_CONTROL_SCALE:g}.",
     )
     lane: Annotated[Lane, Field(strict=False)] = Field(
         default=Lane.INTERACTIVE,

@@ -16,7 +16,7 @@ from gpu_subscriber.errors import GenerationFailedError, UnreadableImageError
 from gpu_subscriber.images.decoding import decoded_image, decoded_mask
 from gpu_subscriber.ports import InputReader
 
-_DECODERS = {"image": decoded_image, "mask_image": decoded_mask}
+_DECODERS = {"image": decoded_image, "mask_image": decoded_mask, "control_image": decoded_image}
 """How the picture of each parameter is decoded."""
 
 

@@ -42,6 +42,10 @@ def parameter_lines(record: ImageRecord) -> str:
     )
     if asked.strength is not None:
         settings += f", Denoising strength: {asked.strength:g}"
+    if asked.clip_skip:
+        settings += f", Clip skip: {asked.clip_skip + 1}"  # that program counts from 1
+    if asked.eta:
+        settings += f", Eta: {asked.eta:g}"
     tags = "".join(f" <lora:{lora.name}:{lora.scale:g}>" for lora in record.provenance.loras)
     lines = [asked.prompt + tags, *([f"Negative prompt: {negative}"] if negative else []), settings]
     return "\n".join(lines)

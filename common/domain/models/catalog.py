@@ -7,12 +7,13 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from common.domain.errors import FieldProblem, ParametersRejectedError, UnknownModelError
-from common.domain.models.families import WHOLE_PIPELINE, shares_steps
+from common.domain.models.families import WHOLE_PIPELINE, control_network_class, shares_steps
 from common.domain.models.known_pipelines import DIFFUSION_SAMPLERS
 from common.domain.models.lora import LoraSpec, chosen_loras, lora_problems
 from common.domain.models.model_files import ModelFiles
 from common.domain.models.parameter_checks import (
     NO_EFFECT,
+    control_problems,
     not_offered,
     option_problems,
     outside,
@@ -23,6 +24,7 @@ from common.domain.models.parameter_checks import (
 from common.domain.models.pipeline_traits import PipelineTraits
 from common.domain.models.traits import NO_GUIDANCE, Adapter, Guidance, Input, ModelTraits, PromptSyntax
 from common.domain.parameters import (
+    DEFAULT_CONTROL_SCALE,
     DEFAULT_STRENGTH,
     MAX_PROMPT_CHARACTERS,
     MAX_SEED,
@@ -112,6 +114,20 @@ class ModelSpec(ModelFiles):
             filled["guidance_scale"] = NO_GUIDANCE
         return {**entry, "defaults": {**filled, **stated}}
 
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        """What an image can be generated from."""
+        return (*self.traits.inputs, Input.CONTROL) if self.controlnets else self.traits.inputs
+
+    @model_validator(mode="after")
+    def _control_networks_are_supported(self) -> "ModelSpec":
+        if self.controlnets and control_network_class(self.family) is None:
+            raise ValueError(f"controlnets: the family {self.family!r} takes no control networks")
+        names = [network.name for network in self.controlnets]
+        if len(set(names)) != len(names):
+            raise ValueError("controlnets: two of them share one name")
+        return self
+
     @model_validator(mode="after")
     def _defaults_keep_the_limits(self) -> "ModelSpec":
         assumed = self.defaulted(prompt="x", seed=0)
@@ -158,6 +174,10 @@ class ModelSpec(ModelFiles):
         values = {"seed": seed, **self.defaults.model_dump(), **given, **self._own}
         if not self.traits.negative_prompt:
             values["negative_prompt"] = values["negative_prompt"] or None
+        if values.get("control_image") is not None:
+            if len(self.controlnets) == 1:
+                values.setdefault("controlnet", self.controlnets[0].name)
+            values.setdefault("control_scale", DEFAULT_CONTROL_SCALE)
         if values.get("image") is not None:
             values.setdefault("strength", DEFAULT_STRENGTH)
         values["loras"] = chosen_loras(values.get("loras", ()), self.loras)
@@ -263,6 +283,8 @@ class ModelSpec(ModelFiles):
             self._input_problem("/mask_image", asked.mask_image, Input.MASK)
             or problem_without_image("/mask_image", asked.mask_image, asked.image),
             problem_without_image("/strength", asked.strength, asked.image) or strength_problem(asked),
+            self._input_problem("/control_image", asked.control_image, Input.CONTROL),
+            *control_problems([network.name for network in self.controlnets], asked),
         ]
         return tuple(problem for problem in found if problem is not None)
 
@@ -280,9 +302,9 @@ class ModelSpec(ModelFiles):
         return FieldProblem("/guidance_scale", NO_EFFECT)
 
     def _input_problem(self, pointer: str, picture: str | None, kind: Input) -> FieldProblem | None:
-        if picture is None or kind in self.traits.inputs:
+        if picture is None or kind in self.inputs:
             return None
-        taken = ", ".join(self.traits.inputs)
+        taken = ", ".join(self.inputs)
         return FieldProblem(pointer, f"is not an input of this model, which takes {taken}; leave it out")
 
     def _side_problem(self, pointer: str, side: int) -> FieldProblem | None:
@@ -327,7 +349,7 @@ DEMO_MODEL = ModelSpec(
     source="embedded:demo",
     max_prompt_tokens=30,
     traits=ModelTraits(
-        inputs=tuple(Input),
+        inputs=(Input.TEXT, Input.IMAGE, Input.MASK),
         prompt_syntaxes=tuple(PromptSyntax),
         max_clip_skip=3,
         guidance_rescale=True,

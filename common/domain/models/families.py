@@ -16,6 +16,12 @@ def shares_steps(family: str) -> bool:
     return family != WHOLE_PIPELINE
 
 
+def control_network_class(family: str) -> str | None:
+    """Return the class of the control networks that a family takes; None if it takes none."""
+    served = PIPELINE_CLASS_OF.get(family)
+    return None if served is None else KNOWN_PIPELINES[served].controlnet
+
+
 def family_of(pipeline_class: str) -> str:
     """Return the family that serves this pipeline class best."""
     known = KNOWN_PIPELINES.get(pipeline_class)

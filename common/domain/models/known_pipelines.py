@@ -62,6 +62,8 @@ class PipelineClass:
     """By the kind of guidance: the distilled variants of a class have another kind, and need fewer steps."""
     usual_side: int = 1_024
     """Width and height, where the denoiser's configuration does not state them."""
+    controlnet: str | None = None
+    """The class of control networks that its family takes."""
     has_clip_options: bool = False
     """Whether its family obeys `prompt_syntax`, `clip_skip`, `guidance_rescale` and `eta`."""
     readings: tuple[PromptReading, ...] = ()
@@ -94,6 +96,7 @@ _STABLE_DIFFUSION = PipelineClass(
     samplers=DIFFUSION_SAMPLERS,
     usual={_CFG: Usual(steps=30, guidance_scale=7.5, sampler=Sampler.DDIM), _EMBEDDED: _LCM},
     usual_side=512,
+    controlnet="ControlNetModel",
     has_clip_options=True,
     readings=(CLIP,),
 )
@@ -104,10 +107,11 @@ _STABLE_DIFFUSION_XL = PipelineClass(
     variant=_distilled_unet,
     samplers=DIFFUSION_SAMPLERS,
     usual={_CFG: Usual(steps=30, guidance_scale=5.0), _EMBEDDED: _LCM, _NONE: Usual(steps=4)},
+    controlnet="ControlNetModel",
     has_clip_options=True,
     readings=(CLIP,),
 )
-_WHOLE: dict[str, Any] = {"family": None, "inputs": TEXT_ONLY, "has_clip_options": False}
+_WHOLE: dict[str, Any] = {"family": None, "inputs": TEXT_ONLY, "has_clip_options": False, "controlnet": None}
 """What differs where no family serves a class."""
 KNOWN_PIPELINES = {
     "StableDiffusionPipeline": _STABLE_DIFFUSION,
@@ -132,6 +136,7 @@ KNOWN_PIPELINES = {
         guidance=_EMBEDDED,
         variant=_schnell,
         must_state_traits=True,
+        controlnet="FluxControlNetModel",
         samplers=FLOW_SAMPLERS,
         shifts_always=True,
         packs=True,

@@ -13,6 +13,20 @@ SINGLE_FILE = ".safetensors"
 Quantization = Literal["none", "int8", "fp8"]
 
 
+class ControlNetwork(BaseModel):
+    """A network that steers a model by a control image, such as edges or a depth map."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")
+    title: str = ""
+    source: str
+    """A folder with `config.json` and safetensors, or a hub id."""
+    revision: str | None = None
+    """The commit of a hub id."""
+    variant: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_]+$")
+
+
 class ModelFiles(BaseModel):
     """A model's files: a folder in the layout of diffusers, a hub id, or a single checkpoint file."""
 
@@ -28,6 +42,8 @@ class ModelFiles(BaseModel):
     """For a single file: the folder or hub id whose JSON files and tokenizers describe the pipeline."""
     components: Mapping[str, str] = Field(default_factory=dict)
     """Components that replace those of `source`, by name: a `.safetensors` file, or a component's folder."""
+    controlnets: tuple[ControlNetwork, ...] = ()
+    """The networks that a task with a control image can choose from."""
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
     """The number format of the weights; `auto` is the worker's."""
     quantization: Quantization = "none"

@@ -1,10 +1,17 @@
 """Checks of single parameters against what a model accepts. Each returns None for an accepted value."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from common.domain.errors import FieldProblem
 from common.domain.models.traits import ModelTraits
-from common.domain.parameters import MAX_QUALITY, GenerationParameters, OutputFormat, Sampler
+from common.domain.parameters import (
+    DEFAULT_CONTROL_SCALE,
+    MAX_CONTROL_SCALE,
+    MAX_QUALITY,
+    GenerationParameters,
+    OutputFormat,
+    Sampler,
+)
 
 NO_EFFECT = "has no effect on this model; leave it out"
 _MAX_PRINTED = 10**30
@@ -83,3 +90,17 @@ def quality_problem(quality: int | None, output_format: OutputFormat) -> FieldPr
             "/output_quality", f"has no effect on {output_format} files; leave it out, or choose {lossy}"
         )
     return outside("/output_quality", quality, 1, MAX_QUALITY)
+
+
+def control_problems(offered: Sequence[str], asked: GenerationParameters) -> Iterator[FieldProblem | None]:
+    """Check the control network and its scale; the network may be omitted if there is only one."""
+    if asked.control_image is None:
+        for pointer, given in (("/controlnet", asked.controlnet), ("/control_scale", asked.control_scale)):
+            if given is not None:
+                yield FieldProblem(pointer, "needs `control_image`; add it, or leave this out")
+    elif offered and asked.controlnet is None:
+        yield FieldProblem("/controlnet", f"must be one of {', '.join(offered)}")
+    elif offered:
+        yield not_offered("/controlnet", str(asked.controlnet), tuple(offered))
+        scale = DEFAULT_CONTROL_SCALE if asked.control_scale is None else asked.control_scale
+        yield outside("/control_scale", scale, 0, MAX_CONTROL_SCALE)

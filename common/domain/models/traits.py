@@ -30,6 +30,8 @@ class Input(StrEnum):
     """A picture to start from."""
     MASK = "mask"
     """The parts of the picture to generate again."""
+    CONTROL = "control"
+    """A control image, for a model with control networks."""
 
 
 TEXT_ONLY = (Input.TEXT,)

@@ -27,6 +27,8 @@ class BatchKey:
     width: int
     height: int
     branches: int
+    controlnet: str | None = None
+    """The control network whose residuals the denoiser receives; their scales may differ."""
 
     @classmethod
     def of(cls, parameters: GenerationParameters) -> "BatchKey":
@@ -36,6 +38,7 @@ class BatchKey:
             width=parameters.width,
             height=parameters.height,
             branches=parameters.passes_per_step,
+            controlnet=parameters.controlnet,
         )
 
     @property

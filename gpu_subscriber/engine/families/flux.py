@@ -6,6 +6,7 @@ import torch
 from cachetools import cachedmethod
 
 from common.domain.parameters import GenerationParameters
+from gpu_subscriber.engine.conditions.control_networks import FluxControlNetworks
 from gpu_subscriber.engine.families.flow import PackedFlowFamily
 from gpu_subscriber.engine.families.guided import Batch
 from gpu_subscriber.engine.runs.run import Rows
@@ -13,6 +14,8 @@ from gpu_subscriber.engine.runs.run import Rows
 
 class Flux(PackedFlowFamily):
     """`FluxPipeline.__call__` in three functions, without a negative prompt."""
+
+    control_networks = FluxControlNetworks
 
     def encode(self, text: str) -> Rows:
         """Return T5's embeddings and CLIP's pooled embedding."""
@@ -29,12 +32,11 @@ class Flux(PackedFlowFamily):
         self, latents: torch.Tensor, timesteps: torch.Tensor, rows: Batch, size: tuple[int, int]
     ) -> torch.Tensor:
         """Run the transformer."""
+        time = timesteps.to(latents.dtype) / 1000
+        positions = self._positions_of(size, rows["encoder_hidden_states"].shape[1])
+        rows = self.controlled(latents, time, {**rows, **positions})
         predicted: torch.Tensor = self.denoiser(
-            hidden_states=latents,
-            timestep=timesteps.to(latents.dtype) / 1000,
-            **rows,
-            **self._positions_of(size, rows["encoder_hidden_states"].shape[1]),
-            return_dict=False,
+            hidden_states=latents, timestep=time, **rows, return_dict=False
         )[0]
         return predicted
 

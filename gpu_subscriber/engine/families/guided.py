@@ -8,7 +8,7 @@ shares a batch. A family states only how its architecture differs.
 import hashlib
 import inspect
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from itertools import chain
 from typing import Any, ClassVar
@@ -23,11 +23,17 @@ from common.domain.models.model_files import Quantization
 from common.domain.parameters import GenerationParameters
 from common.domain.task_warnings import warnings_of
 from gpu_subscriber.engine.batches.filled_batches import filled
+from gpu_subscriber.engine.conditions.control_networks import CONTROLNET, ControlNetworks
 from gpu_subscriber.engine.families.decoded import Decoded, scaled, unscaled
 from gpu_subscriber.engine.families.starting_image import StartingImage
 from gpu_subscriber.engine.loras.model_loras import ModelLoras
 from gpu_subscriber.engine.messages import NO_INPUTS, Inputs
-from gpu_subscriber.engine.models.model_provenance import NO_FILES, LoadedFiles, ModelProvenance
+from gpu_subscriber.engine.models.model_provenance import (
+    NO_FILES,
+    NO_NETWORKS,
+    LoadedFiles,
+    ModelProvenance,
+)
 from gpu_subscriber.engine.models.prompt_tokens import PromptTokens
 from gpu_subscriber.engine.models.samplers import new_scheduler
 from gpu_subscriber.engine.runs.clean_estimate import clean_estimate
@@ -56,14 +62,23 @@ class GuidedFamily:
     branches_share_a_pass: ClassVar[bool] = True
     """Whether both branches go through the denoiser in one forward pass, as in the stock call."""
 
+    control_networks: ClassVar[type[ControlNetworks]] = ControlNetworks
+    """How its control networks are called."""
+
     fills_batches: bool = False
     """Whether the denoiser is compiled, for some batch sizes only."""
 
     def __init__(
-        self, pipeline: Any, files: LoadedFiles = NO_FILES, *, loras: ModelLoras | None = None
+        self,
+        pipeline: Any,
+        files: LoadedFiles = NO_FILES,
+        *,
+        loras: ModelLoras | None = None,
+        controlnets: Mapping[str, Any] = NO_NETWORKS,
     ) -> None:
         self.pipeline = pipeline
-        self.origin = ModelProvenance(pipeline, files)
+        self.origin = ModelProvenance(pipeline, files, controlnets)
+        self.controls = self.control_networks(controlnets)
         self.denoiser: Any = getattr(pipeline, self.network)
         self.device: torch.device = self.denoiser.device
         self.loras = loras or ModelLoras(pipeline, self.network)
@@ -127,6 +142,10 @@ class GuidedFamily:
         """
         return negative + scale * (positive - negative)
 
+    def controlled(self, latents: torch.Tensor, timesteps: torch.Tensor, rows: Batch) -> Batch:
+        """Return the rows with a control network's residuals, if the batch has one."""
+        return self.controls.with_residuals(latents, timesteps, rows) if CONTROLNET in rows else rows
+
     def unpacked(self, latents: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
         """Return a Run's latents as a grid, (1, C, h, w), still scaled."""
         return latents
@@ -179,6 +198,7 @@ class GuidedFamily:
         dtype = self.denoiser.dtype
         extra = self.extra_rows(parameters, dtype)
         generator = torch.Generator("cpu").manual_seed(seed)
+        extra |= self.controls.prepared(parameters, inputs, family=self, generator=generator)
         picture = StartingImage.encoded(self, parameters, inputs, generator)
         noise = self.noise(parameters, generator, dtype)
         scheduler = self.schedule(parameters, noise)
@@ -202,6 +222,7 @@ class GuidedFamily:
             step_arguments=_step_arguments(scheduler, generator, eta=parameters.eta),
             fingerprint="+".join([self._fingerprint, *(lora.sha256 for lora in loras)]),
             loras=loras,
+            controlnet=parameters.controlnet,
             after_step=after_step,
             warnings=warnings_of(
                 parameters, max_prompt_tokens=self._tokens.limit, token_starts=self._tokens.starts
@@ -320,7 +341,8 @@ class GuidedFamily:
         if self._stacked[0] != batch:
             branches = list(zip(*(state.branches for state in states), strict=True))
             passes = [tuple(chain(*branches))] if self.branches_share_a_pass else branches
-            self._stacked = (batch, [self.stack(rows) for rows in passes])
+            control = {} if states[0].controlnet is None else {CONTROLNET: states[0].controlnet}
+            self._stacked = (batch, [self.stack(rows) | control for rows in passes])
         return self._stacked[1]
 
 

@@ -74,6 +74,7 @@ class StableDiffusion(GuidedFamily):
         self, latents: torch.Tensor, timesteps: torch.Tensor, rows: Batch, size: tuple[int, int]
     ) -> torch.Tensor:
         """Run the UNet."""
+        rows = self.controlled(latents, timesteps, rows)
         predicted: torch.Tensor = self.denoiser(latents, timesteps, **rows, return_dict=False)[0]
         return predicted
 

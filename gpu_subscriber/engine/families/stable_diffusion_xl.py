@@ -12,6 +12,9 @@ from gpu_subscriber.engine.families.guided import Batch
 from gpu_subscriber.engine.families.stable_diffusion import StableDiffusion
 from gpu_subscriber.engine.runs.run import Rows
 
+_ADDED = ("text_embeds", "time_ids")
+"""The rows that the UNet takes as added conditions."""
+
 
 class StableDiffusionXL(StableDiffusion):
     """`StableDiffusionXLPipeline.__call__` in three functions."""
@@ -62,14 +65,11 @@ class StableDiffusionXL(StableDiffusion):
         self, latents: torch.Tensor, timesteps: torch.Tensor, rows: Batch, size: tuple[int, int]
     ) -> torch.Tensor:
         """Run the UNet with the added conditions."""
+        rows = self.controlled(latents, timesteps, rows)
+        added = {name: rows[name] for name in _ADDED}
+        others = {name: row for name, row in rows.items() if name not in _ADDED}
         predicted: torch.Tensor = self.denoiser(
-            latents,
-            timesteps,
-            encoder_hidden_states=rows["encoder_hidden_states"],
-            encoder_attention_mask=rows["encoder_attention_mask"],
-            timestep_cond=rows.get("timestep_cond"),
-            added_cond_kwargs={name: rows[name] for name in ("text_embeds", "time_ids")},
-            return_dict=False,
+            latents, timesteps, **others, added_cond_kwargs=added, return_dict=False
         )[0]
         return predicted
 

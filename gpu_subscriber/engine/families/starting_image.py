@@ -79,12 +79,12 @@ class StartingImage:
         """
         if parameters.image is None:
             return None
-        pixels = _pixels_of("image", inputs).to(encoder.device) * 2 - 1
+        pixels = pixels_of("image", inputs).to(encoder.device) * 2 - 1
         encoding = encoder.encode_image(pixels)
         latents = retrieve_latents(encoding, generator=generator).to(encoder.denoiser.dtype)
         grid, mask = encoder.scaled(latents), None
         if parameters.mask_image is not None:
-            white = (_pixels_of("mask_image", inputs) >= _WHITE).float()
+            white = (pixels_of("mask_image", inputs) >= _WHITE).float()
             small = interpolate(white, size=grid.shape[-2:]).to(grid)
             mask = encoder.packed(small.expand_as(grid).contiguous())
             grid = grid.contiguous()  # as in the stock calls: convolutions round by the memory layout
@@ -119,7 +119,7 @@ def noised(clean: torch.Tensor, noise: torch.Tensor, scheduler: Any, timesteps: 
     return diffused
 
 
-def _pixels_of(name: str, inputs: Inputs) -> torch.Tensor:
+def pixels_of(name: str, inputs: Inputs) -> torch.Tensor:
     """Return a picture in [0, 1]: (1, channels, H, W), float32 on the CPU."""
     picture = inputs.get(name)
     if picture is None:

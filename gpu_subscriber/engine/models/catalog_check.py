@@ -1,5 +1,6 @@
 """Check a loaded pipeline against its catalog entry, which must not promise too much."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -34,6 +35,33 @@ def check_entry(spec: ModelSpec, pipeline: Any) -> None:
         )
     if problems := spec.promises_beyond(found):
         raise ModelRefusedError(f"the catalog entry promises what a {class_name} does not keep: {problems}")
+
+
+_SAME = ("in_channels", "cross_attention_dim", "joint_attention_dim", "block_out_channels")
+"""What a control network has in common with the denoiser that it steers."""
+
+
+def check_control_network(name: str, network: Any, denoiser: Any) -> None:
+    """Raise ModelRefusedError when a control network does not fit the model."""
+    for key in _SAME:
+        own, needed = (json.dumps(part.config.get(key)) for part in (network, denoiser))
+        if own != needed:
+            raise ModelRefusedError(
+                f"controlnets/{name}: its {key} is {own} and the model's {needed}; use a control network of this "
+                "architecture"
+            )
+    if network.config.get("guidance_embeds") and not denoiser.config.get("guidance_embeds"):
+        raise ModelRefusedError(
+            f"controlnets/{name}: it needs a model that takes the guidance scale as an input"
+        )
+    if network.config.get("num_mode") is not None:
+        raise ModelRefusedError(f"controlnets/{name}: networks of several modes are not supported")
+    if network.config.get("conditioning_embedding_channels") is not None:
+        raise ModelRefusedError(
+            f"controlnets/{name}: networks with an encoder of their own are not supported"
+        )
+    if network.config.get("controlnet_conditioning_channel_order") == "bgr":
+        raise ModelRefusedError(f"controlnets/{name}: control images in the order BGR are not supported")
 
 
 def found_traits(pipeline: Any) -> PipelineTraits:

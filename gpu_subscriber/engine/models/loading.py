@@ -4,6 +4,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import diffusers
 import torch
 from diffusers import AutoencoderKL, DiffusionPipeline
 from diffusers.utils import logging as diffusers_logging
@@ -11,7 +12,12 @@ from huggingface_hub import snapshot_download
 from transformers.utils import logging as transformers_logging
 
 from common.domain.models.catalog import ModelSpec
-from common.domain.models.families import WHOLE_PIPELINE, family_problem, shares_steps
+from common.domain.models.families import (
+    WHOLE_PIPELINE,
+    control_network_class,
+    family_problem,
+    shares_steps,
+)
 from common.domain.models.model_files import EMBEDDED_PREFIX, ModelFiles
 from common.model_files.local_model import LocalModel, local_model
 from gpu_subscriber.engine.devices import Device
@@ -20,7 +26,7 @@ from gpu_subscriber.engine.families.guided import GuidedFamily
 from gpu_subscriber.engine.families.registry import GUIDED_FAMILIES
 from gpu_subscriber.engine.families.whole_pipeline import WholePipeline
 from gpu_subscriber.engine.loras.model_loras import ModelLoras
-from gpu_subscriber.engine.models.catalog_check import check_entry
+from gpu_subscriber.engine.models.catalog_check import check_control_network, check_entry
 from gpu_subscriber.engine.models.model_provenance import LoadedFiles
 from gpu_subscriber.engine.models.pipeline_parts import PipelineParts
 
@@ -64,11 +70,15 @@ def load_family(
         raise ModelRefusedError(
             f'the engine has no class for the family {spec.family!r}; write "family": "{WHOLE_PIPELINE}"'
         )
+    kind = getattr(diffusers, control_network_class(spec.family) or "", None)
+    controlnets = {network.name: parts.control_network(network, kind) for network in spec.controlnets}
+    for name, network in controlnets.items():
+        check_control_network(name, network, getattr(pipeline, family.network))
     if device.is_cuda:
         fuse = family.network == "unet" and not spec.loras  # LoRAs change the single projections
         _tune_for_cuda(pipeline, family.network, fuse=fuse, compile_denoiser=compile_denoiser)
     loras = ModelLoras(pipeline, family.network, spec.loras, most_sets=max_batch, memory=device.memory)
-    made = family(pipeline, loaded, loras=loras)
+    made = family(pipeline, loaded, loras=loras, controlnets=controlnets)
     made.fills_batches = compile_denoiser and device.is_cuda
     return made
 

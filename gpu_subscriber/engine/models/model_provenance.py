@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -41,6 +42,7 @@ class LoadedFiles:
 
 
 NO_FILES = LoadedFiles()
+NO_NETWORKS: Mapping[str, Any] = MappingProxyType({})
 
 
 def sampler_config(scheduler: Any) -> dict[str, bool | int | float | str]:
@@ -62,8 +64,11 @@ class ModelProvenance:
     The environment is read on first use, after the warm-up has chosen the memory formats.
     """
 
-    def __init__(self, pipeline: Any, files: LoadedFiles = NO_FILES) -> None:
+    def __init__(
+        self, pipeline: Any, files: LoadedFiles = NO_FILES, controlnets: Mapping[str, Any] = NO_NETWORKS
+    ) -> None:
         self._pipeline = pipeline
+        self._controlnets = controlnets
         self._files = files
         self._digests: dict[str, Future[str]] = {}
         self.attention: str | None = None
@@ -88,8 +93,9 @@ class ModelProvenance:
 
     @property
     def networks(self) -> dict[str, Any]:
-        """The pipeline's networks by name."""
-        parts = sorted(self._pipeline.components.items())
+        """The pipeline's networks and its control networks by name."""
+        control = ((f"controlnets/{name}", network) for name, network in self._controlnets.items())
+        parts = sorted([*self._pipeline.components.items(), *control])
         return {name: part for name, part in parts if isinstance(part, torch.nn.Module)}
 
     @cached_property

@@ -19,9 +19,10 @@ from diffusers.loaders.single_file_utils import (
     create_diffusers_clip_model_from_ldm,
     create_diffusers_t5_model_from_checkpoint,
 )
+from huggingface_hub import snapshot_download
 from safetensors.torch import load_file
 
-from common.domain.models.model_files import SINGLE_FILE, ModelFiles
+from common.domain.models.model_files import SINGLE_FILE, ControlNetwork, ModelFiles
 from common.model_files.local_model import LocalModel
 from common.model_files.single_file import V_PREDICTION, ZERO_TERMINAL_SNR, has_component, is_part_of
 from common.model_files.weights import (
@@ -37,6 +38,7 @@ from gpu_subscriber.engine.errors import ModelRefusedError
 from gpu_subscriber.engine.models.offloading import keep_on_host
 
 Tensors = dict[str, torch.Tensor]
+_NETWORK_FILES = ["config.json", "*.safetensors", "*.safetensors.index.json"]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -98,6 +100,22 @@ class PipelineParts:
         return pipeline_class.from_pretrained(
             folder, local_files_only=True, use_safetensors=True, trust_remote_code=False, **parts
         )
+
+    def control_network(self, files: ControlNetwork, kind: Any) -> Any:
+        """Load and return a control network of this class. Raises as `pipeline` does."""
+        folder = Path(files.source)
+        if not folder.is_dir():
+            folder = Path(
+                snapshot_download(files.source, revision=files.revision, allow_patterns=_NETWORK_FILES)
+            )
+        label = f"controlnets/{files.name}"
+        found = read_json(folder / "config.json").get("_class_name")
+        if found != kind.__name__:
+            raise ModelRefusedError(f"{label}: `source` must contain a {kind.__name__}, got {found}")
+        weights = component_weights(folder, variant=files.variant)
+        if weights is None:
+            raise ModelRefusedError(f"{label}: `source` has no .safetensors file")
+        return self._from_folder(label, kind, folder, weights)
 
     def _replacement(self, name: str, kind: Any) -> Any:
         path = Path(self.files.components[name])

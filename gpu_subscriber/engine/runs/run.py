@@ -43,6 +43,8 @@ class Denoising:
     size: tuple[int, int]
     generator: torch.Generator
     step_arguments: dict[str, Any]
+    controlnet: str | None
+    """The control network whose image is among the rows."""
     fingerprint: str
     """Digest of the weights: a checkpoint of other weights is refused."""
     run_history: RunHistory = field(default_factory=RunHistory)

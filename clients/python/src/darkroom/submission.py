@@ -38,6 +38,10 @@ class SubmissionFields(TypedDict, total=False):
     """A picture to start from: the id of an upload, or a picture, which is uploaded first."""
     mask_image: PictureSource | None
     strength: float | None
+    control_image: PictureSource | None
+    """A control image for the model's control network, such as edges or a depth map."""
+    controlnet: str | None
+    control_scale: float | None
     loras: Sequence[Mapping[str, Any]] | None
     """`{"name", "scale"}` each; the scale is optional."""
     output_quality: int | None

@@ -12,7 +12,7 @@ from gpu_subscriber.ports import Settlement
 from tests.factories import parameters
 from tests.fakes.worker_bench import WorkerBench
 
-PICTURE, MASK = "ab" * 32, "cd" * 32
+PICTURE, MASK, CONTROL = "ab" * 32, "cd" * 32, "ef" * 32
 
 
 @pytest.fixture
@@ -47,6 +47,15 @@ def test_generation_gets_the_pictures_in_the_size_of_the_images(bench: WorkerBen
         "image": Picture(width=64, height=128, pixels=b"\xff\0\0" * 64 * 128),
         "mask_image": Picture(width=64, height=128, pixels=b"\xff" * 64 * 128),
     }
+
+
+def test_generation_gets_the_control_image(bench: WorkerBench) -> None:
+    fields = {"control_image": CONTROL, "controlnet": "edges", "control_scale": 1.0}
+    task = bench.submit(parameters=parameters(width=64, height=64).model_copy(update=fields))
+    upload(bench, task, CONTROL, png("white", "L"))
+    assert bench.deliver(task) == (Settlement.ACKNOWLEDGE, TaskStatus.COMPLETED)
+    white = Picture(width=64, height=64, pixels=b"\xff\xff\xff" * 64 * 64)
+    assert bench.generator.generations[0].inputs == {"control_image": white}
 
 
 def test_task_without_pictures_reads_nothing(bench: WorkerBench) -> None:

@@ -58,3 +58,7 @@ def test_parameter_lines_omit_ineffective_guidance() -> None:
 )
 def test_sampler_name_is_that_of_the_scheduler_used(config: dict[str, Any], name: str) -> None:
     assert sampler_name(config) == name
+
+
+def test_parameter_lines_count_skipped_layers_from_one() -> None:
+    assert lines(clip_skip=1, eta=0.5)[-1].endswith(", Clip skip: 2, Eta: 0.5")

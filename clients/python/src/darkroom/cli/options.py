@@ -150,6 +150,19 @@ def submission_fields(
             "--mask", "--mask-image", metavar="FILE", help="Mask of the picture: its white parts are redrawn."
         ),
     ] = None,
+    control_image: Annotated[
+        str | None,
+        typer.Option(
+            "--control",
+            "--control-image",
+            metavar="FILE",
+            help="Control image, such as edges or a depth map.",
+        ),
+    ] = None,
+    controlnet: Annotated[str | None, typer.Option(help="Control network; `models NAME` lists them.")] = None,
+    control_scale: Annotated[
+        float | None, typer.Option(callback=_finite, help="How strongly it steers the image: 0 to 2.")
+    ] = None,
     strength: Annotated[
         float | None,
         typer.Option(callback=_finite, help="How far the picture is changed: above 0, at most 1."),
@@ -202,6 +215,9 @@ def submission_fields(
         image=image,
         mask_image=mask_image,
         strength=strength,
+        control_image=control_image,
+        controlnet=controlnet,
+        control_scale=control_scale,
         output_format=output_format,
         output_quality=output_quality,
         metadata=metadata,

@@ -38,6 +38,8 @@ class ModelSpec(Record):
     """
     prompt_syntaxes: tuple[str, ...] = ()
     """How the model can read prompts: `plain`, and `weighted` where it reads weights and long prompts."""
+    controlnets: tuple[dict[str, str], ...] = ()
+    """The control networks that a task can choose from, each with `name` and `title`."""
     inputs: tuple[str, ...] = ()
     """What an image can be generated from: `text` is the prompt."""
     adapters: tuple[str, ...] = ()

@@ -57,6 +57,9 @@ class GenerationParameters(Record):
     image: str | None = None
     mask_image: str | None = None
     strength: float | None = None
+    control_image: str | None = None
+    controlnet: str | None = None
+    control_scale: float | None = None
     output_quality: int | None = None
     """None: the usual quality of the format."""
     metadata: str = "full"

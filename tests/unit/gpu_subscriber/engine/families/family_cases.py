@@ -50,7 +50,7 @@ class Case:
     save: Callable[[Path], Path]
     samplers: tuple[Sampler, ...] = (Sampler.OWN,)
     stock_arguments: StockArguments = cfg
-    inputs: tuple[Input, ...] = tuple(Input)
+    inputs: tuple[Input, ...] = (Input.TEXT, Input.IMAGE, Input.MASK)
     """What images can be generated from. Other inputs have no stock pipeline."""
 
 
@@ -116,15 +116,18 @@ class Model:
     case: Case
 
     @classmethod
-    def loaded(cls, case: Case, folder: Path, device: Device = CPU, *, name: str = "tiny") -> "Model":
-        """Load the model through its own catalog entry, which the engine checks."""
+    def loaded(
+        cls, case: Case, folder: Path, device: Device = CPU, *, name: str = "tiny", **fields: Any
+    ) -> "Model":
+        """Load the model through its own catalog entry, which the engine checks, with more `fields`."""
         entry = described(folder)
         limits = {**entry["limits"], "min_side": 8, "max_steps": 1000}
         small = {"width": SIDE, "height": SIDE, "steps": 4}
-        spec = ModelSpec(**{**entry, "name": name, "limits": limits, "defaults": small})
-        pipeline = load_family(spec, device).pipeline
+        spec = ModelSpec(**{**entry, "name": name, "limits": limits, "defaults": small, **fields})
+        loaded = load_family(spec, device)
+        assert isinstance(loaded, GuidedFamily)
         kind = type("ComparedFamily", (Compared, GUIDED_FAMILIES[spec.family]), {})
-        return cls(spec=spec, family=kind(pipeline), case=case)
+        return cls(spec=spec, family=kind(loaded.pipeline, controlnets=loaded.controls.networks), case=case)
 
     @property
     def stock(self) -> Any:

@@ -8,17 +8,18 @@ from PIL import Image
 from common.domain.parameters import GenerationParameters
 from gpu_subscriber.engine.messages import Picture
 
-PICTURE, OTHER_PICTURE, MASK = f"{1:064x}", f"{2:064x}", f"{3:064x}"
+PICTURE, OTHER_PICTURE, MASK, CONTROL = (f"{number:064x}" for number in (1, 2, 3, 4))
 
 
 def inputs_of(parameters: GenerationParameters) -> dict[str, Picture]:
     """Return the pictures of the parameters in the size of the image: noise, and a mask of its right half."""
     size: dict[str, Any] = {"width": parameters.width, "height": parameters.height}
     inputs = {}
-    if parameters.image is not None:
-        values = np.random.default_rng(int(parameters.image, 16))
-        pixels = values.integers(0, 256, (parameters.height, parameters.width, 3), dtype=np.uint8)
-        inputs["image"] = Picture(**size, pixels=pixels.tobytes())
+    for name in ("image", "control_image"):
+        if (picture := getattr(parameters, name)) is not None:
+            values = np.random.default_rng(int(picture, 16))
+            pixels = values.integers(0, 256, (parameters.height, parameters.width, 3), dtype=np.uint8)
+            inputs[name] = Picture(**size, pixels=pixels.tobytes())
     if parameters.mask_image is not None:
         mask = np.zeros((parameters.height, parameters.width), np.uint8)
         mask[:, parameters.width // 2 :] = 255

@@ -1,0 +1,278 @@
+"""Runs with a control image: the images of diffusers' ControlNet pipelines, alone and in batches."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import numpy as np
+import pytest
+import torch
+from diffusers import ControlNetModel, FluxControlNetModel
+
+from common.domain.errors import ParametersRejectedError
+from common.domain.models.traits import PromptSyntax
+from common.domain.parameters import GenerationParameters, Sampler
+from gpu_subscriber.engine.errors import ModelRefusedError
+from gpu_subscriber.engine.messages import CheckpointRefused, ImageReady, RunFailed, RunInterrupted
+from tests.unit.gpu_subscriber.engine.families.family_cases import CASES as ALL_CASES
+from tests.unit.gpu_subscriber.engine.families.family_cases import Model
+from tests.unit.gpu_subscriber.engine.families.pictures import (
+    CONTROL,
+    OTHER_PICTURE,
+    PICTURE,
+    image_of,
+    inputs_of,
+)
+from tests.unit.gpu_subscriber.engine.families.test_family_oracle import STEP_TOLERANCE
+from tests.unit.gpu_subscriber.engine.stock_oracle import cfg, largest_difference, stock_picture
+from tests.unit.gpu_subscriber.engine.tiny_pipelines import tiny_stable_diffusion
+
+CASES = {
+    **ALL_CASES,
+    # Control networks have a middle block.
+    "stable_diffusion": replace(
+        ALL_CASES["stable_diffusion"],
+        save=partial(tiny_stable_diffusion, mid_block_type="UNetMidBlock2DCrossAttn"),
+    ),
+}
+NAMES = ("stable_diffusion", "stable_diffusion_xl", "flux dev")
+EMBEDDING = (4, 4, 8, 8)
+
+
+def _network(model: Model, seed: int) -> Any:
+    """Return an untrained control network whose residuals are not zero."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        if model.spec.family == "flux":
+            network: Any = FluxControlNetModel.from_transformer(
+                model.stock.transformer,
+                num_layers=1,
+                num_single_layers=1,
+                attention_head_dim=16,
+                num_attention_heads=2,
+            )
+        else:
+            network = ControlNetModel.from_unet(
+                model.stock.unet, conditioning_embedding_out_channels=EMBEDDING
+            )
+        for weight in network.parameters():
+            if not weight.any():
+                torch.nn.init.normal_(weight, std=0.05)
+    return network
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Controlled:
+    """A model with two control networks, and the folders of those."""
+
+    model: Model
+    folders: dict[str, Path]
+
+    def asked(self, **fields: Any) -> GenerationParameters:
+        """Return parameters with a control image, and a picture to start from if `image` is given."""
+        usual = {"steps": 4, "guidance_scale": 4.0, "control_image": CONTROL, "controlnet": "edges"}
+        image: dict[str, Any] = {name: fields.pop(name) for name in ("image", "strength") if name in fields}
+        return self.model.asked(**{**usual, **fields}).model_copy(update=image)
+
+    def drawn_by_stock(self, parameters: GenerationParameters) -> Any:
+        """Call the ControlNet pipeline over the same networks."""
+        stock, is_flux = self.model.stock, self.model.spec.family == "flux"
+        name = type(stock).__name__.replace("Pipeline", "ControlNet")
+        kind = getattr(diffusers, f"{name}{'Img2Img' if parameters.image else ''}Pipeline")
+        network = (FluxControlNetModel if is_flux else ControlNetModel).from_pretrained(
+            self.folders[str(parameters.controlnet)]
+        )
+        modules, options = kind._get_signature_keys(kind)
+        parts = {each: stock.components.get(each) for each in modules}
+        named = {each: stock.config[each] for each in options if each in stock.config}
+        pipeline = kind(**{**parts, "controlnet": network}, **named)
+        pipeline.set_progress_bar_config(disable=True)
+        pictures = {each: image_of(picture) for each, picture in inputs_of(parameters).items()}
+        if not is_flux and not parameters.image:
+            pictures["image"] = pictures.pop("control_image")
+        more: dict[str, Any] = {"controlnet_conditioning_scale": parameters.control_scale, **pictures}
+        if parameters.image:
+            more["strength"] = parameters.strength
+        return stock_picture(pipeline, parameters, arguments=lambda asked: {**cfg(asked), **more})
+
+    def assert_bit_equal(self, parameters: GenerationParameters) -> None:
+        driven = self.model.engine()
+        driven.draw("alone", parameters, inputs=inputs_of(parameters))
+        expected = self.drawn_by_stock(parameters)
+        assert torch.equal(self.model.family.final_latents[parameters.seed], expected.latents)
+        assert np.array_equal(driven.picture("alone"), expected.pixels)
+
+
+@pytest.fixture(scope="module")
+def controlled_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Controlled]:
+    made: dict[str, Controlled] = {}
+
+    def make(name: str) -> Controlled:
+        if name not in made:
+            root = tmp_path_factory.mktemp("controlled")
+            folder = CASES[name].save(root / "model")
+            plain = Model.loaded(CASES[name], folder)
+            folders = {"edges": root / "edges", "depth": root / "depth"}
+            for seed, (_, target) in enumerate(folders.items()):
+                _network(plain, seed).save_pretrained(target)
+            entries = [{"name": each, "source": str(target)} for each, target in folders.items()]
+            made[name] = Controlled(
+                model=Model.loaded(CASES[name], folder, controlnets=entries), folders=folders
+            )
+        return made[name]
+
+    return make
+
+
+@pytest.fixture
+def controlled(
+    request: pytest.FixtureRequest, controlled_model: Callable[[str], Controlled]
+) -> Iterator[Controlled]:
+    made = controlled_model(request.param)
+    with torch.inference_mode():
+        yield made
+
+
+each_model = pytest.mark.parametrize("controlled", NAMES, indirect=True)
+each_sampler = pytest.mark.parametrize(
+    ("controlled", "sampler"),
+    [(name, sampler) for name in NAMES[:2] for sampler in CASES[name].samplers]
+    + [("flux dev", sampler) for sampler in (Sampler.OWN, Sampler.FLOW_EULER)],
+    indirect=["controlled"],
+)
+
+
+@each_sampler
+def test_single_run_equals_the_stock_pipeline(controlled: Controlled, sampler: Sampler) -> None:
+    asked = partial(controlled.asked, sampler=sampler, steps=3)
+    controlled.assert_bit_equal(asked(negative_prompt="blurry"))
+    controlled.assert_bit_equal(asked(guidance_scale=1.0, control_scale=0.35, **controlled.model.wide))
+
+
+@each_model
+@pytest.mark.parametrize("scale", [0.0, 0.5, 2.0])
+def test_scale_equals_the_stock_pipeline(controlled: Controlled, scale: float) -> None:
+    controlled.assert_bit_equal(controlled.asked(control_scale=scale, controlnet="depth"))
+
+
+@each_model
+def test_picture_with_a_control_image_equals_the_stock_pipeline(controlled: Controlled) -> None:
+    controlled.assert_bit_equal(controlled.asked(image=PICTURE, strength=0.5, steps=6))
+
+
+@each_model
+def test_mixed_batch_equals_single_runs(controlled: Controlled) -> None:
+    """Scales, samplers, steps and control images differ, and one Run starts from a picture."""
+    samplers = controlled.model.spec.samplers[:2]
+    asked = {
+        str(number): controlled.asked(
+            seed=100 + number,
+            steps=3 + number % 2,
+            sampler=samplers[number % 2],
+            control_scale=scale,
+            control_image=CONTROL if number % 2 else OTHER_PICTURE,
+            **({"image": PICTURE, "strength": 0.7} if number == 3 else {}),
+        )
+        for number, scale in enumerate((0.0, 0.4, 1.0, 1.6))
+    }
+    driven = controlled.model.engine()
+    for run_id, parameters in asked.items():
+        driven.start(run_id, parameters, inputs=inputs_of(parameters))
+    driven.run_to_end()
+    assert controlled.model.family.batches[0] == len(asked)
+    assert controlled.model.family.largest_error <= STEP_TOLERANCE
+    for run_id, parameters in asked.items():
+        if controlled.model.spec.family == "flux" and parameters.sampler not in (
+            Sampler.OWN,
+            Sampler.FLOW_EULER,
+        ):
+            continue
+        expected = controlled.drawn_by_stock(parameters)
+        assert largest_difference(driven.picture(run_id), expected.pixels) <= 1
+
+
+@each_model
+def test_runs_share_steps_only_with_the_same_control_network(controlled: Controlled) -> None:
+    asked = [
+        controlled.asked(seed=1),
+        controlled.asked(seed=2, controlnet="depth"),
+        controlled.model.asked(seed=3, steps=4, guidance_scale=4.0),
+    ]
+    driven = controlled.model.engine()
+    for number, parameters in enumerate(asked):
+        driven.start(str(number), parameters, inputs=inputs_of(parameters))
+    driven.run_to_end()
+    assert set(controlled.model.family.batches) == {1}
+    assert len({driven.picture(str(number)).tobytes() for number in range(3)}) == 3
+
+
+@pytest.mark.parametrize("controlled", NAMES[:2], indirect=True)
+def test_prompts_of_different_lengths_share_control_steps(controlled: Controlled) -> None:
+    long = "x" * (controlled.model.stock.tokenizer.model_max_length * 2)
+    asked = [
+        controlled.asked(seed=1),
+        controlled.asked(seed=2, prompt=long, prompt_syntax=PromptSyntax.WEIGHTED, control_scale=1.5),
+    ]
+    driven = controlled.model.engine()
+    for number, parameters in enumerate(asked):
+        driven.start(str(number), parameters, inputs=inputs_of(parameters))
+    driven.run_to_end()
+    assert set(controlled.model.family.batches) == {2}
+    assert controlled.model.family.largest_error <= STEP_TOLERANCE
+
+
+@each_model
+def test_run_resumes_bit_equal(controlled: Controlled) -> None:
+    parameters = controlled.asked(steps=5)
+    pictures = inputs_of(parameters)
+    undisturbed, first, second = (controlled.model.engine() for _ in range(3))
+    undisturbed.draw("run", parameters, inputs=pictures)
+    first.start("run", parameters, inputs=pictures)
+    first.step(2)
+    first.interrupt("run", want_checkpoint=True)
+    (stopped,) = first.of_kind(RunInterrupted)
+    second.start("run", parameters, checkpoint=stopped.checkpoint, inputs=pictures)
+    second.run_to_end()
+    assert not second.of_kind(CheckpointRefused)
+    (image,) = second.of_kind(ImageReady)
+    assert image.resumed_at_step == 2
+    assert np.array_equal(second.picture("run"), undisturbed.picture("run"))
+
+
+@each_model
+def test_run_without_its_control_image_fails(controlled: Controlled) -> None:
+    driven = controlled.model.engine()
+    driven.draw("run", controlled.asked())
+    (failed,) = driven.of_kind(RunFailed)
+    assert failed.failure.code == "generation_failed"
+
+
+@each_model
+def test_record_names_the_files_of_control_networks(controlled: Controlled) -> None:
+    spec = controlled.model.spec
+    assert [network.name for network in spec.controlnets] == ["edges", "depth"]
+    networks = controlled.model.family.origin.networks
+    assert {"controlnets/edges", "controlnets/depth"} <= set(networks)
+
+
+def test_network_of_another_architecture_is_refused(
+    controlled_model: Callable[[str], Controlled], tmp_path: Path
+) -> None:
+    other = controlled_model("stable_diffusion_xl").folders["edges"]
+    entries = [{"name": "edges", "source": str(other)}]
+    folder = CASES["stable_diffusion"].save(tmp_path / "model")
+    with pytest.raises(ModelRefusedError, match="controlnets/edges: its cross_attention_dim is 64"):
+        Model.loaded(CASES["stable_diffusion"], folder, controlnets=entries)
+    flux = [{"name": "edges", "source": str(controlled_model("flux dev").folders["edges"])}]
+    with pytest.raises(ModelRefusedError, match="must contain a ControlNetModel"):
+        Model.loaded(CASES["stable_diffusion"], folder, controlnets=flux)
+
+
+def test_unknown_network_is_refused(controlled_model: Callable[[str], Controlled]) -> None:
+    spec = controlled_model("stable_diffusion").model.spec
+    with pytest.raises(ParametersRejectedError) as refusal:
+        spec.completed({"prompt": "x", "control_image": CONTROL, "controlnet": "pose"}, seed=7)
+    assert [problem.pointer for problem in refusal.value.problems] == ["/controlnet"]
