@@ -41,15 +41,22 @@ export interface Lora {
   readonly max_scale: number;
 }
 
+/** A network that steers the image by a control image. */
+export interface ControlNetwork {
+  readonly name: string;
+  readonly title: string;
+}
+
 export interface Model {
   readonly name: string;
   readonly title: string;
   readonly description: string;
   /** Whether images of different tasks share denoising steps; if not, images are generated one at a time. */
   readonly shares_steps: boolean;
-  /** What an image can be generated from: `text`, `image`, `mask`. */
+  /** What an image can be generated from: `text`, `image`, `mask`, `control`. */
   readonly inputs: readonly string[];
   readonly loras: readonly Lora[];
+  readonly controlnets: readonly ControlNetwork[];
   /** How the model can read prompts: `plain`, and `weighted` where it reads weights such as `(word:1.3)`. */
   readonly prompt_syntaxes: readonly string[];
   /** Maximum number of prompt tokens, without begin and end tokens; null or missing: unknown. */
@@ -69,14 +76,16 @@ export interface Model {
 export const FIELD_NAMES = [
   "prompt", "negative_prompt", "model", "steps", "guidance_scale", "seed",
   "sampler", "width", "height", "num_images", "output_format", "image", "mask_image", "strength", "loras", "prompt_syntax",
+  "control_image", "controlnet", "control_scale",
 ] as const;
 export type FieldName = (typeof FIELD_NAMES)[number];
 /** The fields that contain the id of an uploaded picture. */
-export const PICTURE_NAMES = ["image", "mask_image"] as const;
+export const PICTURE_NAMES = ["image", "mask_image", "control_image"] as const;
 export type PictureName = (typeof PICTURE_NAMES)[number];
 
 /** Whether the model uses a field. The API rejects fields that the model does not use. */
-export function isUsed(name: FieldName, { traits, inputs, loras, prompt_syntaxes }: Model): boolean {
+export function isUsed(name: FieldName, { traits, inputs, loras, controlnets, prompt_syntaxes }: Model): boolean {
+  if (name === "control_image" || name === "controlnet" || name === "control_scale") return controlnets.length > 0;
   if (name === "prompt_syntax") return prompt_syntaxes.length > 1;
   if (name === "loras") return loras.length > 0;
   if (name === "image" || name === "strength") return inputs.includes("image");

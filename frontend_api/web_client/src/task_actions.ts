@@ -62,6 +62,9 @@ export function createActions(api: Api, form: ParameterForm, open: TaskActions["
         num_images: "1",
         image: task.image ?? "",
         mask_image: task.maskImage ?? "",
+        control_image: task.controlImage ?? "",
+        ...(task.controlnet === null ? {} : { controlnet: task.controlnet }),
+        ...(task.controlScale === null ? {} : { control_scale: String(task.controlScale) }),
         loras: lorasText(task.loras),
         ...(task.strength === null ? {} : { strength: String(task.strength) }),
       });

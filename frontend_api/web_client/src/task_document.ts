@@ -46,6 +46,9 @@ export interface TaskDocument {
   readonly image: string | null;
   readonly maskImage: string | null;
   readonly strength: number | null;
+  readonly controlImage: string | null;
+  readonly controlnet: string | null;
+  readonly controlScale: number | null;
   readonly loras: readonly { readonly name: string; readonly scale: number }[];
   readonly createdAt: number;
   readonly updatedAt: number;
@@ -95,6 +98,9 @@ export function readTaskDocument(id: string, data: Fields): TaskDocument {
     image: string(parameters.image) || null,
     maskImage: string(parameters.mask_image) || null,
     loras: list(parameters.loras).map(readLora),
+    controlImage: string(parameters.control_image) || null,
+    controlnet: string(parameters.controlnet) || null,
+    controlScale: typeof parameters.control_scale === "number" ? parameters.control_scale : null,
     strength: typeof parameters.strength === "number" ? parameters.strength : null,
     createdAt: milliseconds(data.created_at) ?? 0,
     updatedAt: milliseconds(data.updated_at) ?? 0,

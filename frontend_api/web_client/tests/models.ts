@@ -7,6 +7,7 @@ export const DEMO: Model = {
   shares_steps: true,
   inputs: ["text"],
   loras: [],
+  controlnets: [],
   prompt_syntaxes: ["plain"],
   traits: { guidance: "classifier_free", negative_prompt: true },
   limits: {
@@ -43,6 +44,13 @@ export const SCHNELL: Model = {
   defaults: { ...DEMO.defaults, steps: 4, guidance_scale: 1, sampler: "own", width: 1024, height: 1024 },
   samplers: ["own"],
   output_formats: ["png"],
+};
+
+/** A model with control networks. */
+export const CONTROLLED: Model = {
+  ...DEMO,
+  inputs: ["text", "control"],
+  controlnets: [{ name: "edges", title: "Edges" }, { name: "depth", title: "" }],
 };
 
 /** A model that reads weighted prompts. */

@@ -15,8 +15,11 @@ export interface Range {
   readonly multiple: number | null;
 }
 
-const NUMBER_FIELDS = ["steps", "guidance_scale", "width", "height", "num_images", "strength"] as const;
+const NUMBER_FIELDS = ["steps", "guidance_scale", "width", "height", "num_images", "strength", "control_scale"] as const;
 const STRENGTH = { low: 0.05, high: 1, multiple: null, usual: 0.8 };
+const CONTROL_SCALE = { low: 0, high: 2, multiple: null, usual: 1 };
+/** The fields that change a picture, by the picture's field. */
+const FIELDS_OF_PICTURES = { image: ["mask_image", "strength"], control_image: ["controlnet", "control_scale"] } as const;
 export type NumberField = (typeof NUMBER_FIELDS)[number];
 
 /** The ranges of the model's number fields, without fields that the model does not use. */
@@ -30,6 +33,7 @@ export function rangesOf(model: Model): [NumberField, Range][] {
     height: side,
     num_images: { low: 1, high: limits.max_images, multiple: 1 },
     strength: STRENGTH,
+    control_scale: CONTROL_SCALE,
   };
   return NUMBER_FIELDS.filter((name) => isUsed(name, model)).map((name) => [name, ranges[name]]);
 }
@@ -51,9 +55,10 @@ export function numberOf(typed: string): number {
   return typed.trim() === "" ? Number.NaN : Number(typed);
 }
 
-/** Whether a field is used with these values: a mask and the strength change the picture to start from. */
-export function isUsedWith(values: Pick<FormValues, "image">, name: FieldName, model: Model): boolean {
-  return isUsed(name, model) && (values.image !== "" || (name !== "mask_image" && name !== "strength"));
+/** Whether a field is used with these values: some fields need a picture. */
+export function isUsedWith(values: Pick<FormValues, "image" | "control_image">, name: FieldName, model: Model): boolean {
+  const needed = (["image", "control_image"] as const).find((picture) => (FIELDS_OF_PICTURES[picture] as readonly string[]).includes(name));
+  return isUsed(name, model) && (needed === undefined || values[needed] !== "");
 }
 
 export function validationErrors(values: FormValues, model: Model): FieldErrors {
@@ -79,6 +84,8 @@ export function validationErrors(values: FormValues, model: Model): FieldErrors 
   if (!model.output_formats.includes(values.output_format)) errors.output_format = "Not available for this model.";
   if (isUsed("prompt_syntax", model) && !model.prompt_syntaxes.includes(values.prompt_syntax))
     errors.prompt_syntax = "Not available for this model.";
+  if (isUsedWith(values, "controlnet", model) && !model.controlnets.some(({ name }) => name === values.controlnet))
+    errors.controlnet = "Not available for this model.";
   const problem = isUsed("loras", model) ? loraError(parseLoras(values.loras), model.loras) : "";
   if (problem !== "") errors.loras = problem;
   return errors;
@@ -104,6 +111,7 @@ export function bodyOf(values: FormValues, model: Model): string {
     ...Object.fromEntries(PICTURE_NAMES.filter((name) => values[name] !== "" && isUsedWith(values, name, model)).map((name) => [name, values[name]])),
     ...(values.loras !== "" && isUsed("loras", model) ? { loras: parseLoras(values.loras) } : {}),
     ...(isUsedWith(values, "strength", model) ? { strength: Number(values.strength) } : {}),
+    ...(isUsedWith(values, "controlnet", model) ? { controlnet: values.controlnet, control_scale: Number(values.control_scale) } : {}),
   };
   return JSON.stringify(fields);
 }
@@ -126,6 +134,9 @@ export function defaultsOf(model: Model): Omit<FormValues, "prompt" | "seed"> {
     mask_image: "",
     loras: "",
     strength: String(STRENGTH.usual),
+    control_image: "",
+    controlnet: model.controlnets[0]?.name ?? "",
+    control_scale: String(CONTROL_SCALE.usual),
   };
 }
 

@@ -23,6 +23,8 @@ export function showModelControls(form: HTMLFormElement, model: Model, onSize: (
   showOptions(form, "sampler", model.samplers, samplerTitle);
   showOptions(form, "output_format", model.output_formats, (format) => format.toUpperCase());
   showOptions(form, "prompt_syntax", model.prompt_syntaxes, promptSyntaxTitle);
+  const titles = new Map(model.controlnets.map(({ name, title }) => [name, title || name]));
+  showOptions(form, "controlnet", [...titles.keys()], (name) => titles.get(name) ?? name);
   showAspectRatios(sizesOf(model), onSize);
 }
 

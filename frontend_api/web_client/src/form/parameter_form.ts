@@ -201,7 +201,7 @@ export class ParameterForm {
     checkAspectRatio(values.width, values.height);
     setText(byId("settings-brief", HTMLElement), `${values.width} × ${values.height}, ${values.steps} steps`);
     if (this.#models.length === 0) return;
-    for (const name of ["mask_image", "strength"] as const) this.#field(name).hidden = !isUsedWith(values, name, this.#model());
+    for (const name of ["mask_image", "strength", "controlnet", "control_scale"] as const) this.#field(name).hidden = !isUsedWith(values, name, this.#model());
     for (const picture of this.#pictures) void picture.refresh();
     saveDraft({ ...this.#chosen, model: values.model });
     const isValid = Object.keys(validationErrors(values, this.#model())).length === 0;
