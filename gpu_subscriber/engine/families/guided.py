@@ -87,7 +87,7 @@ class GuidedFamily:
         self._tokens = PromptTokens(pipeline)
         self._fingerprint = _digest_of(self.origin.networks)
         self._prompts: LRUCache[tuple[Any, ...], Rows] = LRUCache(CACHED_PROMPT_BYTES, getsizeof=_bytes_of)
-        self._attention: SDPBackend | None = None
+        self._attention: list[SDPBackend] = []
         self._stacked: tuple[tuple[weakref.ref[Denoising], ...], list[Batch]] = ((), [])
 
     def encode(self, text: str) -> Rows:
@@ -242,7 +242,7 @@ class GuidedFamily:
         repeats = branches // len(passes)
         latents, timesteps = torch.cat([latents] * repeats), timesteps.repeat(repeats)
         self.loras.select([state.loras for state in states], repeats=repeats)
-        with nullcontext() if self._attention is None else sdpa_kernel(self._attention):
+        with sdpa_kernel(self._attention, set_priority=True) if self._attention else nullcontext():
             predicted = torch.cat([self.forward(latents, timesteps, rows, size) for rows in passes]).split(1)
         if branches == 1:
             return list(predicted[: len(asked)])
@@ -300,9 +300,14 @@ class GuidedFamily:
         self._fingerprint = f"{self._fingerprint}+{kind}"
         self.origin.quantization = kind
 
-    def use_attention(self, kernel: str | None) -> None:
-        """Let the denoiser use this kernel of torch for attention; None leaves the choice to torch."""
-        self._attention = None if kernel is None else getattr(SDPBackend, kernel)
+    def use_attention(self, kernel: str | None, *, only: bool = False) -> None:
+        """Let the denoiser use this kernel of torch for attention; None leaves the choice to torch.
+
+        Batches whose rows have different lengths are masked, which not every kernel can compute: other
+        kernels compute them, unless it is the `only` one.
+        """
+        others = [] if only else [SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
+        self._attention = [] if kernel is None else [getattr(SDPBackend, kernel), *others]
         self.origin.attention = kernel
 
     def release(self) -> None:

@@ -34,7 +34,7 @@ def choose_attention(
     state = family.prepare(parameters, seed=0)
     seconds: dict[str | None, float] = {}
     for kernel in (None, *kernels):
-        family.use_attention(kernel)
+        family.use_attention(kernel, only=True)
         try:
             seconds[kernel] = min(timed_rounds(device, lambda: family.predict([state])))
         except torch.OutOfMemoryError:

@@ -49,7 +49,7 @@ def test_each_kernel_is_tried_and_unavailable_ones_are_skipped(stock: Any) -> No
 
 def test_kernel_is_used_and_recorded(stock: Any) -> None:
     family = StableDiffusion(stock)
-    family.use_attention("CUDNN_ATTENTION")
+    family.use_attention("CUDNN_ATTENTION", only=True)
     with pytest.raises(RuntimeError, match="No viable backend"):
         family.predict([family.prepare(drawing(), seed=1)])
     family.use_attention(PLAIN)
@@ -57,6 +57,15 @@ def test_kernel_is_used_and_recorded(stock: Any) -> None:
     driven.draw()
     assert family.origin.environment.attention == PLAIN
     assert driven.drawn_runs == ["run"]
+
+
+def test_other_kernels_compute_what_the_chosen_one_cannot(stock: Any) -> None:
+    family = StableDiffusion(stock)
+    state = family.prepare(drawing(), seed=1)
+    (own,) = family.predict([state])
+    family.use_attention("CUDNN_ATTENTION")
+    (other,) = family.predict([state])
+    torch.testing.assert_close(other, own, rtol=1e-4, atol=1e-5)
 
 
 def test_image_is_reproduced_with_its_kernel(stable_diffusion_folder: Any) -> None:
