@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from common.domain.models.traits import PromptSyntax
-from common.domain.parameters import GenerationParameters
+from common.domain.parameters import TORCH_SEEDS, GenerationParameters
 from common.domain.prompt_weights import MAX_CHUNKS, fragments_of
 from common.domain.task import Task
 from common.domain.task_records import TaskWarning
@@ -22,9 +22,8 @@ None if the tokenizer is not available.
 PROMPT_TRUNCATED = "prompt_truncated"
 NEGATIVE_PROMPT_WITHOUT_EFFECT = "negative_prompt_without_effect"
 PROMPT_WEIGHTS_IGNORED = "prompt_weights_ignored"
-SEED_FOLDED = "seed_folded"
+SEED_ABOVE_32_BITS = "seed_above_32_bits"
 
-_SEED_VALUES = 2**32
 """torch's CPU generator uses only the lowest 32 bits of a seed."""
 _WEIGHTED = re.compile(r"[(\[][^()\[\]]+:\d+(?:\.\d+)?[)\]]|\(\([^()]+\)\)|\[\[[^\[\]]+\]\]")
 """Weights that are no usual text: with a number, or in double brackets."""
@@ -58,8 +57,8 @@ def warnings_of(
             warnings += _of_weights(pointer, text)
         warnings += _of_length(pointer, text, limit, places)
     largest = parameters.seed + parameters.num_images - 1
-    if largest >= _SEED_VALUES:
-        warnings.append(_seed_folded(parameters))
+    if largest >= TORCH_SEEDS:
+        warnings.append(_large_seed(parameters))
     return tuple(sorted(warnings, key=lambda warning: (warning.pointer != "/prompt", warning.pointer)))
 
 
@@ -126,15 +125,13 @@ def _negative_prompt_without_effect(parameters: GenerationParameters, *, can_gui
     )
 
 
-def _seed_folded(parameters: GenerationParameters) -> TaskWarning:
-    if parameters.seed < _SEED_VALUES:
-        folded, same = _SEED_VALUES, 0
-    else:
-        folded, same = parameters.seed, parameters.seed % _SEED_VALUES
+def _large_seed(parameters: GenerationParameters) -> TaskWarning:
+    seed = max(parameters.seed, TORCH_SEEDS)
     return TaskWarning(
-        code=SEED_FOLDED,
+        code=SEED_ABOVE_32_BITS,
         pointer="/seed",
-        detail=f"Only the lowest 32 bits of a seed are used: seed {folded} gives the same image as seed {same}.",
+        detail=f"Seed {seed} gives an image of its own. Programs that use torch's generator directly give that of "
+        f"seed {seed % TORCH_SEEDS}, because torch uses only the lowest 32 bits of a seed.",
     )
 
 

@@ -71,8 +71,8 @@ class WarningResponse(ResponseBody):
     """A part of the request without the expected effect. The task is accepted nevertheless."""
 
     code: str = Field(
-        description="`prompt_truncated`, `negative_prompt_without_effect`, `prompt_weights_ignored`, `seed_folded`, "
-        "or a code of a later version."
+        description="`prompt_truncated`, `negative_prompt_without_effect`, `prompt_weights_ignored`, "
+        "`seed_above_32_bits`, or a code of a later version."
     )
     pointer: str = Field(description="The field of the request, as a JSON pointer.")
     detail: str

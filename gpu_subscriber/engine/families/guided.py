@@ -39,6 +39,7 @@ from gpu_subscriber.engine.models.samplers import new_scheduler
 from gpu_subscriber.engine.runs.clean_estimate import clean_estimate
 from gpu_subscriber.engine.runs.latent_colours import ColourFit, LatentColours
 from gpu_subscriber.engine.runs.run import Denoising, Rows
+from gpu_subscriber.engine.runs.seeds import seeded_generator
 
 CACHED_PROMPT_BYTES = 64 * 1024 * 1024
 """Embeddings of prompts take 0.1 to 8 MB each; nearly every task uses the empty negative prompt."""
@@ -197,7 +198,7 @@ class GuidedFamily:
             encoded = self.encode_branches(parameters)
         dtype = self.denoiser.dtype
         extra = self.extra_rows(parameters, dtype)
-        generator = torch.Generator("cpu").manual_seed(seed)
+        generator = seeded_generator(seed)
         extra |= self.controls.prepared(parameters, inputs, family=self, generator=generator)
         picture = StartingImage.encoded(self, parameters, inputs, generator)
         noise = self.noise(parameters, generator, dtype)

@@ -26,6 +26,7 @@ from gpu_subscriber.engine.models.prompt_tokens import PromptTokens
 from gpu_subscriber.engine.models.samplers import make_scheduler
 from gpu_subscriber.engine.runs.latent_colours import ColourFit, LatentColours
 from gpu_subscriber.engine.runs.run_history import RunHistory
+from gpu_subscriber.engine.runs.seeds import seeded_generator
 
 _GRID_DIMENSIONS = 4
 """A grid of latents is (1, C, h, w)."""
@@ -127,7 +128,7 @@ class WholePipeline:
             "num_inference_steps": parameters.steps,
             guidance: scale,
             "num_images_per_prompt": 1,
-            "generator": torch.Generator("cpu").manual_seed(seed),
+            "generator": seeded_generator(seed),
             "output_type": "np",
             "callback_on_step_end": after_step,
         }

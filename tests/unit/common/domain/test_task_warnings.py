@@ -76,7 +76,7 @@ def test_other_brackets_and_colons_are_no_weights(text: str) -> None:
     [
         (2**32 - 1, 1, None),
         (2**32 - 4, 4, None),
-        (2**32 - 2, 4, "seed 4294967296 gives the same image as seed 0"),
+        (2**32 - 2, 4, "Seed 4294967296 gives an image of its own"),
     ],
 )
 def test_seeds_below_32_bits_have_no_warning(seed: int, images: int, expected: str | None) -> None:
@@ -85,10 +85,11 @@ def test_seeds_below_32_bits_have_no_warning(seed: int, images: int, expected: s
     assert bool(found) == bool(expected)
 
 
-def test_larger_seed_names_the_seed_of_the_same_image() -> None:
+def test_larger_seed_names_the_seed_that_torch_would_use() -> None:
     (warning,) = warnings(limit=None, seed=4_294_967_303)
-    assert (warning.code, warning.pointer) == ("seed_folded", "/seed")
-    assert "seed 4294967303 gives the same image as seed 7" in warning.detail
+    assert (warning.code, warning.pointer) == ("seed_above_32_bits", "/seed")
+    assert warning.detail.startswith("Seed 4294967303 gives an image of its own.")
+    assert "that of seed 7," in warning.detail
 
 
 def test_later_warning_replaces_the_same_one() -> None:

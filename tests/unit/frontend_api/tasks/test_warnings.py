@@ -40,7 +40,7 @@ def test_estimate_returns_the_warnings_of_the_submission(api: Api) -> None:
     assert [warning["code"] for warning in warnings] == [
         "prompt_truncated",
         "negative_prompt_without_effect",
-        "seed_folded",
+        "seed_above_32_bits",
     ]
     assert warnings == api.submit(**body).get_json()["warnings"]
     assert estimated(api)["warnings"] == []
