@@ -24,7 +24,6 @@ NEGATIVE_PROMPT_WITHOUT_EFFECT = "negative_prompt_without_effect"
 PROMPT_WEIGHTS_IGNORED = "prompt_weights_ignored"
 SEED_ABOVE_32_BITS = "seed_above_32_bits"
 
-"""torch's CPU generator uses only the lowest 32 bits of a seed."""
 _WEIGHTED = re.compile(r"[(\[][^()\[\]]+:\d+(?:\.\d+)?[)\]]|\(\([^()]+\)\)|\[\[[^\[\]]+\]\]")
 """Weights that are no usual text: with a number, or in double brackets."""
 _MOST_QUOTED = 30
