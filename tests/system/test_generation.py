@@ -63,9 +63,8 @@ def test_same_seed_gives_the_same_image_alone_and_batched(system: System) -> Non
     assert [image.seed for image in both.images] == [10, 11]
     first = Image.open(io.BytesIO(system.client.image(alone.id))).convert("RGB").tobytes()
     second = Image.open(io.BytesIO(system.client.image(both.id, 1))).convert("RGB").tobytes()
-    # Float sums differ in their last bits between batch sizes; eight-bit pixels may differ by one
-    # or two.
-    assert max(abs(a - b) for a, b in zip(first, second, strict=True)) <= 3
+    # Float sums differ in their last bits between batch sizes, so a level may be rounded otherwise.
+    assert max(abs(a - b) for a, b in zip(first, second, strict=True)) <= 1
 
 
 def test_progress_and_previews_are_stored_during_generation(system: System) -> None:
