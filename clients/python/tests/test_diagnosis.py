@@ -58,6 +58,17 @@ def test_unreachable_server_skips_the_other_checks(api: ScriptedApi) -> None:
     assert {found[name].outcome for name in ("clock", "credentials", "models", "streams")} == {"skipped"}
 
 
+@pytest.mark.parametrize(
+    ("seconds_ahead", "outcome", "detail"),
+    [(60, "warning", "s behind the server's"), (-900, "failed", "s ahead of the server's")],
+)
+def test_difference_of_the_clocks_is_reported(
+    api: ScriptedApi, seconds_ahead: float, outcome: str, detail: str
+) -> None:
+    found = checks(api, *healthy(server=reply(READY, 200, **date(seconds_ahead))))["clock"]
+    assert (found.outcome, detail in found.detail) == (outcome, True), found
+
+
 UNREADY = {"dependencies": [{"name": "firestore", "reachable": False}]}
 
 
@@ -67,8 +78,6 @@ UNREADY = {"dependencies": [{"name": "firestore", "reachable": False}]}
         ("server", {"server": reply(UNREADY, 503)}, "failed", "cannot reach firestore"),
         ("server", {"server": reply({"hello": "world"})}, "failed", "not as darkroom does"),
         ("server", {"server": httpx.Response(404, text="nginx")}, "failed", "responds with status 404"),
-        ("clock", {"server": reply(READY, 200, **date(60))}, "warning", "s behind the server's"),
-        ("clock", {"server": reply(READY, 200, **date(-900))}, "failed", "s ahead of the server's"),
         ("clock", {"server": reply(READY)}, "skipped", "no time"),
         (
             "credentials",

@@ -166,7 +166,7 @@ def test_class_that_cannot_be_served_is_refused_when_the_catalog_is_read(
         (
             "flux-dev",
             {"traits": {"guidance": "classifier_free", "negative_prompt": True}},
-            'write "traits": {"guidance": "embedded", "negative_prompt": false}',
+            'write "traits": {"guidance": "embedded", "negative_prompt": false, "inputs": ["text", "image", "mask"]}',
         ),
         ("sd3", {"limits": {"side_multiple": 8}}, 'write "limits": {"side_multiple": 16}'),
         ("qwen-image", {"limits": {"min_steps": 1}}, 'write "limits": {"min_steps": 2}'),
