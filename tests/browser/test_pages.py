@@ -303,8 +303,8 @@ def test_form_sends_an_uploaded_picture_and_the_chosen_lora(context: BrowserCont
 
 def test_page_links_to_the_reference_and_the_operator_page(page: Page) -> None:
     footer = page.get_by_role("contentinfo")
-    expect(footer.get_by_role("link", name="API reference")).to_have_attribute("href", "/docs")
-    expect(footer.get_by_role("link", name="Operations")).to_have_attribute("href", "/operator")
+    expect(footer.get_by_role("link", name="API reference")).to_have_attribute("href", "docs")
+    expect(footer.get_by_role("link", name="Operations")).to_have_attribute("href", "operator")
 
 
 # ── the operator page ────────────────────────────────────────────────────────────────────────────────────
