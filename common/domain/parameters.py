@@ -17,7 +17,7 @@ MAX_CLIP_SKIP = 100
 MAX_SEED = 2**63 - 1
 """The largest seed that both torch's generators and Firestore's signed 64-bit integers hold."""
 TORCH_SEEDS = 2**32
-"""How many seeds torch's CPU generator tells apart."""
+"""The number of seeds that torch's CPU generator distinguishes."""
 DEFAULT_STRENGTH = 0.8
 PictureId = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 """The id of an uploaded picture: the SHA-256 of its bytes, in hex."""
