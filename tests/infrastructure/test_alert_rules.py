@@ -43,6 +43,7 @@ WITHOUT_ALERT = {
     "Stopped local stack",
     "Workers restarted by Kubernetes",
     "Workers that exit with 78",
+    "Workers without a node",
     "`invalid_input`",
     "`model_not_served` in the log",
     "`models_in_no_pool` in the log",

@@ -1,0 +1,200 @@
+"""The scripts of cloudbuild.yaml, run against stand-ins of gcloud, kubectl and docker.
+
+The stand-ins behave as Google's and Kubernetes' documentation describes: a Deployment without a
+number of replicas is created with one, and a roll-out without a free GPU times out.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.infrastructure.dockerfiles import ROOT
+from tests.infrastructure.kustomizations import POOLS, pool
+
+STEPS: dict[str, dict[str, Any]] = {
+    step["id"]: step for step in yaml.safe_load((ROOT / "cloudbuild.yaml").read_text())["steps"]
+}
+STAND_INS = ROOT / "tests" / "infrastructure" / "stand_ins"
+PLACEHOLDER, PREVIOUS = "darkroom-api-00000-abc", "darkroom-api-00001-xyz"
+RESPONSES = {
+    "/": (200, "<script>"),
+    "/config.json": (200, '{"project_id": "p"}'),
+    "/openapi.json": (200, '{"openapi": "3.1.0"}'),
+    "/v1/models": (401, '{"code": "unauthenticated"}'),
+}
+
+
+@dataclass(slots=True)
+class Cloud:
+    """A project after `terraform apply`, and the copy of the sources that a build gets."""
+
+    folder: Path
+    url: str
+
+    @property
+    def state(self) -> dict[str, Any]:
+        state: dict[str, Any] = json.loads((self.folder / "state.json").read_text())
+        return state
+
+    @state.setter
+    def state(self, state: dict[str, Any]) -> None:
+        (self.folder / "state.json").write_text(json.dumps(state))
+
+    @property
+    def serving(self) -> str:
+        """The revision with the traffic."""
+        revision: str = self.state["service"]["serving"]
+        return revision
+
+    def deployment(self, name: str) -> dict[str, Any]:
+        deployment: dict[str, Any] = self.state["deployments"][f"darkroom-worker-{name}"]
+        return deployment
+
+    def was_released(self) -> None:
+        """Set the state after a release, with two workers in the first pool and none in the others."""
+        state = self.state
+        state["service"]["revisions"][PREVIOUS] = "darkroom-api@sha256:0"
+        state["service"] |= {"serving": PREVIOUS, "tags": {"canary": PREVIOUS}}
+        for name in POOLS:
+            deployment = {"replicas": 2 if name == POOLS[0] else 0, "revision": 1, "pods": 0}
+            state["deployments"][f"darkroom-worker-{name}"] = deployment
+        self.state = state
+
+    def release(self, *, gpus: str, first_step: str = "checks") -> tuple[str | None, str]:
+        """Run every script until one fails. Return the failed step, and the log."""
+        for image in ("api", "worker"):
+            (self.folder / "workspace" / f"{image}.image").write_text(f"darkroom-{image}@sha256:1\n")
+        log = ""
+        names = list(STEPS)
+        for name in names[names.index(first_step) :]:
+            step = STEPS[name]
+            if "script" not in step:
+                continue
+            done = subprocess.run(
+                ["bash", "-c", step["script"].replace("/workspace/", f"{self.folder}/workspace/")],
+                cwd=self.folder / "sources", env=self._environment(gpus), timeout=120, check=False,
+                text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            )  # fmt: skip
+            log += done.stdout
+            if done.returncode:
+                return name, log
+        return None, log
+
+    def _environment(self, gpus: str) -> dict[str, str]:
+        image = "europe-west4-docker.pkg.dev/p/darkroom/darkroom"
+        return {
+            **os.environ,
+            "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}",
+            "CLOUD_STATE": str(self.folder / "state.json"),
+            "CLOUD_GPUS": gpus,
+            "no_proxy": "127.0.0.1",
+            "_REGION": "europe-west4", "_CLUSTER": "darkroom", "_POOLS": " ".join(POOLS), "_REVISION": "1",
+            "_API_IMAGE": f"{image}-api:1", "_WORKER_IMAGE": f"{image}-worker:1",
+        }  # fmt: skip
+
+
+@pytest.fixture
+def cloud(tmp_path: Path) -> Iterator[Cloud]:
+    (tmp_path / "workspace").mkdir()
+    (tmp_path / "bin").mkdir()
+    for name, file in {
+        "python3": "",
+        "gcloud": STAND_INS / "gcloud",
+        "kubectl": STAND_INS / "kubectl",
+    }.items():
+        program = tmp_path / "bin" / name
+        program.write_text(f'#!/bin/sh\nexec {sys.executable} -S -E {file} "$@"\n')
+        program.chmod(0o755)
+    (tmp_path / "bin" / "docker").symlink_to(STAND_INS / "docker")
+    sources = tmp_path / "sources"
+    shutil.copytree(ROOT / "scripts", sources / "scripts")
+    shutil.copytree(ROOT / "gpu_subscriber" / "k8s", sources / "gpu_subscriber" / "k8s")
+    for file in (sources / "gpu_subscriber" / "k8s" / "environment").glob("*.env"):
+        file.write_text(file.read_text().replace("example-project", "p"))
+    checks = sources / ".ci" / "run"
+    checks.parent.mkdir()
+    checks.write_text("#!/bin/sh\n")
+    checks.chmod(0o755)
+    cloud = Cloud(folder=tmp_path, url="")
+
+    class Service(BaseHTTPRequestHandler):
+        """Google's placeholder responds 200 to every path; a revision of darkroom as the API does."""
+
+        def do_GET(self) -> None:
+            path = self.path.removeprefix("/canary") or "/"
+            is_placeholder = path == self.path and cloud.serving == PLACEHOLDER
+            status, text = (200, "It's running!") if is_placeholder else RESPONSES[path]
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Service)
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
+    cloud.url = f"http://127.0.0.1:{server.server_port}"
+    cloud.state = {
+        "service": {
+            "url": cloud.url,
+            "revisions": {PLACEHOLDER: "us-docker.pkg.dev/cloudrun/container/hello"},
+            "serving": PLACEHOLDER,
+            "tags": {},
+        },
+        "deployments": {},
+        "manifests": {name: pool(name).text for name in POOLS},
+    }
+    yield cloud
+    server.shutdown()
+    server.server_close()
+
+
+def test_first_release_without_gpus_routes_traffic_and_starts_no_worker(cloud: Cloud) -> None:
+    assert cloud.release(gpus="none")[0] is None
+    assert cloud.serving == PREVIOUS
+    assert [(cloud.deployment(name)["replicas"], cloud.deployment(name)["pods"]) for name in POOLS] == [
+        (0, 0) for _ in POOLS
+    ]
+
+
+def test_first_release_gets_its_traffic_before_the_workers(cloud: Cloud) -> None:
+    shutil.rmtree(cloud.folder / "sources" / "gpu_subscriber")
+    assert cloud.release(gpus="none", first_step="canary")[0] == "workers"
+    assert cloud.serving == PREVIOUS
+
+
+def test_release_with_updated_workers_routes_traffic(cloud: Cloud) -> None:
+    cloud.was_released()
+    failed, log = cloud.release(gpus="some", first_step="canary")
+    assert (failed, "WAITING" in log) == (None, False)
+    assert log.rstrip().endswith(f"--region=europe-west4 --to-revisions={PREVIOUS}=100")
+    assert cloud.serving != PREVIOUS
+    assert cloud.deployment(POOLS[0])["replicas"] == 2
+
+
+def test_release_reports_workers_without_a_node_and_routes_traffic(cloud: Cloud) -> None:
+    cloud.was_released()
+    failed, log = cloud.release(gpus="none", first_step="canary")
+    assert failed is None
+    assert f"{POOLS[0]}: WAITING FOR CAPACITY: 0/1 nodes are available: 1 Insufficient nvidia.com/gpu." in log
+    assert cloud.serving != PREVIOUS
+
+
+def test_release_with_failing_workers_undoes_every_pool_and_keeps_traffic(cloud: Cloud) -> None:
+    cloud.was_released()
+    failed, log = cloud.release(gpus="broken", first_step="canary")
+    assert failed == "workers"
+    assert f"{POOLS[0]}: the new workers do not become ready" in log
+    assert cloud.serving == PREVIOUS
+    assert all(cloud.deployment(name)["undone"] for name in POOLS)
