@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from urllib.parse import quote
 
 from flask import Blueprint, Response, send_from_directory
 from werkzeug.exceptions import NotFound
@@ -45,6 +46,17 @@ def operator() -> Response:
 def docs() -> Response:
     """Return the API reference, which renders /openapi.json."""
     return _page("docs.html")
+
+
+@blueprint.get("/t/<task_id>")
+@blueprint.get("/t/<task_id>/<int:number>")
+def picture(task_id: str, number: int | None = None) -> Response:
+    """Redirect to the page, which opens this picture.
+
+    The page needs its own address, because all of its addresses are relative.
+    """
+    above, rest = ("../", "") if number is None else ("../../", f"/{number}")
+    return Response(status=302, headers={"Location": f"{above}#/t/{quote(task_id, safe='')}{rest}"})
 
 
 def _page(name: str, connects_to: Iterable[str] = ()) -> Response:

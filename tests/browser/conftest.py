@@ -13,6 +13,7 @@ from common.domain.models.traits import NO_GUIDANCE, Guidance, ModelTraits
 from common.domain.parameters import Sampler
 from local_stack.settings import StackSettings
 from local_stack.stack import LocalStack
+from tests.browser.page_with_fakes import PageWithFakes
 
 # Without these Chromium contacts its vendor's servers at every start.
 QUIET_CHROMIUM = (
@@ -93,7 +94,21 @@ def page(context: BrowserContext) -> Page:
     return opened
 
 
-def screenshot_folder() -> Path | None:
-    """The folder for screenshots, if one is set."""
-    folder = os.environ.get("SCREENSHOTS")
-    return Path(folder) if folder else None
+@pytest.fixture
+def fakes(chromium: Browser) -> Iterator[PageWithFakes]:
+    """The built page with the API's fakes. It needs no running stack."""
+    context = chromium.new_context(permissions=["clipboard-read", "clipboard-write"])
+    context.set_default_timeout(60_000)
+    page = PageWithFakes(context)
+    yield page
+    context.close()
+    page.close()
+
+
+def show(page: Page, name: str) -> None:
+    """Save a screenshot, if SCREENSHOTS names a folder."""
+    if "SCREENSHOTS" not in os.environ:
+        return
+    folder = Path(os.environ["SCREENSHOTS"])
+    folder.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=folder / f"{name}.png", full_page=False)

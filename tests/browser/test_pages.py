@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route, e
 from common.adapters.grpc_channels import publisher_client
 from local_stack.settings import StackSettings
 from local_stack.stack import LocalStack
-from tests.browser.conftest import screenshot_folder
+from tests.browser.conftest import show
 from tests.pictures import png
 
 pytestmark = [pytest.mark.browser, pytest.mark.end_to_end]
@@ -37,12 +37,6 @@ def submit(page: Page, prompt: str, **fields: int) -> Locator:
 
 def card_of(page: Page, task_id: str) -> Locator:
     return page.locator(f'[data-testid="task-card"][data-task-id="{task_id}"]')
-
-
-def show(page: Page, name: str) -> None:
-    if folder := screenshot_folder():
-        folder.mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=folder / f"{name}.png", full_page=False)
 
 
 def test_card_shows_previews_and_then_the_image_without_polling(page: Page) -> None:

@@ -9,6 +9,7 @@ import { HttpClient } from "./http_client";
 import type { QueueEstimate } from "./queue_poller";
 import type { Seed } from "./seeds";
 import type { Session } from "./session";
+import { type TaskDocument, readTaskDocument } from "./task_document";
 import type { Warning } from "./form/warnings";
 
 interface TaskResponse {
@@ -75,6 +76,12 @@ export class Api {
       seconds: task.eta?.p50_seconds ?? null,
       served: task.model_served ?? null,
     };
+  }
+
+  /** Return a task that the list may not contain. */
+  async taskDocument(taskId: string): Promise<TaskDocument> {
+    const response = await this.#http.send("GET", taskPath(taskId));
+    return readTaskDocument(taskId, (await response.json()) as Record<string, unknown>);
   }
 
   async seedOf(taskId: string): Promise<Seed | null> {

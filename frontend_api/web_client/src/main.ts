@@ -11,7 +11,7 @@ import { type Session, connectAuthButtons, showSignedIn } from "./session";
 import { SubmitIntent } from "./form/submit_intent";
 import { createActions } from "./task_actions";
 import { TaskList } from "./task_list";
-import { Viewer } from "./viewer";
+import { Viewer } from "./viewer/viewer";
 
 const PAGE_SIZE = 50;
 const MAX_RETRY_MILLISECONDS = 60_000;
@@ -31,7 +31,7 @@ const connection = new LiveConnection(() => {
   else subscribe();
 });
 const actions = createActions(api, form, (task, index, source) => { viewer.open(task, index, source); });
-const viewer = new Viewer(actions);
+const viewer = new Viewer({ ...actions, findTask: (id) => api.taskDocument(id) }, () => list.pictures);
 const list = new TaskList(actions, () => {
   shownCount += PAGE_SIZE;
   subscribe?.();
@@ -69,7 +69,10 @@ async function start(): Promise<void> {
     subscribe = user && (() => {
       unsubscribe?.();
       unsubscribe = subscribeToTasks(user.userId, shownCount, {
-        onChange: (tasks, hasMore) => { list.show(tasks, hasMore); },
+        onChange: (tasks, hasMore) => {
+          list.show(tasks, hasMore);
+          void viewer.openAddress();
+        },
         onConnectionChange: (isLive) => { connection.setLive(isLive); },
         onRejected: (code) => { connection.setRejected(code); },
       });

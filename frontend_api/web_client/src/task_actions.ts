@@ -9,7 +9,7 @@ import type { ParameterForm } from "./form/parameter_form";
 import type { Seed } from "./seeds";
 import type { TaskActions } from "./task_card";
 import type { TaskDocument } from "./task_document";
-import type { ViewerActions } from "./viewer";
+import type { ViewerActions } from "./viewer/viewer";
 
 type Actions = Omit<TaskActions, "download"> & Pick<ViewerActions, "reuseSettings"> & {
   /** Download one image, or all images if `index` is missing. */

@@ -89,7 +89,7 @@ export function readTaskDocument(id: string, data: Fields): TaskDocument {
     model: string(parameters.model) || string(data.model),
     steps,
     guidanceScale: parameters.guidance === "none" ? null : number(parameters.guidance_scale, 0),
-    seed: exactSeed(parameters.seed),
+    seed: string(parameters.seed_text) || exactSeed(parameters.seed),
     sampler: string(parameters.sampler),
     width: number(parameters.width, 1),
     height: number(parameters.height, 1),
@@ -137,7 +137,7 @@ function readImage(value: unknown, position: number): StoredImage {
   const fields = record(value);
   return {
     index: number(fields.index, position),
-    seed: exactSeed(fields.seed),
+    seed: string(fields.seed_text) || exactSeed(fields.seed),
     contentType: string(fields.content_type) || "image/png",
     sha256: string(fields.sha256),
   };
@@ -157,8 +157,9 @@ function statusOf(value: unknown): Status {
   return STATUSES.find((status) => status === value) ?? "queued";
 }
 
-/** Convert a Firestore Timestamp to milliseconds since the epoch, with fractions. */
+/** Convert a Firestore Timestamp, or a time of the REST API, to milliseconds since the epoch, with fractions. */
 function milliseconds(value: unknown): number | null {
+  if (typeof value === "string") return Number.isNaN(Date.parse(value)) ? null : Date.parse(value);
   const { seconds, nanoseconds } = record(value);
   if (typeof seconds !== "number") return null;
   return seconds * 1_000 + number(nanoseconds, 0) / 1e6;

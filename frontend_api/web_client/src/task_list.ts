@@ -10,6 +10,7 @@ export class TaskList {
   readonly #empty = byId("empty", HTMLElement);
   readonly #more = byId("more", HTMLButtonElement);
   readonly #cards: KeyedList<TaskDocument>;
+  #tasks: readonly TaskDocument[] = [];
 
   constructor(actions: TaskActions, showMore: () => void) {
     const template = byId("task-template", HTMLTemplateElement);
@@ -24,10 +25,16 @@ export class TaskList {
     // Remove the placeholders.
     if (this.#element.getAttribute("aria-busy") === "true") this.#element.replaceChildren();
     this.#element.setAttribute("aria-busy", "false");
+    this.#tasks = tasks;
     this.#cards.show(tasks);
     this.#empty.hidden = tasks.length > 0;
     this.#more.hidden = !hasMore;
     this.#more.removeAttribute("aria-disabled");
+  }
+
+  /** All finished images in the order of the list. */
+  get pictures(): readonly { readonly task: TaskDocument; readonly index: number }[] {
+    return this.#tasks.flatMap((task) => task.images.map(({ index }) => ({ task, index })));
   }
 
   /** Show or hide the name of each task's model. */
@@ -37,6 +44,7 @@ export class TaskList {
 
   /** Remove all cards, for another user. */
   clear(): void {
+    this.#tasks = [];
     this.#cards.show([]);
   }
 }

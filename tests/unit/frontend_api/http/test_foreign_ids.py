@@ -93,6 +93,8 @@ KINDS = {
     "GET /problems/<slug>": Kind.EVERYBODYS,
     "GET /": Kind.EVERYBODYS,
     "GET /operator": Kind.EVERYBODYS,
+    "GET /t/<task_id>": Kind.EVERYBODYS,
+    "GET /t/<task_id>/<int:number>": Kind.EVERYBODYS,
     "GET /config.json": Kind.EVERYBODYS,
     "GET /assets/<path:name>": Kind.EVERYBODYS,
     "GET /<any('favicon.svg', 'favicon.ico', 'manifest.webmanifest', 'robots.txt'):name>": Kind.EVERYBODYS,

@@ -251,6 +251,19 @@ def test_assets_are_cached_and_the_config_names_the_project(api: Api) -> None:
     assert api.client.get("/config.json").get_json() == {"project_id": "demo-unit"}
 
 
+@pytest.mark.parametrize(
+    ("path", "target"),
+    [
+        ("/t/task-1", "../#/t/task-1"),
+        ("/t/task-1/2", "../../#/t/task-1/2"),
+        ("/t/a%22%3Eb", "../#/t/a%22%3Eb"),
+    ],
+)
+def test_link_to_a_picture_redirects_to_the_page_that_opens_it(api: Api, path: str, target: str) -> None:
+    answer = api.client.get(path)
+    assert (answer.status_code, answer.headers["Location"]) == (302, target)
+
+
 @pytest.mark.parametrize("path", ["/", "/operator", "/docs"])
 def test_page_response_is_404_with_a_link_to_the_document_when_not_built(api: Api, path: str) -> None:
     answer = api.client.get(path)

@@ -1,0 +1,209 @@
+/**
+ * The dialog that shows one image large, with its parameters, and leads to the next and the previous image of the list.
+ *
+ * While it is open, the page's address contains the picture: Back closes it, and a reload opens it again.
+ */
+
+import { announce } from "../announcer";
+import { byId, create, find, setAttribute, setText } from "../dom";
+import { shortened } from "../formatting";
+import { errorText } from "../problems";
+import type { TaskDocument } from "../task_document";
+import { factsOf } from "./facts";
+import { type PictureLink, parsePictureFragment, pictureFragment, pictureUrl } from "./picture_link";
+import { Zoom, onSwipe } from "./zoom";
+
+export interface ViewerActions {
+  download(task: TaskDocument, index: number): Promise<void>;
+  reuseSettings(task: TaskDocument, index: number): Promise<void>;
+  imageSource(task: TaskDocument, index: number): Promise<string>;
+  /** Return a task that is not in the list; null if it does not exist. */
+  findTask(id: string): Promise<TaskDocument | null>;
+}
+
+export interface Picture {
+  readonly task: TaskDocument;
+  readonly index: number;
+}
+
+type ActionName = "download" | "settings" | "link" | "close" | "previous" | "next" | "zoomIn" | "zoomOut" | "fit" | "actualSize";
+
+/** Keys that work while the dialog is open, besides Escape. */
+const KEYS: Readonly<Record<string, ActionName>> = {
+  ArrowLeft: "previous", ArrowRight: "next", "+": "zoomIn", "=": "zoomIn", "-": "zoomOut", "0": "fit", "1": "actualSize", d: "download", l: "link",
+};
+
+export class Viewer {
+  readonly #dialog = byId("viewer", HTMLDialogElement);
+  readonly #stage = find(this.#dialog, ".viewer__stage", HTMLElement);
+  readonly #image = find(this.#dialog, ".viewer__image", HTMLImageElement);
+  readonly #facts = find(this.#dialog, ".viewer__facts", HTMLElement);
+  readonly #message = find(this.#dialog, ".viewer__message", HTMLElement);
+  readonly #zoom: Zoom;
+  #shown: Picture | null = null;
+  /** An object URL that this viewer created; empty: none. */
+  #objectUrl = "";
+  #hasReadAddress = false;
+
+  /** `pictures` returns all finished images of the list, in its order. */
+  constructor(private readonly actions: ViewerActions, private readonly pictures: () => readonly Picture[]) {
+    this.#zoom = new Zoom(this.#stage, this.#image, (percent) => {
+      setText(find(this.#dialog, ".viewer__zoom", HTMLElement), percent === null ? "" : `${percent} %`);
+    });
+    this.#dialog.addEventListener("click", (event) => {
+      const target = event.target as Element;
+      const name = target.closest<HTMLElement>("[data-action]")?.dataset.action;
+      if (name !== undefined) void this.#run(name as ActionName);
+      else if (target === this.#dialog) this.#dialog.close();
+    });
+    this.#dialog.addEventListener("keydown", (event) => {
+      const name = KEYS[event.key];
+      if (name === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
+      // The arrow keys scroll a zoomed image.
+      if (event.key.startsWith("Arrow") && !this.#zoom.isFitted) return;
+      event.preventDefault();
+      void this.#run(name);
+    });
+    onSwipe(this.#stage, () => this.#zoom.isFitted, (direction) => { this.#step(direction); });
+    this.#dialog.addEventListener("close", () => {
+      this.#shown = null;
+      if (isViewerState(history.state)) history.back();
+    });
+    addEventListener("popstate", () => {
+      const link = parsePictureFragment(location.hash);
+      if (link === null) this.#dialog.close();
+      else void this.#openLink(link);
+    });
+  }
+
+  /** Open the picture of the page's address, if it names one. Only the first call has an effect. */
+  async openAddress(): Promise<void> {
+    const link = parsePictureFragment(location.hash);
+    const isFirst = !this.#hasReadAddress;
+    this.#hasReadAddress = true;
+    if (link === null || !isFirst) return;
+    // Back leads to the list.
+    if (!isViewerState(history.state)) history.replaceState(null, "", location.pathname + location.search);
+    await this.#openLink(link);
+  }
+
+  /** `shownSource` is the URL of a smaller or equal version of the image that is loaded already. */
+  open(task: TaskDocument, index: number, shownSource?: string): void {
+    const address = pictureFragment({ taskId: task.id, index });
+    if (isViewerState(history.state)) history.replaceState(history.state, "", address);
+    else history.pushState({ viewer: true }, "", address);
+    this.#show({ task, index }, shownSource);
+    if (!this.#dialog.open) this.#dialog.showModal();
+    this.#dialog.scrollTop = 0;
+  }
+
+  async #openLink({ taskId, index }: PictureLink): Promise<void> {
+    const listed = this.pictures().find(({ task }) => task.id === taskId)?.task;
+    const task = listed ?? (await this.actions.findTask(taskId).catch(() => null));
+    const picture = task?.images.find((image) => image.index === index) ?? task?.images[0];
+    if (task && picture) this.open(task, picture.index);
+    else announce("The picture of this address does not exist.");
+  }
+
+  #show(picture: Picture, shownSource?: string): void {
+    this.#shown = picture;
+    const { task, index } = picture;
+    this.#zoom.fit();
+    setText(this.#message, "");
+    this.#image.alt = task.prompt;
+    this.#image.width = task.width;
+    this.#image.height = task.height;
+    this.#image.style.setProperty("--ratio", String(task.width / task.height));
+    setText(byId("viewer-prompt", HTMLElement), task.prompt);
+    this.#facts.replaceChildren(...factsOf(task, index).flatMap(([name, value]) => [create("dt", "", name), create("dd", "", value)]));
+    const pictures = this.pictures();
+    const position = positionOf(picture, pictures);
+    setText(find(this.#dialog, ".viewer__position", HTMLElement), position === -1 ? "" : `${position + 1} of ${pictures.length}`);
+    for (const [name, neighbour] of [["previous", position - 1], ["next", position + 1]] as const)
+      setAttribute(find(this.#dialog, `[data-action="${name}"]`, HTMLElement), "aria-disabled", pictures[neighbour] === undefined ? "true" : null);
+    void this.#load(picture, shownSource);
+  }
+
+  /** Show the loaded version at once, then the full image. */
+  async #load(picture: Picture, shownSource: string | undefined): Promise<void> {
+    if (shownSource === undefined) this.#image.removeAttribute("src");
+    else this.#image.src = shownSource;
+    this.#dialog.setAttribute("aria-busy", "true");
+    try {
+      const source = await this.actions.imageSource(picture.task, picture.index);
+      if (shownSource === undefined || !isSameFile(source, shownSource)) {
+        const full = Object.assign(new Image(), { src: source });
+        await full.decode();
+        if (this.#shown === picture) this.#image.src = source;
+        if (source.startsWith("blob:")) this.#keepObjectUrl(source);
+      }
+    } catch {
+      if (this.#shown === picture && shownSource === undefined) setText(this.#message, "The image could not be loaded.");
+    } finally {
+      if (this.#shown === picture) this.#dialog.removeAttribute("aria-busy");
+    }
+  }
+
+  #keepObjectUrl(url: string): void {
+    URL.revokeObjectURL(this.#objectUrl);
+    this.#objectUrl = url;
+  }
+
+  #step(direction: 1 | -1): void {
+    if (this.#shown === null) return;
+    const pictures = this.pictures();
+    const neighbour = pictures[positionOf(this.#shown, pictures) + direction];
+    if (neighbour === undefined) return;
+    this.open(neighbour.task, neighbour.index);
+    announce(shortened(neighbour.task.prompt, 80));
+  }
+
+  async #run(name: ActionName): Promise<void> {
+    if (this.#shown === null) return;
+    const { task, index } = this.#shown;
+    setText(this.#message, "");
+    switch (name) {
+      case "close": this.#dialog.close(); break;
+      case "previous": this.#step(-1); break;
+      case "next": this.#step(1); break;
+      case "zoomIn": this.#zoom.step(1); break;
+      case "zoomOut": this.#zoom.step(-1); break;
+      case "fit": this.#zoom.fit(); break;
+      case "actualSize": this.#zoom.showActualSize(); break;
+      case "settings":
+        this.#dialog.close();
+        await this.actions.reuseSettings(task, index);
+        break;
+      case "download":
+        await this.actions.download(task, index).catch((error: unknown) => { setText(this.#message, errorText(error)); });
+        break;
+      case "link":
+        await this.#copy(pictureUrl(location.href.replace(/[#?].*$/, ""), { taskId: task.id, index }), "Link copied.");
+        break;
+    }
+  }
+
+  async #copy(text: string, confirmation: string): Promise<void> {
+    try {
+      await navigator.clipboard.writeText(text);
+      setText(this.#message, confirmation);
+    } catch {
+      // Without a secure context there is no clipboard: show the text, so that it can be copied by hand.
+      setText(this.#message, text);
+    }
+  }
+}
+
+function positionOf({ task, index }: Picture, pictures: readonly Picture[]): number {
+  return pictures.findIndex((other) => other.task.id === task.id && other.index === index);
+}
+
+function isViewerState(state: unknown): boolean {
+  return typeof state === "object" && state !== null && "viewer" in state;
+}
+
+/** Whether two addresses lead to the same file: signed links of a file differ only in their query. */
+function isSameFile(one: string, other: string): boolean {
+  const [first, second] = [new URL(one, location.href), new URL(other, location.href)];
+  return first.origin === second.origin && first.pathname === second.pathname && first.protocol !== "blob:";
+}

@@ -1,0 +1,25 @@
+import { expect, test } from "vitest";
+
+import { parsePictureFragment, pictureFragment, pictureUrl } from "../../src/viewer/picture_link";
+import { nextScale } from "../../src/viewer/zoom";
+
+test("a picture's fragment is read as written", () => {
+  for (const link of [{ taskId: "4f1c", index: 0 }, { taskId: "a/b ü", index: 11 }]) {
+    expect(parsePictureFragment(pictureFragment(link))).toEqual(link);
+  }
+  expect(parsePictureFragment("#/t/4f1c")).toEqual({ taskId: "4f1c", index: 0 });
+});
+
+test.each(["", "#tasks", "#/t/", "#/t/a/0", "#/t/a/1/2", "#/t/%E0%A4%A/1"])("%s is no picture", (fragment) => {
+  expect(parsePictureFragment(fragment)).toBeNull();
+});
+
+test("the shared address is below the page's own path", () => {
+  expect(pictureUrl("https://example.com/pictures/", { taskId: "4f1c", index: 1 })).toBe("https://example.com/pictures/t/4f1c/2");
+});
+
+test("zooming out ends at the fitted image, zooming in at eight times", () => {
+  expect(nextScale(1, 0.5, 1)).toBe(1.5);
+  expect(nextScale(0.7, 0.5, -1)).toBeNull();
+  expect(nextScale(7, 0.5, 1)).toBe(8);
+});

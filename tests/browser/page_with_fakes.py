@@ -1,0 +1,165 @@
+"""The built page in a browser, with the API and its fakes in this process instead of a running stack.
+
+The browser's requests are answered by Flask's test client. The connection to Firestore is replaced:
+the page shows the tasks that `show` gives it.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from playwright.sync_api import BrowserContext, Page, Route
+
+from common.domain.task import Task
+from tests.factories import claim_of, parameters, stored_image
+from tests.pictures import png
+from tests.unit.frontend_api.conftest import Api
+
+ADDRESS = "http://localhost"
+_PAGE_FOLDER = Path(__file__).resolve().parents[2] / "frontend_api" / "web_client" / "dist"
+_TASKS_FROM_THE_TEST = """
+export async function open() {
+  const session = { userId: "local", token: async () => null };
+  const auth = { subscribe: (onChange) => onChange(session), isOffered: false };
+  return {
+    auth,
+    subscribeToTasks(userId, count, listener) {
+      listener.onConnectionChange(true);
+      window.showTasks = (tasks) => {
+        for (const task of tasks) for (const preview of task.previews) preview.data = new Uint8Array(preview.data);
+        listener.onChange(tasks, false);
+      };
+      window.showTasks(window.firstTasks ?? []);
+      return () => {};
+    },
+  };
+}
+"""
+
+
+class PageWithFakes:
+    """A browser context whose requests `api` answers."""
+
+    def __init__(self, context: BrowserContext, **options: Any) -> None:
+        self.api = Api(folder=_PAGE_FOLDER, **options)
+        self.context = context
+        self.requests: list[tuple[str, str, Any]] = []
+        """Method, path and JSON body of every call of the API."""
+        context.route("**/*", self._answer)
+        context.route(
+            "**/assets/firebase_session-*.js",
+            lambda route: route.fulfill(body=_TASKS_FROM_THE_TEST, content_type="text/javascript"),
+        )
+
+    def close(self) -> None:
+        self.api.subscriptions.shut_down()
+
+    def open(self, path: str = "/", *, tasks: Sequence[dict[str, Any]] = ()) -> Page:
+        """Open the page with these tasks, newest first."""
+        page = self.context.new_page()
+        page.add_init_script(f"window.firstTasks = {json.dumps(list(tasks))}")
+        page.goto(f"{ADDRESS}{path}")
+        return page
+
+    def completed_task(self, task_id: str, **changes: Any) -> dict[str, Any]:
+        """Store a completed task with all its images, and return it as the page reads it."""
+        task = self.api.claimed_task(task_id=task_id, parameters=parameters(**changes))
+        size = {"width": task.parameters.width, "height": task.parameters.height}
+        images = []
+        for index in range(task.parameters.num_images):
+            picture = png(**size, shade=(40 * index) % 256)
+            image = replace(
+                stored_image(task, index),
+                sha256=hashlib.sha256(picture).hexdigest(),
+                size_bytes=len(picture),
+            )
+            self.api.images.objects[image.object_name] = picture
+            images.append(image)
+        completed = self.api.store.update(
+            task_id, lambda t: t.completed(claim_of(t), tuple(images), self.api.clock.now())
+        )
+        return task_document(completed)
+
+    def submissions(self) -> list[Any]:
+        return [body for method, path, body in self.requests if (method, path) == ("POST", "/v1/tasks")]
+
+    def _answer(self, route: Route) -> None:
+        request = route.request
+        address = urlsplit(request.url)
+        path = address.path + (f"?{address.query}" if address.query else "")
+        if address.hostname != "localhost":
+            route.abort()
+            return
+        if address.path.startswith("/v1/"):
+            is_json = request.headers.get("content-type") == "application/json"
+            self.requests.append((request.method, address.path, request.post_data_json if is_json else None))
+        answer = self.api.app.test_client().open(
+            path,
+            method=request.method,
+            headers={name: value for name, value in request.headers.items() if name != "accept-encoding"},
+            data=request.post_data_buffer,
+        )
+        if "Location" in answer.headers and answer.status_code < 400 and request.is_navigation_request():
+            # Playwright does not pass the request after a redirect to this method.
+            target = answer.headers["Location"]
+            route.fulfill(
+                body=f'<meta http-equiv="refresh" content="0;url={target}">', content_type="text/html"
+            )
+            return
+        headers = {name: value for name, value in answer.headers.items() if name != "Content-Length"}
+        route.fulfill(status=answer.status_code, headers=headers, body=answer.data)
+
+
+def task_document(task: Task, **changes: Any) -> dict[str, Any]:
+    """Return a task as `readTaskDocument` of the page returns it."""
+    parameters = task.parameters
+    return {
+        "id": task.id,
+        "status": task.status.value,
+        "prompt": parameters.prompt,
+        "negativePrompt": parameters.negative_prompt or "",
+        "promptSyntax": "plain",
+        "model": parameters.model,
+        "steps": parameters.steps,
+        "guidanceScale": parameters.guidance_scale,
+        "seed": str(parameters.seed),
+        "sampler": parameters.sampler.value,
+        "width": parameters.width,
+        "height": parameters.height,
+        "imageCount": parameters.num_images,
+        "outputFormat": parameters.output_format.value,
+        "image": None,
+        "maskImage": None,
+        "strength": None,
+        "controlImage": None,
+        "controlnet": None,
+        "controlScale": None,
+        "loras": [],
+        "createdAt": task.created_at.timestamp() * 1_000,
+        "updatedAt": task.updated_at.timestamp() * 1_000,
+        "inferenceSeconds": None,
+        "attempt": task.attempt,
+        "cancelRequested": False,
+        "phase": task.progress.phase.value,
+        "step": task.progress.step,
+        "totalSteps": parameters.steps,
+        "progress": 0,
+        "previews": [],
+        "images": [
+            {
+                "index": image.index,
+                "seed": str(image.seed),
+                "contentType": image.content_type,
+                "sha256": image.sha256,
+            }
+            for image in task.images
+        ],
+        "warnings": [],
+        "failedImages": [],
+        "failure": None if task.failure is None else task.failure.message,
+        **changes,
+    }

@@ -1,0 +1,84 @@
+"""The viewer of the page: one image large, and the way to the others."""
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import show
+from tests.browser.page_with_fakes import ADDRESS, PageWithFakes
+
+pytestmark = pytest.mark.browser
+
+
+def swipe(page: Page, left: int) -> None:
+    """Move a finger to the left by so many pixels."""
+    stage = page.get_by_test_id("viewer-stage")
+    finger = {"pointerType": "touch", "isPrimary": True, "pointerId": 7, "clientY": 200, "bubbles": True}
+    stage.dispatch_event("pointerdown", {**finger, "clientX": 300})
+    stage.dispatch_event("pointerup", {**finger, "clientX": 300 - left})
+
+
+def test_viewer_leads_through_all_images_of_the_list(fakes: PageWithFakes) -> None:
+    newest = fakes.completed_task("newest", prompt="a wide\npicture", width=512, height=256)
+    pair = fakes.completed_task("pair", prompt="two pictures", num_images=2)
+    page = fakes.open(tasks=[newest, pair])
+    page.set_viewport_size({"width": 375, "height": 667})
+    dialog = page.get_by_role("dialog")
+    page.get_by_role("img", name="a wide picture").click()
+    expect(dialog).to_be_visible()
+    assert dialog.evaluate("viewer => viewer.scrollTop") == 0
+    expect(page.get_by_test_id("viewer-position")).to_have_text("1 of 3")
+    expect(page).to_have_url(f"{ADDRESS}/#/t/newest/1")
+    # The line break of the prompt is kept.
+    expect(page.locator("#viewer-prompt")).to_have_text("a wide\npicture", use_inner_text=True)
+    show(page, "viewer-phone")
+
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_test_id("viewer-position")).to_have_text("2 of 3")
+    swipe(page, left=120)
+    expect(page).to_have_url(f"{ADDRESS}/#/t/pair/2")
+    expect(page.get_by_test_id("viewer-image")).to_have_attribute("src", "v1/tasks/pair/images/1")
+    swipe(page, left=-120)
+    expect(page.get_by_test_id("viewer-position")).to_have_text("2 of 3")
+    page.get_by_role("button", name="Previous image").click()
+    expect(page.get_by_test_id("viewer-position")).to_have_text("1 of 3")
+
+    page.go_back()
+    expect(dialog).to_be_hidden()
+    expect(page).to_have_url(f"{ADDRESS}/")
+    page.go_forward()
+    expect(page.get_by_test_id("viewer-position")).to_have_text("1 of 3")
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    expect(page).to_have_url(f"{ADDRESS}/")
+
+
+def test_viewer_zooms_to_the_actual_size_and_back(fakes: PageWithFakes) -> None:
+    page = fakes.open(tasks=[fakes.completed_task("one", prompt="a picture")])
+    page.set_viewport_size({"width": 1600, "height": 900})
+    page.get_by_role("img", name="a picture").click()
+    image = page.get_by_test_id("viewer-image")
+    expect(image).to_have_js_property("complete", True)
+    show(page, "viewer")
+    page.get_by_role("button", name="Actual size").click()
+    expect(page.get_by_test_id("viewer-zoom")).to_have_text("100 %")
+    assert image.evaluate("image => [image.clientWidth, image.naturalWidth]") == [256, 256]
+    page.keyboard.press("+")
+    expect(page.get_by_test_id("viewer-zoom")).to_have_text("150 %")
+    page.keyboard.press("0")
+    expect(page.get_by_test_id("viewer-zoom")).to_be_empty()
+    page.get_by_test_id("viewer-image").click()
+    expect(page.get_by_test_id("viewer-zoom")).to_have_text("100 %")
+
+
+def test_link_of_a_picture_opens_it_although_the_list_lacks_it(fakes: PageWithFakes) -> None:
+    fakes.completed_task("old", prompt="an old picture", num_images=2)
+    page = fakes.open("/t/old/2")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    expect(page.locator("#viewer-prompt")).to_have_text("an old picture")
+    expect(page).to_have_url(f"{ADDRESS}/#/t/old/2")
+    page.get_by_role("button", name="Copy link").click()
+    expect(page.get_by_text("Link copied.")).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()") == f"{ADDRESS}/t/old/2"
+    page.get_by_role("button", name="Close").click()
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    expect(page).to_have_url(f"{ADDRESS}/")
