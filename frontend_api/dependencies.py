@@ -34,6 +34,7 @@ from frontend_api.openai_compatibility.package import OpenAICompatibility
 from frontend_api.operations.status import ReadOperations
 from frontend_api.public_address import PublicAddress
 from frontend_api.quotas.quotas import QuotaLimits, Quotas
+from frontend_api.record_seal import RecordSeal
 from frontend_api.rescue.lock import RescueLock
 from frontend_api.rescue.policy import RescuePolicy
 from frontend_api.rescue.rescue import RescueStaleTasks
@@ -55,6 +56,7 @@ from frontend_api.tasks.submit_batch import SubmitBatch
 from frontend_api.usage.ports import UsageBook
 from frontend_api.usage.usage import GpuPrice, Usage
 from frontend_api.webhooks.callback_headers import HeaderCipher
+from frontend_api.webhooks.callback_seal import CallbackSeal
 from frontend_api.webhooks.deliver import DeliverEvent
 from frontend_api.webhooks.delivery_limiter import DeliveryLimiter
 from frontend_api.webhooks.package import Webhooks
@@ -139,6 +141,7 @@ def build_dependencies(
     """Build every package, in the order of their dependencies on each other."""
     quotas = Quotas(limits=quota_limits, stats=stats, clock=clock)
     header_cipher = HeaderCipher(webhook_key=webhook_secrets.key)
+    callback_seal = CallbackSeal(RecordSeal.derived_from(webhook_secrets.key))
     usage = Usage(book=usage_book, price=gpu_price, clock=clock)
     workload_cache = WorkloadCache(catalog=catalog, stats=stats, reports=worker_reports, clock=clock)
     estimator = TaskEstimator(workload_cache=workload_cache, stats=stats, clock=clock)
@@ -163,6 +166,7 @@ def build_dependencies(
         quotas=quotas,
         callback_url_policy=callback_url_policy,
         header_cipher=header_cipher,
+        callback_seal=callback_seal,
         estimator=estimator,
         prompt_tokenizers=prompt_tokenizers,
         publisher=publisher,
@@ -261,6 +265,7 @@ def build_dependencies(
                 limiter=webhook_limiter,
                 url_policy=callback_url_policy,
                 header_cipher=header_cipher,
+                callback_seal=callback_seal,
                 clock=clock,
                 body_of=render.webhook_body,
             ),

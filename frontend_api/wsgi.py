@@ -68,6 +68,7 @@ from frontend_api.identity.ports import Authenticator, Identity, InternalCallers
 from frontend_api.images.ports import ImageLinks, Images
 from frontend_api.inputs.stored_input import InputLimits
 from frontend_api.quotas.quotas import QuotaLimits
+from frontend_api.record_seal import RecordSeal
 from frontend_api.rescue.policy import RescuePolicy
 from frontend_api.settings import ApiSettings
 from frontend_api.stats.metrics import register_queue_gauges
@@ -105,13 +106,13 @@ def _dependencies(settings: ApiSettings) -> Dependencies:
     storage = StorageClient(project=settings.project_id)
     clock = SystemClock()
     store_timeout, publish_timeout = settings.store_timeout_seconds, settings.publish_timeout_seconds
+    webhook_key = None if settings.webhook_key is None else settings.webhook_key.get_secret_value().encode()
     task_batches = FirestoreTaskBatches(firestore, timeout_seconds=store_timeout)
     api_keys = CachedApiKeys(
-        FirestoreApiKeys(firestore, timeout_seconds=store_timeout),
+        FirestoreApiKeys(firestore, seal=RecordSeal.derived_from(webhook_key), timeout_seconds=store_timeout),
         clock=clock,
         known_for=timedelta(seconds=settings.api_key_cache_seconds),
     )
-    webhook_key = settings.webhook_key
     callback_url_policy = CallbackUrlPolicy(
         is_enabled=webhook_key is not None,
         allows_loopback=settings.uses_emulators,
@@ -173,7 +174,7 @@ def _dependencies(settings: ApiSettings) -> Dependencies:
         ),
         webhook_secrets=SigningSecrets(
             rotations=FirestoreSecretRotations(firestore, timeout_seconds=store_timeout),
-            key=None if webhook_key is None else webhook_key.get_secret_value().encode(),
+            key=webhook_key,
             overlap=timedelta(hours=settings.webhook_rotation_hours),
             clock=clock,
         ),

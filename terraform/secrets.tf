@@ -3,7 +3,8 @@
 
 locals {
   secrets = {
-    # The key from which callers' webhook secrets are derived.
+    # The key from which callers' webhook secrets and the seals of API keys are derived. Only the API may read it: workers can
+    # write Firestore's records, but not seal them.
     webhook_key = { id = "darkroom-webhook-key", variable = "DARKROOM_WEBHOOK_KEY" }
     # Authenticates KEDA at /internal/autoscaling.
     autoscaling_token = { id = "darkroom-autoscaling-token", variable = "DARKROOM_AUTOSCALING_TOKEN" }

@@ -73,6 +73,8 @@ class TaskFields:
     callback_events: tuple[str, ...] = ("finished",)
     callback_headers: Mapping[str, str] = field(default_factory=dict)
     """Headers of the owner's webhooks; only the API can decrypt the values."""
+    callback_seal: str | None = None
+    """The API's MAC over the callback: a worker cannot name another receiver (ADR 41)."""
     request_digest: str | None = None
     """Identifies what the caller sent, without the model's defaults; None for older tasks."""
     revision: str | None = field(default=None, compare=False)

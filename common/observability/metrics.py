@@ -226,6 +226,15 @@ WEBHOOK_TRIES = _counts(
 )
 WEBHOOK_SECONDS = _measures("darkroom.webhook.duration", _REQUESTS, "Duration of a try.", "outcome")
 
+# ── security ─────────────────────────────────────────────────────────────────────────────────────────────
+
+RECORDS_REFUSED = _counts(
+    "darkroom.records.refused",
+    "{record}",
+    "Reads of records that the API did not write or another process changed: `api_key` or `callback`.",
+    "record",
+)
+
 ALL_METRICS = tuple(value for value in globals().copy().values() if isinstance(value, Metric))
 
 

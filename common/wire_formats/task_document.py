@@ -24,8 +24,8 @@ VERSION = "1.9"
 `work_units` and `predicted_seconds`, 1.4 `traceparent`, also of claims and attempts, 1.5 an image's
 `provenance`, 1.6 `warnings`, `failed_images`, `claim.runs`, `usage.open_runs` and an attempt's
 `gpu_seconds`. 1.7 renamed `untold_since` to `event_pending_since`. 1.8 added `request_digest`, 1.9
-`label_pairs`, which queries use, `callback_headers`, and `inputs` for tasks with pictures. These
-fields are optional in reading.
+`label_pairs`, which queries use, `callback_headers`, `callback_seal`, and `inputs` for tasks with
+pictures. These fields are optional in reading.
 """
 EVENT_PENDING_SINCE_BEFORE_1_7 = "untold_since"
 """Still read and queried: the previous version may write it during a rolling update."""
@@ -92,6 +92,7 @@ def encode_task_document(task: Task) -> Document:
         "callback_url": task.callback_url,
         "callback_events": list(task.callback_events),
         "callback_headers": dict(task.callback_headers),
+        "callback_seal": task.callback_seal,
         "request_digest": task.request_digest,
         **_inputs_of(task),
     }

@@ -32,6 +32,7 @@ from frontend_api.quotas.quotas import QuotaExceededError, Quotas
 from frontend_api.tasks.ports import PromptTokenizers
 from frontend_api.tasks.publisher import TaskPublisher
 from frontend_api.webhooks.callback_headers import HeaderCipher
+from frontend_api.webhooks.callback_seal import CallbackSeal
 from frontend_api.webhooks.url_policy import CallbackRefusedError, CallbackUrlPolicy
 
 REFUSED_BY_MODELS = (UnknownModelError, ParametersRejectedError)
@@ -114,6 +115,7 @@ class SubmitTask:
     keep_for: timedelta
     callback_url_policy: CallbackUrlPolicy
     header_cipher: HeaderCipher
+    callback_seal: CallbackSeal
     quotas: Quotas
     estimator: TaskEstimator
     prompt_tokenizers: PromptTokenizers
@@ -169,7 +171,7 @@ class SubmitTask:
             self._check_callback(submission.callback_url)
         elif submission.callback_headers:
             raise _invalid("/callback_headers", "needs `callback_url`")
-        sealed = self._sealed(submission)
+        stored = self._with_encrypted_headers(submission)
         spec = self.catalog.default if submission.model is None else self.catalog.get(submission.model)
         task_id = (
             uuid.uuid4().hex
@@ -188,7 +190,7 @@ class SubmitTask:
             labels=submission.labels,
             callback_url=submission.callback_url,
             callback_events=submission.callback_events,
-            callback_headers=sealed.callback_headers,
+            callback_headers=stored.callback_headers,
             traceparent=current_traceparent(),
         )
         warnings = warnings_of(
@@ -196,12 +198,12 @@ class SubmitTask:
             max_prompt_tokens=spec.max_prompt_tokens,
             token_starts=partial(self.prompt_tokenizers.token_starts, spec.name),
         )
-        return replace(task, warnings=warnings, request_digest=sealed.digest)
+        return self.callback_seal.on(replace(task, warnings=warnings, request_digest=stored.digest))
 
     def digest_of(self, submission: Submission) -> str:
-        return self._sealed(submission).digest
+        return self._with_encrypted_headers(submission).digest
 
-    def _sealed(self, submission: Submission) -> Submission:
+    def _with_encrypted_headers(self, submission: Submission) -> Submission:
         """Return the submission with encrypted callback headers."""
         headers = submission.callback_headers
         if not headers:

@@ -9,11 +9,18 @@ from opentelemetry.trace import SpanKind
 
 from common.domain.errors import DomainError, TaskNotFoundError
 from common.domain.task import Task, TaskStatus
-from common.observability.metrics import WEBHOOK_SECONDS, WEBHOOK_TRIES, counter, histogram
+from common.observability.metrics import (
+    RECORDS_REFUSED,
+    WEBHOOK_SECONDS,
+    WEBHOOK_TRIES,
+    counter,
+    histogram,
+)
 from common.observability.tracing import injected, mark_failed, spanned
 from common.ports import Clock, TaskStore
 from common.wire_formats.task_event import TaskEvent, callback_event_of, ending_of
 from frontend_api.webhooks.callback_headers import HeaderCipher
+from frontend_api.webhooks.callback_seal import CallbackSeal
 from frontend_api.webhooks.delivery_limiter import DeliveryLimiter
 from frontend_api.webhooks.delivery_log import Outcome
 from frontend_api.webhooks.ports import WebhookLogs, WebhookSender
@@ -22,6 +29,7 @@ from frontend_api.webhooks.url_policy import CallbackRefusedError, CallbackUrl, 
 
 _log = structlog.get_logger(__name__)
 _tries = counter(WEBHOOK_TRIES)
+_refused = counter(RECORDS_REFUSED)
 _try_seconds = histogram(WEBHOOK_SECONDS)
 BodyOf = Callable[[TaskEvent, Task], bytes]
 
@@ -44,6 +52,7 @@ class DeliverEvent:
     limiter: DeliveryLimiter
     url_policy: CallbackUrlPolicy
     header_cipher: HeaderCipher
+    callback_seal: CallbackSeal
     clock: Clock
     body_of: BodyOf
 
@@ -77,6 +86,10 @@ class DeliverEvent:
             raise WebhookNotDeliveredError(outcome.error or f"the receiver answered {outcome.status}")
 
     def _try(self, event: TaskEvent, task: Task, url: str, at: datetime) -> Outcome:
+        if not self.callback_seal.is_valid(task):
+            _refused.add(1, {"record": "callback"})
+            _log.warning("callback_refused", task_id=task.id, reason="the seal is missing or invalid")
+            return Outcome(error="the callback was stored with another webhook key, or changed since")
         try:
             receiver = self.url_policy.parse(url)
             own = self.header_cipher.decrypt(task.user_id, task.callback_headers)

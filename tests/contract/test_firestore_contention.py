@@ -17,7 +17,7 @@ from frontend_api.adapters.firestore.dead_letter_archive import FirestoreDeadLet
 from frontend_api.adapters.firestore.secret_rotations import FirestoreSecretRotations
 from frontend_api.adapters.firestore.webhook_logs import FirestoreWebhookLogs
 from tests.chaos.grpc_gate import GrpcGate
-from tests.contract.frontend_api.test_api_key_store import made_key
+from tests.contract.frontend_api.test_api_key_store import SEAL, made_key
 from tests.contract.frontend_api.test_dead_letter_archive import dead_letter
 from tests.emulators import Emulators
 from tests.factories import NOW, submitted_task, worker_report
@@ -30,14 +30,18 @@ REPEATED: Mapping[str, Write] = {
     "letter": lambda client: archive(client).add(dead_letter()) or pytest.fail("the letter was not stored"),
     "purge": lambda client: archive(client).purge(died_before=NOW, limit=1),
     "log": lambda client: FirestoreWebhookLogs(client, timeout_seconds=SECONDS).delete("task-1"),
-    "revoked key": lambda client: FirestoreApiKeys(client, timeout_seconds=SECONDS).delete(made_key().id),
+    "revoked key": lambda client: api_keys(client).delete(made_key().id),
 }
 """Writes that may be sent twice."""
 SENT_ONCE: Mapping[str, Write] = {
-    "new key": lambda client: FirestoreApiKeys(client, timeout_seconds=SECONDS).add(made_key()),
+    "new key": lambda client: api_keys(client).add(made_key()),
     "rotation": lambda client: FirestoreSecretRotations(client, timeout_seconds=SECONDS).add("ada", NOW),
 }
 """Writes whose second sending would change something else."""
+
+
+def api_keys(client: Client) -> FirestoreApiKeys:
+    return FirestoreApiKeys(client, seal=SEAL, timeout_seconds=SECONDS)
 
 
 def archive(client: Client) -> FirestoreDeadLetterArchive:

@@ -111,3 +111,20 @@ def test_adapters_read_no_resource_except_the_probed_topic() -> None:
         for match in looking.findall(path.read_text())
     }
     assert found == {("dependency_probes.py", "get_topic")}
+
+
+def test_only_the_api_may_read_the_key_of_the_seals() -> None:
+    """A worker may write every document; without the key it cannot seal one."""
+    readers = resources("google_secret_manager_secret_iam_member")
+    members = {name: reader["member"] for name, reader in readers.items()}
+    assert set(members) == {"api", "keda"}
+    assert "service_account.api." in members["api"]
+    assert "autoscaling_token" in readers["keda"]["secret_id"]
+    assert not any("google_project_iam" in kind for kind in _kinds_with("roles/secretmanager"))
+
+
+def _kinds_with(role: str) -> set[str]:
+    """Return the kinds of resources that grant a role whose name begins like this."""
+    texts = [path.read_text() for path in TERRAFORM.glob("*.tf")]
+    blocks = [found for text in texts for found in re.findall(r'^resource "(\w+)"(.*?)^}', text, re.M | re.S)]
+    return {kind for kind, body in blocks if role in body}

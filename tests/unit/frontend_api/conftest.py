@@ -213,8 +213,9 @@ class Api:
         return self.store.get(task_id)
 
     def stored_task(self, **changes: Any) -> Task:
-        """Store a task of the local user."""
-        return self.store.create(submitted_task(**{"user_id": "local", "now": self.clock.now(), **changes}))
+        """Store a task of the local user, as the API does."""
+        task = submitted_task(**{"user_id": "local", "now": self.clock.now(), **changes})
+        return self.store.create(self.dependencies.tasks.submit.callback_seal.on(task))
 
     def claimed_task(self, **changes: Any) -> Task:
         """Store a task that a worker has claimed for a minute."""

@@ -71,6 +71,7 @@ def full_task() -> Task:
                 runs=(RunSeconds(index=0, gpu_seconds=0.5, resumed=True, lost_seconds=0.125),)
             ),
         ),
+        callback_seal="5ea1",
         history=(
             PastAttempt(
                 attempt=1,

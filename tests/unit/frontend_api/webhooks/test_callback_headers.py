@@ -1,10 +1,12 @@
 """Headers that callers add to their webhooks."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.recorded_telemetry import CountedMetrics, labelled
 from tests.unit.frontend_api.conftest import Api, signed_in_as
 from tests.unit.frontend_api.webhooks.test_webhooks import URL, push_of
 
@@ -105,5 +107,32 @@ def test_delivery_fails_after_a_change_of_the_webhook_key(api: Api, tmp_path: Pa
     later = Api(folder=tmp_path, store=api.store, clock=api.clock, webhook_key=b"another key of the API")
     assert push_of(later, task).status_code == 502
     (delivery,) = later.client.get(f"/v1/tasks/{task.id}/webhook-deliveries").get_json()["deliveries"]
-    assert "another webhook key" in delivery["tries"][0]["error"]
+    assert "with another webhook key" in delivery["tries"][0]["error"]
     assert not later.receiver.sent
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"callback_url": "https://attacker.example.com/"},
+        {"callback_events": ("started", "finished")},
+        {"callback_headers": {}},
+        {"user_id": "bob"},
+        {"id": "another-task"},
+        {"callback_seal": None},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_nothing_is_sent_to_a_callback_that_a_worker_changed(api: Api, change: dict[str, Any]) -> None:
+    """A worker may write every field of a task, or copy the callback to a task of its own."""
+    changed = replace(completed(api, submitted(api).get_json()["id"]), **change)
+    if "id" in change:
+        api.store.create(changed)
+    else:
+        changed = api.store.update(changed.id, lambda task: replace(task, **change))
+    counted = CountedMetrics()
+    assert push_of(api, changed).status_code == 502
+    assert not api.receiver.sent
+    assert counted.of("darkroom.records.refused") == {labelled(record="callback"): 1}
+    (delivery,) = api.webhook_logs.get(changed.id).deliveries
+    assert "changed since" in str(delivery.tries[0].error)
