@@ -7,7 +7,7 @@ from google.pubsub_v1.services.publisher.transports import PublisherGrpcTranspor
 CHANNEL_OPTIONS = (
     # gRPC's defaults reconnect 20 to 55 s after a server is back.
     ("grpc.initial_reconnect_backoff_ms", 200),
-    ("grpc.min_reconnect_backoff_ms", 200),
+    ("grpc.min_reconnect_backoff_ms", 5_000),  # in spite of its name the limit of one attempt
     ("grpc.max_reconnect_backoff_ms", 1_000),
     # As in Google's own clients: messages of any size, and keep-alive to detect dead connections.
     ("grpc.max_send_message_length", -1),

@@ -29,7 +29,7 @@ CHANNEL_OPTIONS = (
     ("grpc.max_receive_message_length", -1),
     ("grpc.enable_http_proxy", 0),
     ("grpc.initial_reconnect_backoff_ms", 50),
-    ("grpc.min_reconnect_backoff_ms", 50),
+    ("grpc.min_reconnect_backoff_ms", 10_000),  # in spite of its name the limit of one attempt
     ("grpc.max_reconnect_backoff_ms", 250),
     ("grpc.client_idle_timeout_ms", 2_147_483_647),
     # Without this, two channels to one address share a connection, and one run's calls could reach

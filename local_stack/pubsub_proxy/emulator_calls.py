@@ -12,12 +12,12 @@ from local_stack.pubsub_proxy.ack_ids import AckIds
 SUBSCRIBER = "/google.pubsub.v1.Subscriber/"
 PUBLISHER = "/google.pubsub.v1.Publisher/"
 
-_CHANNEL_OPTIONS = (
+CHANNEL_OPTIONS = (
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", -1),
     # With gRPC's defaults, reconnecting to a restarted server takes up to a minute.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 10_000),  # in spite of its name the limit of one attempt
     ("grpc.max_reconnect_backoff_ms", 1000),
 )
 _TIMEOUT_SECONDS = 10
@@ -28,7 +28,7 @@ class EmulatorCalls:
 
     def __init__(self, address: str) -> None:
         self.ack_ids = AckIds()
-        self._channel = grpc.insecure_channel(address, options=_CHANNEL_OPTIONS)
+        self._channel = grpc.insecure_channel(address, options=CHANNEL_OPTIONS)
         self._channel.subscribe(self.ack_ids.on_connectivity)
         self._pull = self._method("Pull", types.PullRequest, types.PullResponse)
         self._subscription = self._method("GetSubscription", types.GetSubscriptionRequest, types.Subscription)
