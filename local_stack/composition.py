@@ -9,7 +9,7 @@ from pathlib import Path
 from local_stack import application
 from local_stack.data_directory import DataDirectory
 from local_stack.emulators.process_specs import firestore_emulator, pubsub_emulator
-from local_stack.loopback import LOOPBACK, free_port
+from local_stack.loopback import LOOPBACK, PortReservations
 from local_stack.processes.child_process import ProcessSpec
 from local_stack.provisioning import PushEndpoints
 from local_stack.settings import (
@@ -38,6 +38,7 @@ class Composition:
         self._notify = notify
         self._token = secrets.token_urlsafe(32)
         self._ports: dict[str, int] = {}
+        self._reservations = PortReservations()
         self.pools = settings.pools()
         """The pools, those with workers first."""
 
@@ -180,6 +181,10 @@ class Composition:
         subscription = self._settings.names.tasks_subscription(pool.name)
         return {"DARKROOM_SUBSCRIPTION": subscription, MODELS_VARIABLE: ",".join(pool.models)}
 
+    def release_ports(self) -> None:
+        """Let other stacks choose the ports of this one, which has stopped."""
+        self._reservations.release()
+
     def _port(self, name: str) -> int:
         if name not in self._ports:
             page_port = self._settings.port if name == "api" else None
@@ -187,7 +192,7 @@ class Composition:
         return self._ports[name]
 
     def _unused_port(self) -> int:
-        """Return a free port that is not reserved for another process of this stack."""
-        while (port := free_port()) in (*self._ports.values(), self._settings.port):
+        """Return a free port that is not the page's."""
+        while (port := self._reservations.reserve()) == self._settings.port:
             continue
         return port

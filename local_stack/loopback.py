@@ -4,8 +4,9 @@ import json
 import random
 import socket
 import urllib.request
+import weakref
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
 from local_stack.errors import PortTakenError
@@ -21,14 +22,41 @@ _opener = urllib.request.OpenerDirector()
 _opener.add_handler(urllib.request.HTTPHandler())
 
 
+class PortReservations:
+    """Free ports that no other stack on this machine chooses, until `release` or the process ends.
+
+    A server starts seconds after its port was chosen. Until then a UDP socket with the port's
+    number, which leaves the TCP port free, shows other stacks that it is taken.
+    """
+
+    def __init__(self) -> None:
+        self._sockets = ExitStack()
+        self.release = weakref.finalize(self, self._sockets.close)
+
+    def reserve(self) -> int:
+        """Return a free port, now reserved. Raises PortTakenError when none is found."""
+        generator = random.SystemRandom()
+        for _ in range(200):
+            port = generator.randint(_FIRST_PORT, _LAST_PORT)
+            reservation = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            try:
+                reservation.bind((LOOPBACK, port))
+            except OSError:
+                reservation.close()
+                continue
+            self._sockets.enter_context(reservation)
+            if is_free(port):
+                return port
+        raise PortTakenError(f"No free port was found between {_FIRST_PORT} and {_LAST_PORT} on {LOOPBACK}.")
+
+
 def free_port() -> int:
-    """Return a port that was free when checked. Raises PortTakenError when none is found."""
-    generator = random.SystemRandom()
-    for _ in range(200):
-        port = generator.randint(_FIRST_PORT, _LAST_PORT)
-        if is_free(port):
-            return port
-    raise PortTakenError(f"No free port was found between {_FIRST_PORT} and {_LAST_PORT} on {LOOPBACK}.")
+    """Return a port that was free and not reserved when checked. Raises PortTakenError."""
+    reservations = PortReservations()
+    try:
+        return reservations.reserve()
+    finally:
+        reservations.release()
 
 
 def is_free(port: int, host: str = LOOPBACK) -> bool:

@@ -234,6 +234,7 @@ class LocalStack:
             self._write_state("failed", failure=str(error))
         else:
             self._data.clear_state()
+        self._composition.release_ports()
         self._data.release()
 
     def _save_documents_at_stop(self) -> None:

@@ -12,7 +12,7 @@ import httpx
 import psutil
 
 from local_stack import application
-from local_stack.loopback import free_port
+from local_stack.loopback import PortReservations
 from local_stack.processes.child_process import ChildProcess
 from local_stack.processes.orphans import STACK_ID_VARIABLE
 from tests.chaos.network import Link, Network
@@ -57,7 +57,8 @@ class ChaosWorker:
         self, number: int, links: Links, *, environment: Mapping[str, str], logs: Path, stack_id: str
     ) -> None:
         self.links = links
-        health_port = free_port()
+        self._ports = PortReservations()
+        health_port = self._ports.reserve()
         self.health_url = f"http://127.0.0.1:{health_port}"
         spec = application.worker(number=number, health_port=health_port, environment=environment)
         spec = replace(
