@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import httpx
+import tenacity
 
 
 class PageClient:
@@ -101,21 +102,36 @@ def unsigned_token(user_id: str) -> str:
     return f"{encoded({'alg': 'none', 'typ': 'JWT'})}.{encoded({'sub': user_id})}."
 
 
-def changed_document(messages: Iterator[dict[str, Any]]) -> str:
-    """Return the id of the next document in the messages."""
-    name = next(one["documentChange"]["document"]["name"] for one in messages if "documentChange" in one)
-    return str(name.rpartition("/")[2])
-
-
 class StreamEndedError(Exception):
-    """The server has ended the stream; a page then opens another channel."""
+    """The emulator has ended the stream, which it may do at any time."""
+
+
+reconnects = tenacity.retry(
+    retry=tenacity.retry_if_exception_type(StreamEndedError),
+    stop=tenacity.stop_after_attempt(5),
+    reraise=True,
+)
+"""Decorates a function that opens a channel: after the end of its stream, a page opens another."""
+
+
+def changed_document(messages: Iterator[dict[str, Any]]) -> str:
+    """Return the id of the next document in the messages. Raises StreamEndedError."""
+    for message in messages:
+        _check(message)
+        if "documentChange" in message:
+            return str(message["documentChange"]["document"]["name"].rpartition("/")[2])
+    raise StreamEndedError
 
 
 def until_current(messages: Iterator[dict[str, Any]]) -> None:
     """Read until the page has all documents. Raises StreamEndedError."""
     for message in messages:
-        if "error" in message:
-            raise StreamEndedError(message["error"])
+        _check(message)
         if message.get("targetChange", {}).get("targetChangeType") == "CURRENT":
             return
     raise StreamEndedError
+
+
+def _check(message: dict[str, Any]) -> None:
+    if "error" in message:
+        raise StreamEndedError(message["error"])

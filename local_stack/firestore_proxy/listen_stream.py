@@ -21,7 +21,6 @@ from local_stack.grpc_proxy import identity
 _ListenRequest = calls.ListenRequest.pb()
 _ListenResponse = calls.ListenResponse.pb()
 _TargetChangeType = calls.TargetChange.TargetChangeType
-_ENDS_ADDITION = frozenset((int(_TargetChangeType.CURRENT), int(_TargetChangeType.REMOVE)))
 _COMPLETE_AFTER_SECONDS, _CANCEL_AFTER_SECONDS = 1.0, 5.0
 _INVALID_TARGET = 2_000_000_000
 """The id of a target without a definition. No client uses ids this large."""
@@ -45,6 +44,7 @@ class ListenStream:
         """`on_end` is called once with the emulator's status, unless `end` was called before."""
         self._requests: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._additions: dict[int, Addition] = {}
+        self._current: set[int] = set()
         self._database = ""
         self._targets: set[int] = set()
         self._link = link
@@ -95,15 +95,32 @@ class ListenStream:
 
     def _end_additions(self, target_ids: Iterable[int]) -> None:
         for target_id in target_ids:
+            self._current.discard(target_id)
             if (addition := self._additions.pop(target_id, None)) is not None:
                 addition.end()
+
+    def _follow_additions(self, response: bytes) -> None:
+        """End the additions that this response completes.
+
+        The emulator sends a target's CURRENT and then, from the same thread, a snapshot without
+        targets. A write between them would make another thread send to the stream, and the emulator
+        would break the connection.
+        """
+        change: Any = _ListenResponse.FromString(response).target_change
+        targets = tuple(change.target_ids)
+        if change.target_change_type == _TargetChangeType.REMOVE:
+            self._end_additions(targets or tuple(self._additions))
+        elif change.target_change_type == _TargetChangeType.CURRENT:
+            self._current.update(targets or self._additions)
+        elif change.target_change_type == _TargetChangeType.NO_CHANGE and change.resume_token and not targets:
+            self._end_additions(tuple(self._current))
 
     async def _read(self) -> None:
         code, message = grpc.StatusCode.UNAVAILABLE, "The Firestore emulator ended the stream."
         try:
             async for response in self._call:
                 if self._additions:
-                    self._end_additions(_added_targets(response, self._additions))
+                    self._follow_additions(response)
                 if self._is_wanted:
                     self._on_response(response)
         except grpc.aio.AioRpcError as error:
@@ -118,11 +135,3 @@ class ListenStream:
             if was_wanted:
                 self._on_end(code, message)
             await self._link.close_stream_channel(self._channel)
-
-
-def _added_targets(response: bytes, additions: Iterable[int]) -> tuple[int, ...]:
-    """Return the targets whose addition this response ends; without ids, all of them."""
-    change: Any = _ListenResponse.FromString(response).target_change
-    if change.target_change_type not in _ENDS_ADDITION:
-        return ()
-    return tuple(change.target_ids) or tuple(additions)

@@ -8,11 +8,10 @@ from contextlib import contextmanager
 import httpx
 import psutil
 import pytest
-import tenacity
 
 from frontend_api.identity.emulator_tokens import LOCAL_USER_ID
 from tests.chaos.rig import RecordProperty, Rig
-from tests.page_channel import PageClient, StreamEndedError, until_current
+from tests.page_channel import PageClient, reconnects, until_current
 
 pytestmark = pytest.mark.chaos
 MEBIBYTE = 2**20
@@ -54,7 +53,7 @@ class Prober:
                 )
 
 
-@tenacity.retry(retry=tenacity.retry_if_exception_type(StreamEndedError), stop=tenacity.stop_after_attempt(5))
+@reconnects
 def loaded_page(rig: Rig) -> PageClient:
     """Return a page that has shown the tasks and closed its connection."""
     page = PageClient(rig.site.stack.environment, LOCAL_USER_ID)

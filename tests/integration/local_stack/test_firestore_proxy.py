@@ -1,5 +1,6 @@
 """The Firestore proxy with the real emulator."""
 
+import secrets
 import shutil
 import subprocess
 import threading
@@ -18,7 +19,7 @@ from local_stack.data_directory import DataDirectory
 from local_stack.settings import StackSettings
 from local_stack.stack import LocalStack
 from tests.chaos.waiting import wait_for
-from tests.page_channel import PageClient, changed_document, unsigned_token, until_current
+from tests.page_channel import PageClient, changed_document, reconnects, unsigned_token, until_current
 from tests.supervision import firestore_of, watched
 
 pytestmark = [pytest.mark.emulator, pytest.mark.usefixtures("emulators")]
@@ -168,17 +169,19 @@ LISTEN_STREAM = "com.google.cloud.datastore.emulator.impl.firestore.CloudFiresto
 CHANNEL = "com.google.net.webchannel.server.common.ChannelProcessor"
 
 
+@reconnects
 def test_page_receives_documents_and_later_changes(stack: LocalStack, client: firestore.Client) -> None:
-    client.document("tasks/first").set({"user_id": "seer", "é": "ü"})
-    page = PageClient(stack.environment, "seer")
+    user_id = secrets.token_hex(4)
+    client.document("tasks/first").set({"user_id": user_id, "é": "ü"})
+    page = PageClient(stack.environment, user_id)
     assert page.open().headers["Access-Control-Allow-Origin"] == "http://localhost:8080"
     with page.reading() as messages:
         assert changed_document(messages) == "first"
         until_current(messages)
-        client.document("tasks/second").set({"user_id": "seer"})
+        client.document("tasks/second").set({"user_id": user_id})
         assert "second" in (changed_document(messages), changed_document(messages))
     with page.reading() as messages:  # the connection was cut: the page resumes
-        client.document("tasks/third").set({"user_id": "seer"})
+        client.document("tasks/third").set({"user_id": user_id})
         assert "third" in (changed_document(messages) for _ in range(4))
     assert page.close().status_code == 200
     assert page.close().text == "Unknown SID"
@@ -189,15 +192,22 @@ def test_page_receives_a_document_written_while_it_connects(
 ) -> None:
     for number in range(30):
         user_id, task_id = f"connecting-{number}", f"during-{number}"
-        page = PageClient(stack.environment, user_id)
         document = client.collection("tasks").document(task_id)
         writing = threading.Thread(target=document.set, args=({"user_id": user_id},))
         writing.start()
-        page.open()
-        with page.reading() as messages:
-            assert changed_document(messages) == task_id
+        assert first_document(stack, user_id) == task_id
         writing.join()
-        page.close()
+
+
+@reconnects
+def first_document(stack: LocalStack, user_id: str) -> str:
+    """Return the id of the first document that a new page receives."""
+    page = PageClient(stack.environment, user_id)
+    page.open()
+    with page.reading() as messages:
+        task_id = changed_document(messages)
+    page.close()
+    return task_id
 
 
 def test_page_is_rejected_by_the_rules(stack: LocalStack, client: firestore.Client) -> None:
