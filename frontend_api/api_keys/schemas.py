@@ -3,31 +3,34 @@
 from datetime import datetime, timedelta
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import BeforeValidator, Field
 
 from frontend_api.api_keys.api_keys import CreatedApiKey
-from frontend_api.http.schemas import Integer, RequestBody, ResponseBody, Text
+from frontend_api.http.schemas import STORABLE, WHOLE, RequestBody, ResponseBody, matching
 from frontend_api.identity.ports import Scope
 
 MAX_DAYS = 3_650
-
-
-def _telling_line(text: str) -> str:
-    if not text.isprintable() or not text.strip():
-        raise ValueError("must be one line of printable characters and must not be blank")
-    return text
+_INVISIBLE = (
+    r"\u0000-\u001F\u007F-\u00A0\u00AD\u061C\u115F\u1160\u1680\u180B-\u180F\u2000-\u200F\u2028-\u202F\u205F-\u206F"
+    r"\u2800\u3000\u3164\uFE00-\uFE0F\uFEFF\uFFA0\uFFF0-\uFFFB"
+)
+"""Control characters, spaces other than U+0020, and characters that hide or reorder others."""
+_ONE_LINE = matching(
+    rf"[^{_INVISIBLE}]*[^ {_INVISIBLE}][^{_INVISIBLE}]*",
+    "must be one line of printable characters and must not be blank",
+)
 
 
 class ApiKeyRequest(RequestBody):
     """A new API key."""
 
-    name: Annotated[Text, Field(min_length=1, max_length=100), AfterValidator(_telling_line)] = Field(
+    name: Annotated[str, Field(min_length=1, max_length=100), STORABLE, _ONE_LINE] = Field(
         description="Your description of the key's purpose.", examples=["nightly batch"]
     )
     scopes: Annotated[
         list[Annotated[Scope, Field(strict=False)]], Field(min_length=1, max_length=len(Scope))
     ] = Field(description="Permissions of the key. No scope implies another.")
-    expires_in_days: Annotated[Integer, Field(ge=1, le=MAX_DAYS)] | None = Field(
+    expires_in_days: Annotated[int, Field(ge=1, le=MAX_DAYS), WHOLE] | None = Field(
         default=None, description="Days until the key expires; by default it is valid until it is revoked."
     )
 

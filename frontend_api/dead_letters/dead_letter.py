@@ -16,7 +16,7 @@ MAX_BODY_BYTES = 400_000
 With its attributes, a letter must fit into Firestore's limit of 1 MiB.
 """
 
-_LETTER_ID = re.compile(r"\d{8}-\d{6}-\d{3}-[A-Za-z0-9_.-]{1,128}", re.ASCII)
+LETTER_ID = r"[0-9]{8}-[0-9]{6}-[0-9]{3}-[A-Za-z0-9_.-]{1,128}"
 
 
 class DeadLetterNotFoundError(DomainError):
@@ -113,7 +113,7 @@ class DeadLetter:
 
 
 def is_letter_id(text: str) -> bool:
-    return _LETTER_ID.fullmatch(text) is not None
+    return re.fullmatch(LETTER_ID, text) is not None
 
 
 def _letter_id(message: DeadMessage) -> str:

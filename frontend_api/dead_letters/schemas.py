@@ -6,15 +6,22 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from frontend_api.dead_letters.dead_letter import DeadLetter
-from frontend_api.http.schemas import QueryParameters, ResponseBody, Timestamp, fields_of
+from frontend_api.dead_letters.dead_letter import LETTER_ID, DeadLetter
+from frontend_api.http.schemas import (
+    PageSize,
+    QueryParameters,
+    ResponseBody,
+    Timestamp,
+    a_page_token,
+    fields_of,
+)
 
 
 class DeadLetterListQuery(QueryParameters):
     """Selects a page of dead letters."""
 
-    page_size: int = Field(default=20, ge=1, le=100, description="Maximum number of dead letters per page.")
-    page_token: Annotated[str, Field(max_length=500)] | None = Field(
+    page_size: PageSize = Field(default=20, description="Maximum number of dead letters per page.")
+    page_token: Annotated[str, a_page_token(LETTER_ID)] | None = Field(
         default=None, description="`next_page_token` of the previous page."
     )
 

@@ -15,6 +15,7 @@ from frontend_api.http.error_mapping import body_problem, header_problem, query_
 from frontend_api.http.json_body import MAX_BODY_BYTES, MAX_VALUES, parse_json_object
 from frontend_api.http.problems import Complaint, Problem, RequestRefusedError, rejected
 from frontend_api.http.request_log import log_task_id
+from frontend_api.http.schemas import IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_DETAIL, MAX_IDEMPOTENCY_KEY
 from frontend_api.identity.ports import Identity, NotAuthenticatedError, Principal
 
 _Body = TypeVar("_Body", bound=BaseModel)
@@ -23,7 +24,6 @@ _PACKAGES = "darkroom.packages"
 REJECTED_FOR_CONTENT = frozenset((400, 413, 415, 422))
 """Statuses of submissions that cost CPU time and can never succeed."""
 _TASK_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
-_IDEMPOTENCY_KEY = re.compile(r"[\x20-\x7e]{1,255}")
 
 
 def provide(app: Flask, packages: Iterable[object]) -> None:
@@ -159,7 +159,7 @@ def query(schema: type[_Body]) -> _Body:
 
 def idempotency_key() -> str | None:
     key = request.headers.get("Idempotency-Key")
-    if key is not None and not _IDEMPOTENCY_KEY.fullmatch(key):
-        problem = header_problem("Idempotency-Key", "must be 1 to 255 printable ASCII characters")
+    if key is not None and not (len(key) <= MAX_IDEMPOTENCY_KEY and re.fullmatch(IDEMPOTENCY_KEY, key)):
+        problem = header_problem("Idempotency-Key", IDEMPOTENCY_KEY_DETAIL)
         raise RequestRefusedError(problem)
     return key

@@ -1,7 +1,8 @@
 """Schema parts that all packages share: response bodies, timestamps and problem documents."""
 
 import re
-from dataclasses import fields
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -12,18 +13,56 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    WithJsonSchema,
     computed_field,
 )
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
 
 from frontend_api.http.json_body import is_unicode
 
 _EXACT_BELOW = 2**53
-_TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d")
+_TIMESTAMP = (
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
+_WRITTEN_INTEGER = re.compile(r"-?[0-9]{1,19}(\.0+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedText:
+    """Annotates text with a check, and with the pattern that states it in the OpenAPI document.
+
+    Patterns use the syntax that ECMAScript, Python and Rust share.
+    """
+
+    check: Callable[[str], str]
+    pattern: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self.check, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {**handler(schema), "pattern": f"^{self.pattern}$"}
+
+
+def matching(pattern: str, detail: str) -> CheckedText:
+    """Require text that matches the pattern completely. `detail` says in words what is accepted."""
+
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(detail)
+        return text
+
+    return CheckedText(check, pattern)
 
 
 def _written(value: object) -> object:
     """Require RFC 3339 text: pydantic would also accept a number and guess its unit."""
-    if not isinstance(value, str) or not _TIMESTAMP.match(value):
+    if not isinstance(value, str) or not re.fullmatch(_TIMESTAMP, value):
         raise ValueError("must be an RFC 3339 timestamp such as 2026-11-20T20:14:00Z")
     return value
 
@@ -36,7 +75,12 @@ def _in_utc(moment: datetime) -> datetime:
         raise ValueError("must be between the years 1 and 9999 in UTC") from error
 
 
-Timestamp = Annotated[AwareDatetime, BeforeValidator(_written), AfterValidator(_in_utc)]
+Timestamp = Annotated[
+    AwareDatetime,
+    BeforeValidator(_written),
+    AfterValidator(_in_utc),
+    WithJsonSchema({"type": "string", "format": "date-time", "pattern": f"^{_TIMESTAMP}$"}),
+]
 """A time with an offset from UTC in the input; converted to UTC."""
 
 
@@ -48,7 +92,8 @@ def storable(text: str) -> str:
     return text
 
 
-Text = Annotated[str, AfterValidator(storable)]
+STORABLE = CheckedText(storable, r"[^\u0000]*")
+Text = Annotated[str, STORABLE]
 
 
 def _without_fraction(value: object) -> object:
@@ -57,8 +102,33 @@ def _without_fraction(value: object) -> object:
     return int(value) if is_exact else value  # type: ignore[call-overload]
 
 
-Integer = Annotated[int, BeforeValidator(_without_fraction)]
+WHOLE = BeforeValidator(_without_fraction)
+"""Annotates an `int` of a body. Bounds precede it, because the document omits those that follow."""
+Integer = Annotated[int, WHOLE]
 """A number without a fraction: 20, 20.0 or 2e1."""
+
+
+def _only_digits(value: object) -> object:
+    """Refuse white space, signs and underscores, which Python's numbers may have."""
+    if isinstance(value, str) and not _WRITTEN_INTEGER.fullmatch(value):
+        raise ValueError("must be an integer")
+    return value
+
+
+IDEMPOTENCY_KEY = r"[\x21-\x7E]([\x20-\x7E]*[\x21-\x7E])?"
+"""HTTP ignores spaces at the ends of a header's value."""
+MAX_IDEMPOTENCY_KEY = 255
+IDEMPOTENCY_KEY_DETAIL = (
+    f"must be 1 to {MAX_IDEMPOTENCY_KEY} printable ASCII characters, without spaces at its ends"
+)
+
+PageSize = Annotated[int, Field(ge=1, le=100), BeforeValidator(_only_digits)]
+"""The query parameter `page_size`."""
+
+
+def a_page_token(pattern: str) -> CheckedText:
+    """Require a token of this form. The store checks whether it made it."""
+    return matching(pattern, "must be the `next_page_token` of a previous response")
 
 
 class RequestBody(BaseModel):

@@ -5,13 +5,18 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from common.domain.inputs import INPUT_ID_PATTERN
-from frontend_api.http.schemas import Integer, RequestBody
+from frontend_api.http.schemas import WHOLE, RequestBody
+
+_MAX_BYTES = 2**53
+"""Larger numbers are not exact in JSON. The limit of the deployment is far below."""
 
 
 class UploadStart(RequestBody):
     """A file that will be sent in parts."""
 
-    size_bytes: Annotated[Integer, Field(ge=1)] = Field(description="The size of the whole file.")
+    size_bytes: Annotated[int, Field(ge=1, le=_MAX_BYTES), WHOLE] = Field(
+        description="The size of the whole file."
+    )
     content_type: Literal["image/png", "image/jpeg", "image/webp"]
 
 

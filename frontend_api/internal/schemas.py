@@ -1,8 +1,10 @@
 """Schemas of the internal endpoints."""
 
+from typing import Annotated
+
 from pydantic import Base64Bytes, BaseModel, ConfigDict, Field
 
-from frontend_api.http.schemas import ResponseBody, Timestamp
+from frontend_api.http.schemas import WHOLE, ResponseBody, Timestamp
 from frontend_api.rescue.policy import Verdict
 
 MAX_ENVELOPE_BYTES = 16 * 1024 * 1024
@@ -27,9 +29,8 @@ class PushEnvelope(BaseModel):
 
     message: PushedMessage
     subscription: str = Field(default="", description="The push subscription's full name.")
-    deliveryAttempt: int | None = Field(  # noqa: N815 - Google's name
+    deliveryAttempt: Annotated[int, Field(strict=True), WHOLE] | None = Field(  # noqa: N815 - Google's name
         default=None,
-        strict=True,
         description="Delivery attempt number, if the subscription has a dead-letter policy.",
     )
 

@@ -12,6 +12,7 @@ from common.domain.models.traits import Input
 from frontend_api.http.error_mapping import body_problem
 from frontend_api.http.problems import Complaint, Problem, RequestRefusedError, rejected
 from frontend_api.openai_compatibility.schemas import OpenAIImageRequest
+from frontend_api.tasks.schemas import bounds_of
 from frontend_api.tasks.submit import Submission
 
 PATH = "/openai/v1/images/edits"
@@ -27,6 +28,7 @@ class OpenAIEditFields(OpenAIImageRequest):
         default=None,
         allow_inf_nan=False,
         description="How far the picture is changed: darkroom's own field.",
+        json_schema_extra=bounds_of("strength"),
     )
     input_fidelity: Literal["low", "high"] | None = Field(
         default=None, description="Has no effect; set `strength` instead."

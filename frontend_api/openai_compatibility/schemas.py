@@ -1,6 +1,5 @@
 """Requests and responses with OpenAI's names."""
 
-import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self
 
@@ -16,10 +15,10 @@ from pydantic import (
 from common.domain.errors import FieldProblem, ParametersRejectedError
 from common.domain.models.catalog import ModelSpec
 from common.domain.parameters import MAX_QUALITY, GenerationParameters, OutputFormat
-from frontend_api.http.schemas import Integer, ResponseBody, Seeded
+from frontend_api.http.schemas import WHOLE, Integer, ResponseBody, Seeded, matching
 from frontend_api.openai_compatibility.errors import OpenAIErrorResponse
 from frontend_api.tasks.responses import WarningResponse
-from frontend_api.tasks.schemas import ImageFields, LabelValue
+from frontend_api.tasks.schemas import ImageFields, LabelValue, bounds_of
 from frontend_api.tasks.submit import Submission
 
 _SAME_NAME = (
@@ -42,7 +41,9 @@ _OWN_NAMES = {
 }
 """Pointers of darkroom's fields: OpenAI's pointer, and what to put before the detail."""
 
-_SIZE = re.compile(r"auto|[0-9]{1,5}x[0-9]{1,5}")
+_SIZE = matching(
+    r"(auto|[0-9]{1,5}x[0-9]{1,5})", "must be auto, or width and height in pixels, such as 512x256"
+)
 Quality = Literal["auto", "low", "medium", "high", "xhigh", "max", "standard", "hd"]
 
 
@@ -52,10 +53,11 @@ def _opaque(background: str) -> str:
     return background
 
 
-def _written_size(size: str) -> str:
-    if not _SIZE.fullmatch(size):
-        raise ValueError("must be auto, or width and height in pixels, such as 512x256")
-    return size
+Background = Annotated[
+    Literal["transparent", "opaque", "auto"],
+    AfterValidator(_opaque),
+    WithJsonSchema({"type": "string", "enum": ["opaque", "auto"]}),
+]
 
 
 class OpenAIImageRequest(ImageFields):
@@ -64,15 +66,12 @@ class OpenAIImageRequest(ImageFields):
     Only the prompt is required. `null` means the default.
     """
 
-    n: Integer | None = Field(default=None, description="Number of images, within the model's limit.")
-    size: (
-        Annotated[
-            str,
-            AfterValidator(_written_size),
-            WithJsonSchema({"type": "string", "pattern": f"^({_SIZE.pattern})$"}),
-        ]
-        | None
-    ) = Field(
+    n: Integer | None = Field(
+        default=None,
+        description="Number of images, within the model's limit.",
+        json_schema_extra=bounds_of("num_images"),
+    )
+    size: Annotated[str, _SIZE] | None = Field(
         default=None,
         description="Width and height in pixels, such as `512x256`. `auto`: the model's default.",
         examples=["256x256"],
@@ -80,15 +79,15 @@ class OpenAIImageRequest(ImageFields):
     stream: bool | None = Field(
         default=None, description="Whether the response is server-sent events instead of one body."
     )
-    partial_images: Annotated[Integer, Field(ge=0, le=3)] | None = Field(
-        default=None, description="How many previews of each image the events contain, at most."
+    partial_images: Annotated[int, Field(ge=0, le=3), WHOLE] | None = Field(
+        default=None,
+        description="How many previews of each image the events contain, at most. Requires `stream`.",
     )
     response_format: Literal["url", "b64_json"] | None = Field(
-        default=None, description="Links to the images or their bytes. Default: `b64_json`."
+        default=None,
+        description="Links to the images or their bytes. Default: `b64_json`. `stream` excludes links.",
     )
-    background: Annotated[Literal["transparent", "opaque", "auto"], AfterValidator(_opaque)] | None = Field(
-        default=None, description="`transparent` is refused."
-    )
+    background: Background | None = Field(default=None, description="`transparent` is refused.")
     user: LabelValue | None = Field(default=None, description="Stored as the task's label `user`.")
     safety_identifier: LabelValue | None = Field(default=None, description="The newer name of `user`.")
     quality: Quality | None = Field(default=None, description="Has no effect; set `steps` instead.")
@@ -96,7 +95,7 @@ class OpenAIImageRequest(ImageFields):
     moderation: Literal["low", "auto"] | None = Field(
         default=None, description="Has no effect: a model's safety checker always runs."
     )
-    output_compression: Annotated[Integer, Field(ge=0, le=100)] | None = Field(
+    output_compression: Annotated[int, Field(ge=0, le=100), WHOLE] | None = Field(
         default=None,
         description="The quality of `jpeg`, `webp` and `avif` files: 100 is the best. 100 is accepted with `png`, too.",
     )

@@ -11,8 +11,12 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue, models_json_schema
 from pydantic_core import core_schema
 
+from common.domain.inputs import INPUT_ID_PATTERN
+from common.domain.models.catalog import ModelSpec
+from frontend_api.dead_letters.dead_letter import LETTER_ID
 from frontend_api.http.api_doc import Operation, ResponseDoc, operation_of
 from frontend_api.http.problems import PROBLEMS
+from frontend_api.http.schemas import IDEMPOTENCY_KEY, MAX_IDEMPOTENCY_KEY
 from frontend_api.quotas.headers import RATE_LIMITED_PATHS
 from frontend_api.tasks.responses import WebhookBody
 
@@ -37,21 +41,39 @@ _TAGS = (
 _PATH_PARAMETER = re.compile(r"<(?:\w+(?:\([^)]*\))?:)?(\w+)>")
 _REFERENCE = "#/components/schemas/{model}"
 _PARAMETERS: dict[str, dict[str, Any]] = {
-    "task_id": {"description": "The task's id.", "schema": {"type": "string"}},
-    "input_id": {"description": "The input's id.", "schema": {"type": "string"}},
-    "key_id": {"description": "The API key's id.", "schema": {"type": "string"}},
-    "letter_id": {"description": "The dead letter's id.", "schema": {"type": "string"}},
+    "task_id": {
+        "description": "The task's id.",
+        "schema": {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9-]{0,63}$"},
+    },
+    "input_id": {"description": "The input's id.", "schema": {"type": "string", "pattern": INPUT_ID_PATTERN}},
+    "key_id": {
+        "description": "The API key's id.",
+        "schema": {"type": "string", "pattern": "^[0-9A-Za-z]{16}$"},
+    },
+    "letter_id": {
+        "description": "The dead letter's id.",
+        "schema": {"type": "string", "pattern": f"^{LETTER_ID}$"},
+    },
     "number": {"description": "The delivery's number, from 1.", "schema": {"type": "integer", "minimum": 1}},
-    "name": {"description": "The model's name.", "schema": {"type": "string"}},
-    "extension": {"description": "The extension of the image's format.", "schema": {"type": "string"}},
+    "name": {
+        "description": "The model's name.",
+        "schema": {
+            "type": "string",
+            "pattern": ModelSpec.model_json_schema()["properties"]["name"]["pattern"],
+        },
+    },
+    "extension": {
+        "description": "The extension of the image's format.",
+        "schema": {"type": "string", "enum": ["png", "jpg", "jpeg", "webp", "avif"]},
+    },
     "index": {"description": "The image's index, from 0.", "schema": {"type": "integer", "minimum": 0}},
 }
 _HEADERS: dict[str, Json] = {
     "Idempotency-Key": {
         "type": "string",
         "minLength": 1,
-        "maxLength": 255,
-        "pattern": r"^[\x20-\x7E]+$",
+        "maxLength": MAX_IDEMPOTENCY_KEY,
+        "pattern": f"^{IDEMPOTENCY_KEY}$",
         "examples": ["order-1815"],
     },
 }
@@ -290,6 +312,10 @@ class _ReadableSchemas(GenerateJsonSchema):
         if isinstance(inner.get("type"), str) and "const" not in inner:
             return {**inner, "type": [inner["type"], "null"]}
         return super().nullable_schema(schema)
+
+    def dict_schema(self, schema: core_schema.DictSchema) -> JsonSchemaValue:
+        shape = super().dict_schema(schema)
+        return {**shape, "additionalProperties": False} if "patternProperties" in shape else shape
 
 
 class _QueryParameterSchemas(_ReadableSchemas):

@@ -6,25 +6,30 @@ They check types. The chosen model (ModelSpec) limits values such as steps and p
 import re
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import (
     AfterValidator,
     BeforeValidator,
+    ConfigDict,
     Field,
     SkipValidation,
     ValidationError,
     WithJsonSchema,
     model_validator,
 )
+from pydantic.config import JsonDict
+from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import PydanticKnownError
 
-from common.domain.models.lora import MAX_LORAS
+from common.domain.models.lora import MAX_LORA_SCALE, MAX_LORAS
 from common.domain.models.traits import PromptSyntax
 from common.domain.parameters import (
     DEFAULT_CONTROL_SCALE,
     DEFAULT_STRENGTH,
     MAX_CONTROL_SCALE,
+    MAX_SEED,
+    GenerationParameters,
     Metadata,
     OutputFormat,
     PictureId,
@@ -32,14 +37,35 @@ from common.domain.parameters import (
 )
 from common.domain.task import Lane, TaskStatus
 from common.ports import TaskFilter
-from frontend_api.http.schemas import Integer, QueryParameters, RequestBody, Text, Timestamp, storable
+from frontend_api.http.schemas import (
+    IDEMPOTENCY_KEY,
+    IDEMPOTENCY_KEY_DETAIL,
+    MAX_IDEMPOTENCY_KEY,
+    STORABLE,
+    WHOLE,
+    CheckedText,
+    Integer,
+    PageSize,
+    QueryParameters,
+    RequestBody,
+    Text,
+    Timestamp,
+    a_page_token,
+    matching,
+    storable,
+)
 from frontend_api.tasks.changes import MAX_LABELS
 from frontend_api.tasks.submit import Submission
-from frontend_api.webhooks.callback_headers import MAX_HEADERS, check_header
+from frontend_api.webhooks.callback_headers import (
+    HEADER_NAME,
+    HEADER_VALUE,
+    MAX_HEADERS,
+    MAX_VALUE_CHARACTERS,
+    check_header,
+)
 from frontend_api.webhooks.url_policy import MAX_URL_CHARACTERS
 
 MAX_LABEL_CHARACTERS = 100
-MAX_LABEL_FILTER = 63 + 1 + MAX_LABEL_CHARACTERS
 MAX_DEADLINE_SECONDS = 7 * 24 * 3_600
 """Pub/Sub keeps a message for seven days."""
 MAX_BATCH_ITEMS = 100
@@ -60,13 +86,10 @@ _PARAMETERS = frozenset(
 )  # fmt: skip
 
 
-_LABEL_NAME = re.compile(r"^[a-z0-9][a-z0-9_-]{0,62}$")
-
-
-def _not_blank(text: str) -> str:
-    if text and not text.strip():
-        raise ValueError("must contain a character other than white space")
-    return text
+_LABEL_NAME = r"[a-z0-9][a-z0-9_-]{0,62}"
+_WHITE_SPACE = r"\t-\r\x1C-\x20\x85\xA0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000"
+"""The characters that Python's `str.isspace` counts."""
+_SHAPES: dict[str, JsonSchemaValue] = GenerationParameters.model_json_schema()["properties"]
 
 
 def _limit_labels(labels: object) -> object:
@@ -89,28 +112,6 @@ def _require(prompt: object) -> object:
     return prompt
 
 
-def _printable_ascii(key: str) -> str:
-    if not (key.isascii() and key.isprintable()):
-        raise ValueError("must consist of printable ASCII characters")
-    return key
-
-
-def _label_name(name: str) -> str:
-    if not _LABEL_NAME.fullmatch(name):
-        raise ValueError(
-            "must be 1 to 63 of the characters a-z, 0-9, _ and -, and begin with a letter or digit"
-        )
-    return name
-
-
-def _label_filter(text: str) -> str:
-    name, equals, _ = text.partition("=")
-    if not equals:
-        raise ValueError("must be NAME=VALUE")
-    _label_name(name)
-    return storable(text)
-
-
 def _checked_headers(headers: dict[str, str]) -> dict[str, str]:
     for name, value in headers.items():
         check_header(name, value)
@@ -119,27 +120,75 @@ def _checked_headers(headers: dict[str, str]) -> dict[str, str]:
     return headers
 
 
-LabelName = Annotated[
-    str, AfterValidator(_label_name), WithJsonSchema({"type": "string", "pattern": _LABEL_NAME.pattern})
+Prompt = Annotated[
+    Text,
+    matching(
+        rf"[^\u0000]*[^\u0000{_WHITE_SPACE}][^\u0000]*", "must contain a character other than white space"
+    ),
 ]
-LabelValue = Annotated[str, Field(max_length=MAX_LABEL_CHARACTERS), AfterValidator(storable)]
-CallbackUrlText = Annotated[str, Field(max_length=MAX_URL_CHARACTERS), AfterValidator(storable)]
-CallbackHeaders = Annotated[dict[str, str], AfterValidator(_checked_headers)]
+LabelName = Annotated[
+    str,
+    matching(
+        _LABEL_NAME, "must be 1 to 63 of the characters a-z, 0-9, _ and -, and begin with a letter or digit"
+    ),
+]
+LabelValue = Annotated[str, Field(max_length=MAX_LABEL_CHARACTERS), STORABLE]
+LabelFilter = Annotated[
+    Text,
+    matching(
+        rf"{_LABEL_NAME}=[^\u0000]{{0,{MAX_LABEL_CHARACTERS}}}", "must be the NAME=VALUE of a possible label"
+    ),
+]
+CallbackUrlText = Annotated[
+    str,
+    Field(max_length=MAX_URL_CHARACTERS),
+    CheckedText(storable, r"[Hh][Tt][Tt][Pp][Ss]?://[\x21-\x22\x24-\x7E]+#?"),
+]
+HeaderName = Annotated[str, WithJsonSchema({"type": "string", "pattern": f"^{HEADER_NAME}$"})]
+HeaderValue = Annotated[
+    str,
+    WithJsonSchema({"type": "string", "maxLength": MAX_VALUE_CHARACTERS, "pattern": f"^{HEADER_VALUE}$"}),
+]
+CallbackHeaders = Annotated[
+    dict[HeaderName, HeaderValue], Field(max_length=MAX_HEADERS), AfterValidator(_checked_headers)
+]
 Seed = Annotated[
     Integer,
     BeforeValidator(_from_digits),
-    WithJsonSchema({"anyOf": [{"type": "integer"}, {"type": "string", "pattern": _SEED_DIGITS.pattern}]}),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 0, "maximum": MAX_SEED},
+                {"type": "string", "pattern": _SEED_DIGITS.pattern},
+            ]
+        }
+    ),
 ]
 CallbackEvent = Literal["started", "progress", "finished"]
-ModelName = Annotated[str, Field(max_length=63), AfterValidator(storable)]
-
-
+ModelName = Annotated[str, Field(max_length=63), STORABLE]
 IdempotencyKey = Annotated[
     str,
-    Field(min_length=1, max_length=255),
-    AfterValidator(_printable_ascii),
-    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[\x20-\x7e]+$"}),
+    Field(min_length=1, max_length=MAX_IDEMPOTENCY_KEY),
+    matching(IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_DETAIL),
 ]
+_BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "maxLength")
+
+
+def bounds_of(parameter: str) -> JsonDict:
+    """Return the bounds of a parameter that hold for every model, for the OpenAPI document.
+
+    Each model has its own limits within these.
+    """
+    shape = _SHAPES[parameter]
+    either = next((each for each in shape.get("anyOf", ()) if each["type"] != "null"), shape)
+    return {name: either[name] for name in _BOUNDS if name in either}
+
+
+def _state_bounds(schema: JsonDict) -> None:
+    fields = cast("dict[str, JsonDict]", schema["properties"])
+    for name in _SHAPES.keys() & fields.keys():
+        if "anyOf" not in fields[name]:
+            fields[name] = {**bounds_of(name), **fields[name]}
 
 
 class _BodyWithFewFields(RequestBody):
@@ -154,7 +203,9 @@ class _BodyWithFewFields(RequestBody):
 class ImageFields(_BodyWithFewFields):
     """What every request for images may contain."""
 
-    prompt: Annotated[Text, BeforeValidator(_require), AfterValidator(_not_blank)] = Field(
+    model_config = ConfigDict(json_schema_extra=_state_bounds)
+
+    prompt: Annotated[Prompt, BeforeValidator(_require)] = Field(
         description="Description of the images.", examples=["a large red circle above a small blue square"]
     )
     negative_prompt: Text | None = Field(default=None, description="What the images must not show.")
@@ -167,8 +218,8 @@ class ImageFields(_BodyWithFewFields):
     )
     seed: Seed | None = Field(
         default=None,
-        description="0 to 2⁶³−1, a number or text. The same seed generates the same image; image k uses seed + k. "
-        "Default: random.",
+        description="0 to 2⁶³−1, a number or text. Above 2⁵³, numbers have no fraction and no exponent. The same "
+        "seed generates the same image; image k uses seed + k. Default: random.",
     )
     sampler: Annotated[Sampler, Field(strict=False)] | None = Field(
         default=None, description="A sampler that the model supports."
@@ -205,12 +256,11 @@ class ImageFields(_BodyWithFewFields):
 class LoraField(RequestBody):
     """A LoRA to apply."""
 
-    name: Annotated[str, Field(max_length=63), AfterValidator(storable)] = Field(
-        description="The name of a LoRA that `/v1/models` lists for the model."
-    )
+    name: ModelName = Field(description="The name of a LoRA that `/v1/models` lists for the model.")
     scale: float | None = Field(
         default=None,
         allow_inf_nan=False,
+        json_schema_extra={"minimum": -MAX_LORA_SCALE, "maximum": MAX_LORA_SCALE},
         description="How strongly it applies: 1 as trained, 0 not at all. Default: the LoRA's own.",
     )
 
@@ -267,7 +317,7 @@ class TaskSubmission(ImageFields):
         max_length=MAX_LABELS,
         description="Your own key-value pairs, returned unchanged.",
     )
-    deadline_seconds: Annotated[Integer, Field(ge=1, le=MAX_DEADLINE_SECONDS)] | None = Field(
+    deadline_seconds: Annotated[int, Field(ge=1, le=MAX_DEADLINE_SECONDS), WHOLE] | None = Field(
         default=None, description="The task fails if no worker has started it within this time."
     )
     callback_url: CallbackUrlText | None = Field(
@@ -279,8 +329,8 @@ class TaskSubmission(ImageFields):
     )
     callback_headers: CallbackHeaders | None = Field(
         default=None,
-        max_length=MAX_HEADERS,
-        description="Headers to add to the requests, such as `Authorization`. They are stored encrypted.",
+        description="Headers to add to the requests, such as `Authorization`. They are stored encrypted. Names that "
+        "HTTP, tracing and Standard Webhooks need are reserved.",
     )
 
     def submission(self, *, user_id: str, idempotency_key: str | None) -> Submission:
@@ -338,7 +388,7 @@ class TaskListQuery(QueryParameters):
 
     status: TaskStatus | None = Field(default=None, description="Return only tasks with this status.")
     model: ModelName | None = Field(default=None, description="Return only tasks of this model.")
-    label: Annotated[str, Field(max_length=MAX_LABEL_FILTER), AfterValidator(_label_filter)] | None = Field(
+    label: LabelFilter | None = Field(
         default=None, description="Return only tasks with this label, as `name=value`.", examples=["team=a"]
     )
     created_after: Timestamp | None = Field(
@@ -347,8 +397,8 @@ class TaskListQuery(QueryParameters):
     created_before: Timestamp | None = Field(
         default=None, description="Return only tasks created before this time."
     )
-    page_size: int = Field(default=20, ge=1, le=100, description="Maximum number of tasks per page.")
-    page_token: Annotated[str, Field(max_length=500)] | None = Field(
+    page_size: PageSize = Field(default=20, description="Maximum number of tasks per page.")
+    page_token: Annotated[str, a_page_token(r"[A-Za-z0-9_-]{1,500}")] | None = Field(
         default=None, description="`next_page_token` of the previous page."
     )
 

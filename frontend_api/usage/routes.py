@@ -5,7 +5,7 @@ from datetime import date, timedelta
 from typing import Annotated
 
 from flask import Blueprint, Response
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from frontend_api.http.api_doc import ApiDoc, ResponseDoc
 from frontend_api.http.problems import Complaint, RequestRefusedError, rejected
@@ -21,18 +21,21 @@ doc = ApiDoc(tag="usage")
 
 MAX_DAYS = 31
 _DAYS_BY_DEFAULT = 7
-_ISO_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_ISO_DAY = r"2[0-9]{3}-[0-9]{2}-[0-9]{2}"
 
 
 def _iso_day(given: object) -> object:
-    if isinstance(given, str) and not _ISO_DAY.fullmatch(given):
-        raise ValueError(
-            "must be a date such as 2026-11-20"
-        )  # pydantic alone would also accept seconds since 1970
+    if isinstance(given, str) and not re.fullmatch(_ISO_DAY, given):
+        # pydantic alone would also accept seconds since 1970
+        raise ValueError("must be a date such as 2026-11-20, in the years 2000 to 2999")
     return given
 
 
-_Day = Annotated[date, BeforeValidator(_iso_day), Field(ge=date(2000, 1, 1), lt=date(9999, 1, 1))]
+_Day = Annotated[
+    date,
+    BeforeValidator(_iso_day),
+    WithJsonSchema({"type": "string", "format": "date", "pattern": f"^{_ISO_DAY}$"}),
+]
 
 
 class UsageQuery(QueryParameters):

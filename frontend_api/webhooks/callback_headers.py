@@ -18,8 +18,8 @@ from frontend_api.webhooks.url_policy import CallbackRefusedError
 
 MAX_HEADERS = 10
 MAX_VALUE_CHARACTERS = 2_000
-_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
-_VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
+HEADER_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}"
+HEADER_VALUE = r"[\x21-\x7E]([\x20-\x7E]*[\x21-\x7E])?"
 _RESERVED = frozenset(
     (
         "baggage", "connection", "content-encoding", "content-length", "content-type", "expect", "host", "keep-alive",
@@ -31,11 +31,11 @@ _RESERVED_PREFIXES = ("proxy-", "webhook-")
 
 def check_header(name: str, value: str) -> None:
     """Raise ValueError for a header that callers may not add. The message contains no value."""
-    if not _NAME.fullmatch(name):
+    if not re.fullmatch(HEADER_NAME, name):
         raise ValueError("names must be 1 to 100 letters, digits or `-`")
     if name.lower() in _RESERVED or name.lower().startswith(_RESERVED_PREFIXES):
         raise ValueError(f"{name} is set by darkroom and cannot be changed")
-    if len(value) > MAX_VALUE_CHARACTERS or not _VALUE.fullmatch(value):
+    if len(value) > MAX_VALUE_CHARACTERS or not re.fullmatch(HEADER_VALUE, value):
         raise ValueError(
             f"the value of {name} must be 1 to {MAX_VALUE_CHARACTERS} printable ASCII characters, without spaces "
             "at its ends"

@@ -51,7 +51,7 @@ FIELDS = {
     "size off the grid": ({"height": 100}, "/height", "must be a multiple of 64, got 100"),
     "too many images": ({"num_images": 5}, "/num_images", "must be between 1 and 4, got 5"),
     "no images": ({"num_images": 0}, "/num_images", "must be between 1 and 4, got 0"),
-    "empty prompt": ({"prompt": ""}, "/prompt", "must be between 1 and 2000 characters, got 0"),
+    "empty prompt": ({"prompt": ""}, "/prompt", "must contain a character other than white space"),
     "blank prompt": ({"prompt": " \n\t "}, "/prompt", "must contain a character other than white space"),
     "100 kB prompt": (
         {"prompt": "x" * 100_000},
