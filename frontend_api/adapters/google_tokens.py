@@ -110,7 +110,8 @@ class OidcCallers:
     service_account: str
 
     def check(self, headers: Mapping[str, str], *, url_token: str | None = None) -> None:
-        if bearer_token(headers) is None or self.accounts.principal(headers).user_id != self.service_account:
+        is_admitted = url_token is None and bearer_token(headers) is not None
+        if not is_admitted or self.accounts.principal(headers).user_id != self.service_account:
             raise NotAuthenticatedError("only the scheduler may call this endpoint")
 
 

@@ -11,6 +11,7 @@ from common.domain.errors import DependencyUnavailableError
 from common.ports import Clock
 from frontend_api.api_keys.api_key import PREFIX, ApiKeyNotFoundError, id_of
 from frontend_api.api_keys.ports import ApiKeyStore
+from frontend_api.identity.emulator_tokens import bearer_token
 from frontend_api.identity.ports import Authenticator, NotAuthenticatedError, Principal
 
 _NOT_VALID = "the API key is unknown, revoked or expired"
@@ -27,11 +28,12 @@ class KeyOrTokenAuthenticator:
     def principal(self, headers: Mapping[str, str]) -> Principal:
         # Proxies may change the case of header names.
         fields = {name.lower(): value for name, value in headers.items()}
-        shown = fields.get("x-api-key")
-        if shown is not None and "authorization" in fields:
-            raise NotAuthenticatedError("send X-API-Key or Authorization, not both")
-        key = _bearer_key(fields.get("authorization", "")) if shown is None else shown.strip()
-        return self.others.principal(headers) if key is None else self._owner_of(key)
+        shown, token = fields.get("x-api-key"), bearer_token(headers)
+        if shown is not None:
+            return self._owner_of(shown.strip())
+        if token is not None and token.startswith(PREFIX):
+            return self._owner_of(token)
+        return self.others.principal(headers)
 
     def _owner_of(self, shown: str) -> Principal:
         key_id = id_of(shown)
@@ -49,10 +51,3 @@ class KeyOrTokenAuthenticator:
         ):  # informational only; the next use records it again
             self.keys.record_use(key, now)
         return Principal(user_id=key.user_id, scopes=key.scopes, good_until=key.expires_at, api_key_id=key.id)
-
-
-def _bearer_key(authorization: str) -> str | None:
-    """Return the token of a Bearer header if it is an API key and not a token of a user."""
-    scheme, _, token = authorization.partition(" ")
-    is_key = scheme.lower() == "bearer" and token.strip().startswith(PREFIX)
-    return token.strip() if is_key else None

@@ -21,11 +21,15 @@ MAX_USER_ID_CHARACTERS = 128
 def bearer_token(headers: Mapping[str, str]) -> str | None:
     """Return the token of `Authorization: Bearer …`, or None without the header.
 
-    Raises NotAuthenticatedError.
+    Raises NotAuthenticatedError, also for a request with an API key in another header: no
+    authenticator may accept one of two credentials and ignore the other.
     """
-    header = headers.get("Authorization")
+    fields = {name.lower(): value for name, value in headers.items()}
+    header = fields.get("authorization")
     if header is None:
         return None
+    if "x-api-key" in fields:
+        raise NotAuthenticatedError("send X-API-Key or Authorization, not both")
     scheme, _, token = header.partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise NotAuthenticatedError("Authorization must be 'Bearer' followed by a token")
@@ -88,8 +92,9 @@ class InternalToken:
     whose: str = "the scheduler"
 
     def check(self, headers: Mapping[str, str], *, url_token: str | None = None) -> None:
-        given = bearer_token(headers) or url_token or ""
-        if not hmac.compare_digest(given.encode(), self.token.encode()):
+        given = [token for token in (bearer_token(headers), url_token) if token is not None]
+        are_right = [hmac.compare_digest(token.encode(), self.token.encode()) for token in given]
+        if not given or not all(are_right):
             raise NotAuthenticatedError(f"only {self.whose} may call this endpoint")
 
 

@@ -20,7 +20,7 @@ from frontend_api.http.requests import (
     permission_check,
 )
 from frontend_api.http.responses import UNBUFFERED
-from frontend_api.identity.ports import Identity
+from frontend_api.identity.ports import Identity, NotAuthenticatedError
 from frontend_api.streams.connection import ClientConnection, WaitOutcome
 from frontend_api.streams.package import Streams
 from frontend_api.streams.task_stream import HEARTBEAT, Deleted, PermissionRevoked, StreamItem, task_updates
@@ -96,7 +96,9 @@ def authenticate_socket() -> None:
     headers = dict(request.headers)
     for protocol in _offered_protocols():
         if protocol.startswith(_TOKEN):
-            headers.setdefault("Authorization", f"Bearer {protocol.removeprefix(_TOKEN)}")
+            if "Authorization" in headers:
+                raise NotAuthenticatedError("send one token: in Authorization, or as a subprotocol")
+            headers["Authorization"] = f"Bearer {protocol.removeprefix(_TOKEN)}"
     admit(current(Identity).authenticator.principal(headers))
 
 

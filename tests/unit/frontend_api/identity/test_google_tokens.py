@@ -5,7 +5,7 @@ import datetime
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -26,10 +26,12 @@ from frontend_api.adapters.google_tokens import (
     OidcCallers,
     ServiceAccountAuthenticator,
 )
-from frontend_api.identity.emulator_tokens import NamedOperators
+from frontend_api.api_keys.authenticator import KeyOrTokenAuthenticator
+from frontend_api.identity.emulator_tokens import InternalToken, NamedOperators
 from frontend_api.identity.ports import NotAnOperatorError, NotAuthenticatedError
 from local_stack.loopback import free_port
 from tests.fakes.fake_clock import FakeClock
+from tests.fakes.in_memory_api_keys import InMemoryApiKeys
 
 PROJECT = "darkroom-prod"
 AUDIENCE = "https://darkroom.example"
@@ -368,6 +370,48 @@ def test_operators_accept_named_users_and_service_accounts(
 ) -> None:
     assert operators.check(keys.signed(**person())).user_id == "ada"
     assert operators.check(keys.signed(**machine())).user_id == ACCOUNT
+
+
+BAD_KEY = "drk_" + "0" * 54
+
+
+@pytest.mark.parametrize("name", ["X-API-Key", "x-api-key", "X-Api-Key"])
+@pytest.mark.parametrize("key", [BAD_KEY, "", "no key"])
+def test_valid_token_is_rejected_beside_an_api_key(
+    people: FirebaseAuthenticator,
+    programs: ServiceAccountAuthenticator,
+    callers: OidcCallers,
+    keys: SigningKey,
+    name: str,
+    key: str,
+) -> None:
+    """Otherwise a route with two kinds of callers accepts one credential and ignores the other."""
+    by_key = KeyOrTokenAuthenticator(keys=InMemoryApiKeys(), others=people, clock=FakeClock())
+    both = NamedOperators(names=frozenset({"ada", ACCOUNT}), authenticators=(by_key, programs))
+    for claims in (person(), machine()):
+        headers = {**keys.signed(**claims), name: key}
+        checks: tuple[Callable[[dict[str, str]], object], ...] = (
+            people.principal,
+            programs.principal,
+            by_key.principal,
+            both.check,
+            callers.check,
+            InternalToken(token=headers["Authorization"].removeprefix("Bearer ")).check,
+        )
+        for check in checks:
+            with pytest.raises(NotAuthenticatedError):
+                check(headers)
+
+
+def test_internal_callers_reject_a_token_in_the_url_beside_theirs(
+    callers: OidcCallers, keys: SigningKey
+) -> None:
+    with pytest.raises(NotAuthenticatedError):
+        callers.check(keys.signed(**machine()), url_token="any")
+    with pytest.raises(NotAuthenticatedError):
+        InternalToken(token="right").check({"Authorization": "Bearer right"}, url_token="wrong")
+    with pytest.raises(NotAuthenticatedError):
+        InternalToken(token="right").check({"Authorization": "Bearer wrong"}, url_token="right")
 
 
 def test_operators_reject_authenticated_callers_that_are_not_named(

@@ -241,7 +241,11 @@ def test_socket_accepts_a_token_among_the_subprotocols(api: Api) -> None:
     assert caller.task()["id"] == task.id
     caller.close()
     foreign = unsigned_token("eve", project_id=PROJECT)
-    for protocols, status in ((f"darkroom, bearer.{foreign}", 404), ("darkroom, bearer.nonsense", 401)):
+    for protocols, status in (
+        (f"darkroom, bearer.{foreign}", 404),
+        ("darkroom, bearer.nonsense", 401),
+        (f"darkroom, bearer.{token}, bearer.nonsense", 401),
+    ):
         headers = {**HANDSHAKE, "Sec-WebSocket-Protocol": protocols}
         assert api.client.get(f"/v1/tasks/{task.id}/ws", headers=headers).status_code == status
 
