@@ -58,5 +58,55 @@ def test_address_refuses_a_url_with_user_query_or_fragment(url: str) -> None:
     assert "hush" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "host",
+    [
+        "a.example",
+        "a.example:8080",
+        "8.8.8.8",
+        "[2001:4860::1]",
+        "localhost.example",
+        "0.0.0.0",
+        "127.0.0.1.nip.io",
+    ],
+)
+@pytest.mark.parametrize("kind", ["token", "api_key"])
+def test_address_refuses_to_send_a_secret_over_http(kind: str, host: str) -> None:
+    with pytest.raises(ConfigurationError, match="use https, or set allow_http=True") as caught:
+        resolved(NOTHING, url=f"http://{host}/pictures", **{kind: "hush"})
+    assert "hush" not in str(caught.value)
+    assert resolved(NOTHING, url=f"https://{host}", **{kind: "hush"}).credentials
+    assert not resolved(NOTHING, url=f"http://{host}").credentials
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "localhost:8080",
+        "api.localhost",
+        "127.0.0.1",
+        "127.8.8.8",
+        "[::1]",
+        "10.0.0.7",
+        "192.168.1.2",
+        "[fd00::7]",
+    ],
+)
+def test_secret_is_sent_over_http_to_this_machine_and_private_addresses(host: str) -> None:
+    assert resolved(NOTHING, url=f"http://{host}", api_key="k").credentials
+
+
+def test_secret_is_sent_over_http_when_that_is_allowed() -> None:
+    url = "http://a.example"
+    assert resolve_address(url=url, token=None, api_key="k", allow_http=True, environment={}).credentials
+    environment = {"DARKROOM_API_KEY": "k", "DARKROOM_URL": url, "DARKROOM_ALLOW_HTTP": "1"}
+    assert resolved(environment).credentials
+    for value in ("", "0", "no"):
+        with pytest.raises(ConfigurationError):
+            resolved({**environment, "DARKROOM_ALLOW_HTTP": value})
+    with pytest.raises(ConfigurationError):
+        resolve_address(url=None, token=None, api_key=None, allow_http=False, environment=environment)
+
+
 def test_address_repr_hides_secrets() -> None:
     assert "hush" not in repr(resolved(NOTHING, token="hush"))

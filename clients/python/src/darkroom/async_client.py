@@ -59,11 +59,14 @@ class AsyncClient:
         *,
         token: str | None = None,
         api_key: str | None = None,
+        allow_http: bool | None = None,
         timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
         retries: RetryPolicy | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        address = resolve_address(url=url, token=token, api_key=api_key, environment=os.environ)
+        address = resolve_address(
+            url=url, token=token, api_key=api_key, allow_http=allow_http, environment=os.environ
+        )
         self._calls = Calls(
             address=address, timeout_seconds=timeout_seconds, retries=retries or RetryPolicy()
         )

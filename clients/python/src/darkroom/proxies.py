@@ -4,13 +4,13 @@ Calls to loopback addresses use no proxy, since a proxy cannot reach them. A pro
 use raises ConfigurationError, but only if calls to the API would use it.
 """
 
-import ipaddress
 from collections.abc import Callable
 from typing import Any, TypeVar
 from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
+from darkroom.credentials import is_loopback
 from darkroom.errors import ConfigurationError
 
 _Http = TypeVar("_Http", httpx.Client, httpx.AsyncClient)
@@ -20,7 +20,7 @@ _LOOPBACK = ("localhost", "*.localhost", "127.0.0.1", "[::1]")
 def http_client(kind: Callable[..., _Http], url: str, *, transport: Any = None) -> _Http:
     """Return an httpx client of the given kind for the API at `url`. Raises ConfigurationError."""
     host = httpx.URL(url).host
-    hosts = (*_LOOPBACK, host) if _is_loopback(host) and ":" not in host else _LOOPBACK
+    hosts = (*_LOOPBACK, host) if is_loopback(host) and ":" not in host else _LOOPBACK
     try:
         return kind(transport=transport, mounts=dict.fromkeys(f"all://{each}" for each in hosts))
     except (ImportError, ValueError, httpx.InvalidURL) as error:
@@ -48,13 +48,4 @@ def proxy_for(url: str) -> str | None:
 
 
 def _is_direct(host: str) -> bool:
-    return _is_loopback(host) or bool(proxy_bypass(host))
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return is_loopback(host) or bool(proxy_bypass(host))

@@ -52,7 +52,9 @@ _Value = TypeVar("_Value")
 class Client:
     """Blocking client for the darkroom API.
 
-    Arguments that are omitted default to DARKROOM_URL, DARKROOM_TOKEN or DARKROOM_API_KEY.
+    Arguments that are omitted default to DARKROOM_URL, DARKROOM_TOKEN or DARKROOM_API_KEY, and
+    `allow_http` to whether DARKROOM_ALLOW_HTTP is 1: without it, a token or key is not sent over
+    http, except to loopback and private addresses.
     `timeout_seconds` bounds one attempt of one call; `retries` sets how often and after which
     delays calls are retried. The client is a context manager and thread-safe. Every method raises
     ClientError.
@@ -64,11 +66,14 @@ class Client:
         *,
         token: str | None = None,
         api_key: str | None = None,
+        allow_http: bool | None = None,
         timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
         retries: RetryPolicy | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        address = resolve_address(url=url, token=token, api_key=api_key, environment=os.environ)
+        address = resolve_address(
+            url=url, token=token, api_key=api_key, allow_http=allow_http, environment=os.environ
+        )
         self._calls = Calls(
             address=address, timeout_seconds=timeout_seconds, retries=retries or RetryPolicy()
         )
