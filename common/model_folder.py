@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from common.domain.models.known_pipelines import PIPELINE, prompt_reading
+from common.domain.models.known_pipelines import PIPELINE, prompt_reading, served_class
 from common.domain.models.model_files import ModelFiles
 from common.domain.models.pipeline_traits import PipelineTraits, pipeline_traits
 from common.domain.models.prompt_reading import PromptReading
@@ -45,7 +45,7 @@ def folder_traits(folder: Path) -> PipelineTraits | None:
     if not index:
         return None
     components_of(index)
-    class_name = index["_class_name"]
+    class_name = served_class(index["_class_name"])
     if reason := UNSERVABLE_PIPELINES.get(class_name):
         raise UnservableModelError(f"a {class_name} cannot be served: {reason}")
     parts = (part for part in sorted(folder.iterdir()) if part.is_dir() and part.name in index)
@@ -67,7 +67,7 @@ def folder_reading(folder: Path) -> PromptReading | None:
     index = read_json(folder / INDEX)
     # An absent component is [null, null].
     present = [name for name, part in index.items() if isinstance(part, list) and part[:1] != [None]]
-    return prompt_reading(str(index.get("_class_name")), present)
+    return prompt_reading(served_class(str(index.get("_class_name"))), present)
 
 
 def configured_tokens(folder: Path, reading: PromptReading) -> int | None:

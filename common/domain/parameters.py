@@ -122,7 +122,7 @@ class GenerationParameters(BaseModel):
     mask_image: PictureId | None = Field(default=None, exclude_if=lambda picture: picture is None)
     """The parts of `image` to generate again, in white."""
     strength: float | None = Field(default=None, gt=0.0, le=1.0, exclude_if=lambda strength: strength is None)
-    """The share of the steps that changes `image`; None without one."""
+    """The share of the steps that changes `image`; None without one, and for models that edit it."""
     control_image: PictureId | None = Field(default=None, exclude_if=lambda picture: picture is None)
     """The control image of `controlnet`."""
     controlnet: str | None = Field(default=None, max_length=63, exclude_if=lambda name: name is None)
@@ -173,9 +173,14 @@ class GenerationParameters(BaseModel):
         return 2 if self.is_guided else 1
 
     @property
+    def images_per_pass(self) -> int:
+        """How many images a pass of the network reads: 2 if it edits a picture, which it reads beside the latents."""
+        return 2 if self.image is not None and self.strength is None else 1
+
+    @property
     def pass_pixels(self) -> int:
-        """Width × height × forwards per step."""
-        return self.width * self.height * self.passes_per_step
+        """Width × height × images × forwards per step."""
+        return self.width * self.height * self.images_per_pass * self.passes_per_step
 
     @property
     def work_units(self) -> float:
@@ -185,7 +190,7 @@ class GenerationParameters(BaseModel):
     @property
     def image_work_units(self) -> float:
         """The amount of computation for one image."""
-        passes = self.computed_steps * self.passes_per_step + _PASSES_AROUND
+        passes = self.computed_steps * self.passes_per_step * self.images_per_pass + _PASSES_AROUND
         return passes * self.width * self.height / 1e6
 
     def seed_of(self, index: int) -> int:

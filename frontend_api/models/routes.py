@@ -76,9 +76,10 @@ class ModelResponse(ResponseBody):
     loras: tuple[LoraResponse, ...] = Field(description="The LoRAs that a task can choose; empty: none.")
     traits: ModelTraits = Field(
         description="Which parameters have an effect: `guidance` is `classifier_free` (two passes per step if the "
-        "scale is above `guidance_off_at`, by default 1), `embedded` (one pass) or `none`. `max_clip_skip`, "
-        "`guidance_rescale` and `eta` are absent where these parameters have no effect. Parameters without an effect "
-        "are rejected."
+        "scale is above `guidance_off_at`, by default 1), `embedded` (one pass) or `none`. `required_inputs` are the "
+        "inputs besides the text that every task needs; absent: none. `strength` is false where it has no effect. "
+        "`max_clip_skip`, `guidance_rescale` and `eta` are absent where these parameters have no effect. Parameters "
+        "without an effect are rejected."
     )
     limits: ModelLimits = Field(description="The bounds of the parameters. Others are rejected.")
     defaults: ModelDefaults = Field(description="The values of omitted parameters.")

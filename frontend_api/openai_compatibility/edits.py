@@ -92,25 +92,35 @@ def parse_edit(
         asked = OpenAIEditFields.model_validate_strings(single, strict=False)
     except ValidationError as exc:
         raise RequestRefusedError(body_problem(exc)) from exc
-    spec = editing_model(catalog) if asked.model is None else catalog.get(asked.model)
+    spec = editing_model(catalog, has_mask=bool(masks)) if asked.model is None else catalog.get(asked.model)
     _check_inputs(spec, has_mask=bool(masks))
     return Edit(
         asked=asked.model_copy(update={"model": spec.name}), image=images[0], mask=masks[0] if masks else None
     )
 
 
-def editing_model(catalog: ModelCatalog) -> ModelSpec:
-    """Return the first model that starts from pictures. Raises RequestRefusedError if none does."""
-    for spec in catalog.models:
-        if Input.IMAGE in spec.traits.inputs:
+def editing_model(catalog: ModelCatalog, *, has_mask: bool = False) -> ModelSpec:
+    """Return the first model for such a request, or else the first that takes a picture.
+
+    Raises RequestRefusedError if none does.
+    """
+    taking = [spec for spec in catalog.models if Input.IMAGE in spec.traits.inputs]
+    for spec in taking:
+        fits = Input.MASK in spec.traits.inputs if has_mask else Input.MASK not in spec.traits.required_inputs
+        if fits:
             return spec
+    if taking:
+        return taking[0]
     detail = "no model edits images; `images/generations` generates them from a prompt"
     raise RequestRefusedError(Problem(code="edits_not_offered", detail=detail))
 
 
 def _check_inputs(spec: ModelSpec, *, has_mask: bool) -> None:
-    """Refuse pictures that the model does not take before they are stored."""
+    """Refuse pictures that the model does not take, and missing ones, before any is stored."""
     for name, kind, is_given in (("image", Input.IMAGE, True), (_MASK, Input.MASK, has_mask)):
         if is_given and kind not in spec.traits.inputs:
             problem = FieldProblem(f"/{name}", f"is not an input of the model {spec.name!r}")
             raise ParametersRejectedError("1 field is invalid", (problem,))
+    if Input.MASK in spec.traits.required_inputs and not has_mask:
+        detail = f"is required by the model {spec.name!r}: add it, or choose another model"
+        raise ParametersRejectedError("1 field is invalid", (FieldProblem(f"/{_MASK}", detail),))

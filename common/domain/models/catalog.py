@@ -17,6 +17,7 @@ from common.domain.models.parameter_checks import (
     not_offered,
     option_problems,
     outside,
+    picture_problem,
     problem_without_image,
     quality_problem,
     strength_problem,
@@ -33,6 +34,9 @@ from common.domain.parameters import (
     OutputFormat,
     Sampler,
 )
+
+ANY_PICTURE = "0" * 64
+"""The id of a picture whose content does not matter."""
 
 
 class _Record(BaseModel):
@@ -178,7 +182,7 @@ class ModelSpec(ModelFiles):
             if len(self.controlnets) == 1:
                 values.setdefault("controlnet", self.controlnets[0].name)
             values.setdefault("control_scale", DEFAULT_CONTROL_SCALE)
-        if values.get("image") is not None:
+        if values.get("image") is not None and self.traits.strength:
             values.setdefault("strength", DEFAULT_STRENGTH)
         values["loras"] = chosen_loras(values.get("loras", ()), self.loras)
         parameters = GenerationParameters.model_construct(**values)
@@ -191,8 +195,17 @@ class ModelSpec(ModelFiles):
         return GenerationParameters.model_validate(values)
 
     def defaulted(self, *, prompt: str, seed: int) -> GenerationParameters:
-        """Return the parameters of a submission that has only a prompt."""
-        return GenerationParameters(prompt=prompt, seed=seed, **self.defaults.model_dump(), **self._own)
+        """Return the parameters of a submission that has only a prompt, and the pictures that the model requires."""
+        pictures: dict[str, Any] = {
+            name: ANY_PICTURE
+            for name, kind in (("image", Input.IMAGE), ("mask_image", Input.MASK))
+            if kind in self.traits.required_inputs
+        }
+        if pictures and self.traits.strength:
+            pictures["strength"] = DEFAULT_STRENGTH
+        return GenerationParameters(
+            prompt=prompt, seed=seed, **self.defaults.model_dump(), **pictures, **self._own
+        )
 
     @property
     def _own(self) -> dict[str, Any]:
@@ -279,11 +292,12 @@ class ModelSpec(ModelFiles):
             quality_problem(asked.output_quality, asked.output_format),
             *option_problems(self.traits, asked),
             *lora_problems(asked.loras, self.loras),
-            self._input_problem("/image", asked.image, Input.IMAGE),
-            self._input_problem("/mask_image", asked.mask_image, Input.MASK)
+            self._picture_problem("/image", asked.image, Input.IMAGE),
+            self._picture_problem("/mask_image", asked.mask_image, Input.MASK)
             or problem_without_image("/mask_image", asked.mask_image, asked.image),
-            problem_without_image("/strength", asked.strength, asked.image) or strength_problem(asked),
-            self._input_problem("/control_image", asked.control_image, Input.CONTROL),
+            problem_without_image("/strength", asked.strength, asked.image)
+            or strength_problem(self.traits, asked),
+            self._picture_problem("/control_image", asked.control_image, Input.CONTROL),
             *control_problems([network.name for network in self.controlnets], asked),
         ]
         return tuple(problem for problem in found if problem is not None)
@@ -301,11 +315,9 @@ class ModelSpec(ModelFiles):
             return None
         return FieldProblem("/guidance_scale", NO_EFFECT)
 
-    def _input_problem(self, pointer: str, picture: str | None, kind: Input) -> FieldProblem | None:
-        if picture is None or kind in self.inputs:
-            return None
-        taken = ", ".join(self.inputs)
-        return FieldProblem(pointer, f"is not an input of this model, which takes {taken}; leave it out")
+    def _picture_problem(self, pointer: str, picture: str | None, kind: Input) -> FieldProblem | None:
+        required = self.traits.required_inputs
+        return picture_problem(pointer, picture, kind, inputs=self.inputs, required=required)
 
     def _side_problem(self, pointer: str, side: int) -> FieldProblem | None:
         limits = self.limits

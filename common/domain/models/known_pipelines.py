@@ -16,6 +16,8 @@ The pipeline's own one, `model_index.json`, has the name PIPELINE.
 PIPELINE = "pipeline"
 DIFFUSION_SAMPLERS = tuple(sampler for sampler in Sampler if sampler is not Sampler.FLOW_EULER)
 """The samplers of a model with a noise schedule of betas."""
+INPAINTING_CHANNELS = 9
+"""The input channels of a UNet for inpainting: 4 of the latents, 1 of the mask, 4 of the masked picture."""
 FLOW_SAMPLERS = (Sampler.OWN, Sampler.FLOW_EULER, Sampler.DPMPP_2M, Sampler.UNIPC)
 """The samplers that can integrate a flow, the model's own first."""
 
@@ -50,6 +52,10 @@ class PipelineClass:
     """The largest scale at which its classifier-free guidance is off."""
     inputs: tuple[Input, ...] = TEXT_ONLY
     """What its family generates an image from."""
+    required_inputs: Callable[[Configs], tuple[Input, ...]] = lambda _configs: ()
+    """Returns the inputs besides the text without which its family generates no image."""
+    edits_pictures: bool = False
+    """Whether its denoiser reads a picture in each step. The image then starts from noise."""
     guidance_argument: str = "guidance_scale"
     """The argument of its call that takes the scale."""
     packs: bool = False
@@ -76,6 +82,12 @@ def _distilled_unet(configs: Configs) -> Guidance | None:
     return Guidance.EMBEDDED if is_distilled else None
 
 
+def _inpainting_unet(configs: Configs) -> tuple[Input, ...]:
+    """UNets for inpainting have channels for the mask and the masked picture."""
+    is_inpainting = configs.get("unet", {}).get("in_channels") == INPAINTING_CHANNELS
+    return (Input.IMAGE, Input.MASK) if is_inpainting else ()
+
+
 def _schnell(configs: Configs) -> Guidance | None:
     return None if configs.get("transformer", {}).get("guidance_embeds") else Guidance.NONE
 
@@ -91,6 +103,7 @@ _WITH_IMAGES = (Input.TEXT, Input.IMAGE, Input.MASK)
 _STABLE_DIFFUSION = PipelineClass(
     family="stable_diffusion",
     inputs=_WITH_IMAGES,
+    required_inputs=_inpainting_unet,
     guidance=_CFG,
     variant=_distilled_unet,
     samplers=DIFFUSION_SAMPLERS,
@@ -103,6 +116,7 @@ _STABLE_DIFFUSION = PipelineClass(
 _STABLE_DIFFUSION_XL = PipelineClass(
     family="stable_diffusion_xl",
     inputs=_WITH_IMAGES,
+    required_inputs=_inpainting_unet,
     guidance=_CFG,
     variant=_distilled_unet,
     samplers=DIFFUSION_SAMPLERS,
@@ -111,7 +125,13 @@ _STABLE_DIFFUSION_XL = PipelineClass(
     has_clip_options=True,
     readings=(CLIP,),
 )
-_WHOLE: dict[str, Any] = {"family": None, "inputs": TEXT_ONLY, "has_clip_options": False, "controlnet": None}
+_WHOLE: dict[str, Any] = {
+    "family": None,
+    "inputs": TEXT_ONLY,
+    "required_inputs": lambda _configs: (),
+    "has_clip_options": False,
+    "controlnet": None,
+}
 """What differs where no family serves a class."""
 KNOWN_PIPELINES = {
     "StableDiffusionPipeline": _STABLE_DIFFUSION,
@@ -207,6 +227,17 @@ KNOWN_PIPELINES = {
         usual={_CFG: Usual(steps=30, guidance_scale=4.0)},
     ),
 }
+
+_SAME_COMPONENTS = {
+    "StableDiffusionInpaintPipeline": "StableDiffusionPipeline",
+    "StableDiffusionXLInpaintPipeline": "StableDiffusionXLPipeline",
+}
+"""Classes that models for inpainting name, and those that are loaded: their UNets show what they need."""
+
+
+def served_class(class_name: str) -> str:
+    """Return the pipeline class as which a model of this class is loaded."""
+    return _SAME_COMPONENTS.get(class_name, class_name)
 
 
 def prompt_reading(class_name: str, tokenizers: Collection[str] | None = None) -> PromptReading | None:

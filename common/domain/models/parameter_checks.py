@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from common.domain.errors import FieldProblem
-from common.domain.models.traits import ModelTraits
+from common.domain.models.traits import Input, ModelTraits
 from common.domain.parameters import (
     DEFAULT_CONTROL_SCALE,
     MAX_CONTROL_SCALE,
@@ -14,6 +14,7 @@ from common.domain.parameters import (
 )
 
 NO_EFFECT = "has no effect on this model; leave it out"
+_PICTURE_OF = {Input.IMAGE: "image", Input.MASK: "mask_image", Input.CONTROL: "control_image"}
 _MAX_PRINTED = 10**30
 """Larger numbers are not printed in messages; JSON allows thousands of digits."""
 
@@ -58,6 +59,24 @@ def option_problems(traits: ModelTraits, asked: GenerationParameters) -> Iterato
         yield outside("/eta", asked.eta, 0, 1)
 
 
+def picture_problem(
+    pointer: str, picture: str | None, kind: Input, *, inputs: Sequence[Input], required: Sequence[Input]
+) -> FieldProblem | None:
+    """Check that the model takes this picture, and that a required one is given."""
+    if picture is None:
+        if kind not in required:
+            return None
+        needed = " and ".join(f"`{_PICTURE_OF[each]}`" for each in required)
+        return FieldProblem(
+            pointer, f"is required: this model needs {needed}; upload it, or choose another model"
+        )
+    if kind in inputs:
+        return None
+    return FieldProblem(
+        pointer, f"is not an input of this model, which takes {', '.join(inputs)}; leave it out"
+    )
+
+
 def problem_without_image(pointer: str, given: object, image: str | None) -> FieldProblem | None:
     """Check that a field which belongs to a picture comes with one."""
     if given is None or image is not None:
@@ -65,11 +84,13 @@ def problem_without_image(pointer: str, given: object, image: str | None) -> Fie
     return FieldProblem(pointer, "needs `image`, the picture to start from; add it, or leave this out")
 
 
-def strength_problem(asked: GenerationParameters) -> FieldProblem | None:
-    """Check that the strength leaves at least one step."""
+def strength_problem(traits: ModelTraits, asked: GenerationParameters) -> FieldProblem | None:
+    """Check that the strength has an effect, and leaves at least one step."""
     strength = asked.strength
     if strength is None:
         return None
+    if not traits.strength:
+        return FieldProblem("/strength", NO_EFFECT)
     if not 0.0 < strength <= 1.0:
         return FieldProblem("/strength", f"must be above 0 and at most 1, got {strength}")
     if asked.steps > 0 and asked.computed_steps == 0:

@@ -173,6 +173,8 @@ def _traits(known: PipelineClass, configs: Configs) -> ModelTraits:
         negative_prompt=is_free and known.takes_negative_prompt,
         guidance_off_at=known.guidance_off_at if is_free else OFF_AT_ONE,
         inputs=known.inputs,
+        required_inputs=known.required_inputs(configs),
+        strength=not known.edits_pictures,
         **options,
     )
 

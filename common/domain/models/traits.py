@@ -66,6 +66,10 @@ class ModelTraits(BaseModel):
     """The largest scale at which classifier-free guidance is off."""
     inputs: tuple[Input, ...] = Field(default=TEXT_ONLY, exclude_if=lambda inputs: inputs == TEXT_ONLY)
     """What an image can be generated from."""
+    required_inputs: tuple[Input, ...] = Field(default=(), exclude_if=lambda inputs: not inputs)
+    """The inputs besides the text that every task needs."""
+    strength: bool = Field(default=True, exclude_if=lambda has_effect: has_effect)
+    """Whether `strength` has an effect. Models that edit a picture read it in each step, and start from noise."""
     prompt_syntaxes: tuple[PromptSyntax, ...] = Field(
         default=(PromptSyntax.PLAIN,), exclude_if=lambda syntaxes: syntaxes == (PromptSyntax.PLAIN,)
     )
@@ -81,6 +85,8 @@ class ModelTraits(BaseModel):
         """Return whether these traits offer an optional parameter or value that the others do not."""
         return (
             not set(self.inputs) <= set(other.inputs)
+            or set(self.required_inputs) != set(other.required_inputs)
+            or (Input.IMAGE in self.inputs and self.strength != other.strength)
             or not set(self.prompt_syntaxes) <= set(other.prompt_syntaxes)
             or self.max_clip_skip > other.max_clip_skip
             or (self.guidance_rescale and not other.guidance_rescale)
@@ -93,6 +99,8 @@ class ModelTraits(BaseModel):
             raise ValueError('inputs must contain "text": every model takes a prompt')
         if Input.MASK in self.inputs and Input.IMAGE not in self.inputs:
             raise ValueError('inputs must contain "image" if they contain "mask"')
+        if missing := sorted(set(self.required_inputs) - set(self.inputs)):
+            raise ValueError(f"inputs must contain what required_inputs names: {', '.join(missing)}")
         return self
 
     @model_validator(mode="after")

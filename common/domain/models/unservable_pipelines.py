@@ -57,12 +57,12 @@ _CLASSES = {
     StableDiffusion3PAGImg2Img StableDiffusionControlNetImg2Img StableDiffusionControlNetInpaint
     StableDiffusionControlNetPAGInpaint StableDiffusionControlNetPAG StableDiffusionControlNet
     StableDiffusionControlNetXS StableDiffusionDepth2Img StableDiffusionImg2Img
-    StableDiffusionInpaint StableDiffusionInstructPix2Pix StableDiffusionPAGImg2Img
+    StableDiffusionInstructPix2Pix StableDiffusionPAGImg2Img
     StableDiffusionPAGInpaint StableDiffusionXLControlNetImg2Img StableDiffusionXLControlNetInpaint
     StableDiffusionXLControlNetPAGImg2Img StableDiffusionXLControlNetPAG StableDiffusionXLControlNet
     StableDiffusionXLControlNetUnionImg2Img StableDiffusionXLControlNetUnionInpaint
     StableDiffusionXLControlNetUnion StableDiffusionXLControlNetXS StableDiffusionXLImg2Img
-    StableDiffusionXLInpaint StableDiffusionXLPAGImg2Img StableDiffusionXLPAGInpaint
+    StableDiffusionXLPAGImg2Img StableDiffusionXLPAGInpaint
     WuerstchenDecoder ZImageControlNetInpaint ZImageControlNet ZImageImg2Img ZImageInpaint
     ZImageOmni
     """,

@@ -28,6 +28,10 @@ export interface ModelDefaults {
 export interface ModelTraits {
   readonly guidance: "classifier_free" | "embedded" | "none";
   readonly negative_prompt: boolean;
+  /** The inputs besides the text that every task needs; missing: none. */
+  readonly required_inputs?: readonly string[];
+  /** Whether `strength` has an effect; missing: it has. */
+  readonly strength?: boolean;
 }
 
 /** Additional weights that a task can choose. */
@@ -88,7 +92,8 @@ export function isUsed(name: FieldName, { traits, inputs, loras, controlnets, pr
   if (name === "control_image" || name === "controlnet" || name === "control_scale") return controlnets.length > 0;
   if (name === "prompt_syntax") return prompt_syntaxes.length > 1;
   if (name === "loras") return loras.length > 0;
-  if (name === "image" || name === "strength") return inputs.includes("image");
+  if (name === "image") return inputs.includes("image");
+  if (name === "strength") return inputs.includes("image") && traits.strength !== false;
   if (name === "mask_image") return inputs.includes("mask");
   if (name === "negative_prompt") return traits.negative_prompt;
   return name !== "guidance_scale" || traits.guidance !== "none";

@@ -25,7 +25,7 @@ from common.domain.task_warnings import warnings_of
 from gpu_subscriber.engine.batches.filled_batches import filled
 from gpu_subscriber.engine.conditions.control_networks import CONTROLNET, ControlNetworks
 from gpu_subscriber.engine.families.decoded import Decoded, scaled, unscaled
-from gpu_subscriber.engine.families.starting_image import StartingImage
+from gpu_subscriber.engine.families.starting_image import Beginning, Starting, StartingImage
 from gpu_subscriber.engine.loras.model_loras import ModelLoras
 from gpu_subscriber.engine.messages import NO_INPUTS, Inputs
 from gpu_subscriber.engine.models.model_provenance import (
@@ -110,12 +110,18 @@ class GuidedFamily:
         """Return what the denoiser receives besides the text, such as sizes; the same in each branch."""
         return {}
 
+    @property
+    def latent_channels(self) -> int:
+        """The channels of the latents."""
+        channels: int = self.denoiser.config.in_channels
+        return channels
+
     def noise(
         self, parameters: GenerationParameters, generator: torch.Generator, dtype: torch.dtype
     ) -> torch.Tensor:
         """Return the seeded noise, in the shape in which the denoiser takes latents."""
         scale = self.pipeline.vae_scale_factor
-        shape = (1, self.denoiser.config.in_channels, parameters.height // scale, parameters.width // scale)
+        shape = (1, self.latent_channels, parameters.height // scale, parameters.width // scale)
         return randn_tensor(shape, generator=generator, device=self.device, dtype=dtype)
 
     def schedule(self, parameters: GenerationParameters, noise: torch.Tensor) -> Any:
@@ -160,6 +166,12 @@ class GuidedFamily:
         image: torch.Tensor = self.pipeline.vae.decode(latents, return_dict=False)[0]
         return image
 
+    def starting_image(
+        self, parameters: GenerationParameters, inputs: Inputs, generator: torch.Generator
+    ) -> Starting | None:
+        """Return the picture that a Run starts from, encoded; None if it starts from noise."""
+        return StartingImage.encoded(self, parameters, inputs, generator)
+
     def skipped_steps(self, parameters: GenerationParameters) -> int:
         """Return how many of the first steps a Run that starts from a picture leaves out."""
         return parameters.steps - parameters.computed_steps
@@ -200,18 +212,19 @@ class GuidedFamily:
         extra = self.extra_rows(parameters, dtype)
         generator = seeded_generator(seed)
         extra |= self.controls.prepared(parameters, inputs, family=self, generator=generator)
-        picture = StartingImage.encoded(self, parameters, inputs, generator)
+        picture = self.starting_image(parameters, inputs, generator)
         noise = self.noise(parameters, generator, dtype)
         scheduler = self.schedule(parameters, noise)
         skipped = 0 if picture is None else self.skipped_steps(parameters) * scheduler.order
         if hasattr(scheduler, "set_begin_index"):
             scheduler.set_begin_index(skipped)
         timesteps = scheduler.timesteps[skipped:]
-        latents, after_step = noise * getattr(scheduler, "init_noise_sigma", 1.0), None
+        begun = Beginning(latents=noise * getattr(scheduler, "init_noise_sigma", 1.0))
         if picture is not None:
-            latents, after_step = picture.begun(noise, scheduler, timesteps, generator)
+            begun = picture.begun(noise, scheduler, timesteps, generator)
+        extra |= begun.rows
         return Denoising(
-            latents=latents,
+            latents=begun.latents,
             scheduler=scheduler,
             timesteps=timesteps,
             device_timesteps=timesteps.to(self.device, torch.float32),
@@ -224,7 +237,7 @@ class GuidedFamily:
             fingerprint="+".join([self._fingerprint, *(lora.sha256 for lora in loras)]),
             loras=loras,
             controlnet=parameters.controlnet,
-            after_step=after_step,
+            after_step=begun.after_step,
             warnings=warnings_of(
                 parameters, max_prompt_tokens=self._tokens.limit, token_starts=self._tokens.starts
             ),

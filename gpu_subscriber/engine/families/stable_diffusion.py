@@ -1,16 +1,21 @@
 """Stable Diffusion 1 and 2, and every other model that loads as diffusers' StableDiffusionPipeline."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
 from diffusers import ConsistencyDecoderVAE
 
+from common.domain.models.known_pipelines import INPAINTING_CHANNELS
 from common.domain.models.traits import PromptSyntax
 from common.domain.parameters import GenerationParameters
+from gpu_subscriber.engine.conditions.masked_picture import MaskedPicture, with_masked_picture
 from gpu_subscriber.engine.conditions.weighted_prompts import WeightedTokens, encode_chunks
 from gpu_subscriber.engine.errors import ContentFilteredError
 from gpu_subscriber.engine.families.guided import Batch, GuidedFamily, padded
+from gpu_subscriber.engine.families.starting_image import Starting
+from gpu_subscriber.engine.messages import Inputs
 from gpu_subscriber.engine.runs.run import Rows
 
 
@@ -18,6 +23,25 @@ class StableDiffusion(GuidedFamily):
     """`StableDiffusionPipeline.__call__` in three functions."""
 
     network = "unet"
+
+    @cached_property
+    def inpaints(self) -> bool:
+        """Whether the UNet reads a mask and a masked picture beside the latents."""
+        return bool(self.denoiser.config.in_channels == INPAINTING_CHANNELS)
+
+    @property
+    def latent_channels(self) -> int:
+        """The channels of the latents: a UNet for inpainting takes more."""
+        channels: int = self.pipeline.vae.config.latent_channels if self.inpaints else super().latent_channels
+        return channels
+
+    def starting_image(
+        self, parameters: GenerationParameters, inputs: Inputs, generator: torch.Generator
+    ) -> Starting | None:
+        """Return the picture; a UNet for inpainting needs one, and its mask."""
+        if not self.inpaints:
+            return super().starting_image(parameters, inputs, generator)
+        return MaskedPicture.encoded(self, parameters, inputs, generator)
 
     def encode_branches(self, parameters: GenerationParameters) -> list[Rows]:
         """Return both texts' rows, of the same length. Layers are skipped for the prompt alone."""
@@ -74,7 +98,7 @@ class StableDiffusion(GuidedFamily):
         self, latents: torch.Tensor, timesteps: torch.Tensor, rows: Batch, size: tuple[int, int]
     ) -> torch.Tensor:
         """Run the UNet."""
-        rows = self.controlled(latents, timesteps, rows)
+        latents, rows = with_masked_picture(latents, self.controlled(latents, timesteps, rows))
         predicted: torch.Tensor = self.denoiser(latents, timesteps, **rows, return_dict=False)[0]
         return predicted
 

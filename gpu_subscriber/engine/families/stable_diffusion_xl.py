@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from common.domain.parameters import GenerationParameters
+from gpu_subscriber.engine.conditions.masked_picture import with_masked_picture
 from gpu_subscriber.engine.families.decoded import channels_of
 from gpu_subscriber.engine.families.guided import Batch
 from gpu_subscriber.engine.families.stable_diffusion import StableDiffusion
@@ -65,7 +66,7 @@ class StableDiffusionXL(StableDiffusion):
         self, latents: torch.Tensor, timesteps: torch.Tensor, rows: Batch, size: tuple[int, int]
     ) -> torch.Tensor:
         """Run the UNet with the added conditions."""
-        rows = self.controlled(latents, timesteps, rows)
+        latents, rows = with_masked_picture(latents, self.controlled(latents, timesteps, rows))
         added = {name: rows[name] for name in _ADDED}
         others = {name: row for name, row in rows.items() if name not in _ADDED}
         predicted: torch.Tensor = self.denoiser(

@@ -6,7 +6,7 @@ is left. All of it happens in `prepare`, so such a Run shares steps with any oth
 contains none of it: the next worker prepares the same picture again.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, Self
 
 import torch
@@ -16,7 +16,7 @@ from torch.nn.functional import interpolate
 from common.domain.parameters import GenerationParameters
 from gpu_subscriber.engine.errors import MissingInputError
 from gpu_subscriber.engine.messages import Inputs
-from gpu_subscriber.engine.runs.run import AfterStep, Denoising
+from gpu_subscriber.engine.runs.run import AfterStep, Denoising, Rows
 
 _WHITE = 0.5
 """The smallest value of a mask that counts as white."""
@@ -33,6 +33,24 @@ class ImageEncoder(Protocol):
     def scaled(self, latents: torch.Tensor) -> torch.Tensor: ...
 
     def packed(self, grid: torch.Tensor) -> torch.Tensor: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beginning:
+    """How a Run begins."""
+
+    latents: torch.Tensor
+    after_step: AfterStep | None = None
+    rows: Rows = field(default_factory=dict)
+    """What the denoiser receives of the picture in each step."""
+
+
+class Starting(Protocol):
+    """A picture that a Run starts from."""
+
+    def begun(
+        self, noise: torch.Tensor, scheduler: Any, timesteps: torch.Tensor, generator: torch.Generator
+    ) -> Beginning: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +102,7 @@ class StartingImage:
         latents = retrieve_latents(encoding, generator=generator).to(encoder.denoiser.dtype)
         grid, mask = encoder.scaled(latents), None
         if parameters.mask_image is not None:
-            white = (pixels_of("mask_image", inputs) >= _WHITE).float()
+            white = white_of("mask_image", inputs)
             small = interpolate(white, size=grid.shape[-2:]).to(grid)
             mask = encoder.packed(small.expand_as(grid).contiguous())
             grid = grid.contiguous()  # as in the stock calls: convolutions round by the memory layout
@@ -92,10 +110,10 @@ class StartingImage:
 
     def begun(
         self, noise: torch.Tensor, scheduler: Any, timesteps: torch.Tensor, generator: torch.Generator
-    ) -> tuple[torch.Tensor, AfterStep | None]:
-        """Return the latents before the first of these timesteps, and what to do after each step."""
+    ) -> Beginning:
+        """Return how a Run with this picture begins before the first of these timesteps."""
         if self.mask is None:
-            return noised(self.clean, noise, scheduler, timesteps), None
+            return Beginning(latents=noised(self.clean, noise, scheduler, timesteps))
         if self.strength == 1.0:
             latents = noise * getattr(scheduler, "init_noise_sigma", 1.0)
         else:
@@ -103,7 +121,7 @@ class StartingImage:
         # The stock calls also encode the masked picture, for networks that read it. Samplers and
         # decoders draw from the generator after that.
         retrieve_latents(self.encoding, generator=generator)
-        return latents, KeptParts(clean=self.clean, noise=noise, mask=self.mask)
+        return Beginning(latents=latents, after_step=KeptParts(clean=self.clean, noise=noise, mask=self.mask))
 
 
 def noised(clean: torch.Tensor, noise: torch.Tensor, scheduler: Any, timesteps: torch.Tensor) -> torch.Tensor:
@@ -117,6 +135,11 @@ def noised(clean: torch.Tensor, noise: torch.Tensor, scheduler: Any, timesteps: 
         # `add_noise` moves it to the device, where reading it in a step would wait for the device.
         scheduler.alphas_cumprod = on_cpu
     return diffused
+
+
+def white_of(name: str, inputs: Inputs) -> torch.Tensor:
+    """Return a mask, 1 where it is white and 0 elsewhere: (1, 1, H, W), float32 on the CPU."""
+    return (pixels_of(name, inputs) >= _WHITE).float()
 
 
 def pixels_of(name: str, inputs: Inputs) -> torch.Tensor:

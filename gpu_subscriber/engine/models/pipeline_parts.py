@@ -22,6 +22,7 @@ from diffusers.loaders.single_file_utils import (
 from huggingface_hub import snapshot_download
 from safetensors.torch import load_file
 
+from common.domain.models.known_pipelines import served_class
 from common.domain.models.model_files import SINGLE_FILE, ControlNetwork, ModelFiles
 from common.model_files.local_model import LocalModel
 from common.model_files.single_file import V_PREDICTION, ZERO_TERMINAL_SNR, has_component, is_part_of
@@ -59,7 +60,7 @@ class PipelineParts:
         folder = self.local.folder
         index = read_json(folder / INDEX)
         components = components_of(index)
-        pipeline_class = getattr(diffusers, index["_class_name"], None)
+        pipeline_class = getattr(diffusers, served_class(index["_class_name"]), None)
         if not isinstance(pipeline_class, type) or not issubclass(
             pipeline_class, diffusers.DiffusionPipeline
         ):

@@ -9,6 +9,7 @@ from common.domain.parameters import GenerationParameters
 from gpu_subscriber.engine.devices import Device
 from gpu_subscriber.engine.families.guided import GuidedFamily
 from gpu_subscriber.engine.tuning.timing import timed_rounds
+from gpu_subscriber.engine.tuning.trial_images import prepared
 
 _log = structlog.get_logger()
 
@@ -31,7 +32,7 @@ def choose_attention(
 
     Kernels that cannot compute the model's attention are skipped.
     """
-    state = family.prepare(parameters, seed=0)
+    state = prepared(family, parameters)
     seconds: dict[str | None, float] = {}
     for kernel in (None, *kernels):
         family.use_attention(kernel, only=True)

@@ -13,6 +13,7 @@ from gpu_subscriber.engine.device_memory import DeviceMemory
 from gpu_subscriber.engine.devices import Device
 from gpu_subscriber.engine.families.guided import GuidedFamily
 from gpu_subscriber.engine.tuning.timing import timed_rounds
+from gpu_subscriber.engine.tuning.trial_images import prepared
 
 _log = structlog.get_logger()
 
@@ -32,7 +33,7 @@ def measure_batches(
 ) -> None:
     """Measure how many Runs of these parameters share a step, and how many a decoding."""
     key = BatchKey.of(parameters)
-    states = [family.prepare(parameters, seed=seed) for seed in range(caps.cap_of(key))]
+    states = [prepared(family, parameters, seed=seed) for seed in range(caps.cap_of(key))]
     steps = _measured(device, lambda batch: family.predict(states[:batch]), largest=len(states))
     if steps:
         caps.learn(key, best_batch(steps))
@@ -55,7 +56,7 @@ def measure_memory(
 ) -> None:
     """Measure the peaks of a step of one Run and of two, and of a decoding."""
     key = BatchKey.of(parameters)
-    states = [family.prepare(parameters, seed=seed) for seed in range(2)]
+    states = [prepared(family, parameters, seed=seed) for seed in range(2)]
     alone = pair = memory.peak_bytes(lambda: family.predict(states[:1]))
     if memory.free_bytes() > 2 * alone:
         pair = memory.peak_bytes(lambda: family.predict(states))

@@ -11,6 +11,7 @@ import structlog
 from common.domain.parameters import GenerationParameters
 from gpu_subscriber.engine.batches.filled_batches import sizes_up_to
 from gpu_subscriber.engine.families.guided import GuidedFamily
+from gpu_subscriber.engine.tuning.trial_images import prepared
 
 _log = structlog.get_logger()
 
@@ -35,7 +36,7 @@ def compile_batch_sizes(family: GuidedFamily, parameters: GenerationParameters, 
     unguided = parameters.model_copy(update={"guidance_scale": parameters.guidance_off_at})
     sizes = sizes_up_to(largest)
     for asked in [parameters, unguided] if parameters.is_guided else [parameters]:
-        state = family.prepare(asked, seed=0)
+        state = prepared(family, asked)
         for size in sizes:
             family.predict([state] * size)
     seconds = round(time.perf_counter() - began, 1)

@@ -10,6 +10,7 @@ from common.domain.parameters import GenerationParameters
 from gpu_subscriber.engine.devices import Device
 from gpu_subscriber.engine.families.guided import GuidedFamily
 from gpu_subscriber.engine.tuning.timing import ROUNDS, seconds_of
+from gpu_subscriber.engine.tuning.trial_images import prepared
 
 _log = structlog.get_logger()
 
@@ -23,7 +24,7 @@ def choose_memory_formats(family: GuidedFamily, parameters: GenerationParameters
 
     For one Run, the gain of a small network is below the noise.
     """
-    states = [family.prepare(parameters, seed=seed) for seed in range(2)]
+    states = [prepared(family, parameters, seed=seed) for seed in range(2)]
     try:
         family.predict(states)
     except torch.OutOfMemoryError:

@@ -21,7 +21,7 @@ from gpu_subscriber.engine.models.loading import Family
 from gpu_subscriber.engine.tuning.image_difference import ImageDifference
 from gpu_subscriber.engine.tuning.memory_formats import choose_memory_formats
 from gpu_subscriber.engine.tuning.timing import timed_rounds
-from gpu_subscriber.engine.tuning.trial_images import trial_images
+from gpu_subscriber.engine.tuning.trial_images import prepared, trial_images
 
 _log = structlog.get_logger()
 
@@ -47,7 +47,7 @@ class Trial:
     def of(cls, family: GuidedFamily, parameters: GenerationParameters, device: Device) -> "Trial":
         """Time a shared step and a decoding in the faster memory format, and generate the images."""
         choose_memory_formats(family, parameters, device)
-        states = [family.prepare(parameters, seed=seed) for seed in range(2)]
+        states = [prepared(family, parameters, seed=seed) for seed in range(2)]
         step = min(timed_rounds(device, lambda: family.predict(states))) / len(states)
         decoding = min(timed_rounds(device, lambda: family.decode(states[0])))
         seconds = parameters.steps * step + decoding

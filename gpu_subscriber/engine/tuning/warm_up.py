@@ -26,6 +26,7 @@ from gpu_subscriber.engine.tuning.attention import choose_attention
 from gpu_subscriber.engine.tuning.batch_sizes import measure_batches, measure_memory
 from gpu_subscriber.engine.tuning.compilation import compile_batch_sizes
 from gpu_subscriber.engine.tuning.memory_formats import choose_memory_formats, set_memory_format
+from gpu_subscriber.engine.tuning.trial_images import prepared
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +65,7 @@ def warm_up(
         choose_memory_formats(family, parameters, device)
         if device.is_cuda:
             choose_attention(family, parameters, device)
-    state = family.prepare(parameters, seed=0)
+    state = prepared(family, parameters)
     if family.fills_batches:
         compile_batch_sizes(family, parameters, largest=caps.measured_cap_of(BatchKey.of(parameters)))
     (prediction,) = family.predict([state])
@@ -126,7 +127,7 @@ def _timed_image(family: GuidedFamily, parameters: GenerationParameters, device:
         device.synchronize()
         moments.append(time.perf_counter())
 
-    state = family.prepare(parameters, seed=0)
+    state = prepared(family, parameters)
     lap()
     family.predict([state])
     lap()

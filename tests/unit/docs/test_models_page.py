@@ -29,6 +29,10 @@ OFFICIAL: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
         "StableDiffusionXLPipeline",
         {"scheduler": {"_class_name": "EulerDiscreteScheduler"}, "vae": _VAE},
     ),
+    "diffusers/stable-diffusion-xl-1.0-inpainting-0.1": (
+        "StableDiffusionXLPipeline",
+        {"scheduler": {"_class_name": "EulerDiscreteScheduler"}, "vae": _VAE, "unet": {"in_channels": 9}},
+    ),
     "stabilityai/stable-diffusion-3.5-medium": (
         "StableDiffusion3Pipeline",
         {"scheduler": _FLOW, "vae": _VAE, "transformer": {"patch_size": 2}},

@@ -84,6 +84,9 @@ export function validationErrors(values: FormValues, model: Model): FieldErrors 
   if (!model.output_formats.includes(values.output_format)) errors.output_format = "Not available for this model.";
   if (isUsed("prompt_syntax", model) && !model.prompt_syntaxes.includes(values.prompt_syntax))
     errors.prompt_syntax = "Not available for this model.";
+  for (const [name, input] of [["image", "image"], ["mask_image", "mask"]] as const)
+    if (values[name] === "" && isUsedWith(values, name, model) && (model.traits.required_inputs ?? []).includes(input))
+      errors[name] = `This model needs a ${input === "mask" ? "mask" : "picture"}.`;
   if (isUsedWith(values, "controlnet", model) && !model.controlnets.some(({ name }) => name === values.controlnet))
     errors.controlnet = "Not available for this model.";
   const problem = isUsed("loras", model) ? loraError(parseLoras(values.loras), model.loras) : "";

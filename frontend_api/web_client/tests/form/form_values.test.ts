@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 
 import { type FormValues, bodyOf, defaultsOf, sizesOf, validationErrors } from "../../src/form/form_values";
+import type { Model } from "../../src/catalog";
 import { DEMO, PAINTER, SCHNELL } from "../models";
 
 const values: FormValues = { ...defaultsOf(DEMO), prompt: "a red circle", seed: "" };
@@ -71,6 +72,18 @@ describe("bodyOf", () => {
     expect(JSON.parse(bodyOf(typed, PAINTER))).toMatchObject({ image: "a1", mask_image: "b2", strength: 0.6 });
     expect(Object.keys(validationErrors({ ...typed, strength: "0" }, PAINTER))).toEqual(["strength"]);
     expect(bodyOf(typed, DEMO)).toBe(bodyOf(values, DEMO));
+  });
+
+  test("needs the pictures that the model requires", () => {
+    const inpainting: Model = { ...PAINTER, traits: { ...PAINTER.traits, required_inputs: ["image", "mask"] } };
+    expect(validationErrors(values, inpainting)).toEqual({ image: "This model needs a picture." });
+    expect(validationErrors({ ...values, image: "a1" }, inpainting)).toEqual({ mask_image: "This model needs a mask." });
+    expect(validationErrors({ ...values, image: "a1", mask_image: "b2" }, inpainting)).toEqual({});
+  });
+
+  test("omits the strength for a model on which it has no effect", () => {
+    const editing: Model = { ...PAINTER, traits: { ...PAINTER.traits, strength: false } };
+    expect(JSON.parse(bodyOf({ ...values, image: "a1", strength: "0.6" }, editing))).not.toHaveProperty("strength");
   });
 
   test("omits mask and strength without a picture to start from", () => {

@@ -15,6 +15,10 @@ PICTURE, MASK = "ab" * 32, "cd" * 32
 TAKES_TEXT = DEMO_MODEL.model_copy(update={"traits": ModelTraits()})
 TAKES_IMAGE = DEMO_MODEL.model_copy(update={"traits": ModelTraits(inputs=("text", "image"))})
 TAKES_MASK = DEMO_MODEL.model_copy(update={"traits": ModelTraits(inputs=("text", "image", "mask"))})
+NEEDS_MASK = DEMO_MODEL.model_copy(
+    update={"traits": ModelTraits(inputs=("text", "image", "mask"), required_inputs=("image", "mask"))}
+)
+EDITS = DEMO_MODEL.model_copy(update={"traits": ModelTraits(inputs=("text", "image"), strength=False)})
 
 
 def completed(**asked: Any) -> GenerationParameters:
@@ -32,6 +36,13 @@ def completed(**asked: Any) -> GenerationParameters:
             "is not an input of this model, which takes text, image",
         ),
         (TAKES_MASK, {"mask_image": MASK}, "/mask_image", "needs `image`"),
+        (
+            NEEDS_MASK,
+            {"image": PICTURE},
+            "/mask_image",
+            "is required: this model needs `image` and `mask_image`; upload",
+        ),
+        (EDITS, {"image": PICTURE, "strength": 0.5}, "/strength", "has no effect on this model"),
         (TAKES_MASK, {"strength": 0.5}, "/strength", "needs `image`"),
         (TAKES_MASK, {"image": PICTURE, "strength": 0.0}, "/strength", "must be above 0 and at most 1"),
         (TAKES_MASK, {"image": PICTURE, "strength": 1.5}, "/strength", "must be above 0 and at most 1"),
@@ -88,3 +99,29 @@ def test_incomplete_inputs_of_a_model_are_rejected(inputs: tuple[Input, ...]) ->
 def test_invalid_picture_id_is_rejected() -> None:
     with pytest.raises(ValidationError, match="image"):
         completed(image="../other")
+
+
+def test_text_alone_is_refused_where_pictures_are_required() -> None:
+    with pytest.raises(ParametersRejectedError) as refused:
+        NEEDS_MASK.completed({"prompt": "a fox"}, seed=1)
+    assert [problem.pointer for problem in refused.value.problems] == ["/image", "/mask_image"]
+
+
+def test_defaults_of_a_model_contain_the_required_pictures() -> None:
+    assert set(NEEDS_MASK.defaulted(prompt="x", seed=1).inputs) == {"image", "mask_image"}
+    assert not EDITS.defaulted(prompt="x", seed=1).inputs
+
+
+def test_edited_picture_doubles_the_work_of_each_step() -> None:
+    edit = EDITS.completed({"prompt": "a fox", "image": PICTURE}, seed=1)
+    text = EDITS.completed({"prompt": "a fox"}, seed=1)
+    assert (edit.strength, edit.computed_steps) == (None, text.steps)
+    assert edit.pass_pixels == 2 * text.pass_pixels
+    assert edit.work_units - text.work_units == pytest.approx(
+        text.steps * text.passes_per_step * text.width * text.height / 1e6
+    )
+
+
+def test_required_inputs_must_be_inputs() -> None:
+    with pytest.raises(ValidationError, match="inputs must contain what required_inputs names: mask"):
+        ModelTraits(inputs=("text", "image"), required_inputs=("image", "mask"))

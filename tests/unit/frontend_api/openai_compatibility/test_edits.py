@@ -173,3 +173,24 @@ def test_other_bodies_are_refused(api: Api) -> None:
 def test_field_without_effect_has_a_warning(api: Api) -> None:
     _, answer = during(api, lambda: post(api, input_fidelity="high"))
     assert [warning["pointer"] for warning in answer.get_json()["warnings"]] == ["/input_fidelity"]
+
+
+@pytest.mark.parametrize(("mask", "chosen"), [(None, "start"), (png(), "fill")])
+def test_omitted_model_is_one_that_fits_the_files(tmp_path: Path, mask: bytes | None, chosen: str) -> None:
+    needs_mask = DEMO_MODEL.traits.model_copy(update={"required_inputs": (Input.IMAGE, Input.MASK)})
+    fill = DEMO_MODEL.model_copy(update={"name": "fill", "traits": needs_mask})
+    catalog = ModelCatalog(models=(fill, taking("start", Input.IMAGE)))
+    api = Api(folder=tmp_path, catalog=catalog)
+    task, _ = during(api, lambda: post(api, mask=mask and file_of(mask)))
+    assert task.parameters.model == chosen
+
+
+def test_missing_mask_is_refused_before_the_picture_is_stored(tmp_path: Path) -> None:
+    needs_mask = DEMO_MODEL.traits.model_copy(update={"required_inputs": (Input.IMAGE, Input.MASK)})
+    fill = DEMO_MODEL.model_copy(update={"name": "fill", "traits": needs_mask})
+    api = Api(folder=tmp_path, catalog=ModelCatalog(models=(fill,)))
+    response = post(api)
+    assert response.status_code == 400
+    error = response.get_json()["error"]
+    assert error["message"].startswith("`mask` is required by the model 'fill'")
+    assert error["param"] == "mask"

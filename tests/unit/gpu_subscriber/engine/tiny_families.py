@@ -73,14 +73,14 @@ def saved(name: str, folder: Path, **changes: Any) -> Path:
     return folder
 
 
-def _sdxl(folder: Path, **changes: Any) -> Any:
+def _sdxl(folder: Path, *, in_channels: int = 4, **changes: Any) -> Any:
     parts: dict[str, Any] = {
         "vae": _autoencoder(scaling_factor=0.13025),
         "unet": UNet2DConditionModel(
             block_out_channels=(32, 64),
             layers_per_block=1,
             sample_size=4,
-            in_channels=4,
+            in_channels=in_channels,
             out_channels=4,
             down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
             up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),

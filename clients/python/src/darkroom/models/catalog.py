@@ -48,7 +48,8 @@ class ModelSpec(Record):
     """The LoRAs that a task can choose."""
     traits: dict[str, Any] = Field(default_factory=dict)
     """Which parameters have an effect: `guidance` (`classifier_free`, `embedded` or `none`),
-    `negative_prompt` and `guidance_off_at`. The API refuses parameters without effect.
+    `negative_prompt` and `guidance_off_at`. `required_inputs` are the inputs besides the text
+    that every task needs. The API refuses parameters without effect.
     """
     limits: dict[str, Any] = Field(default_factory=dict)
     defaults: dict[str, Any] = Field(default_factory=dict)

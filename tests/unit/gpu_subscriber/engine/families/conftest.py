@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import torch
 
-from tests.unit.gpu_subscriber.engine.families.family_cases import CASES, Model
+from tests.unit.gpu_subscriber.engine.families.family_cases import CASES, PICTURE_CASES, Model
 from tests.unit.gpu_subscriber.engine.families.lora_cases import LoraModel
 
 ModelOf = Callable[[str], Model]
@@ -20,7 +20,8 @@ def loaded_model(tmp_path_factory: pytest.TempPathFactory) -> ModelOf:
     def load(name: str) -> Model:
         if name not in models:
             folder = tmp_path_factory.mktemp("families") / name.replace(" ", "-")
-            models[name] = Model.loaded(CASES[name], CASES[name].save(folder))
+            case = {**CASES, **PICTURE_CASES}[name]
+            models[name] = Model.loaded(case, case.save(folder))
         return models[name]
 
     return load

@@ -78,6 +78,16 @@ CASES = {
     "lumina_2": Case(save=partial(saved, "lumina-2"), samplers=(*EULER, Sampler.UNIPC), inputs=TEXT_ONLY),
 }
 
+PICTURE_CASES = {
+    "stable_diffusion inpainting": Case(
+        save=partial(tiny_stable_diffusion, in_channels=9), samplers=DIFFUSION_SAMPLERS
+    ),
+    "stable_diffusion_xl inpainting": Case(
+        save=partial(saved, "sdxl", in_channels=9), samplers=DIFFUSION_SAMPLERS
+    ),
+}
+"""Models whose denoiser reads a picture in each step; `test_picture_models.py` tests them."""
+
 each_case = pytest.mark.parametrize("model", tuple(CASES), indirect=True)
 
 
@@ -191,12 +201,13 @@ class Model:
     def assert_resumes_bit_equal(self, parameters: GenerationParameters, *, after_steps: int) -> None:
         """Draw undisturbed, and interrupted and resumed by another engine: pixels are the same."""
         undisturbed, first, second = self.engine(), self.engine(), self.engine()
-        undisturbed.draw("run", parameters)
-        first.start("run", parameters)
+        inputs = inputs_of(parameters)
+        undisturbed.draw("run", parameters, inputs=inputs)
+        first.start("run", parameters, inputs=inputs)
         first.step(after_steps)
         first.interrupt("run", want_checkpoint=True)
         (stopped,) = first.of_kind(RunInterrupted)
-        second.start("run", parameters, checkpoint=stopped.checkpoint)
+        second.start("run", parameters, inputs=inputs, checkpoint=stopped.checkpoint)
         second.run_to_end()
         (image,) = second.of_kind(ImageReady)
         assert image.resumed_at_step == after_steps
