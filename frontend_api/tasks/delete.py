@@ -26,10 +26,12 @@ class DeleteTask:
     clock: Clock
 
     def __call__(self, user_id: str, task_id: str) -> None:
-        """Cancel the task if needed, then delete its images, its webhook log and last its document.
+        """Cancel the task if needed, then delete its images, its webhook log and its document.
 
-        Raises TaskNotFoundError. The document is deleted last: otherwise a failure midway would
-        leave data that a second call could not find. The task's cost stays in its owner's usage.
+        Raises TaskNotFoundError. The document is deleted after the others: otherwise a failure midway
+        would leave data that a second call could not find. Then the others are deleted again: until
+        then, a retry or a webhook try may have stored more. Later, a worker or a try finds no
+        document and removes what it has stored. The task's cost stays in its owner's usage.
         """
         task = self.cancel_task(user_id, task_id)
         self.images.remove_folder(task.folder)
@@ -38,9 +40,8 @@ class DeleteTask:
         # A worker that finds no task counts its own seconds; no attempt will use the earlier ones.
         earlier = sum(run.gpu_seconds for run in task.usage.open_runs)
         self.cancel_task.publish_final_event.bill.count(model=task.parameters.model, cancelled=earlier)
-        if not task.status.is_terminal:
-            # A worker may have stored an image meanwhile; without the task it stores no more.
-            self.images.remove_folder(task.folder)
+        self.images.remove_folder(task.folder)
+        self.webhook_logs.delete(task_id)
         self.inputs.release(task)
 
 

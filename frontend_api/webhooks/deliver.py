@@ -64,8 +64,9 @@ class DeliverEvent:
         """
         try:
             task = self.store.get(event.task_id)
-        except TaskNotFoundError:
-            return  # the task was deleted: its events are obsolete
+        except TaskNotFoundError:  # its events are obsolete
+            self.logs.delete(event.task_id)  # a try that ended after the deletion may have left it
+            return
         if task.callback_url is None or callback_event_of(event) not in task.callback_events:
             return
         if not _is_current(event, task):
@@ -82,8 +83,20 @@ class DeliverEvent:
             lambda log: log.tried(event, url=url, at=at, outcome=outcome, expires_at=expires_at),
             last_seen=seen,
         )
+        self._remove_log_of_deleted(task.id)
         if log.wants(event.id):
             raise WebhookNotDeliveredError(outcome.error or f"the receiver answered {outcome.status}")
+
+    def _remove_log_of_deleted(self, task_id: str) -> None:
+        """Delete the log that this try has stored if the task was deleted during the try.
+
+        A deletion removes the log after the document. So either it finds this log, or this call finds
+        no document.
+        """
+        try:
+            self.store.get(task_id)
+        except TaskNotFoundError:
+            self.logs.delete(task_id)
 
     def _try(self, event: TaskEvent, task: Task, url: str, at: datetime) -> Outcome:
         if not self.callback_seal.is_valid(task):

@@ -52,12 +52,19 @@ class CheckpointKeeper:
     def attempt_ended(self, task: Task) -> None:
         """Delete checkpoints that no later attempt should resume from."""
         if self._may_have_some(task) and not may_resume_after(task):
-            self._discard(task)
+            self.discard(task.id, task.folder)
 
     def task_deleted(self, task: Task) -> None:
         """Delete the checkpoints of a task that was deleted during the attempt."""
         if self._may_have_some(task):
-            self._discard(task)
+            self.discard(task.id, task.folder)
+
+    def discard(self, task_id: str, folder: str) -> None:
+        """Delete all checkpoints of a task, if the store is available."""
+        try:
+            self._store.discard(folder)
+        except DependencyUnavailableError:
+            _log.warning("checkpoints_not_discarded", task_id=task_id)
 
     def leave(self, task: Task) -> None:
         """Clear the state of the attempt in this process."""
@@ -66,9 +73,3 @@ class CheckpointKeeper:
 
     def _may_have_some(self, task: Task) -> bool:
         return self.has_saved(task) or task.attempt > 1
-
-    def _discard(self, task: Task) -> None:
-        try:
-            self._store.discard(task.folder)
-        except DependencyUnavailableError:
-            _log.warning("checkpoints_not_discarded", task_id=task.id)

@@ -19,6 +19,7 @@ from common.domain.errors import (
     InvalidTransitionError,
     TaskNotFoundError,
 )
+from common.domain.images import task_folder
 from common.domain.task import Claim, Failure, Task
 from common.observability.gpu_cost import GpuCost
 from common.observability.tracing import current_traceparent, spanned
@@ -97,7 +98,14 @@ class ProcessTask:
             return self._dead_letter(delivery, record, reason=error.reason)
         record.decoded(message.task_id)
         try:
-            task = self._claim(message.task_id, record)
+            try:
+                task = self._claim(message.task_id, record)
+            except TaskNotFoundError:
+                # A worker that died after the deletion may have left objects.
+                folder = task_folder(message.task_id, message.submitted_at)
+                self.images.remove_all(message.task_id, folder)
+                self.checkpoints.discard(message.task_id, folder)
+                raise
             if not task.status.is_terminal:
                 task = self._attempt(task, record)
             record.ended(task)

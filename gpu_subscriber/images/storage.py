@@ -4,6 +4,8 @@ Runs on callback threads: the GPU never waits for encoding or uploads.
 """
 
 import hashlib
+import sys
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import structlog
@@ -72,15 +74,21 @@ class ImageStorage:
         `task` is the task of the attempt, `stored` the current one; None if it was deleted.
         """
         attempts = removable_attempts(task, stored)
-        if attempts == 0:
-            return
-        keep = set() if stored is None else {image.object_name for image in stored.images}
+        if attempts > 0:
+            keep = set() if stored is None else {image.object_name for image in stored.images}
+            self._remove(task.id, task.folder, up_to=attempts, keep=keep)
+
+    def remove_all(self, task_id: str, folder: str) -> None:
+        """Remove all images of a deleted task, if the bucket is available."""
+        self._remove(task_id, folder, up_to=sys.maxsize)
+
+    def _remove(self, task_id: str, folder: str, *, up_to: int, keep: Collection[str] = ()) -> None:
         try:
-            removed = self.writer.remove_attempts(task.folder, up_to=attempts, keep=keep)
+            removed = self.writer.remove_attempts(folder, up_to=up_to, keep=keep)
         except DependencyUnavailableError:
-            _log.warning("images_not_removed", task_id=task.id, up_to_attempt=attempts)
+            _log.warning("images_not_removed", task_id=task_id)
         else:
-            _log.info("images_removed", task_id=task.id, up_to_attempt=attempts, images=removed)
+            _log.info("images_removed", task_id=task_id, images=removed)
 
 
 def removable_attempts(task: Task, stored: Task | None) -> int:

@@ -33,8 +33,13 @@ class InMemoryImageWriter:
             if self.failures_left > 0:
                 self.failures_left -= 1
                 raise DependencyUnavailableError("cloud_storage")
-            prefixes = tuple(f"{folder}attempt-{number}/" for number in range(1, up_to + 1))
-            found = [name for name in self.objects if name.startswith(prefixes) and name not in keep]
+            prefix = f"{folder}attempt-"
+            numbers = {
+                name: name.removeprefix(prefix).partition("/")[0]
+                for name in self.objects
+                if name.startswith(prefix) and name not in keep
+            }
+            found = [name for name, number in numbers.items() if number.isdecimal() and int(number) <= up_to]
             for name in found:
                 del self.objects[name]
             return len(found)

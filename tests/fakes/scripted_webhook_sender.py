@@ -1,7 +1,7 @@
 """ScriptedWebhookSender: records requests, and returns the outcomes that a test sets."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from frontend_api.webhooks.delivery_log import Outcome
@@ -29,8 +29,12 @@ class ScriptedWebhookSender:
         self.arrived = threading.Semaphore(0)
         """Released at each arrival."""
 
+        self.meanwhile: Callable[[], object] = lambda: None
+        """Called during each request."""
+
     def send(self, url: CallbackUrl, *, headers: Mapping[str, str], body: bytes) -> Outcome:
         self.sent.append(Sent(url=url, headers=dict(headers), body=body))
+        self.meanwhile()
         self.arrived.release()
         assert self.answers.wait(30)
         return self.outcomes.pop(0) if self.outcomes else Outcome(status=200, duration_seconds=0.25)

@@ -133,6 +133,24 @@ def test_delete_removes_everything_when_a_completion_overtakes_it(api: Api) -> N
         api.store.update(task.id, lambda t: t.completed(claim_of(t), (image,), api.clock.now()))
 
 
+def test_delete_removes_the_images_of_a_retry_that_overtakes_it(api: Api) -> None:
+    task = api.claimed_task(attempts=1)
+    failure = Failure(code="out_of_gpu_memory", message="The image does not fit.", retryable=False)
+    api.store.update(task.id, lambda t: t.failed(claim_of(t), failure, api.clock.now()))
+    remove = api.images.remove_folder
+    retried: list[int] = []
+
+    def retry_and_complete_after_the_first_removal(folder: str) -> None:
+        remove(folder)
+        if not retried:
+            retried.append(api.app.test_client().post(f"/v1/tasks/{task.id}/retry").status_code)
+            api.complete(api.claim(api.stored(task.id)))
+
+    api.images.remove_folder = retry_and_complete_after_the_first_removal  # type: ignore[method-assign]
+    assert api.client.delete(f"/v1/tasks/{task.id}").status_code == 204
+    assert (retried, api.store.all_tasks, api.images.objects) == ([202], (), {})
+
+
 def test_delete_can_be_repeated_when_the_bucket_is_unreachable(api: Api) -> None:
     task = api.completed_task()
     api.images.unavailable = True

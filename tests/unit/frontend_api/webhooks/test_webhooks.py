@@ -1,6 +1,7 @@
 """Webhooks: events as Pub/Sub pushes them, sent to the owner's URL, logged, stopped, replayed."""
 
 import json
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -46,6 +47,78 @@ def deliveries_of(api: Api, task: Task) -> Any:
     answer = api.client.get(f"/v1/tasks/{task.id}/webhook-deliveries")
     assert answer.status_code == 200, answer.text
     return answer.get_json()
+
+
+def delete(api: Api, task: Task) -> None:
+    assert api.app.test_client().delete(f"/v1/tasks/{task.id}").status_code == 204
+
+
+def expire(api: Api, task: Task) -> None:
+    assert task.expires_at is not None
+    api.clock.advance((task.expires_at - api.clock.now()).total_seconds() + 1)
+    assert api.call_internal("remove-expired").get_json() == {"removed": 1}
+
+
+@pytest.mark.parametrize("removal", [delete, expire])
+@pytest.mark.parametrize("outcome", [Outcome(status=200), REFUSED], ids=["delivered", "refused"])
+def test_no_log_remains_of_a_task_deleted_during_a_try(
+    api: Api, removal: Callable[[Api, Task], None], outcome: Outcome
+) -> None:
+    task = completed(api)
+    api.receiver.outcomes = [outcome]
+    api.receiver.meanwhile = lambda: removal(api, task)
+    push_of(api, task)
+    assert len(api.receiver.sent) == 1
+    assert (api.store.all_tasks, api.webhook_logs.all_logs) == ((), ())
+
+
+@pytest.mark.parametrize("removal", [delete, expire])
+def test_no_log_remains_of_a_try_made_during_the_deletion(
+    api: Api, removal: Callable[[Api, Task], None]
+) -> None:
+    """Before each step of the deletion, a whole try is made."""
+    task = completed(api)
+    pushed: list[int] = []
+
+    in_a_try: list[bool] = []
+
+    def after_a_try(step: Callable[..., Any]) -> Callable[..., Any]:
+        def tried_first(*given: Any, **named: Any) -> Any:
+            if not in_a_try:  # else it is a step of the try itself
+                in_a_try.append(True)
+                pushed.append(push_of(api, task).status_code)
+                in_a_try.clear()
+            return step(*given, **named)
+
+        return tried_first
+
+    for steps, name in (
+        (api.images, "remove_folder"),
+        (api.webhook_logs, "delete"),
+        (api.store, "delete"),
+        (api.store, "delete_unchanged"),
+    ):
+        setattr(steps, name, after_a_try(getattr(steps, name)))
+    removal(api, task)
+    assert len(pushed) >= 3
+    assert set(pushed) == {204}
+    assert (api.store.all_tasks, api.webhook_logs.all_logs) == ((), ())
+
+
+def test_log_of_a_deleted_task_is_removed_by_the_redelivery(api: Api) -> None:
+    """The try could not find out whether the task was deleted, as when its process dies."""
+    task = completed(api)
+
+    def deleted_and_unreachable() -> None:
+        delete(api, task)
+        api.store.unavailable = True
+
+    api.receiver.meanwhile = deleted_and_unreachable
+    assert push_of(api, task).status_code == 503
+    assert len(api.webhook_logs.all_logs) == 1
+    api.store.unavailable = False
+    assert push_of(api, task).status_code == 204
+    assert not api.webhook_logs.all_logs
 
 
 def replay(api: Api, task: Task, number: int = 1) -> TestResponse:

@@ -355,6 +355,19 @@ def test_images_of_a_deleted_task_are_removed(bench: WorkerBench) -> None:
     assert bench.checkpoints.load(task.folder) == {}
 
 
+def test_redelivery_removes_what_a_dead_worker_stored_for_a_deleted_task(bench: WorkerBench) -> None:
+    """The worker stored an image after the deletion, and died before it found no document."""
+    task, other = bench.submit(), bench.submit(task_id="task-2")
+    bench.delete(task)
+    kept = f"{other.folder}attempt-1/0.png"
+    for name in (f"{task.folder}attempt-1/0.png", f"{task.folder}attempt-12/3.png", kept):
+        bench.writer.objects[name] = b"an image"
+    bench.checkpoints.save(task.folder, Checkpoint(index=0, step=7, state=b"latents"))
+    assert bench.worker()(delivery_of(task)) is Settlement.ACKNOWLEDGE
+    assert set(bench.writer.objects) == {kept}
+    assert bench.checkpoints.load(task.folder) == {}
+
+
 def test_deleted_tasks_attempt_does_not_end_a_new_task(bench: WorkerBench) -> None:
     """The same Idempotency-Key leads to the same id, and the new task's attempts start at one."""
     task = bench.submit(parameters=parameters(num_images=2))
