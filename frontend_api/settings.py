@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, SecretStr
 from common.domain.models.catalog import ModelCatalog
 from common.settings import SettingsError, SharedSettings
 from common.shared_values import SHARED
+from frontend_api.identity.allowed_users import AllowedUsers
 from frontend_api.public_address import PublicAddress
 from frontend_api.webhooks.url_policy import PrivateReceivers
 
@@ -28,6 +29,11 @@ def _checked_origin(origin: str) -> str:
 
 def _checked_receivers(entries: tuple[str, ...]) -> tuple[str, ...]:
     PrivateReceivers.parse(entries)
+    return entries
+
+
+def _checked_users(entries: tuple[str, ...]) -> tuple[str, ...]:
+    AllowedUsers.parse(entries)
     return entries
 
 
@@ -73,6 +79,11 @@ class ApiSettings(SharedSettings):
     """Operators, who may read the system's state and manage dead letters.
 
     User ids and emails of service accounts (JSON list); empty by default.
+    """
+    allowed_users: Annotated[tuple[str, ...], AfterValidator(_checked_users)] = ()
+    """Users who may use the service, besides the operators: email addresses and domains (JSON list).
+
+    `["*"]` admits every user who can sign in. The emulators admit every caller.
     """
     alert_waiting_tasks: int = Field(default=SHARED.alert_limits.waiting_tasks, ge=1)
     """Alert threshold: queued tasks of one model, if the number keeps growing."""

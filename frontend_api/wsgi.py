@@ -56,6 +56,7 @@ from frontend_api.app import create_app
 from frontend_api.browser.origin_check import LOOPBACK_NAMES
 from frontend_api.browser.package import WebPage
 from frontend_api.dependencies import Dependencies, build_dependencies
+from frontend_api.identity.allowed_users import AllowedUsers
 from frontend_api.identity.emulator_tokens import (
     LOCAL_USER_ID,
     EmulatorAuthenticator,
@@ -241,10 +242,14 @@ def _image_links(settings: ApiSettings, client: StorageClient) -> ImageLinks:
 
 
 def _identity(settings: ApiSettings, api_keys: ApiKeyStore) -> Identity:
-    people: Authenticator = FirebaseAuthenticator(project_id=settings.project_id)
+    allowed = AllowedUsers.parse(settings.allowed_users, operators=settings.operators)
+    people: Authenticator = FirebaseAuthenticator(project_id=settings.project_id, allowed=allowed)
     if settings.uses_emulators:
+        allowed = AllowedUsers(everyone=True)
         people = EmulatorAuthenticator(project_id=settings.project_id)
-    authenticator = KeyOrTokenAuthenticator(keys=api_keys, others=people, clock=SystemClock())
+    authenticator = KeyOrTokenAuthenticator(
+        keys=api_keys, others=people, clock=SystemClock(), allowed=allowed
+    )
     return Identity(
         authenticator=authenticator,
         operators=_operators(settings, authenticator),

@@ -13,6 +13,7 @@ locals {
     DARKROOM_ALERT_OLDEST_SECONDS       = tostring(local.alert_limits.oldest_seconds)
     DARKROOM_ALERT_WAITING_TASKS        = tostring(local.alert_limits.waiting_tasks)
     DARKROOM_ALERT_WASTED_SHARE         = tostring(local.alert_limits.wasted_share)
+    DARKROOM_ALLOWED_USERS              = jsonencode(var.allowed_users)
     DARKROOM_API_THREADS                = tostring(local.shared.api.threads)
     DARKROOM_DEAD_LETTER_TOPIC          = local.topics.dead_letters
     DARKROOM_EVENTS_TOPIC               = local.topics.events

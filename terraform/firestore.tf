@@ -75,13 +75,24 @@ resource "google_firestore_field" "overrides" {
   }
 }
 
+locals {
+  rules_as_committed  = file("${path.module}/firestore.rules")
+  access_as_committed = "{\"domains\": [], \"emails\": [], \"everyone\": true, \"user_ids\": []}"
+  access = jsonencode({
+    everyone = contains(var.allowed_users, "*")
+    emails   = [for entry in var.allowed_users : lower(entry) if strcontains(entry, "@")]
+    domains  = [for entry in var.allowed_users : lower(entry) if !strcontains(entry, "@") && entry != "*"]
+    user_ids = var.operators
+  })
+}
+
 resource "google_firebaserules_ruleset" "firestore" {
   project = local.project
 
   source {
     files {
       name    = "firestore.rules"
-      content = file("${path.module}/firestore.rules")
+      content = replace(local.rules_as_committed, local.access_as_committed, local.access)
     }
   }
 
@@ -89,6 +100,11 @@ resource "google_firebaserules_ruleset" "firestore" {
 
   lifecycle {
     create_before_destroy = true # the old rules apply until the new ones are released
+
+    precondition {
+      condition     = length(split(local.access_as_committed, local.rules_as_committed)) == 2
+      error_message = "firestore.rules: must contain access_as_committed once; otherwise it would allow every user."
+    }
   }
 }
 

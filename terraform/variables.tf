@@ -31,6 +31,20 @@ variable "alert_limits" {
   }
 }
 
+variable "allowed_users" {
+  description = "DARKROOM_ALLOWED_USERS: users who may use the service, besides the operators: email addresses, and domains for all of their addresses. [\"*\"] allows everyone with a Google account, at your cost."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition = alltrue([for entry in var.allowed_users : entry == "*" ? length(var.allowed_users) == 1 : (
+      can(regex("^[^@\\s\"'\\\\<>&]+@[a-zA-Z0-9.-]+\\.[a-zA-Z]{2,}$", entry)) || can(regex("^([a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?\\.)+[a-zA-Z]{2,}$", entry))
+    )])
+    error_message = "allowed_users: each must be an email address, such as ada@example.com, or a domain, such as example.com; or only \"*\"."
+  }
+}
+
 variable "api" {
   description = "The API on Cloud Run: cores and memory of an instance, number of instances, whether instances have CPU between requests (cpu_always), and whether callers without a Google identity are admitted (open_to_callers); darkroom's own credentials are always required. Without cpu_always, work after a response waits for the next request: publish confirmations are stored late, tasks get a second message, and metrics are sparse. Without open_to_callers, browsers, KEDA's demand query and the pipeline's smoke test are refused."
   type = object({
@@ -195,9 +209,15 @@ variable "network_ranges" {
 }
 
 variable "operators" {
-  description = "DARKROOM_OPERATORS: user ids and email addresses of service accounts that may read the system's state and manage dead letters."
+  description = "DARKROOM_OPERATORS: user ids and email addresses of service accounts that may read the system's state and manage dead letters. Operators are allowed users, too."
   type        = list(string)
   default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for operator in var.operators : can(regex("^[A-Za-z0-9._@-]{1,128}$", operator))])
+    error_message = "operators: each must be a user id, as the page shows it after sign-in, or a service account's email address."
+  }
 }
 
 variable "outbound_addresses" {

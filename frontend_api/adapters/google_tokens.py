@@ -21,6 +21,7 @@ from common.adapters.system_clock import SystemClock
 from common.domain.errors import DependencyUnavailableError
 from common.ports import Clock
 from frontend_api.cache import Cached
+from frontend_api.identity.allowed_users import AllowedUsers
 from frontend_api.identity.emulator_tokens import bearer_token, checked_user_id
 from frontend_api.identity.ports import NotAuthenticatedError, Principal
 
@@ -67,9 +68,10 @@ class GoogleKeys:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FirebaseAuthenticator:
-    """The Authenticator of the cloud for people: Firebase ID tokens of this project."""
+    """The Authenticator of the cloud for people: Firebase ID tokens of this project's allowed users."""
 
     project_id: str
+    allowed: AllowedUsers
     keys: GoogleKeys = field(default_factory=lambda: GoogleKeys(FIREBASE_KEYS_URL))
 
     def principal(self, headers: Mapping[str, str]) -> Principal:
@@ -80,7 +82,9 @@ class FirebaseAuthenticator:
         issuer, signed_in_at = claims.get("iss"), claims.get("auth_time")
         if issuer != f"https://securetoken.google.com/{self.project_id}" or not _is_past(signed_in_at):
             raise NotAuthenticatedError("the token is not valid")
-        return Principal(user_id=checked_user_id(claims.get("sub")))
+        user_id, email = checked_user_id(claims.get("sub")), _verified_email(claims)
+        self.allowed.check(user_id, email)
+        return Principal(user_id=user_id, email=email)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,9 +101,10 @@ class ServiceAccountAuthenticator:
         claims = _verified(token, self.keys, audience=self.audience)
         if claims.get("iss") not in _OIDC_ISSUERS:
             raise NotAuthenticatedError("the token is not valid")
-        if claims.get("email_verified") is not True:
-            raise NotAuthenticatedError("the token's email is not verified")
-        return Principal(user_id=checked_user_id(claims.get("email")))
+        email = _verified_email(claims)
+        if email is None:
+            raise NotAuthenticatedError("the token has no verified email")
+        return Principal(user_id=checked_user_id(email))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +133,11 @@ def _verified(token: str, keys: GoogleKeys, *, audience: str) -> Mapping[str, An
     except (ValueError, TypeError, RecursionError, auth_errors.GoogleAuthError) as exc:
         raise NotAuthenticatedError("the token is not valid") from exc
     return claims
+
+
+def _verified_email(claims: Mapping[str, Any]) -> str | None:
+    email = claims.get("email")
+    return email if isinstance(email, str) and claims.get("email_verified") is True else None
 
 
 def _is_past(moment: object) -> bool:

@@ -40,6 +40,8 @@ class ApiKey:
     id: str
     user_id: str
     """The user that the key authenticates."""
+    owner_email: str | None = None
+    """The user's verified email address, if the deployment admits users by their addresses."""
     name: str
     """The owner's description of the key's purpose."""
     scopes: frozenset[Scope]

@@ -51,6 +51,7 @@ class ApiKeys:
         record = ApiKey(
             id=key_id,
             user_id=caller.user_id,
+            owner_email=caller.email,
             name=name,
             scopes=scopes,
             secret_sha256=hashed(key),

@@ -11,6 +11,7 @@ from common.domain.errors import DependencyUnavailableError
 from common.ports import Clock
 from frontend_api.api_keys.api_key import PREFIX, ApiKeyNotFoundError, id_of
 from frontend_api.api_keys.ports import ApiKeyStore
+from frontend_api.identity.allowed_users import AllowedUsers
 from frontend_api.identity.emulator_tokens import bearer_token
 from frontend_api.identity.ports import Authenticator, NotAuthenticatedError, Principal
 
@@ -24,6 +25,8 @@ class KeyOrTokenAuthenticator:
     keys: ApiKeyStore
     others: Authenticator
     clock: Clock
+    allowed: AllowedUsers
+    """Checked at each use, because a key outlives its owner's admission."""
 
     def principal(self, headers: Mapping[str, str]) -> Principal:
         # Proxies may change the case of header names.
@@ -46,8 +49,15 @@ class KeyOrTokenAuthenticator:
             raise NotAuthenticatedError(_NOT_VALID) from exc
         if not key.is_opened_by(shown, now):
             raise NotAuthenticatedError(_NOT_VALID)
+        self.allowed.check(key.user_id, key.owner_email)
         with suppress(
             ApiKeyNotFoundError, DependencyUnavailableError
         ):  # informational only; the next use records it again
             self.keys.record_use(key, now)
-        return Principal(user_id=key.user_id, scopes=key.scopes, good_until=key.expires_at, api_key_id=key.id)
+        return Principal(
+            user_id=key.user_id,
+            email=key.owner_email,
+            scopes=key.scopes,
+            good_until=key.expires_at,
+            api_key_id=key.id,
+        )

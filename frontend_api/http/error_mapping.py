@@ -13,7 +13,7 @@ from common.ports import InvalidPageTokenError
 from frontend_api.http.json_body import MAX_BODY_BYTES, MalformedBodyError, TooManyValuesError
 from frontend_api.http.problems import PROBLEMS, Complaint, Problem, RequestRefusedError, rejected
 from frontend_api.http.validation_details import detail_of, pointer_of
-from frontend_api.identity.ports import NotAnOperatorError, NotAuthenticatedError
+from frontend_api.identity.ports import NotAllowedError, NotAnOperatorError, NotAuthenticatedError
 
 
 def problem_of(error: Exception) -> Problem | None:
@@ -84,6 +84,7 @@ _SPECIAL: Mapping[type, Callable[[Any], Problem]] = {
         [Complaint("parameter", "page_token", "must be the `next_page_token` of a previous response")]
     ),
     NotAnOperatorError: lambda error: Problem(code="forbidden", detail=str(error)),
+    NotAllowedError: lambda error: Problem(code="user_not_allowed", detail=str(error)),
     NotAuthenticatedError: lambda error: Problem(
         code="unauthenticated", detail=str(error), headers={"WWW-Authenticate": "Bearer"}
     ),

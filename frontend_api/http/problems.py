@@ -23,6 +23,7 @@ PROBLEMS: Mapping[str, ProblemKind] = {
     "untrusted_host": ProblemKind(400, "Untrusted host"),
     "unauthenticated": ProblemKind(401, "Not authenticated"),
     "forbidden": ProblemKind(403, "Forbidden"),
+    "user_not_allowed": ProblemKind(403, "User not allowed"),
     "foreign_origin": ProblemKind(403, "Foreign origin"),
     "not_found": ProblemKind(404, "Not found"),
     "task_not_found": ProblemKind(404, "Task not found"),

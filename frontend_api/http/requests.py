@@ -16,7 +16,7 @@ from frontend_api.http.json_body import MAX_BODY_BYTES, MAX_VALUES, parse_json_o
 from frontend_api.http.problems import Complaint, Problem, RequestRefusedError, rejected
 from frontend_api.http.request_log import log_task_id
 from frontend_api.http.schemas import IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_DETAIL, MAX_IDEMPOTENCY_KEY
-from frontend_api.identity.ports import Identity, NotAuthenticatedError, Principal
+from frontend_api.identity.ports import Identity, NotAllowedError, NotAuthenticatedError, Principal
 
 _Body = TypeVar("_Body", bound=BaseModel)
 _Package = TypeVar("_Package")
@@ -68,7 +68,7 @@ def permission_check() -> Callable[[], bool]:
     def holds() -> bool:
         try:
             authenticator.principal(headers)
-        except NotAuthenticatedError:
+        except (NotAuthenticatedError, NotAllowedError):
             return False
         except DependencyUnavailableError:
             return True  # without an answer from the key store, the key counts as valid

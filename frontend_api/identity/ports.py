@@ -23,6 +23,8 @@ class Principal:
     """The authenticated caller. `user_id` owns the tasks that it submits and sees no others."""
 
     user_id: str
+    email: str | None = None
+    """The user's verified email address; for an API key, its owner's when the key was created."""
     scopes: frozenset[Scope] = frozenset(Scope)
     """The caller's permissions: all, unless it uses an API key with fewer."""
     good_until: datetime | None = None
@@ -35,13 +37,18 @@ class NotAuthenticatedError(Exception):
     """The request has no credentials, or invalid ones; the message names which, without details."""
 
 
+class NotAllowedError(Exception):
+    """The user is authenticated, but the deployment does not admit them."""
+
+
 class Authenticator(Protocol):
     """Identifies the caller from a request's headers."""
 
     def principal(self, headers: Mapping[str, str]) -> Principal:
         """Return the caller.
 
-        Raises NotAuthenticatedError, and DependencyUnavailableError when keys cannot be read.
+        Raises NotAuthenticatedError, NotAllowedError, and DependencyUnavailableError when keys
+        cannot be read.
         """
 
 

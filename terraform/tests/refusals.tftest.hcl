@@ -137,3 +137,35 @@ run "secret_version_below_one" {
   }
   expect_failures = [var.secret_versions]
 }
+
+run "allowed_user_without_a_domain" {
+  command = plan
+  variables {
+    allowed_users = ["ada"]
+  }
+  expect_failures = [var.allowed_users]
+}
+
+run "everyone_and_one_user" {
+  command = plan
+  variables {
+    allowed_users = ["*", "ada@example.com"]
+  }
+  expect_failures = [var.allowed_users]
+}
+
+run "allowed_user_with_a_quote" {
+  command = plan
+  variables {
+    allowed_users = ["a\"]}@example.com"]
+  }
+  expect_failures = [var.allowed_users]
+}
+
+run "operator_with_a_quote" {
+  command = plan
+  variables {
+    operators = ["a\"b"]
+  }
+  expect_failures = [var.operators]
+}

@@ -104,3 +104,30 @@ run "callers_without_a_google_identity_can_be_refused" {
     error_message = "a closed API still admits Pub/Sub and the scheduler"
   }
 }
+
+run "no_user_is_allowed_by_default" {
+  command = plan
+
+  assert {
+    condition     = strcontains(google_firebaserules_ruleset.firestore.source[0].files[0].content, "return {\"domains\":[],\"emails\":[],\"everyone\":false,\"user_ids\":[]};")
+    error_message = "the rules must not allow every user, as the local stack's do"
+  }
+}
+
+run "allowed_users_are_in_the_rules_and_in_the_api" {
+  command = plan
+
+  variables {
+    allowed_users = ["Ada@example.com", "example.org"]
+    operators     = ["uid-of-olga"]
+  }
+
+  assert {
+    condition     = strcontains(google_firebaserules_ruleset.firestore.source[0].files[0].content, "return {\"domains\":[\"example.org\"],\"emails\":[\"ada@example.com\"],\"everyone\":false,\"user_ids\":[\"uid-of-olga\"]};")
+    error_message = "the rules contain the lists in lower case, as they compare"
+  }
+  assert {
+    condition     = contains([for env in google_cloud_run_v2_service.api.template[0].containers[0].env : "${env.name}=${env.value}" if length(env.value_source) == 0], "DARKROOM_ALLOWED_USERS=[\"Ada@example.com\",\"example.org\"]")
+    error_message = "the API gets the same list"
+  }
+}

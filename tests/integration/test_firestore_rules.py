@@ -18,6 +18,8 @@ pytestmark = pytest.mark.emulator
 
 RULES = Path(__file__).parents[2] / "terraform" / "firestore.rules"
 PROJECT = "demo-darkroom-rules"
+EVERYONE = '{"domains": [], "emails": [], "everyone": true, "user_ids": []}'
+"""The map of the rules that Terraform replaces."""
 DOCUMENTS = f"v1/projects/{PROJECT}/databases/(default)/documents"
 OWNER = {"Authorization": "Bearer owner"}
 """The emulator's token for server clients, which bypass the rules."""
@@ -154,3 +156,46 @@ def test_client_deletes_are_denied(firestore: httpx.Client) -> None:
 )
 def test_other_collections_are_denied(firestore: httpx.Client, path: str) -> None:
     assert firestore.get(f"{DOCUMENTS}/{path}", headers=_as("alice", admin=True)).status_code == 403
+
+
+@pytest.fixture(scope="module")
+def restricted(emulators: Emulators) -> Iterator[httpx.Client]:
+    """Firestore with the rules as Terraform releases them, in a project of its own."""
+    access = '{"domains": ["partner.org"], "emails": ["alice@example.com"], "everyone": false, "user_ids": ["olga"]}'
+    rules = RULES.read_text(encoding="utf-8")
+    assert rules.count(EVERYONE) == 1
+    project = f"{PROJECT}-restricted"
+    with httpx.Client(base_url=f"http://{emulators.firestore_rest_host}/", timeout=30) as client:
+        files = [{"name": "firestore.rules", "content": rules.replace(EVERYONE, access)}]
+        loaded = client.put(f"emulator/v1/projects/{project}:securityRules", json={"rules": {"files": files}})
+        assert loaded.status_code == 200, loaded.text
+        documents = f"v1/projects/{project}/databases/(default)/documents"
+        for user_id in ("alice", "olga"):
+            written = client.patch(f"{documents}/tasks/of-{user_id}", json=_document(user_id), headers=OWNER)
+            assert written.status_code == 200, written.text
+        client.base_url = f"http://{emulators.firestore_rest_host}/{documents}/"
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        pytest.param(_as("alice", email="Alice@example.com", email_verified=True), 200, id="email"),
+        pytest.param(_as("alice", email="a@partner.org", email_verified=True), 200, id="domain"),
+        pytest.param(_as("alice", email="alice@example.com", email_verified=False), 403, id="not verified"),
+        pytest.param(_as("alice", email="alice@example.com"), 403, id="verification unknown"),
+        pytest.param(_as("alice", email="eve@example.com", email_verified=True), 403, id="another email"),
+        pytest.param(_as("alice", email="a@sub.partner.org", email_verified=True), 403, id="subdomain"),
+        pytest.param(_as("alice", email="a@partner.org@x.de", email_verified=True), 403, id="two signs"),
+        pytest.param(_as("alice"), 403, id="no email"),
+    ],
+)
+def test_owner_reads_a_task_only_while_allowed(
+    restricted: httpx.Client, headers: dict[str, str], status: int
+) -> None:
+    assert restricted.get("tasks/of-alice", headers=headers).status_code == status
+
+
+def test_operator_without_an_email_reads_own_task(restricted: httpx.Client) -> None:
+    assert restricted.get("tasks/of-olga", headers=_as("olga")).status_code == 200
+    assert restricted.get("tasks/of-alice", headers=_as("olga")).status_code == 403

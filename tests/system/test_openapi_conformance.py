@@ -13,6 +13,7 @@ import pytest
 
 from frontend_api.adapters.google_tokens import FirebaseAuthenticator
 from frontend_api.api_keys.api_keys import ApiKeys
+from frontend_api.identity.allowed_users import AllowedUsers
 from frontend_api.identity.emulator_tokens import unsigned_token
 from frontend_api.identity.ports import Principal, Scope
 from tests.system.conftest import StartSystem
@@ -63,7 +64,7 @@ def test_responses_match_the_openapi_document(start_system: StartSystem, tmp_pat
 
 
 def test_secured_operations_reject_requests_without_credentials(tmp_path: Path) -> None:
-    people = FirebaseAuthenticator(project_id="darkroom")
+    people = FirebaseAuthenticator(project_id="darkroom", allowed=AllowedUsers(everyone=True))
     api = Api(
         folder=tmp_path,
         people=people,

@@ -97,7 +97,8 @@ def _sealed_part(document: dict[str, Any]) -> dict[str, Any]:
 
 def _decoded(snapshot: Any) -> ApiKey:
     document = snapshot.to_dict()
-    fields = {name: plain(document[name]) for name in ApiKey.__dataclass_fields__}
+    # Keys of earlier versions have no `owner_email`.
+    fields = {name: plain(document.get(name)) for name in ApiKey.__dataclass_fields__}
     # A scope that this version does not define grants no permission.
     known = {scope.value for scope in Scope}
     return ApiKey(

@@ -7,7 +7,7 @@ import { loadConfiguration } from "./configuration";
 import { LiveConnection } from "./live_connection";
 import { ParameterForm } from "./form/parameter_form";
 import { ProblemError, errorText, formMessages } from "./problems";
-import { type Session, connectAuthButtons, showSignedIn } from "./session";
+import { type Session, connectAuthButtons, showNotAllowed, showSignedIn } from "./session";
 import { SubmitIntent } from "./form/submit_intent";
 import { createActions } from "./task_actions";
 import { TaskList } from "./task_list";
@@ -20,6 +20,7 @@ const MODEL_REFRESH_MILLISECONDS = 15_000;
 let session: Session | null = null;
 /** Subscribe to the newest `shownCount` tasks; null while no user is signed in. */
 let subscribe: (() => void) | null = null;
+let unsubscribe: (() => void) | null = null;
 let shownCount = PAGE_SIZE;
 let modelTimer: ReturnType<typeof setTimeout> | undefined;
 
@@ -59,7 +60,6 @@ async function start(): Promise<void> {
   const [configuration, firebase] = await Promise.all([loadConfiguration(), import("./firebase_session")]);
   const { auth, subscribeToTasks } = await firebase.open(configuration);
   connectAuthButtons(auth, () => { announce("Signed out"); });
-  let unsubscribe: (() => void) | null = null;
   auth.subscribe((user) => {
     if (user?.userId !== session?.userId) list.clear();
     session = user;
@@ -87,6 +87,11 @@ async function loadModels(retryMilliseconds = 2_000): Promise<void> {
     showModels(await api.models());
     form.setMessage("");
   } catch (error) {
+    if (error instanceof ProblemError && error.problem.code === "user_not_allowed") {
+      unsubscribe?.();
+      showNotAllowed(errorText(error));
+      return;
+    }
     form.setMessage(errorText(error, "The list of models could not be loaded."), true);
     setTimeout(() => void loadModels(Math.min(MAX_RETRY_MILLISECONDS, retryMilliseconds * 2)), retryMilliseconds);
   }

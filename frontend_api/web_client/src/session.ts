@@ -65,4 +65,14 @@ export function showSignedIn(auth: Auth, isSignedIn: boolean): void {
   byId("main", HTMLElement).hidden = !isSignedIn;
   byId("connection", HTMLElement).hidden = !isSignedIn;
   byId("sign-out", HTMLElement).hidden = !isSignedIn || !auth.isOffered;
+  byId("sign-in", HTMLElement).hidden = false;
+  setText(byId("sign-in-message", HTMLElement), "");
+}
+
+/** Show a signed-in user why the service does not admit them, instead of the page's content. */
+export function showNotAllowed(reason: string): void {
+  byId("welcome", HTMLElement).hidden = false;
+  byId("sign-in", HTMLElement).hidden = true;
+  setText(byId("sign-in-message", HTMLElement), reason);
+  for (const id of ["main", "connection", "notice"]) byId(id, HTMLElement).hidden = true;
 }

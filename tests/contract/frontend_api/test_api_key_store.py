@@ -11,6 +11,7 @@ from frontend_api.adapters.firestore.api_keys import COLLECTION, FirestoreApiKey
 from frontend_api.api_keys.api_key import ApiKey, ApiKeyNotFoundError, hashed, new_key
 from frontend_api.api_keys.authenticator import KeyOrTokenAuthenticator
 from frontend_api.api_keys.ports import ApiKeyStore
+from frontend_api.identity.allowed_users import AllowedUsers
 from frontend_api.identity.emulator_tokens import EmulatorAuthenticator
 from frontend_api.identity.ports import NotAuthenticatedError, Scope
 from frontend_api.record_seal import RecordSeal
@@ -149,7 +150,10 @@ def test_record_written_with_a_workers_rights_does_not_authenticate(firestore: C
     own = {**sealed, "id": key_id, "secret_sha256": hashed(shown)}
     guessed = FirestoreApiKeys(firestore, seal=RecordSeal.derived_from(b"a guess"), timeout_seconds=10)
     authenticator = KeyOrTokenAuthenticator(
-        keys=store, others=EmulatorAuthenticator(project_id="demo-unit"), clock=FakeClock()
+        keys=store,
+        others=EmulatorAuthenticator(project_id="demo-unit"),
+        clock=FakeClock(),
+        allowed=AllowedUsers(everyone=True),
     )
     for record in (own, {**own, "id": theirs.id}, {name: own[name] for name in own if name != "seal"}):
         firestore.collection(COLLECTION).document(key_id).set(record)

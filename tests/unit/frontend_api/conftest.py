@@ -23,6 +23,7 @@ from frontend_api.app import create_app
 from frontend_api.browser.origin_check import LOOPBACK_NAMES
 from frontend_api.browser.package import WebPage
 from frontend_api.dependencies import build_dependencies
+from frontend_api.identity.allowed_users import AllowedUsers
 from frontend_api.identity.emulator_tokens import (
     EmulatorAuthenticator,
     InternalToken,
@@ -100,6 +101,7 @@ class Api:
     gpu_price: GpuPrice | None = None
     alert_limits: AlertLimits = SHARED.alert_limits
     people: Authenticator = field(default_factory=lambda: EmulatorAuthenticator(project_id=PROJECT))
+    allowed: AllowedUsers = field(default_factory=lambda: AllowedUsers(everyone=True))
     probes: tuple[FakeProbe, ...] = (FakeProbe("firestore"), FakeProbe("pubsub"))
 
     address: PublicAddress = field(default_factory=PublicAddress)
@@ -120,7 +122,9 @@ class Api:
         self.stats = InMemoryTaskStats(self.store, self.dead_letters)
         self.usage_book = InMemoryUsageBook(self.store)
         api_keys = CachedApiKeys(self.api_keys, clock=self.clock, known_for=API_KEYS_KNOWN_FOR)
-        authenticator = KeyOrTokenAuthenticator(keys=api_keys, others=self.people, clock=self.clock)
+        authenticator = KeyOrTokenAuthenticator(
+            keys=api_keys, others=self.people, clock=self.clock, allowed=self.allowed
+        )
         dependencies = build_dependencies(
             catalog=self.catalog,
             store=self.store,

@@ -27,8 +27,9 @@ from frontend_api.adapters.google_tokens import (
     ServiceAccountAuthenticator,
 )
 from frontend_api.api_keys.authenticator import KeyOrTokenAuthenticator
+from frontend_api.identity.allowed_users import AllowedUsers
 from frontend_api.identity.emulator_tokens import InternalToken, NamedOperators
-from frontend_api.identity.ports import NotAnOperatorError, NotAuthenticatedError
+from frontend_api.identity.ports import NotAllowedError, NotAnOperatorError, NotAuthenticatedError
 from local_stack.loopback import free_port
 from tests.fakes.fake_clock import FakeClock
 from tests.fakes.in_memory_api_keys import InMemoryApiKeys
@@ -134,7 +135,7 @@ def published(server: KeyServer, clock: FakeClock) -> GoogleKeys:
 
 @pytest.fixture
 def people(published: GoogleKeys) -> FirebaseAuthenticator:
-    return FirebaseAuthenticator(project_id=PROJECT, keys=published)
+    return FirebaseAuthenticator(project_id=PROJECT, keys=published, allowed=AllowedUsers(everyone=True))
 
 
 @pytest.fixture
@@ -334,9 +335,25 @@ def test_authentication_raises_unavailable_when_keys_cannot_be_read(
 
 
 def test_authentication_raises_unavailable_when_the_key_server_is_unreachable(keys: SigningKey) -> None:
-    people = FirebaseAuthenticator(project_id=PROJECT, keys=GoogleKeys(f"http://127.0.0.1:{free_port()}"))
+    keys_server = GoogleKeys(f"http://127.0.0.1:{free_port()}")
+    people = FirebaseAuthenticator(project_id=PROJECT, keys=keys_server, allowed=AllowedUsers(everyone=True))
     with pytest.raises(DependencyUnavailableError):
         people.principal(keys.signed(**person()))
+
+
+def test_user_is_admitted_by_verified_email_only(published: GoogleKeys, keys: SigningKey) -> None:
+    allowed = AllowedUsers.parse(["ada@example.com"])
+    people = FirebaseAuthenticator(project_id=PROJECT, keys=published, allowed=allowed)
+    admitted = people.principal(keys.signed(**person(email="Ada@example.com", email_verified=True)))
+    assert (admitted.user_id, admitted.email) == ("ada", "Ada@example.com")
+    for claims in (
+        {"email": "ada@example.com"},
+        {"email": "ada@example.com", "email_verified": "true"},
+        {"email": "bob@example.com", "email_verified": True},
+        {},
+    ):
+        with pytest.raises(NotAllowedError):
+            people.principal(keys.signed(**person(**claims)))
 
 
 def test_internal_callers_accept_the_configured_service_account(
@@ -386,7 +403,9 @@ def test_valid_token_is_rejected_beside_an_api_key(
     key: str,
 ) -> None:
     """Otherwise a route with two kinds of callers accepts one credential and ignores the other."""
-    by_key = KeyOrTokenAuthenticator(keys=InMemoryApiKeys(), others=people, clock=FakeClock())
+    by_key = KeyOrTokenAuthenticator(
+        keys=InMemoryApiKeys(), others=people, clock=FakeClock(), allowed=AllowedUsers(everyone=True)
+    )
     both = NamedOperators(names=frozenset({"ada", ACCOUNT}), authenticators=(by_key, programs))
     for claims in (person(), machine()):
         headers = {**keys.signed(**claims), name: key}
