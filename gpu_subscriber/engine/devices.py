@@ -12,6 +12,7 @@ import torch
 
 from gpu_subscriber.engine.device_memory import CudaMemory, DeviceMemory
 from gpu_subscriber.engine.engine_settings import DtypeChoice, EngineSettings
+from gpu_subscriber.engine.gpu_driver import check_gpu
 
 STEPS_IN_FLIGHT = 2
 """Steps the CPU may queue ahead of a GPU: enough to keep it busy, few enough to cancel and join promptly."""
@@ -78,9 +79,11 @@ class Device:
     def chosen(cls, settings: EngineSettings) -> "Device":
         """Return the configured device; `auto` prefers CUDA.
 
-        Sets the CPU's threads as a side effect.
+        Sets the CPU's threads as a side effect. Raises GpuUnusableError.
         """
         kind = settings.device
+        if kind == "cuda":
+            check_gpu()
         if kind == "auto":
             kind = "cuda" if torch.cuda.is_available() else "cpu"
         if kind == "cpu":

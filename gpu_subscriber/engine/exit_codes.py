@@ -9,5 +9,7 @@ DEVICE_LOST = 70
 
 Causes are an illegal access, a device-side assert or an ECC error.
 """
+GPU_UNUSABLE = 71
+"""The node has no GPU that torch can use, for example because its driver is too old."""
 ENGINE_BROKEN = 72
 """An error in the engine itself, outside any one Run."""

@@ -14,6 +14,7 @@ from gpu_subscriber.engine.duplex_pipe import DuplexPipe
 from gpu_subscriber.engine.engine_settings import DtypeChoice, EngineSettings
 from gpu_subscriber.engine.errors import ModelUnavailableError
 from gpu_subscriber.engine.families.guided import GuidedFamily
+from gpu_subscriber.engine.gpu_driver import GpuUnusableError
 from gpu_subscriber.engine.messages import EngineReady, FromEngine, Shutdown, ToEngine, WarmUpTimes
 from gpu_subscriber.engine.models.loading import Family, is_exclusive, load_family
 from gpu_subscriber.engine.models.model_cache import ModelCache
@@ -38,6 +39,9 @@ def serve(pipe: DuplexPipe[ToEngine, FromEngine], settings: EngineSettings) -> i
     """Load a model, send EngineReady, and work until Shutdown. Returns the exit code, never raises."""
     try:
         return _MainLoop(pipe, settings).until_shutdown()
+    except GpuUnusableError as error:
+        _log.error("gpu_unusable", reason=str(error))
+        return exit_codes.GPU_UNUSABLE
     except Exception as error:
         lost = is_device_lost(error)
         frames = traceback.format_tb(error.__traceback__)

@@ -7,7 +7,7 @@
     device_lost         its exit code: the device's context is corrupt      device_lost
     hung                killed by the worker after too long a silence       engine_hung
 
-No task causes the others (stopped, forced, parent_gone).
+No task causes the others (stopped, forced, parent_gone, gpu_unusable).
 """
 
 import signal
@@ -30,6 +30,7 @@ class EngineExitCause(StrEnum):
     OUT_OF_MEMORY = "out_of_memory"
     KILLED = "killed"
     DEVICE_LOST = "device_lost"
+    GPU_UNUSABLE = "gpu_unusable"
     BROKEN = "broken"
 
 
@@ -37,6 +38,7 @@ _CAUSE_OF_CODE = {
     exit_codes.STOPPED: EngineExitCause.STOPPED,
     exit_codes.PARENT_EXITED: EngineExitCause.PARENT_EXITED,
     exit_codes.DEVICE_LOST: EngineExitCause.DEVICE_LOST,
+    exit_codes.GPU_UNUSABLE: EngineExitCause.GPU_UNUSABLE,
 }
 _FAILURE_CODES = {
     EngineExitCause.HUNG: FailureCode.ENGINE_HUNG,

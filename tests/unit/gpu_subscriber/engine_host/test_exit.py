@@ -15,6 +15,7 @@ SIGKILL = -signal.SIGKILL
     [
         (EngineExit(exit_code=exit_codes.STOPPED), EngineExitCause.STOPPED, "engine_crashed"),
         (EngineExit(exit_code=exit_codes.DEVICE_LOST), EngineExitCause.DEVICE_LOST, "device_lost"),
+        (EngineExit(exit_code=exit_codes.GPU_UNUSABLE), EngineExitCause.GPU_UNUSABLE, "engine_crashed"),
         (EngineExit(exit_code=exit_codes.ENGINE_BROKEN), EngineExitCause.BROKEN, "engine_crashed"),
         (EngineExit(exit_code=1), EngineExitCause.BROKEN, "engine_crashed"),
         (EngineExit(exit_code=-signal.SIGSEGV), EngineExitCause.KILLED, "engine_crashed"),
