@@ -47,7 +47,8 @@ resource "google_cloud_run_v2_service" "api" {
   ingress             = "INGRESS_TRAFFIC_ALL"
   deletion_protection = var.deletion_protection
   # The API itself checks Firebase tokens and API keys, on every route except the page.
-  invoker_iam_disabled = var.api.open_to_callers
+  # Cloud Run would refuse browsers and KEDA, and remove the signatures of the tokens of Pub/Sub and the scheduler.
+  invoker_iam_disabled = true
 
   template {
     service_account                  = google_service_account.api.email
@@ -160,19 +161,20 @@ resource "google_cloud_run_v2_service" "api" {
     }
   }
 
-  # Its first revision does not start without these permissions.
+  # Its first revision does not start without its permissions, and Terraform would mark the service as tainted.
+  depends_on = [time_sleep.roles_take_effect]
+}
+
+# A granted role takes up to two minutes to take effect.
+resource "time_sleep" "roles_take_effect" {
+  create_duration = "120s"
+
   depends_on = [
     google_project_iam_member.documents,
+    google_pubsub_subscription_iam_member.workers_pull,
     google_pubsub_topic_iam_member.api_publishes,
     google_secret_manager_secret_iam_member.api,
     google_storage_bucket_iam_member.readers_of_weights,
+    google_storage_bucket_iam_member.workers_write_images,
   ]
-}
-
-resource "google_cloud_run_v2_service_iam_member" "caller" {
-  project  = local.project
-  location = var.region
-  name     = google_cloud_run_v2_service.api.name
-  role     = "roles/run.invoker"
-  member   = google_service_account.caller.member
 }

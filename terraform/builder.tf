@@ -1,5 +1,9 @@
 # Cloud Build's identity, with only the permissions to test, build and roll out.
 
+locals {
+  build_region = coalesce(var.build_region, var.region)
+}
+
 resource "google_storage_bucket" "builds" {
   #checkov:skip=CKV_GCP_62:Cloud Audit Logs record reads, where the project enables them
   #checkov:skip=CKV_GCP_78:a build's source is uploaded only once
@@ -59,4 +63,31 @@ resource "google_project_iam_member" "builder" {
   project = local.project
   role    = each.value
   member  = google_service_account.builder.member
+}
+
+# Optional: a release for each push to a branch.
+resource "google_cloudbuild_trigger" "release" {
+  count = var.release_trigger == null ? 0 : 1
+
+  project         = local.project
+  location        = local.build_region
+  name            = "darkroom-release"
+  description     = "Tests, builds and deploys darkroom"
+  filename        = "cloudbuild.yaml"
+  service_account = google_service_account.builder.id
+
+  repository_event_config {
+    repository = var.release_trigger.repository
+    push {
+      branch = var.release_trigger.branch
+    }
+  }
+  approval_config {
+    approval_required = var.release_trigger.needs_approval
+  }
+  substitutions = {
+    _POOLS    = join(" ", var.release_trigger.overlays)
+    _REGION   = var.region
+    _REVISION = "$COMMIT_SHA"
+  }
 }

@@ -88,12 +88,7 @@ resource "google_cloud_run_v2_worker_pool" "workers" {
   }
 
   # Its instances do not start without these permissions.
-  depends_on = [
-    google_project_iam_member.documents,
-    google_pubsub_subscription_iam_member.workers_pull,
-    google_storage_bucket_iam_member.readers_of_weights,
-    google_storage_bucket_iam_member.workers_write_images,
-  ]
+  depends_on = [time_sleep.roles_take_effect]
 }
 
 locals {

@@ -8,7 +8,6 @@ locals {
 
 resource "google_container_cluster" "darkroom" {
   #checkov:skip=CKV_GCP_12:Dataplane V2 enforces network policies itself; the addon of that name is for clusters without
-  #checkov:skip=CKV_GCP_69:each node pool enables the metadata server; the default pool that this check covers exists for a minute
   #checkov:skip=CKV_GCP_20:there is no IP endpoint to restrict, see control_plane_endpoints_config
   #checkov:skip=CKV_GCP_65:roles are bound to service accounts; groups belong to an organization that may not exist
   for_each = local.clusters
@@ -42,11 +41,24 @@ resource "google_container_cluster" "darkroom" {
     }
   }
 
-  # The node pools are separate resources below; GKE's mandatory default pool is removed at once. It has no node_config
-  # here, because after its removal the provider would compare that with another pool's and replace the cluster. So it
-  # runs, for a minute, as the project's default account, which has to exist; the account needs no permissions.
+  # The node pools are separate resources below; GKE's mandatory default pool is removed at once. Without this
+  # configuration its nodes would use the project's default account and 100 GB of SSD quota each.
   remove_default_node_pool = true
   initial_node_count       = 1
+  node_config {
+    disk_size_gb    = 30
+    disk_type       = "pd-standard"
+    service_account = google_service_account.nodes.email
+    oauth_scopes    = ["https://www.googleapis.com/auth/cloud-platform"] # IAM limits what the account may do
+
+    shielded_instance_config {
+      enable_secure_boot          = true
+      enable_integrity_monitoring = true
+    }
+    workload_metadata_config {
+      mode = "GKE_METADATA"
+    }
+  }
 
   release_channel {
     channel = var.cluster.release_channel
@@ -112,6 +124,27 @@ resource "google_container_cluster" "darkroom" {
       enabled = true
     }
   }
+
+  lifecycle {
+    # After the default pool's removal, the provider reads one of the pools below here, and would replace the cluster for
+    # each difference.
+    ignore_changes = [
+      node_config[0].disk_size_gb,
+      node_config[0].disk_type,
+      node_config[0].gcfs_config,
+      node_config[0].guest_accelerator,
+      node_config[0].gvnic,
+      node_config[0].image_type,
+      node_config[0].kubelet_config,
+      node_config[0].labels,
+      node_config[0].machine_type,
+      node_config[0].secondary_boot_disks,
+      node_config[0].spot,
+      node_config[0].taint,
+    ]
+  }
+
+  depends_on = [google_project_iam_member.nodes]
 }
 
 # For KEDA and GKE's own pods. One node in all zones together is enough while no worker runs.
@@ -145,7 +178,7 @@ resource "google_container_node_pool" "system" {
     disk_type       = "pd-balanced"
     image_type      = "COS_CONTAINERD"
     service_account = google_service_account.nodes.email
-    oauth_scopes    = ["https://www.googleapis.com/auth/cloud-platform"] # IAM limits what the account may do
+    oauth_scopes    = ["https://www.googleapis.com/auth/cloud-platform"]
 
     gcfs_config {
       enabled = true

@@ -20,6 +20,13 @@ data "google_firebase_web_app_config" "page" {
   web_app_id = google_firebase_web_app.page.app_id
 }
 
+# Identity Platform cannot be disabled, and enabling it a second time fails. So a project that has it is imported.
+import {
+  for_each = toset(var.identity_platform_enabled ? ["projects/${var.project_id}"] : [])
+  to       = google_identity_platform_config.sign_in
+  id       = each.value
+}
+
 # Google as a sign-in provider needs an OAuth client, which is created manually: see docs/operating/deploy.md.
 resource "google_identity_platform_config" "sign_in" {
   project                    = local.project

@@ -99,7 +99,7 @@ resource "google_firebaserules_ruleset" "firestore" {
   depends_on = [google_firestore_database.darkroom]
 
   lifecycle {
-    create_before_destroy = true # the old rules apply until the new ones are released
+    create_before_destroy = true # the old ruleset cannot be deleted while it is released
 
     precondition {
       condition     = length(split(local.access_as_committed, local.rules_as_committed)) == 2
@@ -108,6 +108,8 @@ resource "google_firebaserules_ruleset" "firestore" {
   }
 }
 
+# The provider deletes a release and creates the new one. In the seconds between, the database has no rules and refuses
+# browsers: pages that are open then show that live updates failed, and continue after "Try again".
 resource "google_firebaserules_release" "firestore" {
   project      = local.project
   name         = "cloud.firestore"

@@ -8,6 +8,11 @@ output "builder_service_account" {
   value       = google_service_account.builder.name
 }
 
+output "build_region" {
+  description = "Region of the builds: `gcloud builds submit --region`."
+  value       = local.build_region
+}
+
 output "build_sources" {
   description = "Bucket for Cloud Build's sources: `gcloud builds submit --gcs-source-staging-dir`."
   value       = "gs://${google_storage_bucket.builds.name}/sources"
@@ -25,7 +30,7 @@ output "firebase_web_config" {
 
 output "image_repository" {
   description = "Repository for images: IMAGE_REPOSITORY/darkroom-api and IMAGE_REPOSITORY/darkroom-worker."
-  value       = "${var.region}-docker.pkg.dev/${var.project_id}/${google_artifact_registry_repository.images.repository_id}"
+  value       = local.image_repository
 }
 
 output "images_bucket" {

@@ -84,7 +84,7 @@ resource "google_pubsub_subscription" "pushes" {
     maximum_backoff = "600s"
   }
 
-  depends_on = [google_service_account_iam_member.speaks_as_caller, google_cloud_run_v2_service_iam_member.caller]
+  depends_on = [google_service_account_iam_member.speaks_as_caller]
 }
 
 # For operators, in case the API has failed to store dead letters.

@@ -1,5 +1,9 @@
 # The repository of the two images.
 
+locals {
+  image_repository = "${var.region}-docker.pkg.dev/${var.project_id}/darkroom"
+}
+
 resource "google_artifact_registry_repository" "images" {
   #checkov:skip=CKV_GCP_84:encrypted with Google's keys; the images contain nothing that needs a customer-managed key
   project       = local.project

@@ -44,5 +44,5 @@ resource "google_cloud_scheduler_job" "clockwork" {
     }
   }
 
-  depends_on = [google_service_account_iam_member.speaks_as_caller, google_cloud_run_v2_service_iam_member.caller]
+  depends_on = [google_service_account_iam_member.speaks_as_caller]
 }

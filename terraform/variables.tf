@@ -46,14 +46,13 @@ variable "allowed_users" {
 }
 
 variable "api" {
-  description = "The API on Cloud Run: cores and memory of an instance, number of instances, whether instances have CPU between requests (cpu_always), and whether callers without a Google identity are admitted (open_to_callers); darkroom's own credentials are always required. Without cpu_always, work after a response waits for the next request: publish confirmations are stored late, tasks get a second message, and metrics are sparse. Without open_to_callers, browsers, KEDA's demand query and the pipeline's smoke test are refused."
+  description = "The API on Cloud Run: cores and memory of an instance, number of instances, and whether instances have CPU between requests (cpu_always). An instance is one process, which uses little more than one core: more cores are only for more memory. Without cpu_always, work after a response waits for the next request: publish confirmations are stored late, tasks get a second message, and metrics are sparse."
   type = object({
-    cpu             = optional(string, "1")
-    memory          = optional(string, "1Gi")
-    min_instances   = optional(number, 0)
-    max_instances   = optional(number, 10)
-    cpu_always      = optional(bool, true)
-    open_to_callers = optional(bool, true)
+    cpu           = optional(string, "1")
+    memory        = optional(string, "1Gi")
+    min_instances = optional(number, 0)
+    max_instances = optional(number, 10)
+    cpu_always    = optional(bool, true)
   })
   default  = {}
   nullable = false
@@ -69,6 +68,14 @@ variable "api" {
   validation {
     condition     = can(regex("^([1-9]|[12][0-9]|3[0-2])Gi$", var.api.memory))
     error_message = "api: memory must be from 1Gi to 32Gi, in whole Gi: 632 threads and 600 streams need more than 512Mi."
+  }
+  # https://cloud.google.com/run/docs/configuring/services/cpu
+  validation {
+    condition = try(
+      tonumber(trimsuffix(var.api.memory, "Gi")) >= { "1" = 1, "2" = 1, "4" = 2, "6" = 4, "8" = 4 }[var.api.cpu] &&
+      tonumber(trimsuffix(var.api.memory, "Gi")) <= { "1" = 4, "2" = 8, "4" = 16, "6" = 24, "8" = 32 }[var.api.cpu]
+    , true)
+    error_message = "api: Cloud Run refuses this memory for this cpu. It allows up to 4Gi with 1 core and 8Gi with 2, 2Gi to 16Gi with 4, 4Gi to 24Gi with 6, and 4Gi to 32Gi with 8."
   }
 }
 
@@ -125,6 +132,17 @@ variable "budget" {
   }
 }
 
+variable "build_region" {
+  description = "Region in which Cloud Build runs, for projects that may build in some regions only: often us-central1, us-west2, europe-west1, asia-east1, australia-southeast1 or southamerica-east1. Null: the region."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.build_region == null ? true : can(regex("^[a-z]+-[a-z]+[0-9]+$", var.build_region))
+    error_message = "build_region: must be a region such as europe-west1, not a zone."
+  }
+}
+
 variable "deletion_protection" {
   description = "Protects the database, cluster, API and buckets from being destroyed. To destroy them, turn it off and apply first."
   type        = bool
@@ -163,6 +181,13 @@ variable "give_up_after_days" {
     condition     = var.give_up_after_days == null ? true : var.give_up_after_days >= 7 && floor(var.give_up_after_days) == var.give_up_after_days
     error_message = "give_up_after_days: must be a whole number of at least 7, because callers may set deadlines that long."
   }
+}
+
+variable "identity_platform_enabled" {
+  description = "Whether Identity Platform was enabled in the project before the first apply: by a darkroom that was destroyed, or in the console. Its configuration is then imported, because it cannot be created twice."
+  type        = bool
+  default     = false
+  nullable    = false
 }
 
 variable "keep_tasks_for_days" {
@@ -275,6 +300,22 @@ variable "region" {
   validation {
     condition     = can(regex("^[a-z]+-[a-z]+[0-9]+$", var.region))
     error_message = "region: must be a region such as europe-west4, not a zone."
+  }
+}
+
+variable "release_trigger" {
+  description = "A release for each push to a branch of a repository that is connected to Cloud Build in build_region: its resource name, a regular expression for the branch, the overlays of gpu_subscriber/k8s to roll out, and whether a person must approve each release. The repository must contain gpu_subscriber/k8s/environment, filled in. Null: releases are submitted manually."
+  type = object({
+    repository     = string
+    branch         = optional(string, "^main$")
+    overlays       = optional(list(string), ["l4-spot"])
+    needs_approval = optional(bool, true)
+  })
+  default = null
+
+  validation {
+    condition     = var.release_trigger == null ? true : can(regex("^projects/[^/]+/locations/[^/]+/connections/[^/]+/repositories/[^/]+$", var.release_trigger.repository))
+    error_message = "release_trigger: repository must be a resource name of Cloud Build, such as projects/PROJECT/locations/REGION/connections/github/repositories/darkroom."
   }
 }
 

@@ -16,6 +16,19 @@ variable "cloud_run_workers" {
     condition     = var.cloud_run_workers == null ? true : contains(keys(var.model_pools), var.cloud_run_workers.model_pool)
     error_message = "cloud_run_workers: model_pool must be one of the keys of model_pools."
   }
+  # https://cloud.google.com/run/docs/configuring/workerpools/gpu
+  validation {
+    condition     = var.cloud_run_workers == null ? true : contains(["nvidia-l4", "nvidia-rtx-pro-6000"], var.cloud_run_workers.gpu)
+    error_message = "cloud_run_workers: gpu must be nvidia-l4 or nvidia-rtx-pro-6000."
+  }
+  validation {
+    condition = var.cloud_run_workers == null ? true : try(
+      tonumber(var.cloud_run_workers.cpu) >= { nvidia-l4 = 4, nvidia-rtx-pro-6000 = 20 }[var.cloud_run_workers.gpu] &&
+      tonumber(trimsuffix(var.cloud_run_workers.memory, "Gi")) >= { nvidia-l4 = 16, nvidia-rtx-pro-6000 = 80 }[var.cloud_run_workers.gpu] &&
+      (tonumber(var.cloud_run_workers.cpu) >= 8 || tonumber(trimsuffix(var.cloud_run_workers.memory, "Gi")) <= 16)
+    , !contains(["nvidia-l4", "nvidia-rtx-pro-6000"], var.cloud_run_workers.gpu))
+    error_message = "cloud_run_workers: Cloud Run requires at least 4 cpu and 16Gi with nvidia-l4 (8 cpu for more memory), and 20 cpu and 80Gi with nvidia-rtx-pro-6000. memory is in whole Gi."
+  }
   validation {
     condition     = var.cloud_run_workers == null ? true : var.cloud_run_workers.instances >= 0 && var.cloud_run_workers.instances <= 20
     error_message = "cloud_run_workers: instances must be from 0 to 20. For more, a cluster is cheaper and scales with the queue."

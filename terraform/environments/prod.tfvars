@@ -4,7 +4,6 @@ region              = "europe-west4"
 deletion_protection = true
 
 api = {
-  cpu           = "2"
   memory        = "2Gi"
   min_instances = 1
   max_instances = 20

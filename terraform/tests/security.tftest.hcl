@@ -92,19 +92,6 @@ run "cluster_has_no_public_address" {
   }
 }
 
-run "callers_without_a_google_identity_can_be_refused" {
-  command = plan
-
-  variables {
-    api = { open_to_callers = false }
-  }
-
-  assert {
-    condition     = !google_cloud_run_v2_service.api.invoker_iam_disabled && google_cloud_run_v2_service_iam_member.caller.role == "roles/run.invoker"
-    error_message = "a closed API still admits Pub/Sub and the scheduler"
-  }
-}
-
 run "no_user_is_allowed_by_default" {
   command = plan
 

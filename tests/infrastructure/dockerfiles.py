@@ -71,8 +71,8 @@ def stages(image: str) -> list[Stage]:
         name, value = part["instruction"], part["value"]
         if name == "FROM":
             base, *alias = re.split(r"\s+AS\s+", value)
-            found.append(Stage(base, alias[0] if alias else None))
-        elif name != "COMMENT":
+            found.append(Stage(base.removeprefix("$DOCKER_IMAGES/"), alias[0] if alias else None))
+        elif name != "COMMENT" and found:  # an ARG before the first stage is for FROM
             found[-1].instructions.append(Instruction(name, value))
     return found
 

@@ -90,6 +90,9 @@ def test_python_inside_scripts_is_valid(step: str) -> None:
 def test_files_that_steps_run_exist() -> None:
     for dockerfile in DOCKERFILES.values():
         assert f"--file {dockerfile.relative_to(ROOT)}" in TEXT
+        bases = re.findall(r"^FROM (\S+)", dockerfile.read_text(), re.MULTILINE)
+        assert all(base.startswith("$DOCKER_IMAGES/") for base in bases), "bases come from the mirror"
+    assert TEXT.count('--build-arg "DOCKER_IMAGES=$_DOCKER_IMAGES"') == len(DOCKERFILES)
     for program in (".ci/run", "scripts/smoke_test"):
         assert program in TEXT
         assert (ROOT / program).stat().st_mode & 0o111

@@ -22,9 +22,8 @@ import yaml
 from tests.infrastructure.dockerfiles import ROOT
 from tests.infrastructure.kustomizations import POOLS, pool
 
-STEPS: dict[str, dict[str, Any]] = {
-    step["id"]: step for step in yaml.safe_load((ROOT / "cloudbuild.yaml").read_text())["steps"]
-}
+BUILD: dict[str, Any] = yaml.safe_load((ROOT / "cloudbuild.yaml").read_text())
+STEPS: dict[str, dict[str, Any]] = {step["id"]: step for step in BUILD["steps"]}
 STAND_INS = ROOT / "tests" / "infrastructure" / "stand_ins"
 PLACEHOLDER, PREVIOUS = "darkroom-api-00000-abc", "darkroom-api-00001-xyz"
 RESPONSES = {
@@ -83,7 +82,7 @@ class Cloud:
                 continue
             done = subprocess.run(
                 ["bash", "-c", step["script"].replace("/workspace/", f"{self.folder}/workspace/")],
-                cwd=self.folder / "sources", env=self._environment(gpus), timeout=120, check=False,
+                cwd=self.folder / "sources", env=self.environment(gpus), timeout=120, check=False,
                 text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             )  # fmt: skip
             log += done.stdout
@@ -91,7 +90,7 @@ class Cloud:
                 return name, log
         return None, log
 
-    def _environment(self, gpus: str) -> dict[str, str]:
+    def environment(self, gpus: str = "none") -> dict[str, str]:
         image = "europe-west4-docker.pkg.dev/p/darkroom/darkroom"
         return {
             **os.environ,
@@ -99,7 +98,7 @@ class Cloud:
             "CLOUD_STATE": str(self.folder / "state.json"),
             "CLOUD_GPUS": gpus,
             "no_proxy": "127.0.0.1",
-            "_REGION": "europe-west4", "_CLUSTER": "darkroom", "_POOLS": " ".join(POOLS), "_REVISION": "1",
+            **BUILD["substitutions"], "_POOLS": " ".join(POOLS),
             "_API_IMAGE": f"{image}-api:1", "_WORKER_IMAGE": f"{image}-worker:1",
         }  # fmt: skip
 
@@ -154,6 +153,11 @@ def cloud(tmp_path: Path) -> Iterator[Cloud]:
         },
         "deployments": {},
         "manifests": {name: pool(name).text for name in POOLS},
+        "keda": "running",
+        "finalizers": [
+            "scaledobject.keda.sh/darkroom-worker-l4-spot",
+            "triggerauthentication.keda.sh/darkroom-api",
+        ],
     }
     yield cloud
     server.shutdown()
@@ -198,3 +202,19 @@ def test_release_with_failing_workers_undoes_every_pool_and_keeps_traffic(cloud:
     assert f"{POOLS[0]}: the new workers do not become ready" in log
     assert cloud.serving == PREVIOUS
     assert all(cloud.deployment(name)["undone"] for name in POOLS)
+
+
+@pytest.mark.parametrize("keda", ["running", "stopped", "none"])
+def test_removal_of_workers_leaves_nothing_that_waits_for_keda(cloud: Cloud, keda: str) -> None:
+    cloud.was_released()
+    cloud.state = {
+        **cloud.state,
+        "keda": keda,
+        "finalizers": cloud.state["finalizers"] if keda != "none" else [],
+    }
+    done = subprocess.run(
+        [ROOT / "scripts" / "remove_workers"], env=cloud.environment(), timeout=120, check=False,
+        text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    assert (cloud.state["finalizers"], cloud.state["deployments"]) == ([], {})
