@@ -1,7 +1,7 @@
 """The packages of the API, built from the ports. Routes get each one from `current(…)`."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 
 from common.domain.models.catalog import ModelCatalog
@@ -33,7 +33,9 @@ from frontend_api.inputs.use import UseInputs
 from frontend_api.openai_compatibility.package import OpenAICompatibility
 from frontend_api.operations.status import ReadOperations
 from frontend_api.public_address import PublicAddress
-from frontend_api.quotas.quotas import QuotaLimits, Quotas
+from frontend_api.quotas.gpu_seconds import CallersGpuSeconds
+from frontend_api.quotas.limits import QuotaLimits
+from frontend_api.quotas.quotas import Quotas
 from frontend_api.record_seal import RecordSeal
 from frontend_api.rescue.lock import RescueLock
 from frontend_api.rescue.policy import RescuePolicy
@@ -139,12 +141,20 @@ def build_dependencies(
     keep_dead_letters_for: timedelta,
 ) -> Dependencies:
     """Build every package, in the order of their dependencies on each other."""
-    quotas = Quotas(limits=quota_limits, stats=stats, clock=clock)
     header_cipher = HeaderCipher(webhook_key=webhook_secrets.key)
     callback_seal = CallbackSeal(RecordSeal.derived_from(webhook_secrets.key))
     usage = Usage(book=usage_book, price=gpu_price, clock=clock)
     workload_cache = WorkloadCache(catalog=catalog, stats=stats, reports=worker_reports, clock=clock)
     estimator = TaskEstimator(workload_cache=workload_cache, stats=stats, clock=clock)
+    quotas = Quotas(
+        limits=quota_limits,
+        stats=stats,
+        gpu_seconds=CallersGpuSeconds(
+            catalog=catalog, stats=stats, usage_book=usage_book, per_unit=estimator.gpu_seconds_per_unit
+        ),
+        requests=identity.request_rate,
+        clock=clock,
+    )
     render = RenderTask(
         image_links=images.links, estimator=estimator, price=usage.price, base_path=address.base_path
     )
@@ -174,8 +184,7 @@ def build_dependencies(
     )
     cancel = CancelTask(store=store, publish_final_event=publish_final_event, clock=clock)
     read_queue = ReadQueue(catalog=catalog, stats=stats, clock=clock)
-    # An operator replays dead letters to repair a failure of the system: without quotas.
-    no_quotas = Quotas(limits=QuotaLimits(), stats=stats, clock=clock)
+    retry = RetryTask(store=store, publisher=publisher, inputs=inputs.use, clock=clock, quotas=quotas)
     return Dependencies(
         api_keys=ApiKeys(store=api_keys, clock=clock),
         autoscaling=ReadFleetDemand(catalog=catalog, workload_cache=workload_cache, clock=clock),
@@ -193,9 +202,8 @@ def build_dependencies(
                 archive=dead_letters,
                 store=store,
                 publisher=publisher,
-                retry_task=RetryTask(
-                    store=store, publisher=publisher, inputs=inputs.use, clock=clock, quotas=no_quotas
-                ),
+                # An operator repairs a failure of the system: the quotas refuse no replay.
+                retry_task=replace(retry, is_limited=False),
                 clock=clock,
             ),
         ),
@@ -238,7 +246,7 @@ def build_dependencies(
             store=store,
             read=ReadTask(store=store),
             cancel=cancel,
-            retry=RetryTask(store=store, publisher=publisher, inputs=inputs.use, clock=clock, quotas=quotas),
+            retry=retry,
             label=LabelTask(store=store, clock=clock),
             delete=DeleteTask(
                 store=store,

@@ -95,6 +95,12 @@ class ApiSettings(SharedSettings):
     """Alert threshold: share of wasted GPU seconds within an hour."""
     max_active_tasks: int = Field(default=500, ge=0)
     """How many tasks of one caller may be queued or processing; 0 means no limit."""
+    max_active_gpu_seconds: int = Field(default=0, ge=0)
+    """How many GPU seconds these tasks may need, as predicted; 0 means no limit."""
+    max_gpu_seconds_per_day: int = Field(default=0, ge=0)
+    """How many GPU seconds one caller may use per day in UTC; 0 means no limit."""
+    max_requests_per_minute: int = Field(default=6_000, ge=0)
+    """How many requests of one caller each process accepts per minute; 0 means no limit."""
     max_submissions_per_minute: int = Field(default=600, ge=0)
     """How many tasks one caller may submit per minute; 0 means no limit."""
     max_refused_per_minute: int = Field(default=120, ge=0)

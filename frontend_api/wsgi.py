@@ -66,9 +66,10 @@ from frontend_api.identity.emulator_tokens import (
     unsigned_token,
 )
 from frontend_api.identity.ports import Authenticator, Identity, InternalCallers, Operators
+from frontend_api.identity.request_rate import RequestRate
 from frontend_api.images.ports import ImageLinks, Images
 from frontend_api.inputs.stored_input import InputLimits
-from frontend_api.quotas.quotas import QuotaLimits
+from frontend_api.quotas.limits import QuotaLimits
 from frontend_api.record_seal import RecordSeal
 from frontend_api.rescue.policy import RescuePolicy
 from frontend_api.settings import ApiSettings
@@ -197,6 +198,8 @@ def _dependencies(settings: ApiSettings) -> Dependencies:
         address=settings.public_address,
         quota_limits=QuotaLimits(
             active_tasks=settings.max_active_tasks,
+            active_gpu_seconds=settings.max_active_gpu_seconds,
+            daily_gpu_seconds=settings.max_gpu_seconds_per_day,
             submissions_per_minute=settings.max_submissions_per_minute,
             refused_per_minute=settings.max_refused_per_minute,
             queued_tasks=settings.max_queued_tasks,
@@ -255,6 +258,7 @@ def _identity(settings: ApiSettings, api_keys: ApiKeyStore) -> Identity:
         operators=_operators(settings, authenticator),
         internal_callers=_internal_callers(settings),
         autoscaling_callers=_autoscaling_callers(settings),
+        request_rate=RequestRate(limit=settings.max_requests_per_minute, clock=SystemClock()),
     )
 
 

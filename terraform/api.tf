@@ -24,6 +24,8 @@ locals {
     DARKROOM_INTERNAL_SERVICE_ACCOUNT   = google_service_account.caller.email
     DARKROOM_KEEP_DEAD_LETTERS_FOR_DAYS = tostring(local.keep_tasks_for_days)
     DARKROOM_KEEP_TASKS_FOR_DAYS        = tostring(local.keep_tasks_for_days)
+    DARKROOM_MAX_ACTIVE_GPU_SECONDS     = tostring(var.quotas.active_gpu_seconds)
+    DARKROOM_MAX_GPU_SECONDS_PER_DAY    = tostring(var.quotas.gpu_seconds_per_day)
     DARKROOM_MAX_WAITING                = tostring(local.shared.api.max_waiting)
     DARKROOM_MODEL_POOLS                = jsonencode(var.model_pools)
     DARKROOM_OPERATORS                  = jsonencode(var.operators)

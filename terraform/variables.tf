@@ -291,6 +291,21 @@ variable "project_id" {
   }
 }
 
+variable "quotas" {
+  description = "GPU time of each caller; 0 is no limit. active_gpu_seconds (DARKROOM_MAX_ACTIVE_GPU_SECONDS): what the queued and processing tasks may need, as predicted. gpu_seconds_per_day (DARKROOM_MAX_GPU_SECONDS_PER_DAY): the budget of a day in UTC."
+  type = object({
+    active_gpu_seconds  = optional(number, 36000)
+    gpu_seconds_per_day = optional(number, 86400)
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = alltrue([for limit in values(var.quotas) : limit >= 0 && floor(limit) == limit])
+    error_message = "quotas: each limit must be a whole number of GPU seconds, or 0 for no limit."
+  }
+}
+
 variable "region" {
   description = "Region of all resources. It must have the GPUs that you need."
   type        = string

@@ -54,6 +54,11 @@ class TaskEstimator:
         position = position_of_newest(workload, parameters.model, lane, self._clock.now())
         return self._estimate_queued(workload, parameters, position)
 
+    def gpu_seconds_per_unit(self, model: str) -> float | None:
+        """Return the GPU seconds of a work unit of the model; None if no worker has reported any."""
+        workload = self._workload_cache.latest()
+        return None if workload is None else workload.gpu_seconds_per_unit(model)
+
     def with_predictions(self, tasks: Iterable[Task]) -> tuple[Task, ...]:
         """Add predictions to new tasks, which are submitted in this order."""
         workload = self._workload_cache.latest(checked=True)

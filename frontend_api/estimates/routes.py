@@ -43,7 +43,7 @@ class EstimateResponse(ResponseBody):
 @doc(
     "estimateTask",
     {200: ResponseDoc("The estimate. Nothing is stored.", EstimateResponse)},
-    problems=("unknown_model", "quota_exceeded"),
+    problems=("unknown_model",),
     body=TaskSubmission,
 )
 def estimate() -> Response:

@@ -71,8 +71,9 @@ class Operation:
         body = _BAD_BODY if self.body or self.raw_body or self.form else ()
         query = () if self.query is None else ("parameters_rejected",)
         caller = ("unauthenticated", "dependency_unavailable") if self.secured else ()
-        scope = ("forbidden", "user_not_allowed") if self.secured and not self.is_internal else ()
-        each = (*body, *query, *caller, *scope, *self.problems, *_BEFORE_ANY_ROUTE, "internal_error")
+        is_for_people = self.secured and not self.is_internal
+        person = ("forbidden", "user_not_allowed", "quota_exceeded") if is_for_people else ()
+        each = (*body, *query, *caller, *person, *self.problems, *_BEFORE_ANY_ROUTE, "internal_error")
         return tuple(dict.fromkeys(each))
 
 

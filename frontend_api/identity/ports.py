@@ -6,6 +6,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from frontend_api.identity.request_rate import RequestRate
+
 
 class Scope(StrEnum):
     """A permission of a caller. No scope implies another."""
@@ -82,3 +84,4 @@ class Identity:
     operators: Operators
     internal_callers: InternalCallers
     autoscaling_callers: InternalCallers
+    request_rate: RequestRate

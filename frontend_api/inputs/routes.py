@@ -45,7 +45,7 @@ _IMMUTABLE = "private, max-age=86400, immutable"
             "You have this picture already; it expires later now.", InputResponse, headers=_LOCATION
         ),
     },
-    problems=(*PICTURE_PROBLEMS, "quota_exceeded"),
+    problems=PICTURE_PROBLEMS,
     raw_body=MEDIA_TYPES,
     form=FileForm,
 )
@@ -71,7 +71,7 @@ def upload_response(uploaded: Uploaded) -> Response:
 @doc(
     "startUpload",
     {201: ResponseDoc("The upload. Send the file to `upload_url`.", StartedUploadResponse)},
-    problems=("too_many_inputs", "quota_exceeded"),
+    problems=("too_many_inputs",),
     body=UploadStart,
 )
 def start_upload() -> Response:
@@ -97,7 +97,7 @@ def start_upload() -> Response:
         201: ResponseDoc("The picture is stored.", InputResponse, headers=_LOCATION),
         200: ResponseDoc("You have this picture already.", InputResponse, headers=_LOCATION),
     },
-    problems=("upload_not_found", *PICTURE_PROBLEMS, "quota_exceeded"),
+    problems=("upload_not_found", *PICTURE_PROBLEMS),
     body=UploadCompletion,
 )
 def complete_upload() -> Response:

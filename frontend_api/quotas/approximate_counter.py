@@ -1,7 +1,8 @@
-"""ApproximateCounter: keeps a count of many processes under a limit, without a read per addition."""
+"""ApproximateCounter: keeps a sum of many processes under a limit, without a read per addition."""
 
+import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from common.ports import Clock
@@ -16,69 +17,114 @@ _OWN_SHARE = 10
 
 
 class ApproximateCounter:
-    """The store's latest count plus what this process has added since.
+    """The store's latest sum plus what this process has added since.
 
-    The store counts again after this process has taken a tenth of the limit since the last count,
-    and before it rejects a caller. A rare caller therefore costs no count, and n processes together
-    exceed the limit by at most (n − 1) tenths. Finished tasks are noticed at the next count. Thread-safe.
+    Each task counts with its amount: 1, or its GPU seconds. The store counts again after this
+    process has taken a tenth of the limit since the last count, when the last count is older than
+    `recount_after`, and before it rejects a caller. A rare caller therefore costs no count, and n
+    processes together exceed the limit by at most (n − 1) tenths. Finished tasks are noticed at the
+    next count. Thread-safe.
     """
 
     def __init__(
-        self, *, limit: int, count: Callable[[int], int], clock: Clock, counts_deleted: bool = False
+        self,
+        *,
+        limit: int,
+        count: Callable[[int], float],
+        clock: Clock,
+        counts_deleted: bool = False,
+        recount_after: timedelta | None = None,
     ) -> None:
         self.limit = limit
         self._count = count
         """Reads the store; may stop counting at its argument."""
         self._clock = clock
         self._counts_deleted = counts_deleted
+        self._recount_after = recount_after
+        """None: amounts in the store do not grow."""
         self._lock = threading.Lock()
         self._refreshed_at: datetime | None = None
-        self._counted = 0
-        self._granted = 0
+        self._counted: float = 0
+        self._granted: float = 0
         """Taken by this process in total; `_committed` includes only what is known to be stored."""
-        self._committed = 0
-        self._committed_at_refresh = 0
+        self._committed: float = 0
+        self._committed_at_refresh: float = 0
+
+    @property
+    def used(self) -> float:
+        """The sum, as far as this process has counted."""
+        with self._lock:
+            return self._estimate
 
     @property
     def left(self) -> int:
-        """The remaining number, as far as this process has counted."""
-        with self._lock:
-            return max(0, self.limit - self._estimate)
+        """The remaining amount, as far as this process has counted, rounded down."""
+        return max(0, math.floor(self.limit - self.used))
 
-    def take(self, wanted: int = 1) -> int:
-        """Take up to `wanted` and return how many were taken. Raises DependencyUnavailableError."""
+    def take(self, amounts: Sequence[float] = (1,)) -> int:
+        """Take the leading amounts that fit, and return how many. Raises DependencyUnavailableError.
+
+        The first amount always fits if nothing else is counted, so that no task is too large for ever.
+        """
+        wanted = sum(amounts)
         with self._lock:
             remaining = self.limit - self._estimate
-            share = max(1, self.limit // _OWN_SHARE) - (self._granted - self._committed_at_refresh)
-            if wanted <= min(remaining, share):
-                return self._grant(wanted)
-            now = self._clock.now()
-            refreshed_lately = self._refreshed_at is not None and now - self._refreshed_at < _REFRESH_AFTER
-            if wanted > remaining and refreshed_lately:
-                return self._grant(wanted)
-            committed = self._committed
+            share = max(1, self.limit / _OWN_SHARE) - (self._granted - self._committed_at_refresh)
+            if wanted <= min(remaining, share) and not self._is_outdated:
+                return self._grant(amounts)
+            if wanted > remaining and self._is_younger(_REFRESH_AFTER):
+                return self._grant(amounts)
+        self._refresh()
+        with self._lock:
+            return self._grant(amounts)
+
+    def take_regardless(self, amounts: Sequence[float]) -> None:
+        """Take all amounts, even beyond the limit."""
+        with self._lock:
+            self._granted += sum(amounts)
+
+    def commit(self, amount: float = 1) -> None:
+        """Confirm that tasks of this amount are stored; the next count includes them."""
+        with self._lock:
+            self._committed += amount
+
+    def release(self, amount: float = 1) -> None:
+        """Release this amount, because its tasks were not stored."""
+        with self._lock:
+            self._granted -= amount
+
+    def refresh(self) -> None:
+        """Count, unless the last count is at most a second old. Raises DependencyUnavailableError."""
+        with self._lock:
+            if self._is_younger(_REFRESH_AFTER):
+                return
+        self._refresh()
+
+    def _refresh(self) -> None:
+        with self._lock:
+            now, committed = self._clock.now(), self._committed
         found = self._count(self.limit)
         with self._lock:
             self._refreshed_at, self._counted, self._committed_at_refresh = now, found, committed
-            return self._grant(wanted)
 
-    def commit(self, count: int = 1) -> None:
-        """Confirm that `count` of the taken tasks are stored; the next count includes them."""
-        with self._lock:
-            self._committed += count
-
-    def release(self, count: int = 1) -> None:
-        """Release `count` of the taken tasks, because they were not stored."""
-        with self._lock:
-            self._granted -= count
-
-    def _grant(self, wanted: int) -> int:
-        granted = max(0, min(wanted, self.limit - self._estimate))
-        self._granted += granted
+    def _grant(self, amounts: Sequence[float]) -> int:
+        granted = 0
+        for amount in amounts:
+            if self._estimate > 0 and self._estimate + amount > self.limit:
+                break
+            self._granted += amount
+            granted += 1
         return granted
 
     @property
-    def _estimate(self) -> int:
+    def _is_outdated(self) -> bool:
+        return self._recount_after is not None and not self._is_younger(self._recount_after)
+
+    def _is_younger(self, age: timedelta) -> bool:
+        return self._refreshed_at is not None and self._clock.now() - self._refreshed_at < age
+
+    @property
+    def _estimate(self) -> float:
         # Tasks taken but not known to be stored when the count began are added to the count. They
         # may be counted twice until the next count, but they are never omitted.
         now = self._counted + self._granted - self._committed_at_refresh

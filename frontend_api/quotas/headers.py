@@ -3,7 +3,8 @@
 from flask import Flask, Response, after_this_request, g, request
 
 from frontend_api.http.requests import REJECTED_FOR_CONTENT, caller_id, current
-from frontend_api.quotas.quotas import Policy, Quotas
+from frontend_api.quotas.limits import Policy, QuotaUse
+from frontend_api.quotas.quotas import Quotas
 
 RATE_LIMITED_PATHS = ("/v1/", "/openai/v1/")
 
@@ -19,11 +20,7 @@ def add_rate_limit_headers(app: Flask) -> None:
         if quotas.policies:
             answer.headers["RateLimit-Policy"] = ", ".join(map(_policy, quotas.policies))
             if "user_id" in g:
-                remaining, reset = quotas.remaining(g.user_id), quotas.seconds_to_next_window()
-                answer.headers["RateLimit"] = ", ".join(
-                    f'"{policy.name}";r={remaining[policy.name]}{f";t={reset}" if policy.window_seconds else ""}'
-                    for policy in quotas.policies
-                )
+                answer.headers["RateLimit"] = ", ".join(map(_remaining, quotas.uses(g.user_id)))
         return answer
 
 
@@ -40,6 +37,13 @@ def limit_rejections() -> None:
 
 
 def _policy(policy: Policy) -> str:
-    # The draft has no unit for a limit without a window; this one is the nearest.
-    rest = 'qu="concurrent-requests"' if policy.window_seconds is None else f"w={policy.window_seconds}"
-    return f'"{policy.name}";q={policy.limit};{rest}'
+    # The draft has no unit for active tasks; this one is the nearest.
+    unit = policy.unit or ("concurrent-requests" if policy.window_seconds is None else None)
+    quota_unit = "" if unit is None else f';qu="{unit}"'
+    window = "" if policy.window_seconds is None else f";w={policy.window_seconds}"
+    return f'"{policy.name}";q={policy.limit}{quota_unit}{window}'
+
+
+def _remaining(use: QuotaUse) -> str:
+    reset = "" if use.resets_in_seconds is None else f";t={use.resets_in_seconds}"
+    return f'"{use.policy.name}";r={use.remaining}{reset}'

@@ -1,71 +1,54 @@
-"""Quotas: limits of a caller's active tasks and submission rate, and of the whole queue's length.
+"""Quotas: limits of a caller's active tasks, GPU seconds and rates, and of the whole queue's length.
 
 No counters are stored: the store counts the tasks themselves from time to time (see ApproximateCounter).
 """
 
+import math
 import threading
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import TypeAlias
+from datetime import UTC, date, datetime, time, timedelta
 
 from cachetools import LRUCache
 
-from common.domain.errors import DomainError
+from common.domain.task import Task
 from common.ports import Clock
+from frontend_api.identity.request_rate import WINDOW, RequestRate, minute_of, seconds_to_next_minute
+from frontend_api.quotas.allowance import Allowance, Limit, one, reserve
 from frontend_api.quotas.approximate_counter import ApproximateCounter
+from frontend_api.quotas.gpu_seconds import CallersGpuSeconds
+from frontend_api.quotas.limits import (
+    Policy,
+    QueueFullError,
+    QuotaExceededError,
+    QuotaLimits,
+    QuotaUse,
+)
 from frontend_api.stats.ports import TaskStats
 
-WINDOW = timedelta(minutes=1)
-_SUBMISSIONS, _REFUSED, _ACTIVE_TASKS = "submissions", "refused-submissions", "active-tasks"
+_REQUESTS, _SUBMISSIONS, _REFUSED = "requests", "submissions", "refused-submissions"
+_ACTIVE_TASKS, _ACTIVE_GPU, _DAILY_GPU = "active-tasks", "active-gpu-seconds", "daily-gpu-seconds"
+_GPU_UNIT = "gpu-seconds"
+_DAY = timedelta(days=1)
 _MAX_CALLERS = 10_000
 """Maximum number of cached callers.
 
-An evicted caller, like a new one, can take a tenth of each limit before the store counts again.
+An evicted caller, like a new one, can take a tenth of each limit of tasks before the store counts again.
 """
 _ACTIVE_RETRY_AFTER_SECONDS = 10
+_LONGEST_RETRY_AFTER_SECONDS = 300
 _QUEUE_RETRY_AFTER_SECONDS = 30
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QuotaLimits:
-    """0 means no limit."""
-
-    active_tasks: int = 0
-    """Queued or processing tasks of one caller."""
-    submissions_per_minute: int = 0
-    """Submissions of one caller per clock minute."""
-    refused_per_minute: int = 0
-    """Requests of one caller that each process rejects for their content, per clock minute."""
-    queued_tasks: int = 0
-    """Queued tasks of all callers."""
-
-
-class QuotaExceededError(DomainError):
-    code = "quota_exceeded"
-    retryable = True
-
-    def __init__(self, detail: str, *, retry_after_seconds: int) -> None:
-        super().__init__(detail)
-        self.retry_after_seconds = retry_after_seconds
-
-
-class QueueFullError(QuotaExceededError):
-    code = "queue_full"
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    name: str
-    limit: int
-    window_seconds: int | None = None
-    """None: no window; what counts is the number of active tasks."""
+_GPU_RECOUNT_AFTER = timedelta(minutes=1)
+"""Used GPU seconds differ from the predicted ones, and grow without a submission."""
 
 
 @dataclass(slots=True, kw_only=True)
 class _Caller:
     active: ApproximateCounter
+    active_gpu: ApproximateCounter
+    day: date
+    daily_gpu: ApproximateCounter
     window: datetime
     submissions: ApproximateCounter
     refused: int = 0
@@ -75,38 +58,53 @@ class _Caller:
 class Quotas:
     """The configured limits. Safe to share between threads."""
 
-    def __init__(self, *, limits: QuotaLimits, stats: TaskStats, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        limits: QuotaLimits,
+        stats: TaskStats,
+        gpu_seconds: CallersGpuSeconds,
+        requests: RequestRate,
+        clock: Clock,
+    ) -> None:
         self._limits = limits
         self._stats = stats
+        self._gpu_seconds = gpu_seconds
+        self._requests = requests
         self._clock = clock
         self._lock = threading.Lock()
         self._callers: MutableMapping[str, _Caller] = LRUCache(_MAX_CALLERS)
-        queued = ApproximateCounter(
+        self._queued = ApproximateCounter(
             limit=limits.queued_tasks, count=lambda at_most: stats.queued(at_most=at_most), clock=clock
         )
-        self._queue: _Limit = (queued, _queue_full)
 
     @contextmanager
-    def submission_of(self, user_id: str) -> Iterator[None]:
+    def submission_of(self, task: Task) -> Iterator[None]:
         """Wrap the storing of a new task: it counts only if the block succeeds.
 
         Raises QuotaExceededError, QueueFullError, DependencyUnavailableError.
         """
-        with _one(self.submissions_of(user_id, 1)):
+        with one(self.submissions_of(task.user_id, [task])):
             yield
 
     @contextmanager
-    def retry_of(self, user_id: str) -> Iterator[None]:
-        """Wrap the queueing of a finished task: the same, without counting a submission."""
-        caller = self._caller(user_id)
-        with _one(_reserve(1, self._active(caller), self._queue)):
+    def retry_of(self, task: Task, *, is_limited: bool = True) -> Iterator[None]:
+        """Wrap the queueing of a finished task: the same, without counting a submission.
+
+        Without `is_limited` it counts, but is never refused.
+        """
+        limits = (*self._work_limits(self._caller(task.user_id), [task]), self._queue_limit(1))
+        with one(reserve(1, limits, is_limited=is_limited)):
             yield
 
-    def submissions_of(self, user_id: str, wanted: int) -> "Allowance":
-        """Reserve capacity for up to `wanted` new tasks. Raises DependencyUnavailableError."""
-        caller = self._caller(user_id)
-        submissions = (caller.submissions, self._rate_exceeded)
-        return _reserve(wanted, self._active(caller), submissions, self._queue)
+    def submissions_of(self, user_id: str, tasks: Sequence[Task]) -> Allowance:
+        """Reserve capacity for as many of these new tasks as possible, in this order.
+
+        Raises DependencyUnavailableError.
+        """
+        caller, count = self._caller(user_id), len(tasks)
+        submissions = Limit(caller.submissions, (1,) * count, self._rate_exceeded)
+        return reserve(count, (*self._work_limits(caller, tasks), submissions, self._queue_limit(count)))
 
     def check_rejections(self, user_id: str) -> None:
         """Raise QuotaExceededError for a caller with too many rejected submissions in this minute.
@@ -118,7 +116,7 @@ class Quotas:
         if limit and self._caller(user_id).refused >= limit:
             raise QuotaExceededError(
                 f"more than {limit} submissions were rejected within a minute; correct them before retrying",
-                retry_after_seconds=self.seconds_to_next_window(),
+                retry_after_seconds=self.seconds_to_next_minute(),
             )
 
     def count_rejected(self, user_id: str) -> None:
@@ -129,51 +127,133 @@ class Quotas:
     @property
     def policies(self) -> tuple[Policy, ...]:
         """The configured limits of each caller."""
+        limits, minute = self._limits, WINDOW.seconds
         every = (
-            Policy(_SUBMISSIONS, self._limits.submissions_per_minute, WINDOW.seconds),
-            Policy(_REFUSED, self._limits.refused_per_minute, WINDOW.seconds),
-            Policy(_ACTIVE_TASKS, self._limits.active_tasks),
+            Policy(name=_REQUESTS, limit=self._requests.limit, window_seconds=minute),
+            Policy(name=_SUBMISSIONS, limit=limits.submissions_per_minute, window_seconds=minute),
+            Policy(name=_REFUSED, limit=limits.refused_per_minute, window_seconds=minute),
+            Policy(name=_ACTIVE_TASKS, limit=limits.active_tasks),
+            Policy(name=_ACTIVE_GPU, limit=limits.active_gpu_seconds, unit=_GPU_UNIT),
+            Policy(
+                name=_DAILY_GPU,
+                limit=limits.daily_gpu_seconds,
+                window_seconds=int(_DAY.total_seconds()),
+                unit=_GPU_UNIT,
+            ),
         )
         return tuple(policy for policy in every if policy.limit)
 
-    def remaining(self, user_id: str) -> Mapping[str, int]:
-        """Return a caller's remaining quota by policy, as far as this process has counted."""
+    def uses(self, user_id: str) -> tuple[QuotaUse, ...]:
+        """Return a caller's use of each limit, as far as this process has counted."""
         caller = self._caller(user_id)
-        return {
-            _SUBMISSIONS: caller.submissions.left,
-            _REFUSED: max(0, self._limits.refused_per_minute - caller.refused),
-            _ACTIVE_TASKS: caller.active.left,
+        used = {
+            _REQUESTS: self._requests.used(user_id),
+            _SUBMISSIONS: caller.submissions.used,
+            _REFUSED: caller.refused,
+            _ACTIVE_TASKS: caller.active.used,
+            _ACTIVE_GPU: caller.active_gpu.used,
+            _DAILY_GPU: caller.daily_gpu.used,
         }
+        return tuple(
+            QuotaUse(policy=policy, used=used[policy.name], resets_in_seconds=self._resets_in(policy))
+            for policy in self.policies
+        )
 
-    def _active(self, caller: _Caller) -> "_Limit":
-        return caller.active, self._too_many_active
+    def counted_uses(self, user_id: str) -> tuple[QuotaUse, ...]:
+        """Return the same after a count that is at most a second old.
 
-    def _too_many_active(self) -> QuotaExceededError:
+        Raises DependencyUnavailableError.
+        """
+        caller = self._caller(user_id)
+        for counter in (caller.active, caller.active_gpu, caller.daily_gpu, caller.submissions):
+            if counter.limit:
+                counter.refresh()
+        return self.uses(user_id)
+
+    def seconds_to_next_minute(self) -> int:
+        """Return when the limits per minute start again."""
+        return seconds_to_next_minute(self._clock)
+
+    def _resets_in(self, policy: Policy) -> int | None:
+        if policy.window_seconds is None:
+            return None
+        is_daily = policy.window_seconds > WINDOW.seconds
+        return self._seconds_to_next_day() if is_daily else self.seconds_to_next_minute()
+
+    def _seconds_to_next_day(self) -> int:
+        now = self._clock.now().astimezone(UTC)
+        next_day = datetime.combine(now.date() + _DAY, time.min, tzinfo=UTC)
+        return math.ceil((next_day - now).total_seconds())
+
+    # ── limits ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def _work_limits(self, caller: _Caller, tasks: Sequence[Task]) -> tuple[Limit, ...]:
+        """Return the limits of what a caller's tasks need from the GPUs."""
+        active = Limit(caller.active, (1,) * len(tasks), self._too_many_active)
+        if not (self._limits.active_gpu_seconds or self._limits.daily_gpu_seconds):
+            return (active,)
+        seconds = tuple(map(self._gpu_seconds.of, tasks))
+        return (
+            active,
+            Limit(caller.active_gpu, seconds, self._too_much_active),
+            Limit(caller.daily_gpu, seconds, self._budget_exceeded),
+        )
+
+    def _queue_limit(self, count: int) -> Limit:
+        return Limit(self._queued, (1,) * count, _queue_full)
+
+    def _too_many_active(self, used: float, _: float) -> QuotaExceededError:
         return QuotaExceededError(
-            f"at most {self._limits.active_tasks} tasks of one caller may be queued or processing",
+            f"at most {self._limits.active_tasks} tasks of one caller may be queued or processing, "
+            f"and {used:.0f} are",
             retry_after_seconds=_ACTIVE_RETRY_AFTER_SECONDS,
         )
 
-    def _rate_exceeded(self) -> QuotaExceededError:
+    def _too_much_active(self, used: float, needed: float) -> QuotaExceededError:
+        limit = self._limits.active_gpu_seconds
+        # One GPU needs this long to make room.
+        wait = max(_ACTIVE_RETRY_AFTER_SECONDS, math.ceil(used + needed - limit))
         return QuotaExceededError(
-            f"at most {self._limits.submissions_per_minute} tasks of one caller may be submitted per minute",
-            retry_after_seconds=self.seconds_to_next_window(),
+            f"the queued and processing tasks of one caller may need at most {limit} GPU seconds; "
+            f"they need about {used:.0f}, and this task about {needed:.0f} more",
+            retry_after_seconds=min(wait, _LONGEST_RETRY_AFTER_SECONDS),
         )
 
+    def _budget_exceeded(self, used: float, needed: float) -> QuotaExceededError:
+        return QuotaExceededError(
+            f"one caller may use at most {self._limits.daily_gpu_seconds} GPU seconds per day in UTC; "
+            f"about {used:.0f} are used or needed by active tasks, and this task needs about {needed:.0f} more",
+            retry_after_seconds=self._seconds_to_next_day(),
+        )
+
+    def _rate_exceeded(self, used: float, _: float) -> QuotaExceededError:
+        return QuotaExceededError(
+            f"at most {self._limits.submissions_per_minute} tasks of one caller may be submitted per minute, "
+            f"and {used:.0f} were",
+            retry_after_seconds=self.seconds_to_next_minute(),
+        )
+
+    # ── callers ──────────────────────────────────────────────────────────────────────────────────────────
+
     def _caller(self, user_id: str) -> _Caller:
-        window = self._window()
+        window, day = minute_of(self._clock), self._clock.now().astimezone(UTC).date()
         with self._lock:
             caller = self._callers.get(user_id)
             if caller is None:
                 caller = _Caller(
                     active=self._active_count(user_id),
+                    active_gpu=self._active_gpu_count(user_id),
+                    day=day,
+                    daily_gpu=self._daily_gpu_count(user_id, day),
                     window=window,
                     submissions=self._submission_count(user_id, window),
                 )
                 self._callers[user_id] = caller
-            elif caller.window != window:
+            if caller.window != window:
                 caller.window, caller.submissions = window, self._submission_count(user_id, window)
                 caller.refused = 0
+            if caller.day != day:
+                caller.day, caller.daily_gpu = day, self._daily_gpu_count(user_id, day)
         return caller
 
     def _active_count(self, user_id: str) -> ApproximateCounter:
@@ -181,6 +261,22 @@ class Quotas:
             limit=self._limits.active_tasks,
             count=lambda at_most: self._stats.active_of(user_id, at_most=at_most),
             clock=self._clock,
+        )
+
+    def _active_gpu_count(self, user_id: str) -> ApproximateCounter:
+        return ApproximateCounter(
+            limit=self._limits.active_gpu_seconds,
+            count=lambda _: self._gpu_seconds.active(user_id),
+            clock=self._clock,
+            recount_after=_GPU_RECOUNT_AFTER,
+        )
+
+    def _daily_gpu_count(self, user_id: str, day: date) -> ApproximateCounter:
+        return ApproximateCounter(
+            limit=self._limits.daily_gpu_seconds,
+            count=lambda _: self._gpu_seconds.on(user_id, day),
+            clock=self._clock,
+            recount_after=_GPU_RECOUNT_AFTER,
         )
 
     def _submission_count(self, user_id: str, window: datetime) -> ApproximateCounter:
@@ -191,69 +287,9 @@ class Quotas:
             counts_deleted=True,  # otherwise deleting tasks would allow more submissions
         )
 
-    def _window(self) -> datetime:
-        return self._clock.now().replace(second=0, microsecond=0)
 
-    def seconds_to_next_window(self) -> int:
-        """Return when the limits per minute start again."""
-        return WINDOW.seconds - self._clock.now().second
-
-
-def _queue_full() -> QuotaExceededError:
+def _queue_full(_used: float, _needed: float) -> QuotaExceededError:
     return QueueFullError(
         "the queue has reached its maximum length; retry later",
         retry_after_seconds=_QUEUE_RETRY_AFTER_SECONDS,
     )
-
-
-_Limit: TypeAlias = tuple[ApproximateCounter, Callable[[], QuotaExceededError]]
-"""The counter of a limit, and its error."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Allowance:
-    """Capacity reserved from the limits; must be settled, whether or not the tasks are stored."""
-
-    granted: int
-    refusal: QuotaExceededError | None
-    """Why fewer tasks than wanted were granted."""
-    counts: tuple[ApproximateCounter, ...]
-
-    def settle(self, *, stored: int) -> None:
-        """Keep the capacity of `stored` tasks and release the rest."""
-        for count in self.counts:
-            count.commit(stored)
-            count.release(self.granted - stored)
-
-
-def _reserve(wanted: int, *limits: _Limit) -> Allowance:
-    allowance = Allowance(granted=wanted, refusal=None, counts=())
-    try:
-        for counter, refusal in limits:
-            if not counter.limit:
-                continue
-            granted = counter.take(allowance.granted)
-            for count in allowance.counts:
-                count.release(allowance.granted - granted)
-            allowance = Allowance(
-                granted=granted,
-                refusal=refusal() if granted < allowance.granted else allowance.refusal,
-                counts=(*allowance.counts, counter),
-            )
-    except BaseException:
-        allowance.settle(stored=0)
-        raise
-    return allowance
-
-
-@contextmanager
-def _one(allowance: Allowance) -> Iterator[None]:
-    """Wrap the storing of one task."""
-    if allowance.refusal is not None:
-        raise allowance.refusal
-    stored = 0
-    try:
-        yield
-        stored = 1
-    finally:
-        allowance.settle(stored=stored)

@@ -26,6 +26,15 @@ NO_WORK = Work()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WorkOfCaller:
+    """The queued and processing tasks of one caller and model."""
+
+    units: float
+    used_gpu_seconds: float
+    """Of their earlier attempts, with and without an image; a retry adds to them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ActiveTask:
     """A queued or processing task, with the fields from which the backlog is computed."""
 

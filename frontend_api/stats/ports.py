@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Protocol
 
 from common.domain.task import TaskStatus
-from frontend_api.stats.backlog import ActiveTask, Backlog
+from frontend_api.stats.backlog import ActiveTask, Backlog, WorkOfCaller
 from frontend_api.usage.ports import UsageTotals
 
 
@@ -64,6 +64,9 @@ class TaskStats(Protocol):
 
     def active_of(self, user_id: str, *, at_most: int) -> int:
         """Count the queued and processing tasks of one user."""
+
+    def work_of(self, user_id: str, models: Collection[str]) -> Mapping[str, WorkOfCaller]:
+        """Sum the queued and processing tasks of one user, for each of these models."""
 
     def submitted_by(self, user_id: str, *, since: datetime, at_most: int) -> int:
         """Count the tasks of one user that were submitted at `since` or later."""

@@ -52,6 +52,8 @@ class RetryTask:
     inputs: UseInputs
     clock: Clock
     quotas: Quotas
+    is_limited: bool = True
+    """Whether the owner's quotas may refuse a retry. It counts in any case."""
 
     def __call__(self, user_id: str, task_id: str) -> Task:
         """Queue the task again and return it.
@@ -65,7 +67,7 @@ class RetryTask:
         if refusal is not None:
             raise refusal
         now = self.clock.now()
-        with self.quotas.retry_of(user_id):
+        with self.quotas.retry_of(owned, is_limited=self.is_limited):
             queued = self.store.update(task_id, lambda task: task.resubmitted(now), last_seen=owned)
         try:
             self.publisher.publish(queued)

@@ -67,7 +67,6 @@ SUBMISSION_PROBLEMS = (
     "idempotency_key_reused",
     "task_not_found",
     "too_many_waiting",
-    "quota_exceeded",
     "queue_full",
 )
 """What may be wrong with a submission whose caller may wait for the result."""
@@ -213,7 +212,7 @@ def cancel(task_id: str) -> Response:
 @doc(
     "retryTask",
     {202: ResponseDoc("The task is queued again, with the same id, seed and finished images.", TaskResponse)},
-    problems=("task_not_found", "invalid_transition", "parameters_rejected", "quota_exceeded", "queue_full"),
+    problems=("task_not_found", "invalid_transition", "parameters_rejected", "queue_full"),
 )
 def retry(task_id: str) -> Response:
     """Generate the missing images of a task.
@@ -303,7 +302,6 @@ class BatchResponse(ResponseBody):
             BatchResponse,
         )
     },
-    problems=("quota_exceeded",),
     body=TaskBatch,
 )
 def submit_batch() -> Response:

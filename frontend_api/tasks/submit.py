@@ -28,7 +28,8 @@ from common.observability.tracing import current_traceparent
 from common.ports import Clock, TaskStore
 from frontend_api.estimates.estimator import TaskEstimator
 from frontend_api.inputs.use import UseInputs
-from frontend_api.quotas.quotas import QuotaExceededError, Quotas
+from frontend_api.quotas.limits import QuotaExceededError
+from frontend_api.quotas.quotas import Quotas
 from frontend_api.tasks.ports import PromptTokenizers
 from frontend_api.tasks.publisher import TaskPublisher
 from frontend_api.webhooks.callback_headers import HeaderCipher
@@ -138,7 +139,7 @@ class SubmitTask:
         except REFUSED_BY_MODELS as refusal:
             return self._replay_of_refused(submission, refusal)
         try:
-            with self.quotas.submission_of(submission.user_id):
+            with self.quotas.submission_of(task):
                 stored = self._create(task)
         except TaskAlreadyExistsError:
             return Submitted(task=self._replay(task), replayed=True)

@@ -14,7 +14,7 @@ from common.domain.errors import (
     TaskNotFoundError,
 )
 from common.domain.task import Task
-from frontend_api.quotas.quotas import QuotaExceededError
+from frontend_api.quotas.limits import QuotaExceededError
 from frontend_api.tasks.ports import TaskBatches
 from frontend_api.tasks.submit import (
     REFUSED_BY_MODELS,
@@ -74,13 +74,13 @@ class SubmitBatch:
     def _store(self, user_id: str, tasks: Sequence[Task]) -> dict[str, Outcome]:
         """Store the tasks within the caller's quotas and return the results by id."""
         estimator = self.submit_task.estimator
-        allowance = self.submit_task.quotas.submissions_of(user_id, len(tasks))
+        allowance = self.submit_task.quotas.submissions_of(user_id, tasks)
         within, beyond = tasks[: allowance.granted], tasks[allowance.granted :]
         created: tuple[Task | DomainError, ...] = ()
         try:
             created = self._create(estimator.with_predictions(within)) if within else ()
         finally:
-            allowance.settle(stored=sum(isinstance(each, Task) for each in created))
+            allowance.settle(stored=[isinstance(each, Task) for each in created])
         for each in created:
             if isinstance(each, Task):
                 estimator.add_stored(each)

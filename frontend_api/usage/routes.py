@@ -12,6 +12,8 @@ from frontend_api.http.problems import Complaint, RequestRefusedError, rejected
 from frontend_api.http.requests import authenticate, caller_id, current, query
 from frontend_api.http.responses import json_response
 from frontend_api.http.schemas import QueryParameters, ResponseBody, RoundedSeconds, fields_of
+from frontend_api.quotas.limits import QuotaUse
+from frontend_api.quotas.quotas import Quotas
 from frontend_api.usage.ports import NO_USAGE, UsageTotals
 from frontend_api.usage.usage import Usage
 
@@ -70,12 +72,37 @@ class DayOfUsageResponse(UsageResponse):
     day: date
 
 
+class QuotaResponse(ResponseBody):
+    """The use of one limit."""
+
+    name: str = Field(description="The name in the `RateLimit` header, such as `daily-gpu-seconds`.")
+    limit: int
+    used: RoundedSeconds = Field(
+        description="GPU seconds, tasks or requests. GPU seconds include the prediction for active tasks."
+    )
+    remaining: int = Field(description="Rounded down.")
+    resets_in_seconds: int | None = Field(
+        description="Seconds until `used` starts from 0 again; null for limits of active tasks."
+    )
+
+    @classmethod
+    def of(cls, use: QuotaUse) -> "QuotaResponse":
+        return cls(
+            name=use.policy.name,
+            limit=use.policy.limit,
+            used=use.used,
+            remaining=use.remaining,
+            resets_in_seconds=use.resets_in_seconds,
+        )
+
+
 class UsageReportResponse(ResponseBody):
     """The costs of the caller's tasks, in total and per day, in ascending order of days."""
 
     currency: str | None = Field(description="Currency of every `price`; null if no price is configured.")
     total: UsageResponse
     days: tuple[DayOfUsageResponse, ...]
+    quotas: tuple[QuotaResponse, ...] = Field(description="The caller's limits, and how much is used now.")
 
 
 @blueprint.get("")
@@ -85,7 +112,7 @@ class UsageReportResponse(ResponseBody):
     query=UsageQuery,
 )
 def read() -> Response:
-    """Read the costs of your tasks."""
+    """Read the costs of your tasks, and how much of your quotas is used."""
     first, last = _interval(query(UsageQuery))
     days = current(Usage).by_day(caller_id(), first=first, last=last)
     price = current(Usage).price
@@ -97,6 +124,7 @@ def read() -> Response:
             days=tuple(
                 DayOfUsageResponse(day=day, **dict(UsageResponse.of(each))) for day, each in days.items()
             ),
+            quotas=tuple(map(QuotaResponse.of, current(Quotas).counted_uses(caller_id()))),
         )
     )
 

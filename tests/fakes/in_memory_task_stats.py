@@ -5,12 +5,14 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from common.domain.task import Lane, Task, TaskStatus
-from frontend_api.stats.backlog import ActiveTask, Backlog, Work
+from frontend_api.stats.backlog import ActiveTask, Backlog, Work, WorkOfCaller
 from frontend_api.stats.ports import QueueLine
 from frontend_api.usage.ports import UsageTotals
 from tests.fakes.in_memory_dead_letter_archive import InMemoryDeadLetterArchive
 from tests.fakes.in_memory_task_store import InMemoryTaskStore
 from tests.fakes.outage import Outage
+
+ACTIVE = tuple(status for status in TaskStatus if not status.is_terminal)
 
 
 class InMemoryTaskStats(Outage):
@@ -64,6 +66,11 @@ class InMemoryTaskStats(Outage):
         own = [task for task in self._store.all_tasks if task.user_id == user_id]
         return min(at_most, sum(not task.status.is_terminal for task in own))
 
+    def work_of(self, user_id: str, models: Collection[str]) -> dict[str, WorkOfCaller]:
+        self._called("work_of")
+        active = [t for t in self._tasks(*ACTIVE) if t.user_id == user_id]
+        return {model: _work_of([t for t in active if t.parameters.model == model]) for model in models}
+
     def submitted_by(self, user_id: str, *, since: datetime, at_most: int) -> int:
         self._called("submitted_by")
         own = [task for task in self._store.all_tasks if task.user_id == user_id]
@@ -101,6 +108,15 @@ class InMemoryTaskStats(Outage):
     def _called(self, method: str) -> None:
         self.calls[method] += 1
         self._check()
+
+
+def _work_of(tasks: list[Task]) -> WorkOfCaller:
+    return WorkOfCaller(
+        units=sum(task.parameters.work_units for task in tasks),
+        used_gpu_seconds=sum(
+            (task.usage.gpu_seconds or 0.0) + task.usage.wasted_gpu_seconds for task in tasks
+        ),
+    )
 
 
 def _finished_since(tasks: list[Task], since: datetime) -> list[Task]:

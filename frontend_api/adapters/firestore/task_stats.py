@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +15,7 @@ from common.domain.task import Lane, TaskStatus
 from common.wire_formats.task_document import COLLECTION
 from frontend_api.adapters.firestore.dead_letter_archive import COLLECTION as DEAD_LETTERS
 from frontend_api.adapters.firestore.usage_book import stored_totals, usage_of
-from frontend_api.stats.backlog import ActiveTask, Backlog, Work
+from frontend_api.stats.backlog import ActiveTask, Backlog, Work, WorkOfCaller
 from frontend_api.stats.ports import QueueLine
 from frontend_api.usage.ports import UsageTotals
 
@@ -88,6 +89,21 @@ class FirestoreTaskStats:
         """
         own = self._tasks.where(filter=FieldFilter("user_id", "==", user_id))
         return self._count(_with_status(own, *_ACTIVE).limit(at_most))
+
+    def work_of(self, user_id: str, models: Collection[str]) -> dict[str, WorkOfCaller]:
+        own = self._tasks.where(filter=FieldFilter("user_id", "==", user_id))
+        active = _with_status(own, *_ACTIVE)
+
+        def work(model: str) -> WorkOfCaller:
+            of_model = active.where(filter=FieldFilter("model", "==", model))
+            sums = self._aggregate(usage_of(of_model).sum("work_units", alias="units"))
+            used = stored_totals(sums)
+            return WorkOfCaller(
+                units=float(sums["units"]), used_gpu_seconds=used.gpu_seconds + used.wasted_gpu_seconds
+            )
+
+        with ThreadPoolExecutor(max_workers=8, thread_name_prefix="work-of-caller") as pool:
+            return dict(zip(models, pool.map(work, models), strict=True))
 
     def submitted_by(self, user_id: str, *, since: datetime, at_most: int) -> int:
         """Count the caller's recent submissions.

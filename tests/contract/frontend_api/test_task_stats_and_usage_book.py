@@ -23,7 +23,7 @@ from frontend_api.adapters.firestore.task_stats import FirestoreTaskStats
 from frontend_api.adapters.firestore.usage_book import FirestoreUsageBook
 from frontend_api.dead_letters.dead_letter import DeadLetter, DeadMessage
 from frontend_api.dead_letters.ports import DeadLetterArchive
-from frontend_api.stats.backlog import NO_WORK, ActiveTask, Backlog
+from frontend_api.stats.backlog import NO_WORK, ActiveTask, Backlog, WorkOfCaller
 from frontend_api.stats.ports import QueueLine, TaskStats
 from frontend_api.usage.ports import NO_USAGE, UsageBook, UsageTotals
 from tests.contract.outages import assert_each_raises_unavailable
@@ -243,6 +243,22 @@ def test_queued_counts_the_tasks_of_all_users(measured: Measured) -> None:
     assert measured.stats.queued(at_most=100) == 2
 
 
+def test_work_of_sums_the_callers_active_tasks_by_model(measured: Measured) -> None:
+    units = measured.queued().parameters.work_units
+    measured.claimed()
+    measured.claimed(model="another")
+    measured.completed(useful=50.0)
+    measured.cancelled()
+    measured.queued("bob")
+    retried = measured.failed(wasted=3.0)
+    measured.store.update(retried.id, lambda t: t.resubmitted(NOW))
+    assert measured.stats.work_of("ada", ["demo", "another", "unknown"]) == {
+        "demo": WorkOfCaller(units=pytest.approx(3 * units), used_gpu_seconds=3.0),
+        "another": WorkOfCaller(units=pytest.approx(units), used_gpu_seconds=0.0),
+        "unknown": WorkOfCaller(units=0.0, used_gpu_seconds=0.0),
+    }
+
+
 def test_counts_stop_at_the_given_maximum(measured: Measured) -> None:
     for _ in range(4):
         measured.queued()
@@ -456,6 +472,7 @@ def test_every_method_raises_within_seconds_when_firestore_is_unreachable(
         lambda: stats.queued(at_most=1),
         lambda: stats.queued_before("demo", NOW),
         lambda: stats.active_of("ada", at_most=1),
+        lambda: stats.work_of("ada", ["demo"]),
         lambda: stats.submitted_by("ada", since=NOW, at_most=1),
         lambda: stats.arrived("demo", since=NOW),
         lambda: stats.finished("demo", since=NOW),

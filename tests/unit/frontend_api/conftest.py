@@ -31,10 +31,11 @@ from frontend_api.identity.emulator_tokens import (
     unsigned_token,
 )
 from frontend_api.identity.ports import Authenticator, Identity
+from frontend_api.identity.request_rate import RequestRate
 from frontend_api.images.ports import Images
 from frontend_api.inputs.stored_input import InputLimits
 from frontend_api.public_address import PublicAddress
-from frontend_api.quotas.quotas import QuotaLimits
+from frontend_api.quotas.limits import QuotaLimits
 from frontend_api.rescue.policy import RescuePolicy
 from frontend_api.tasks.publisher import TaskPublisher
 from frontend_api.usage.usage import GpuPrice
@@ -97,6 +98,7 @@ class Api:
     catalog: ModelCatalog = EMBEDDED_CATALOG
     tokenizers: WordTokenizers = field(default_factory=WordTokenizers)
     quota_limits: QuotaLimits = field(default_factory=QuotaLimits)
+    requests_per_minute: int = 0
     input_limits: InputLimits = INPUT_LIMITS
     gpu_price: GpuPrice | None = None
     alert_limits: AlertLimits = SHARED.alert_limits
@@ -169,6 +171,7 @@ class Api:
                 operators=NamedOperators(names=frozenset({"olga"}), authenticators=(authenticator,)),
                 internal_callers=InternalToken(token=INTERNAL_TOKEN),
                 autoscaling_callers=InternalToken(token=AUTOSCALING_TOKEN, whose="the autoscaler"),
+                request_rate=RequestRate(limit=self.requests_per_minute, clock=self.clock),
             ),
             probes=self.probes,
             web_page=WebPage(folder=self.folder, config={"project_id": PROJECT}),

@@ -66,6 +66,7 @@ def recorded_stats() -> _RecordingStats:
     stats.backlog("demo", queued_before=NOW)
     stats.active(at_most=20)
     stats.active_of("ada", at_most=1)
+    stats.work_of("ada", ["demo"])
     stats.submitted_by("ada", since=NOW, at_most=1)
     stats.arrived("demo", since=NOW)
     stats.finished("demo", since=NOW)
@@ -97,7 +98,7 @@ def test_sums_have_an_index_with_the_summed_fields() -> None:
     aggregations: list[Any] = []
     _RecordingBook(aggregations).totals_of("ada", [NOW.date()])
     aggregations += recorded_stats().sums
-    assert len(aggregations) == 6
+    assert len(aggregations) == 7
     for aggregation in aggregations:
         paths = (one.sum.field.field_path for one in aggregation.aggregations)
         summed = sorted(path for path in paths if path)

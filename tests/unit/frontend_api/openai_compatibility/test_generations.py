@@ -14,7 +14,7 @@ from common.domain.failures import FailureCode
 from common.domain.images import FailedImage
 from common.domain.task import Task, TaskStatus
 from frontend_api.public_address import PublicAddress
-from frontend_api.quotas.quotas import QuotaLimits
+from frontend_api.quotas.limits import QuotaLimits
 from tests.factories import claim_of
 from tests.unit.frontend_api.conftest import PNG, Api, signed_in_as, stored_image
 

@@ -11,7 +11,7 @@ import pytest
 
 from common.domain.failures import FailureCode
 from common.domain.task import Task
-from frontend_api.quotas.quotas import QuotaLimits
+from frontend_api.quotas.limits import QuotaLimits
 from tests.factories import claim_of
 from tests.unit.darkroom.conftest import served
 from tests.unit.frontend_api.conftest import Api

@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
@@ -90,6 +91,44 @@ def test_released_grants_can_be_taken_again() -> None:
         assert count.take()
         count.release()
     assert count.left == 10
+
+
+def test_amounts_are_granted_up_to_the_first_that_does_not_fit() -> None:
+    count = process(Store(), 10)
+    assert count.take((4.0, 5.0, 3.0, 0.5)) == 2
+    assert (count.used, count.left) == (9.0, 1)
+    count.release(4.0)
+    assert count.take((5.0,)) == 1
+
+
+def test_first_amount_fits_when_nothing_else_is_counted() -> None:
+    store, clock = Store(), FakeClock()
+    count = process(store, 10, clock)
+    assert count.take((25.0, 1.0)) == 1
+    store.stored = 25
+    count.commit(25.0)
+    clock.advance(1)
+    assert count.take((1.0,)) == 0
+    store.stored = 0
+    clock.advance(1)
+    assert count.take((25.0,)) == 1
+
+
+def test_old_count_is_refreshed_before_the_next_grant() -> None:
+    store, clock = Store(), FakeClock()
+    count = ApproximateCounter(limit=100, count=store.count, clock=clock, recount_after=timedelta(seconds=60))
+    assert submit(store, count)
+    store.stored = 100  # the tasks used more than they were predicted to
+    clock.advance(59)
+    assert count.take() == 1
+    clock.advance(1)
+    assert count.take() == 0
+
+
+def test_amounts_taken_regardless_of_the_limit_count() -> None:
+    count = process(Store(), 10)
+    count.take_regardless((8.0, 8.0))
+    assert (count.used, count.left, count.take((1.0,))) == (16.0, 0, 0)
 
 
 def test_counter_raises_beyond_its_share_without_the_store() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
-from frontend_api.quotas.quotas import QuotaLimits
+from frontend_api.quotas.limits import QuotaLimits
 from tests.unit.frontend_api.conftest import Api, signed_in_as
 
 BOB = signed_in_as("bob")
@@ -241,3 +241,18 @@ def test_operators_replay_ignores_the_owners_quota(tmp_path: Path) -> None:
     submit(api)
     retried = api.dependencies.dead_letters.replay.retry_task("local", ended)
     assert retried.status == "queued"
+    assert left(api.client.get("/v1/tasks"))["active-tasks"] == 0
+
+
+def test_requests_of_one_caller_are_limited_per_minute(tmp_path: Path) -> None:
+    api = Api(folder=tmp_path, requests_per_minute=3)
+    api.clock.advance(20)
+    answers = [api.client.get(path) for path in ("/v1/tasks", "/v1/usage", "/v1/tasks/unknown", "/v1/models")]
+    assert [answer.status_code for answer in answers] == [200, 200, 404, 429]
+    assert refusal(answers[-1]) == (429, "quota_exceeded", "40", True)
+    assert [left(answer)["requests"] for answer in answers] == [2, 1, 0, 0]
+    assert submit(api).status_code == 429
+    assert submit(api, headers=BOB).status_code == 202
+    assert api.client.get("/healthz").status_code == 200
+    api.clock.advance(40)
+    assert submit(api).status_code == 202

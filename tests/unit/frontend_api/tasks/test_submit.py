@@ -18,7 +18,7 @@ from common.domain.models.catalog import (
 from common.domain.task import Lane, Task, TaskStatus
 from common.wire_formats.task_document import encode_task_document
 from frontend_api.http.requests import provide
-from frontend_api.quotas.quotas import QuotaLimits
+from frontend_api.quotas.limits import QuotaLimits
 from tests.unit.frontend_api.conftest import Api
 
 KEY = {"Idempotency-Key": "order-66"}

@@ -9,7 +9,7 @@ from werkzeug.test import TestResponse
 from common.domain.models.lora import MAX_LORAS
 from common.domain.task import Lane
 from frontend_api.http.json_body import parse_json_object
-from frontend_api.quotas.quotas import QuotaLimits
+from frontend_api.quotas.limits import QuotaLimits
 from frontend_api.tasks.changes import MAX_LABELS
 from frontend_api.tasks.schemas import MAX_BATCH_BYTES, MAX_BATCH_ITEMS, MAX_BATCH_VALUES, BatchItem
 from frontend_api.webhooks.callback_headers import MAX_HEADERS

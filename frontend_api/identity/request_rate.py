@@ -1,0 +1,68 @@
+"""RequestRate: a coarse limit of one caller's requests of any kind."""
+
+import threading
+from collections.abc import MutableMapping
+from datetime import datetime, timedelta
+
+from cachetools import LRUCache
+
+from common.domain.errors import DomainError
+from common.ports import Clock
+
+WINDOW = timedelta(minutes=1)
+_MAX_CALLERS = 10_000
+"""Maximum number of counted callers; an evicted caller begins again."""
+
+
+class RequestRateExceededError(DomainError):
+    code = "quota_exceeded"
+    retryable = True
+
+    def __init__(self, limit: int, *, retry_after_seconds: int) -> None:
+        super().__init__(f"at most {limit} requests of one caller are accepted per minute")
+        self.retry_after_seconds = retry_after_seconds
+
+
+class RequestRate:
+    """Counts the requests of this process per clock minute. Safe to share between threads."""
+
+    def __init__(self, *, limit: int, clock: Clock) -> None:
+        self.limit = limit
+        """0 means no limit."""
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._window = clock.now()
+        self._counts: MutableMapping[str, int] = LRUCache(_MAX_CALLERS)
+
+    def count(self, user_id: str) -> None:
+        """Count one request. Raises RequestRateExceededError above the limit."""
+        if not self.limit:
+            return
+        with self._lock:
+            self._begin_window()
+            count = self._counts.get(user_id, 0)
+            if count < self.limit:
+                self._counts[user_id] = count + 1
+                return
+        raise RequestRateExceededError(self.limit, retry_after_seconds=seconds_to_next_minute(self._clock))
+
+    def used(self, user_id: str) -> int:
+        with self._lock:
+            self._begin_window()
+            return self._counts.get(user_id, 0)
+
+    def _begin_window(self) -> None:
+        window = minute_of(self._clock)
+        if window != self._window:
+            self._window = window
+            self._counts.clear()
+
+
+def minute_of(clock: Clock) -> datetime:
+    """Return the begin of the current minute."""
+    return clock.now().replace(second=0, microsecond=0)
+
+
+def seconds_to_next_minute(clock: Clock) -> int:
+    """Return when the limits per minute start again."""
+    return WINDOW.seconds - clock.now().second
