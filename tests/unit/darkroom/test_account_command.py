@@ -1,10 +1,18 @@
 """darkroom queue, usage and keys."""
 
 import json
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
 
 from darkroom.cli.exit_codes import ExitCode
+from frontend_api.identity.emulator_tokens import unsigned_token
+from frontend_api.quotas.limits import QuotaLimits
 from terminal import Terminal
-from tests.unit.frontend_api.conftest import Api
+from tests.unit.darkroom.conftest import served
+from tests.unit.frontend_api.conftest import PROJECT, Api
 
 
 def test_queue_shows_one_row_per_model(api: Api, darkroom: Terminal) -> None:
@@ -27,6 +35,24 @@ def test_usage_shows_one_row_per_day(darkroom: Terminal) -> None:
     code, _, err = darkroom("usage", "--first", "2026-01-02", "--last", "2026-01-01")
     assert (code, "  from: must be" in err) == (ExitCode.USAGE, True)
     assert darkroom("usage", "--first", "yesterday")[0] == ExitCode.USAGE
+
+
+def test_usage_shows_the_quotas(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = Api(folder=tmp_path, quota_limits=QuotaLimits(active_tasks=5, daily_gpu_seconds=100))
+    api.clock.advance(3_600)
+    api.stored_task()
+    with capture_logs(), contextmanager(served)(api.app) as url:
+        terminal = Terminal(
+            capsys, monkeypatch, DARKROOM_URL=url, DARKROOM_TOKEN=unsigned_token("local", project_id=PROJECT)
+        )
+        _, out, _ = terminal("usage")
+    assert [line.split() for line in out.split("\n\n")[1].splitlines()] == [
+        ["QUOTA", "LIMIT", "USED", "REMAINING", "RESETS", "IN"],
+        ["active-tasks", "5", "1", "4", "–"],
+        ["daily-gpu-seconds", "100", "0", "100", f"{11 * 3_600}", "s"],
+    ]
 
 
 def test_keys_are_created_used_listed_and_revoked(darkroom: Terminal) -> None:

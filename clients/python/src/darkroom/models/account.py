@@ -45,9 +45,22 @@ class DailyUsage(Usage):
     day: date
 
 
+class Quota(Record):
+    """A limit of the caller, and how much of it is used."""
+
+    name: str
+    limit: int
+    used: float
+    """GPU seconds, tasks or requests; GPU seconds include the prediction for active tasks."""
+    remaining: int
+    resets_in_seconds: int | None = None
+    """None for limits of active tasks."""
+
+
 class UsageReport(Record):
     """Usage of the caller's tasks, total and per day in ascending order."""
 
     currency: str | None = None
     total: Usage
     days: tuple[DailyUsage, ...] = ()
+    quotas: tuple[Quota, ...] = ()

@@ -8,7 +8,7 @@ import typer
 from darkroom.cli.options import JsonOption, client_of, with_options
 from darkroom.cli.output import age, delete_each, print_record, print_records, table
 from darkroom.errors import printable
-from darkroom.models.account import ApiKey, Usage
+from darkroom.models.account import ApiKey, Quota, Usage
 from darkroom.models.queue import QueueTotals
 from darkroom.sync_client import Client
 
@@ -40,7 +40,7 @@ def queue(*, as_json: JsonOption = False, client: Client) -> None:
 
 @with_options(client=client_of)
 def usage(*, first: _Day = None, last: _Day = None, as_json: JsonOption = False, client: Client) -> None:
-    """Show the usage of your tasks per day, by default of the last week."""
+    """Show the usage of your tasks per day, by default of the last week, and of your quotas."""
     report = client.usage(first=first and first.date(), last=last and last.date())
     if as_json:
         print_record(report)
@@ -48,6 +48,10 @@ def usage(*, first: _Day = None, last: _Day = None, as_json: JsonOption = False,
     days = [*((day.day.isoformat(), day) for day in report.days), ("total", report.total)]
     rows = [_usage_row(name, day, report.currency) for name, day in days]
     typer.echo(table(("DAY", "TASKS", "GPU SECONDS", "WASTED", "PRICE"), rows))
+    if report.quotas:
+        typer.echo()
+        heads = ("QUOTA", "LIMIT", "USED", "REMAINING", "RESETS IN")
+        typer.echo(table(heads, [_quota_row(quota) for quota in report.quotas]))
 
 
 @keys.command("list")
@@ -109,6 +113,12 @@ def _queue_row(name: str, totals: QueueTotals) -> tuple[str, ...]:
 def _usage_row(name: str, day: Usage, currency: str | None) -> tuple[str, ...]:
     price = "–" if day.price is None else f"{day.price:g} {printable(currency or '')}".strip()
     return (name, str(day.tasks), f"{day.gpu_seconds:g}", f"{day.wasted_gpu_seconds:g}", price)
+
+
+def _quota_row(quota: Quota) -> tuple[str, ...]:
+    resets = "–" if quota.resets_in_seconds is None else f"{quota.resets_in_seconds} s"
+    used = f"{quota.used:.0f}"
+    return (printable(quota.name), str(quota.limit), used, str(quota.remaining), resets)
 
 
 def _key_row(key: ApiKey, now: datetime) -> tuple[str, ...]:
