@@ -21,6 +21,8 @@ FORM = "multipart/form-data"
 FORM_BYTES = 64 * 1024
 """What a form may have beside its files: boundaries, headers and short fields."""
 _MAX_PARTS = 40
+_PARSER_BYTES = 2 * 64 * 1024
+"""What the parser may hold: as much as it reads at once, and a possible part of a boundary before."""
 
 
 class FileForm(RequestBody):
@@ -45,7 +47,7 @@ def uploaded_form(
     request.max_content_length = max_files * max_file_bytes + FORM_BYTES
     parser = FormDataParser(
         stream_factory=lambda *_args, **_kwargs: io.BytesIO(),
-        max_form_memory_size=FORM_BYTES,
+        max_form_memory_size=_PARSER_BYTES,
         max_content_length=request.max_content_length,
         max_form_parts=_MAX_PARTS,
         silent=False,

@@ -73,6 +73,13 @@ def test_the_files_own_type_counts(api: Api) -> None:
     assert stored["content_type"] == "image/jpeg"
 
 
+@pytest.mark.parametrize("text", [b"\r\n", b"\n--", b"ab\n"])
+def test_form_takes_large_pictures_with_line_breaks(api: Api, text: bytes) -> None:
+    large = png()[:33] + png_chunk(b"tEXt", b"Comment\0" + text * 300_000) + png()[33:]
+    answer = upload_form(api, file=file_of(large))
+    assert (answer.status_code, answer.get_json()["size_bytes"]) == (201, len(large))
+
+
 def test_unused_input_expires_after_a_day(api: Api) -> None:
     stored = api.upload(png()).get_json()
     api.clock.advance(24 * 3_600)
