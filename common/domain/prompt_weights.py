@@ -9,12 +9,16 @@ text, and one that was not opened is a character.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import groupby
 
 MAX_CHUNKS = 8
 """How many times the encoder's limit a weighted prompt can have; the rest is ignored."""
 MAX_WEIGHT = 10.0
 """Greater weights, and products of nested ones, count as this one."""
+MAX_DEPTH = 32
+"""Brackets inside this many others have no weight: 26 round ones reach the greatest. Bounds the work."""
 _CLOSING = {")": ("(", 1.1), "]": ("[", 1 / 1.1)}
 """The opening bracket and the weight of each closing one."""
 _PARTS = re.compile(
@@ -39,15 +43,17 @@ class _Piece:
     weight: float = 1.0
 
 
+@lru_cache(maxsize=32)
 def fragments_of(prompt: str) -> tuple[Fragment, ...]:
     """Return the parts of the prompt in order, without the syntax of weights."""
     pieces: list[_Piece] = []
-    opened: dict[str, list[int]] = {"(": [], "[": []}
+    opened: dict[str, list[int | None]] = {"(": [], "[": []}
 
     def close(bracket: str, weight: float) -> bool:
         if not opened[bracket]:
             return False
-        for piece in pieces[opened[bracket].pop() :]:
+        start = opened[bracket].pop()
+        for piece in () if start is None else pieces[start:]:
             piece.weight = min(piece.weight * weight, MAX_WEIGHT)
         return True
 
@@ -57,7 +63,8 @@ def fragments_of(prompt: str) -> tuple[Fragment, ...]:
             pieces.append(_Piece(escaped, part.start() + 1))
             continue
         if text in opened:
-            opened[text].append(len(pieces))
+            depth = sum(map(len, opened.values()))
+            opened[text].append(len(pieces) if depth < MAX_DEPTH else None)
             continue
         closing = _CLOSING.get(text) if weight is None else ("(", float(weight))
         if closing is None or not close(*closing):
@@ -71,11 +78,10 @@ def fragments_of(prompt: str) -> tuple[Fragment, ...]:
 def _merged(pieces: Sequence[_Piece]) -> list[Fragment]:
     """Join neighbours of one weight: a word must not be split before it becomes tokens."""
     found: list[Fragment] = []
-    for piece in pieces:
-        places = range(piece.start, piece.start + len(piece.text))
-        if found and found[-1].weight == piece.weight:
-            last = found.pop()
-            found.append(replace(last, text=last.text + piece.text, places=[*last.places, *places]))
-        else:
-            found.append(Fragment(text=piece.text, weight=piece.weight, places=places))
+    for weight, same in groupby(pieces, key=lambda piece: piece.weight):
+        neighbours = list(same)
+        places = [
+            place for piece in neighbours for place in range(piece.start, piece.start + len(piece.text))
+        ]
+        found.append(Fragment(text="".join(piece.text for piece in neighbours), weight=weight, places=places))
     return found

@@ -80,8 +80,10 @@ def parameters_with_effect(task: Task) -> GenerationParameters:
 def _token_places(text: str, token_starts: TokenStarts | None) -> Sequence[int] | None:
     """Return the index in a weighted prompt of the first character of each token."""
     places: list[int] = []
+    if token_starts is None:
+        return None
     for fragment in fragments_of(text):
-        starts = None if token_starts is None else token_starts(fragment.text)
+        starts = token_starts(fragment.text)
         if starts is None:
             return None
         places += (fragment.places[start] for start in starts)

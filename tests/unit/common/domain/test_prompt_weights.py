@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.domain.prompt_weights import MAX_WEIGHT, fragments_of
+from common.domain.prompt_weights import MAX_DEPTH, MAX_WEIGHT, fragments_of
 
 
 def weights(prompt: str) -> list[tuple[str, float]]:
@@ -32,6 +32,9 @@ def weights(prompt: str) -> list[tuple[str, float]]:
         ("[red:0.5]", [("red:0.5", 0.909)]),
         ("(red:-1)", [("red:-1", 1.1)]),
         ("(red:1.5", [("red:1.5", 1.1)]),
+        ("(" * 40 + "a" + ")" * 40, [("a", 10)]),
+        ("[" * 40 + "a" + "]" * 40 + " b", [("a", round(1.1**-MAX_DEPTH, 3)), (" b", 1)]),
+        ("[" * 40 + "a", [("a", round(1.1**-MAX_DEPTH, 3))]),
         ("()", []),
         ("", []),
     ],
