@@ -59,6 +59,7 @@ from frontend_api.tasks.submit import Submission
 from frontend_api.webhooks.callback_headers import (
     HEADER_NAME,
     HEADER_VALUE,
+    MAX_ALL_CHARACTERS,
     MAX_HEADERS,
     MAX_VALUE_CHARACTERS,
     check_header,
@@ -115,6 +116,8 @@ def _require(prompt: object) -> object:
 def _checked_headers(headers: dict[str, str]) -> dict[str, str]:
     for name, value in headers.items():
         check_header(name, value)
+    if sum(map(len, headers.values())) > MAX_ALL_CHARACTERS:
+        raise ValueError(f"must have values of at most {MAX_ALL_CHARACTERS:,} characters, all together")
     if len({name.lower() for name in headers}) < len(headers):
         raise ValueError("must name each header once; case does not matter")
     return headers
@@ -330,7 +333,8 @@ class TaskSubmission(ImageFields):
     callback_headers: CallbackHeaders | None = Field(
         default=None,
         description="Headers to add to the requests, such as `Authorization`. They are stored encrypted. Names that "
-        "HTTP, tracing and Standard Webhooks need are reserved.",
+        f"HTTP, tracing and Standard Webhooks need are reserved. All values have at most {MAX_ALL_CHARACTERS:,} "
+        "characters.",
     )
 
     def submission(self, *, user_id: str, idempotency_key: str | None) -> Submission:

@@ -18,6 +18,8 @@ from frontend_api.webhooks.url_policy import CallbackRefusedError
 
 MAX_HEADERS = 10
 MAX_VALUE_CHARACTERS = 2_000
+MAX_ALL_CHARACTERS = 8_000
+"""Many servers refuse requests with more."""
 HEADER_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}"
 HEADER_VALUE = r"[\x21-\x7E]([\x20-\x7E]*[\x21-\x7E])?"
 _RESERVED = frozenset(

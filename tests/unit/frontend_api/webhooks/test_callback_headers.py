@@ -80,6 +80,7 @@ REFUSED: dict[str, Any] = {
     "a blank at an end": {"X-A": " 1"},
     "a value that is not ASCII": {"X-A": "ä"},
     "a long value": {"X-A": "x" * 2_001},
+    "long values": {f"X-{number}": "x" * 2_000 for number in range(5)},
     "a value that is no text": {"X-A": 1},
     "one name twice": {"X-A": "1", "x-a": "2"},
     "many headers": {f"X-{number}": "1" for number in range(11)},
