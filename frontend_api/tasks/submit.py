@@ -160,14 +160,17 @@ class SubmitTask:
 
     def checked_task(self, submission: Submission) -> Task:
         """Build a submission's task without storing it. Raises as a call does before storing."""
-        task = self.new_task(submission)
+        task = self.new_task(submission, self.prompt_tokenizers)
         (refusal,) = self.inputs.check([task])
         if refusal is not None:
             raise refusal
         return task
 
-    def new_task(self, submission: Submission) -> Task:
-        """Do the same without a check of the inputs."""
+    def new_task(self, submission: Submission, tokenizers: PromptTokenizers | None) -> Task:
+        """Do the same without a check of the inputs.
+
+        Without `tokenizers`, the task has no warnings about its length until the worker adds them.
+        """
         if submission.callback_url is not None:
             self._check_callback(submission.callback_url)
         elif submission.callback_headers:
@@ -197,7 +200,7 @@ class SubmitTask:
         warnings = warnings_of(
             parameters,
             max_prompt_tokens=spec.max_prompt_tokens,
-            token_starts=partial(self.prompt_tokenizers.token_starts, spec.name),
+            token_starts=None if tokenizers is None else partial(tokenizers.token_starts, spec.name),
         )
         return self.callback_seal.on(replace(task, warnings=warnings, request_digest=stored.digest))
 

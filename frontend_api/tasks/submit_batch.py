@@ -15,7 +15,7 @@ from common.domain.errors import (
 )
 from common.domain.task import Task
 from frontend_api.quotas.limits import QuotaExceededError
-from frontend_api.tasks.ports import TaskBatches
+from frontend_api.tasks.ports import PromptTokenizers, TaskBatches
 from frontend_api.tasks.submit import (
     REFUSED_BY_MODELS,
     IdempotencyKeyReusedError,
@@ -28,8 +28,39 @@ from frontend_api.tasks.submit import (
     task_id_of,
 )
 
+MAX_COUNTED_CHARACTERS = 10_000
+"""Prompts of a batch whose tokens are counted at submission, together. This bounds the processor
+time: counting takes up to two microseconds per character.
+"""
 Outcome: TypeAlias = Submitted | DomainError
 """The result of one submission: what SubmitTask would return or raise."""
+
+
+class CountedPrompts:
+    """The PromptTokenizers of one batch: each text is counted once, up to the limit of all texts."""
+
+    def __init__(self, tokenizers: PromptTokenizers) -> None:
+        self._tokenizers = tokenizers
+        self._found: dict[tuple[str, str], Sequence[int] | None] = {}
+        self._texts: set[tuple[str | None, str]] = set()
+        self._left = MAX_COUNTED_CHARACTERS
+
+    def admit(self, submission: Submission) -> bool:
+        """Return whether the tokens of the prompts may be counted; else the worker counts them."""
+        prompts = (submission.parameters.get(name) for name in ("prompt", "negative_prompt"))
+        new = {(submission.model, prompt) for prompt in prompts if prompt} - self._texts
+        characters = sum(len(prompt) for _, prompt in new)
+        if characters > self._left:
+            return False
+        self._left -= characters
+        self._texts |= new
+        return True
+
+    def token_starts(self, model: str, text: str) -> Sequence[int] | None:
+        key = (model, text)
+        if key not in self._found:
+            self._found[key] = self._tokenizers.token_starts(model, text)
+        return self._found[key]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +75,8 @@ class SubmitBatch:
 
         Raises DependencyUnavailableError, and stores nothing, when quotas or inputs cannot be read.
         """
-        tasks = self._with_known_inputs([self._build(submission) for submission in submissions])
+        counted = CountedPrompts(self.submit_task.prompt_tokenizers)
+        tasks = self._with_known_inputs([self._build(submission, counted) for submission in submissions])
         first: dict[str, Task] = {}
         for task in tasks:
             if isinstance(task, Task):
@@ -60,9 +92,9 @@ class SubmitBatch:
             for outcome in matched
         )
 
-    def _build(self, submission: Submission) -> Task | DomainError:
+    def _build(self, submission: Submission, counted: CountedPrompts) -> Task | DomainError:
         try:
-            return self.submit_task.new_task(submission)
+            return self.submit_task.new_task(submission, counted if counted.admit(submission) else None)
         except DomainError as error:
             return error
 

@@ -12,6 +12,7 @@ from frontend_api.http.json_body import parse_json_object
 from frontend_api.quotas.limits import QuotaLimits
 from frontend_api.tasks.changes import MAX_LABELS
 from frontend_api.tasks.schemas import MAX_BATCH_BYTES, MAX_BATCH_ITEMS, MAX_BATCH_VALUES, BatchItem
+from frontend_api.tasks.submit_batch import MAX_COUNTED_CHARACTERS
 from frontend_api.webhooks.callback_headers import MAX_HEADERS
 from tests.unit.frontend_api.conftest import Api
 
@@ -47,6 +48,15 @@ def test_batch_of_a_hundred_makes_as_many_store_calls_as_one(api: Api) -> None:
     assert statuses(submit(api, *[CIRCLE] * 100)) == [(202, None)] * 100
     assert api.batches.calls == 2 * calls_of_one
     assert len(api.store.all_tasks) == 101
+
+
+def test_batch_counts_each_prompt_once_and_not_without_end(api: Api) -> None:
+    longest = ["word " * 400, "text " * 400, "case " * 400, "line " * 400, "name " * 400, "rest " * 400]
+    tasks = [{"prompt": prompt} for prompt in [*longest, *longest]]
+    results = submit(api, *tasks).get_json()["results"]
+    warned = [bool(result["task"]["warnings"]) for result in results]
+    assert warned == [*[True] * 5, False] * 2
+    assert sum(map(len, longest[:5])) == MAX_COUNTED_CHARACTERS
 
 
 def test_batch_reports_each_invalid_item_and_accepts_the_others(api: Api) -> None:
