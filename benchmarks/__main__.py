@@ -17,6 +17,7 @@ BENCHMARKS = (
     "refused_bodies",
     "slow_callers",
     "open_streams",
+    "attack",
     "eta_calibration",
     "browser_latency",
     "engine_batching",

@@ -39,6 +39,16 @@ def run() -> Iterator[str]:
                 yield f"{name}, {len(body):,} bytes: {spread_of(durations).format(' ms', 1)}"
 
 
+def costly_body() -> bytes:
+    """Return one of the most expensive rejected bodies of a submission."""
+    return _singles()["500,000 escapes"]
+
+
+def costly_batch() -> bytes:
+    """Return one of the most expensive rejected batches."""
+    return _batches()["16 long labels in each of 100 tasks"]
+
+
 def _post(api: Api, path: str, body: bytes) -> None:
     response = api.client.post(path, data=body, content_type="application/json")
     assert response.status_code != 202

@@ -1,0 +1,127 @@
+"""One caller who attacks the API in every way at once: `python -m benchmarks.attacker PORT TOKEN`.
+
+A process of its own, so that its work takes no time of the client that measures. It runs until its
+standard input is closed, and then prints the number of responses per attack and status.
+"""
+
+import http.client
+import json
+import socket
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack, closing, suppress
+
+from benchmarks.measurement import repeating
+from benchmarks.refused_bodies import costly_batch, costly_body
+from benchmarks.slow_callers import SlowCallers
+from local_stack.loopback import LOOPBACK
+
+_HALF_BODIES = 300
+_STREAMS = 600
+_REFUSED_PER_SECOND = 10
+_EVENTS_PER_SECOND = 5
+_READS_PER_SECOND = 50
+_TIMEOUT_SECONDS = 60.0
+_JSON = {"Content-Type": "application/json"}
+
+
+class Attacker:
+    """The attacks of one caller. Each method sends one request, or fills up what was closed."""
+
+    def __init__(self, port: int, token: str) -> None:
+        self._port = port
+        self._headers = {"Authorization": f"Bearer {token}"}
+        self._streams: list[socket.socket] = []
+        self._task_id = ""
+        self._receiver = socket.create_server((LOOPBACK, 0), backlog=1_024)
+        """Accepts connections, by its backlog, and never responds."""
+        self._body, self._batch = costly_body(), costly_batch()
+        self.responses: Counter[str] = Counter()
+
+    def send_refused_body(self) -> None:
+        self._ask("refused body", "POST", "/v1/tasks", self._body)
+
+    def send_refused_batch(self) -> None:
+        self._ask("refused batch", "POST", "/v1/tasks:batch", self._batch)
+
+    def read_document(self) -> None:
+        self._ask("/openapi.json", "GET", "/openapi.json", accept="gzip")
+
+    def read_readiness(self) -> None:
+        self._ask("/readyz", "GET", "/readyz")
+
+    def make_event(self) -> None:
+        """Finish a task whose receiver never responds."""
+        url = f"http://{LOOPBACK}:{self._receiver.getsockname()[1]}/"
+        body = json.dumps({"prompt": "a circle", "callback_url": url}).encode()
+        self._task_id = json.loads(self._ask("submission", "POST", "/v1/tasks", body)).get(
+            "id", self._task_id
+        )
+        self._ask("cancellation", "POST", f"/v1/tasks/{self._task_id}/cancel")
+
+    def open_streams(self) -> None:
+        """Open streams of a task until the limit of this caller refuses more."""
+        body = json.dumps({"prompt": "a circle"}).encode()
+        followed = json.loads(self._ask("submission", "POST", "/v1/tasks", body)).get("id", self._task_id)
+        head = f"GET /v1/tasks/{followed}/events HTTP/1.1\r\nHost: localhost\r\n"
+        head += "".join(f"{name}: {value}\r\n" for name, value in self._headers.items())
+        while len(self._streams) < _STREAMS:
+            connection = socket.create_connection((LOOPBACK, self._port))
+            connection.sendall(f"{head}\r\n".encode())
+            self._streams.append(connection)
+
+    def _ask(
+        self, name: str, method: str, path: str, body: bytes | None = None, *, accept: str = "identity"
+    ) -> bytes:
+        headers = {**self._headers, **_JSON, "Accept-Encoding": accept}
+        with closing(
+            http.client.HTTPConnection(LOOPBACK, self._port, timeout=_TIMEOUT_SECONDS)
+        ) as connection:
+            connection.request(method, path, body, headers)
+            response = connection.getresponse()
+            content = response.read()
+        self.responses[f"{name} {response.status}"] += 1
+        return content
+
+    def close(self) -> None:
+        for connection in (*self._streams, self._receiver):
+            connection.close()
+
+
+def main(port: int, token: str) -> None:
+    attacks: dict[str, float] = {
+        "send_refused_body": _REFUSED_PER_SECOND,
+        "send_refused_batch": _REFUSED_PER_SECOND,
+        "read_document": _READS_PER_SECOND,
+        "read_readiness": _READS_PER_SECOND,
+        "make_event": _EVENTS_PER_SECOND,
+    }
+    with ExitStack() as exits:
+        attacker = exits.enter_context(closing(Attacker(port, token)))
+        slow = exits.enter_context(closing(SlowCallers(port, _HALF_BODIES)))
+        slow.send()
+        attacker.open_streams()
+        exits.enter_context(repeating(slow.send, every_seconds=1))
+        for name, per_second in attacks.items():
+            work = _surviving(getattr(attacker, name))
+            exits.enter_context(repeating(work, every_seconds=1 / per_second))
+        print("attacking", flush=True)
+        sys.stdin.read()
+    print(", ".join(f"{name}: {count}" for name, count in sorted(attacker.responses.items())))
+
+
+def _surviving(work: Callable[[], object]) -> Callable[[], None]:
+    """Ignore closed connections: the API may close those of a caller who sends too much."""
+
+    def attack() -> None:
+        with suppress(OSError, http.client.HTTPException, json.JSONDecodeError):
+            work()
+
+    return attack
+
+
+if __name__ == "__main__":
+    threading.stack_size(1 << 20)
+    main(int(sys.argv[1]), sys.argv[2])
