@@ -11,6 +11,7 @@ from frontend_api.api_keys.api_keys import ApiKeys
 from frontend_api.api_keys.ports import ApiKeyStore
 from frontend_api.autoscaling.demand import ReadFleetDemand
 from frontend_api.browser.package import WebPage
+from frontend_api.content_policy.ports import ContentPolicy
 from frontend_api.dead_letters.archive import ArchiveDeadLetter
 from frontend_api.dead_letters.package import DeadLetters
 from frontend_api.dead_letters.ports import DeadLetterArchive
@@ -100,6 +101,7 @@ class Dependencies:
 def build_dependencies(
     *,
     catalog: ModelCatalog,
+    content_policy: ContentPolicy,
     clock: Clock,
     store: TaskStore,
     task_batches: TaskBatches,
@@ -170,6 +172,7 @@ def build_dependencies(
     publish_final_event = PublishFinalEvent(store=store, events=events, bill=usage.gpu_cost())
     submit = SubmitTask(
         catalog=catalog,
+        content_policy=content_policy,
         store=store,
         clock=clock,
         keep_for=keep_for,
@@ -184,7 +187,14 @@ def build_dependencies(
     )
     cancel = CancelTask(store=store, publish_final_event=publish_final_event, clock=clock)
     read_queue = ReadQueue(catalog=catalog, stats=stats, clock=clock)
-    retry = RetryTask(store=store, publisher=publisher, inputs=inputs.use, clock=clock, quotas=quotas)
+    retry = RetryTask(
+        content_policy=content_policy,
+        store=store,
+        publisher=publisher,
+        inputs=inputs.use,
+        clock=clock,
+        quotas=quotas,
+    )
     return Dependencies(
         api_keys=ApiKeys(store=api_keys, clock=clock),
         autoscaling=ReadFleetDemand(catalog=catalog, workload_cache=workload_cache, clock=clock),

@@ -1,6 +1,7 @@
 """ApiSettings: the API's own environment variables, with the prefix `DARKROOM_`."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 import structlog
@@ -93,6 +94,8 @@ class ApiSettings(SharedSettings):
     """Alert threshold: share of failed tasks among those that finished within half an hour."""
     alert_wasted_share: float = Field(default=SHARED.alert_limits.wasted_share, gt=0, lt=1)
     """Alert threshold: share of wasted GPU seconds within an hour."""
+    refused_words_file: Path | None = None
+    """A text file with the words and phrases that no prompt may contain, one per line."""
     max_active_tasks: int = Field(default=500, ge=0)
     """How many tasks of one caller may be queued or processing; 0 means no limit."""
     max_active_gpu_seconds: int = Field(default=0, ge=0)

@@ -24,6 +24,7 @@ from common.adapters.pubsub_topic import PubSubTopic
 from common.adapters.system_clock import SystemClock
 from common.observability.metrics import FOLLOWERS, gauge
 from common.observability.telemetry import configure_telemetry
+from common.settings import SettingsError
 from common.shared_values import AlertLimits
 from frontend_api.adapters.address_resolver import SystemResolver
 from frontend_api.adapters.dependency_probes import FirestoreProbe, PubSubProbe
@@ -55,6 +56,8 @@ from frontend_api.api_keys.ports import ApiKeyStore
 from frontend_api.app import create_app
 from frontend_api.browser.origin_check import LOOPBACK_NAMES
 from frontend_api.browser.package import WebPage
+from frontend_api.content_policy.ports import ContentPolicy
+from frontend_api.content_policy.word_list import WordList, WordListError
 from frontend_api.dependencies import Dependencies, build_dependencies
 from frontend_api.identity.allowed_users import AllowedUsers
 from frontend_api.identity.emulator_tokens import (
@@ -123,6 +126,7 @@ def _dependencies(settings: ApiSettings) -> Dependencies:
     catalog = with_prompt_limits(settings.load_catalog())
     return build_dependencies(
         catalog=catalog,
+        content_policy=_content_policy(settings),
         clock=clock,
         store=FirestoreTaskStore(firestore, timeout_seconds=store_timeout),
         task_batches=task_batches,
@@ -225,6 +229,15 @@ def _dependencies(settings: ApiSettings) -> Dependencies:
         keep_for=timedelta(days=settings.keep_tasks_for_days),
         keep_dead_letters_for=timedelta(days=settings.keep_dead_letters_for_days),
     )
+
+
+def _content_policy(settings: ApiSettings) -> ContentPolicy:
+    if settings.refused_words_file is None:
+        return WordList()
+    try:
+        return WordList.read(settings.refused_words_file)
+    except WordListError as error:
+        raise SettingsError(f"DARKROOM_REFUSED_WORDS_FILE: {error}") from error
 
 
 def _gpu_price(settings: ApiSettings) -> GpuPrice | None:

@@ -58,7 +58,14 @@ def read(letter_id: str) -> Response:
 @doc(
     "replayDeadLetter",
     {202: ResponseDoc("The task is queued again, with all its attempts.", TaskResponse)},
-    problems=("dead_letter_not_found", "dead_letter_undecodable", "task_not_found", "invalid_transition"),
+    problems=(
+        "dead_letter_not_found",
+        "dead_letter_undecodable",
+        "task_not_found",
+        "invalid_transition",
+        "parameters_rejected",
+        "content_policy_violation",
+    ),
 )
 def replay(letter_id: str) -> Response:
     """Queue a dead letter's task again.

@@ -43,7 +43,7 @@ class EstimateResponse(ResponseBody):
 @doc(
     "estimateTask",
     {200: ResponseDoc("The estimate. Nothing is stored.", EstimateResponse)},
-    problems=("unknown_model",),
+    problems=("unknown_model", "content_policy_violation"),
     body=TaskSubmission,
 )
 def estimate() -> Response:

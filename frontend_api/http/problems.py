@@ -54,6 +54,7 @@ PROBLEMS: Mapping[str, ProblemKind] = {
     "picture_damaged": ProblemKind(422, "Damaged picture"),
     "picture_too_large": ProblemKind(422, "Picture too large"),
     "unknown_model": ProblemKind(422, "Unknown model"),
+    "content_policy_violation": ProblemKind(422, "Content policy violation"),
     "idempotency_key_reused": ProblemKind(422, "Idempotency-Key reused"),
     "upgrade_required": ProblemKind(426, "Upgrade required"),
     "receiver_busy": ProblemKind(429, "Too many concurrent deliveries", retryable=True),

@@ -52,7 +52,7 @@ from frontend_api.openai_compatibility.schemas import (
     OpenAIImagesResponse,
     OpenAIModel,
     OpenAIModelList,
-    with_openai_names,
+    use_openai_names,
 )
 from frontend_api.quotas.headers import limit_rejections
 from frontend_api.streams.connection import ClientConnection
@@ -178,7 +178,8 @@ def _accepted(submission: Submission) -> Task:
     try:
         return accept(submission).task
     except ParametersRejectedError as error:
-        raise with_openai_names(error) from error
+        use_openai_names(error)
+        raise
 
 
 def _stream(generation: Generation, render: RenderGeneration) -> Response:

@@ -155,9 +155,9 @@ class OpenAIImageRequest(ImageFields):
         return {"width": int(width), "height": int(height)}
 
 
-def with_openai_names(error: ParametersRejectedError) -> ParametersRejectedError:
-    """Return the error of a submission with the names of the fields that the caller used."""
-    return ParametersRejectedError(str(error), tuple(map(_renamed, error.problems)))
+def use_openai_names(error: ParametersRejectedError) -> None:
+    """Replace the names of the fields in the error of a submission by those that the caller used."""
+    error.problems = tuple(map(_renamed, error.problems))
 
 
 def _renamed(problem: FieldProblem) -> FieldProblem:

@@ -7,6 +7,7 @@ from datetime import datetime
 from common.domain.errors import DependencyUnavailableError, FieldProblem, ParametersRejectedError
 from common.domain.task import Task, TaskStatus
 from common.ports import Clock, TaskStore
+from frontend_api.content_policy.ports import ContentPolicy
 from frontend_api.inputs.use import UseInputs
 from frontend_api.quotas.quotas import Quotas
 from frontend_api.tasks.final_events import PublishFinalEvent, with_event_pending
@@ -47,6 +48,7 @@ class CancelTask:
 class RetryTask:
     """Queues a task again, with the same id and seed and all its attempts."""
 
+    content_policy: ContentPolicy
     store: TaskStore
     publisher: TaskPublisher
     inputs: UseInputs
@@ -59,10 +61,11 @@ class RetryTask:
         """Queue the task again and return it.
 
         Raises TaskNotFoundError, InvalidTransitionError, TaskNotConfirmedError,
-        ParametersRejectedError if an input no longer exists, and QuotaExceededError and
-        QueueFullError because it adds a queued task.
+        ContentPolicyError if the policy has changed, ParametersRejectedError if an input no longer
+        exists, and QuotaExceededError and QueueFullError because it adds a queued task.
         """
         owned = ReadTask(store=self.store)(user_id, task_id)
+        self.content_policy.check(owned.parameters)
         (refusal,) = self.inputs.keep([owned])
         if refusal is not None:
             raise refusal

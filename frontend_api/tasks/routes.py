@@ -68,6 +68,7 @@ SUBMISSION_PROBLEMS = (
     "task_not_found",
     "too_many_waiting",
     "queue_full",
+    "content_policy_violation",
 )
 """What may be wrong with a submission whose caller may wait for the result."""
 
@@ -212,7 +213,13 @@ def cancel(task_id: str) -> Response:
 @doc(
     "retryTask",
     {202: ResponseDoc("The task is queued again, with the same id, seed and finished images.", TaskResponse)},
-    problems=("task_not_found", "invalid_transition", "parameters_rejected", "queue_full"),
+    problems=(
+        "task_not_found",
+        "invalid_transition",
+        "parameters_rejected",
+        "queue_full",
+        "content_policy_violation",
+    ),
 )
 def retry(task_id: str) -> Response:
     """Generate the missing images of a task.

@@ -26,6 +26,7 @@ from common.domain.task import Lane, Task
 from common.domain.task_warnings import warnings_of
 from common.observability.tracing import current_traceparent
 from common.ports import Clock, TaskStore
+from frontend_api.content_policy.ports import ContentPolicy
 from frontend_api.estimates.estimator import TaskEstimator
 from frontend_api.inputs.use import UseInputs
 from frontend_api.quotas.limits import QuotaExceededError
@@ -36,8 +37,8 @@ from frontend_api.webhooks.callback_headers import HeaderCipher
 from frontend_api.webhooks.callback_seal import CallbackSeal
 from frontend_api.webhooks.url_policy import CallbackRefusedError, CallbackUrlPolicy
 
-REFUSED_BY_MODELS = (UnknownModelError, ParametersRejectedError)
-"""Refusals that depend on the model catalog, which a release may change."""
+CHANGEABLE_REFUSALS = (UnknownModelError, ParametersRejectedError)
+"""Refusals that depend on the model catalog or the content policy, which a release may change."""
 
 
 class IdempotencyKeyReusedError(DomainError):
@@ -111,6 +112,7 @@ class SubmitTask:
     """Submits tasks. A finished task is kept for `keep_for`."""
 
     catalog: ModelCatalog
+    content_policy: ContentPolicy
     store: TaskStore
     clock: Clock
     keep_for: timedelta
@@ -126,7 +128,8 @@ class SubmitTask:
     def __call__(self, submission: Submission) -> Submitted:
         """Accept a submission, or return the task that an earlier identical one created.
 
-        Raises UnknownModelError and ParametersRejectedError, and then no task is stored. Also raises:
+        Raises UnknownModelError, ParametersRejectedError and ContentPolicyError, and then no task is
+        stored. Also raises:
 
         - IdempotencyKeyReusedError if the key belongs to a different request.
         - TaskNotConfirmedError if the task is stored but not published.
@@ -136,7 +139,7 @@ class SubmitTask:
         """
         try:
             task = self.checked_task(submission)
-        except REFUSED_BY_MODELS as refusal:
+        except CHANGEABLE_REFUSALS as refusal:
             return self._replay_of_refused(submission, refusal)
         try:
             with self.quotas.submission_of(task):
@@ -183,6 +186,7 @@ class SubmitTask:
             else task_id_of(submission.user_id, submission.idempotency_key)
         )
         parameters = spec.completed(submission.parameters, seed=derived_seed(task_id))
+        self.content_policy.check(parameters)
         task = Task.submitted(
             task_id=task_id,
             user_id=submission.user_id,
@@ -233,7 +237,7 @@ class SubmitTask:
         return self._republish(stored)
 
     def _replay_of_refused(self, submission: Submission, refusal: DomainError) -> Submitted:
-        """Return the task of an earlier identical request, which the models accepted at that time."""
+        """Return the task of an earlier identical request, which was accepted at that time."""
         if submission.idempotency_key is None:
             raise refusal
         try:

@@ -17,7 +17,7 @@ from common.domain.task import Task
 from frontend_api.quotas.limits import QuotaExceededError
 from frontend_api.tasks.ports import PromptTokenizers, TaskBatches
 from frontend_api.tasks.submit import (
-    REFUSED_BY_MODELS,
+    CHANGEABLE_REFUSALS,
     IdempotencyKeyReusedError,
     OutcomeUnknownError,
     Submission,
@@ -156,11 +156,11 @@ class SubmitBatch:
     def _replays_of_refused(
         self, submissions: Sequence[Submission], outcomes: Sequence[Outcome]
     ) -> list[Outcome]:
-        """Replace refusals by the tasks of earlier identical requests, which the models accepted then."""
+        """Replace refusals by the tasks of earlier identical requests, which were accepted then."""
         refused = {
             index: task_id_of(submission.user_id, submission.idempotency_key)
             for index, (submission, outcome) in enumerate(zip(submissions, outcomes, strict=True))
-            if isinstance(outcome, REFUSED_BY_MODELS) and submission.idempotency_key is not None
+            if isinstance(outcome, CHANGEABLE_REFUSALS) and submission.idempotency_key is not None
         }
         matched = list(outcomes)
         if not refused:

@@ -12,6 +12,7 @@ from darkroom.cli.output import plain
 from darkroom.errors import (
     ClientError,
     ConflictError,
+    ContentPolicyError,
     ForbiddenError,
     NotFoundError,
     ParametersRejectedError,
@@ -85,6 +86,7 @@ def test_submissions_have_the_fields_and_the_limit_of_the_api() -> None:
         ("not_found", NotFoundError),
         ("invalid_transition", ConflictError),
         ("parameters_rejected", ParametersRejectedError),
+        ("content_policy_violation", ContentPolicyError),
         ("dependency_unavailable", UnavailableError),
     ],
 )

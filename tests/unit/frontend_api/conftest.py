@@ -22,6 +22,8 @@ from frontend_api.api_keys.cache import CachedApiKeys
 from frontend_api.app import create_app
 from frontend_api.browser.origin_check import LOOPBACK_NAMES
 from frontend_api.browser.package import WebPage
+from frontend_api.content_policy.ports import ContentPolicy
+from frontend_api.content_policy.word_list import WordList
 from frontend_api.dependencies import build_dependencies
 from frontend_api.identity.allowed_users import AllowedUsers
 from frontend_api.identity.emulator_tokens import (
@@ -99,6 +101,7 @@ class Api:
     tokenizers: WordTokenizers = field(default_factory=WordTokenizers)
     quota_limits: QuotaLimits = field(default_factory=QuotaLimits)
     requests_per_minute: int = 0
+    content_policy: ContentPolicy = field(default_factory=WordList)
     input_limits: InputLimits = INPUT_LIMITS
     gpu_price: GpuPrice | None = None
     alert_limits: AlertLimits = SHARED.alert_limits
@@ -129,6 +132,7 @@ class Api:
         )
         dependencies = build_dependencies(
             catalog=self.catalog,
+            content_policy=self.content_policy,
             store=self.store,
             task_batches=self.batches,
             publisher=TaskPublisher(

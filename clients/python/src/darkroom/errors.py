@@ -172,6 +172,10 @@ class ParametersRejectedError(InvalidRequestError):
     """A field, parameter or header has the wrong type or is outside its limits."""
 
 
+class ContentPolicyError(InvalidRequestError):
+    """The service's content policy refuses the prompt."""
+
+
 class UnknownModelError(InvalidRequestError):
     """The submission names an unknown model."""
 
@@ -226,6 +230,7 @@ class UnavailableError(ProblemError):
 
 _BY_CODE: Mapping[str, type[ProblemError]] = {
     "parameters_rejected": ParametersRejectedError,
+    "content_policy_violation": ContentPolicyError,
     "unknown_model": UnknownModelError,
     "idempotency_key_reused": IdempotencyKeyReusedError,
     "task_not_found": TaskNotFoundError,

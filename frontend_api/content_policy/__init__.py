@@ -1,0 +1,1 @@
+"""The content policy: which prompts the service refuses."""

@@ -1,0 +1,94 @@
+"""WordList: refuses prompts that contain a listed word or phrase.
+
+Entries match whole words, whatever their case and Unicode form. Scripts without spaces have no
+separate words; there each wide character is a word of its own.
+"""
+
+import unicodedata
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from common.domain.errors import FieldProblem
+from common.domain.parameters import GenerationParameters
+from frontend_api.content_policy.ports import ContentPolicyError
+
+MAX_ENTRIES = 100_000
+MAX_WORDS = 8
+"""Of one entry."""
+
+
+class WordListError(ValueError):
+    """The file is not usable; the message names the file, the line and the reason."""
+
+
+class WordList:
+    """A ContentPolicy. Without entries it allows everything."""
+
+    def __init__(self, entries: Iterable[str] = ()) -> None:
+        self._entries = {words_of(entry): entry for entry in entries}
+        self._lengths = tuple(sorted({len(words) for words in self._entries}))
+
+    @classmethod
+    def read(cls, path: Path) -> "WordList":
+        """Read a UTF-8 file with one entry per line; `#` begins a comment. Raises WordListError."""
+        try:
+            lines = path.read_text(encoding="utf-8-sig").splitlines()
+        except OSError as error:
+            raise WordListError(f"{path} cannot be read") from error
+        except UnicodeDecodeError as error:
+            raise WordListError(f"{path} must be UTF-8 text") from error
+        entries = []
+        for number, line in enumerate(lines, start=1):
+            entry = line.partition("#")[0].strip()
+            if entry and not 1 <= len(words_of(entry)) <= MAX_WORDS:
+                raise WordListError(f"{path}, line {number}: an entry must have 1 to {MAX_WORDS} words")
+            if entry:
+                entries.append(entry)
+        if not 1 <= len(entries) <= MAX_ENTRIES:
+            raise WordListError(f"{path} must have 1 to {MAX_ENTRIES:,} entries (has {len(entries):,})")
+        return cls(entries)
+
+    def check(self, parameters: GenerationParameters) -> None:
+        """Check the prompt, and the negative prompt if the image may show what it names."""
+        texts = {"/prompt": parameters.prompt}
+        if _follows_negative_prompt(parameters):
+            texts["/negative_prompt"] = parameters.negative_prompt or ""
+        problems = tuple(
+            FieldProblem(pointer, f"must not contain {entry!r}, which the content policy refuses")
+            for pointer, text in texts.items()
+            if (entry := self._found_in(text)) is not None
+        )
+        if problems:
+            raise ContentPolicyError(problems)
+
+    def _found_in(self, text: str) -> str | None:
+        """Return the first entry in the text."""
+        words = words_of(text) if self._entries else ()
+        for first in range(len(words)):
+            for length in self._lengths:
+                entry = self._entries.get(words[first : first + length])
+                if entry is not None:
+                    return entry
+        return None
+
+
+def words_of(text: str) -> tuple[str, ...]:
+    """Return the words of a text, comparable whatever their case and Unicode form."""
+    comparable = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    return tuple("".join(_separated(comparable)).split())
+
+
+def _separated(text: str) -> Iterator[str]:
+    for char in text:
+        category = unicodedata.category(char)
+        if category == "Lo" and unicodedata.east_asian_width(char) == "W":
+            yield f" {char} "
+        elif category[0] in "LMN":
+            yield char
+        elif category != "Cf":  # invisible characters, such as a zero-width space, separate no words
+            yield " "
+
+
+def _follows_negative_prompt(parameters: GenerationParameters) -> bool:
+    """Return whether the image may show what the negative prompt names: guidance below 1 leads there."""
+    return parameters.is_guided and parameters.guidance_scale < 1
