@@ -79,7 +79,7 @@ from frontend_api.settings import ApiSettings
 from frontend_api.stats.metrics import register_queue_gauges
 from frontend_api.tasks.publisher import TaskPublisher
 from frontend_api.usage.usage import GpuPrice
-from frontend_api.webhooks.delivery_limiter import DeliveryLimiter
+from frontend_api.webhooks.delivery_limiter import AddressLimiter, DeliveryLimiter
 from frontend_api.webhooks.signing_secrets import SigningSecrets
 from frontend_api.webhooks.url_policy import CallbackUrlPolicy, PrivateReceivers
 
@@ -175,6 +175,10 @@ def _dependencies(settings: ApiSettings) -> Dependencies:
         webhook_sender=PinnedWebhookSender(
             url_policy=callback_url_policy,
             addresses_of=SystemResolver(threads=settings.webhooks_at_once),
+            limiter=AddressLimiter(
+                per_address=settings.webhooks_at_once_per_host,
+                silent_in_all=max(1, settings.webhooks_at_once // 3),
+            ),
             timeout_seconds=settings.webhook_timeout_seconds,
             user_agent=f"darkroom/{version('darkroom')}",
         ),

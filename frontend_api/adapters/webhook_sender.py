@@ -12,6 +12,7 @@ from typing import Any
 import httpcore
 
 from frontend_api.adapters.address_resolver import AddressesOf, UnresolvableError
+from frontend_api.webhooks.delivery_limiter import AddressLimiter
 from frontend_api.webhooks.delivery_log import Outcome
 from frontend_api.webhooks.url_policy import Address, CallbackRefusedError, CallbackUrl, CallbackUrlPolicy
 
@@ -34,12 +35,14 @@ class PinnedWebhookSender:
         *,
         url_policy: CallbackUrlPolicy,
         addresses_of: AddressesOf,
+        limiter: AddressLimiter,
         timeout_seconds: float,
         user_agent: str,
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
         self._url_policy = url_policy
         self._addresses_of = addresses_of
+        self._limiter = limiter
         self._timeout = timeout_seconds
         self._user_agent = user_agent
         self._ssl_context = ssl_context or httpcore.default_ssl_context()
@@ -47,14 +50,16 @@ class PinnedWebhookSender:
     def send(self, url: CallbackUrl, *, headers: Mapping[str, str], body: bytes) -> Outcome:
         """Send the request.
 
-        The timeout covers resolving, connecting, TLS, request and response together.
+        The timeout covers resolving, connecting, TLS, request and response together. Raises
+        ReceiverBusyError when too many requests to the receiver's addresses are under way.
         """
         began = time.monotonic()
         deadline = _Deadline(began + self._timeout)
         status, error = None, None
         try:
             addresses = self._resolve(url, deadline)
-            status = self._post(url, headers, body, _PinnedBackend(addresses, deadline))
+            with self._limiter.slot(addresses):
+                status = self._post(url, headers, body, _PinnedBackend(addresses, deadline))
         except (CallbackRefusedError, UnresolvableError) as refusal:
             error = f"the callback URL {refusal}"
         except httpcore.TimeoutException:

@@ -1,7 +1,7 @@
 """WebhookLog: the deliveries of a task's events. Pure; each change returns a new log."""
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from common.domain.errors import DomainError
@@ -10,7 +10,9 @@ from common.wire_formats.task_event import TaskEvent
 MAX_DELIVERIES_KEPT = 50
 """The latest deliveries per task: a long task may have any number of events."""
 MAX_TRIES_KEPT = 100
-"""The latest tries per delivery. Pub/Sub retries for a week: 1,000 times at the longest backoff."""
+"""The latest tries per delivery: at the longest backoff, a day has 150."""
+RETRIED_FOR = timedelta(days=1)
+"""How long after a delivery's first try failed tries are repeated."""
 GONE = 410
 _ERROR_CHARACTERS = 200
 
@@ -28,6 +30,8 @@ class DeliveryState(StrEnum):
     PENDING = "pending"
     """Pub/Sub will retry it."""
     DELIVERED = "delivered"
+    ABANDONED = "abandoned"
+    """It failed for a day. It is sent again only by a replay."""
     STOPPED = "stopped"
     """The receiver returned 410: no further events of this task are sent."""
 
@@ -76,6 +80,9 @@ class WebhookDelivery:
     tries: tuple[WebhookTry, ...] = ()
     """The latest tries, oldest first, at most MAX_TRIES_KEPT."""
     delivered_at: datetime | None = None
+    retried_until: datetime | None = None
+    """A failed try at or after this time is the last one; None before the first."""
+    abandoned: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,12 +106,15 @@ class WebhookLog:
     def state_of(self, delivery: WebhookDelivery) -> DeliveryState:
         if delivery.delivered_at is not None:
             return DeliveryState.DELIVERED
-        return DeliveryState.PENDING if self.stopped_at is None else DeliveryState.STOPPED
+        if self.stopped_at is not None:
+            return DeliveryState.STOPPED
+        return DeliveryState.ABANDONED if delivery.abandoned else DeliveryState.PENDING
 
     def wants(self, event_id: str) -> bool:
         """Return whether the event still has to be sent."""
-        delivered = any(one.event_id == event_id and one.delivered_at is not None for one in self.deliveries)
-        return self.stopped_at is None and not delivered
+        sent = [one for one in self.deliveries if one.event_id == event_id]
+        is_over = any(one.delivered_at is not None or one.abandoned for one in sent)
+        return self.stopped_at is None and not is_over
 
     def tried(
         self, event: TaskEvent, *, url: str, at: datetime, outcome: Outcome, expires_at: datetime
@@ -117,8 +127,11 @@ class WebhookLog:
             error=None if outcome.error is None else outcome.error[:_ERROR_CHARACTERS],
             duration_seconds=round(outcome.duration_seconds, 3),
         )
+        retried_until = before.retried_until or at + RETRIED_FOR
         after = replace(
             before,
+            retried_until=retried_until,
+            abandoned=not outcome.is_success and at >= retried_until,
             tries_made=before.tries_made + 1,
             tries=(*before.tries, made)[-MAX_TRIES_KEPT:],
             # Of two concurrent tries, the failed one may be recorded after the successful one.
@@ -131,8 +144,9 @@ class WebhookLog:
         )
 
     def reopened(self, number: int) -> "WebhookLog":
-        """Return the log with a delivery reopened for sending, also after a 410."""
-        return replace(self._with(replace(self.numbered(number), delivered_at=None)), stopped_at=None)
+        """Return the log with a delivery reopened for sending, also after a 410 or a day of failures."""
+        pending = replace(self.numbered(number), delivered_at=None, retried_until=None, abandoned=False)
+        return replace(self._with(pending), stopped_at=None)
 
     def _delivery_of(self, event: TaskEvent, url: str) -> WebhookDelivery:
         for delivery in self.deliveries:

@@ -47,7 +47,7 @@ class SecretRotations(Protocol):
 
 class WebhookSender(Protocol):
     def send(self, url: CallbackUrl, *, headers: Mapping[str, str], body: bytes) -> Outcome:
-        """POST the body. Never raises, never follows a redirect, and returns within seconds.
+        """POST the body. Never follows a redirect, and returns within seconds.
 
-        Connects only to addresses that the callback rules allow.
+        Connects only to addresses that the callback rules allow. Raises only ReceiverBusyError.
         """

@@ -21,6 +21,7 @@ from cryptography.x509.oid import NameOID
 
 from frontend_api.adapters.address_resolver import SystemResolver, UnresolvableError
 from frontend_api.adapters.webhook_sender import PinnedWebhookSender
+from frontend_api.webhooks.delivery_limiter import AddressLimiter, ReceiverBusyError
 from frontend_api.webhooks.delivery_log import Outcome
 from frontend_api.webhooks.url_policy import Address, CallbackUrlPolicy, PrivateReceivers
 
@@ -120,6 +121,7 @@ def post(
     sender = PinnedWebhookSender(
         url_policy=url_policy,
         addresses_of=addresses_of or SystemResolver(threads=1),
+        limiter=settings.pop("limiter", None) or AddressLimiter(per_address=1, silent_in_all=1),
         timeout_seconds=settings.pop("timeout_seconds", 10.0),
         user_agent="darkroom/test",
         **settings,
@@ -239,11 +241,26 @@ def test_private_address_is_never_connected_to(
 def test_private_receiver_gets_the_request_if_its_network_is_listed(receiver: Receiver) -> None:
     listed = CallbackUrlPolicy(private_receivers=PrivateReceivers.parse(["127.0.0.0/8"]))
     sender = PinnedWebhookSender(
-        url_policy=listed, addresses_of=resolving("127.0.0.1"), timeout_seconds=10, user_agent="darkroom/test"
+        url_policy=listed,
+        addresses_of=resolving("127.0.0.1"),
+        limiter=AddressLimiter(per_address=1, silent_in_all=1),
+        timeout_seconds=10,
+        user_agent="darkroom/test",
     )
     url = listed.parse(f"http://receiver.internal:{receiver.port}/")
     assert sender.send(url, headers={}, body=BODY).status == 204
     assert receiver.requests[0][1]["host"] == f"receiver.internal:{receiver.port}"
+
+
+def test_host_names_of_one_address_share_its_slots(receiver: Receiver) -> None:
+    """A wildcard domain has any number of host names."""
+    limiter = AddressLimiter(per_address=1, silent_in_all=1)
+    url = f"http://localhost:{receiver.port}/"
+    with limiter.slot([ipaddress.ip_address("127.0.0.1")]), pytest.raises(ReceiverBusyError):
+        post(url, addresses_of=resolving("127.0.0.1"), limiter=limiter)
+    assert receiver.requests == []
+    outcome, _ = post(url, addresses_of=resolving("127.0.0.1"), limiter=limiter)
+    assert outcome.status == 204
 
 
 def test_connection_uses_the_checked_address_when_the_name_changes(

@@ -1,10 +1,11 @@
-"""The limits of concurrent webhook tries: per host, per caller, in all."""
+"""The limits of concurrent webhook tries: per host, per caller, per address, in all."""
 
 from contextlib import ExitStack
+from ipaddress import ip_address
 
 import pytest
 
-from frontend_api.webhooks.delivery_limiter import DeliveryLimiter, ReceiverBusyError
+from frontend_api.webhooks.delivery_limiter import AddressLimiter, DeliveryLimiter, ReceiverBusyError
 
 
 def held(limiter: DeliveryLimiter, exits: ExitStack, *slots: tuple[str, str]) -> None:
@@ -32,3 +33,55 @@ def test_slot_is_refused_at_the_limit_and_free_again(
             pass
     with limiter.slot(host, user_id=user_id):
         pass
+
+
+def is_refused(limiter: AddressLimiter, *addresses: str) -> bool:
+    try:
+        with limiter.slot([ip_address(address) for address in addresses]):
+            return False
+    except ReceiverBusyError:
+        return True
+
+
+def hang(limiter: AddressLimiter, address: str) -> None:
+    with pytest.raises(TimeoutError), limiter.slot([ip_address(address)]):
+        raise TimeoutError
+
+
+@pytest.mark.parametrize(
+    ("held", "refused", "free"),
+    [
+        ("203.0.113.7", "203.0.113.7", "203.0.113.8"),
+        ("203.0.113.7", "::ffff:203.0.113.7", "::ffff:203.0.113.8"),
+        ("2001:db8::1", "2001:db8::ffff:1", "2001:db8:0:1::1"),
+    ],
+)
+def test_address_has_a_limit_whatever_host_names_it_has(held: str, refused: str, free: str) -> None:
+    limiter = AddressLimiter(per_address=2, silent_in_all=1)
+    with limiter.slot([ip_address(held)]), limiter.slot([ip_address(held), ip_address("198.51.100.1")]):
+        assert is_refused(limiter, refused)
+        assert is_refused(limiter, free, refused)
+        assert not is_refused(limiter, free)
+    assert not is_refused(limiter, refused)
+
+
+def test_receivers_without_a_response_share_a_few_slots() -> None:
+    """Each caller may use any number of addresses that never respond."""
+    limiter = AddressLimiter(per_address=4, silent_in_all=2)
+    silent = [f"203.0.113.{number}" for number in range(5)]
+    for address in silent:
+        hang(limiter, address)
+    with limiter.slot([ip_address(silent[0])]):
+        assert is_refused(limiter, silent[0])
+        with limiter.slot([ip_address(silent[1])]):
+            assert is_refused(limiter, silent[2])
+            assert not is_refused(limiter, "198.51.100.1")
+    assert not is_refused(limiter, silent[2])
+
+
+def test_receiver_that_responds_again_gets_all_its_slots() -> None:
+    limiter = AddressLimiter(per_address=2, silent_in_all=1)
+    hang(limiter, "203.0.113.7")
+    assert not is_refused(limiter, "203.0.113.7")
+    with limiter.slot([ip_address("203.0.113.7")]):
+        assert not is_refused(limiter, "203.0.113.7")

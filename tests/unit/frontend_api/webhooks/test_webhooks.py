@@ -454,6 +454,25 @@ def test_replay_sends_a_delivered_event_again_with_its_id(api: Api) -> None:
     assert (delivery["state"], delivery["tries_made"]) == ("delivered", 2)
 
 
+def test_delivery_is_abandoned_after_a_day_and_replayed_on_request(api: Api) -> None:
+    task = completed(api)
+    api.receiver.outcomes = [REFUSED] * 4
+    assert push_of(api, task).status_code == 502
+    api.clock.advance(24 * 3_600 - 1)
+    assert push_of(api, task).status_code == 502
+    assert deliveries_of(api, task)["deliveries"][0]["state"] == "pending"
+    api.clock.advance(1)
+    assert push_of(api, task).status_code == 204  # Pub/Sub does not retry
+    assert deliveries_of(api, task)["deliveries"][0]["state"] == "abandoned"
+    assert push_of(api, task).status_code == 204
+    assert len(api.receiver.sent) == 3
+    assert replay(api, task).get_json()["state"] == "pending"
+    assert push_of(api, task).status_code == 502  # a day begins again
+    assert push_of(api, task).status_code == 204
+    (delivery,) = deliveries_of(api, task)["deliveries"]
+    assert (delivery["state"], delivery["tries_made"]) == ("delivered", 5)
+
+
 def test_replay_resumes_after_a_410(api: Api) -> None:
     api.receiver.outcomes = [Outcome(status=410)]
     task = completed(api)

@@ -30,7 +30,7 @@ class WebhookTry(Record):
 
 
 class WebhookDelivery(Record):
-    """The delivery of one event; `state` is `pending`, `delivered` or `stopped`."""
+    """The delivery of one event; `state` is `pending`, `delivered`, `abandoned` or `stopped`."""
 
     number: int
     event_id: str
