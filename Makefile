@@ -23,7 +23,7 @@ export PIP_NO_CACHE_DIR := 1
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status metrics traces logs install install-dev web browser test test-unit test-engine check check-python check-web terraform format bench chaos images-check clean
+.PHONY: help up down status metrics traces logs install install-dev web browser test test-unit test-engine check check-python check-web audit terraform format bench chaos images-check clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,7 +66,7 @@ test-unit: install-dev ## run the fast unit tests: no emulators, no torch
 test-engine: install-dev ## run the tests of the step engine and the demo model
 	$(BIN)/python -m pytest $(TORCH_TESTS) tests/gpu -q
 
-check: check-python check-web ## run the linters, type checks, import rules and the browser client's tests
+check: check-python check-web ## run the linters, type checks, import rules and the browser client's tests; report advisories
 
 check-python: install-dev
 	$(BIN)/ruff check .
@@ -74,6 +74,10 @@ check-python: install-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	cd $(SDK) && $(abspath $(BIN))/mypy && $(abspath $(BIN))/lint-imports
+	$(BIN)/python -m tools.audit --report
+
+audit: install-dev ## compare the pinned packages with known advisories (needs api.osv.dev)
+	@$(BIN)/python -m tools.audit
 
 check-web: $(WEB)/node_modules/.installed
 	cd $(WEB) && npm run --silent lint && npm run --silent typecheck && npm run --silent test
