@@ -67,7 +67,9 @@ def test_audit_succeeds_without_advisories(capsys: pytest.CaptureFixture[str]) -
 
 
 @pytest.mark.parametrize("status", [500, None])
-def test_audit_reports_that_it_was_not_possible(capsys: pytest.CaptureFixture[str], status: int | None) -> None:
+def test_audit_reports_that_it_was_not_possible(
+    capsys: pytest.CaptureFixture[str], status: int | None
+) -> None:
     with advisories_at({"pydantic"}, status=status or 200) as address:
         asked = address if status else "http://localhost:1"
         assert main([], address=asked) == 0
