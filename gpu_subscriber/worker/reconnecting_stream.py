@@ -1,5 +1,6 @@
 """A delivery stream that is reopened with backoff whenever it ends. For the main thread only."""
 
+import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -13,6 +14,11 @@ _log = structlog.get_logger(__name__)
 _LONGEST_PAUSE = timedelta(seconds=15)
 _STEADY = timedelta(seconds=60)
 """A stream that lasted this long resets the backoff."""
+_SILENT = timedelta(minutes=10)
+"""A stream without deliveries for this long is replaced.
+
+It may be open and get no messages although there are some: only a new one shows the difference.
+"""
 
 
 class ReconnectingStream:
@@ -38,6 +44,9 @@ class ReconnectingStream:
         self._due_at: datetime | None = None
         self._backoff = Backoff(first_seconds=0.5, max_seconds=_LONGEST_PAUSE.total_seconds())
         self._down_since: datetime | None = None
+        self._lock = threading.Lock()
+        self._in_progress = 0
+        self._settled_at = clock.now()
 
     @property
     def is_open(self) -> bool:
@@ -56,12 +65,15 @@ class ReconnectingStream:
 
     @property
     def seconds_until_due(self) -> float | None:
-        """When to call `open`, in seconds from now; None while there is no stream to open."""
-        if self._due_at is None:
+        """When to call `advance`, in seconds from now; None while no stream is open or due."""
+        if self._due_at is not None:
+            left, most = self._due_at - self._clock.now(), _LONGEST_PAUSE
+        elif self.is_open:
+            left, most = _SILENT - self._silent_for(), _SILENT
+        else:
             return None
         # bounded, in case the clock was set back
-        left = min(self._due_at - self._clock.now(), _LONGEST_PAUSE)
-        return max(0.0, left.total_seconds())
+        return max(0.0, min(left, most).total_seconds())
 
     def begin(self, slots: int) -> None:
         """Accept up to `slots` deliveries at once.
@@ -81,10 +93,18 @@ class ReconnectingStream:
         if self.is_open:
             self._close_for_now()
 
+    def advance(self) -> None:
+        """Open a stream that is due, or replace one that has been silent for long."""
+        if self._due_at is not None:
+            self.open()
+        elif self.is_open and self._silent_for() >= _SILENT:
+            _log.info("silent_stream_replaced", silent_seconds=self._silent_for().total_seconds())
+            self._close_for_now()
+
     def open(self) -> None:
         """Open a stream."""
         self._due_at, self._opened_at = None, self._clock.now()
-        self._stream = self._source.open(self._process, slots=self._slots, on_end=self._on_end)
+        self._stream = self._source.open(self._process_one, slots=self._slots, on_end=self._on_end)
         _log.info("stream_opened", slots=self._slots)
 
     def ended(self) -> None:
@@ -113,6 +133,23 @@ class ReconnectingStream:
         """Accept no more deliveries."""
         if self._stream is not None:
             self._stream.close()
+
+    def _process_one(self, delivery: Delivery) -> Settlement:
+        """Process a delivery, and record that the stream is not silent. Runs on any thread."""
+        with self._lock:
+            self._in_progress += 1
+        try:
+            return self._process(delivery)
+        finally:
+            with self._lock:
+                self._in_progress -= 1
+                self._settled_at = self._clock.now()
+
+    def _silent_for(self) -> timedelta:
+        with self._lock:
+            if self._in_progress:
+                return timedelta()
+            return self._clock.now() - max(self._opened_at, self._settled_at)
 
     def _close_for_now(self) -> None:
         self._closing = True

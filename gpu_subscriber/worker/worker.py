@@ -172,7 +172,7 @@ class Worker:
         while True:
             match self._next_event(self._stream.seconds_until_due):
                 case None:
-                    self._stream.open()
+                    self._stream.advance()
                 case WorkerEvent.ENGINE_READY:
                     self._begin(self._engine.ready)
                 case WorkerEvent.STREAM_ENDED:

@@ -20,6 +20,7 @@ from gpu_subscriber.ports import Checkpoint, Delivery, Piece, Settlement
 from gpu_subscriber.worker.reconnecting_stream import ReconnectingStream
 from gpu_subscriber.worker.reporter import Reporter
 from gpu_subscriber.worker.worker import EXIT_BROKEN, EXIT_DRAINED, Worker
+from tests.factories import submitted_task
 from tests.fakes.fake_clock import FakeClock
 from tests.fakes.fake_delivery_source import FakeDeliverySource, FakeDeliveryStream
 from tests.fakes.in_memory_worker_reports import InMemoryWorkerReports
@@ -377,6 +378,38 @@ def test_stream_counts_as_down_until_a_steady_one() -> None:
     stream.open()
     clock.advance(60)
     assert stream.down_for == timedelta()
+
+
+def test_silent_stream_is_replaced_once_no_delivery_is_in_progress() -> None:
+    clock, source = FakeClock(), FakeDeliverySource()
+    is_taken, may_settle, has_ended = threading.Event(), threading.Event(), threading.Event()
+
+    def process(_delivery: Delivery) -> Settlement:
+        is_taken.set()
+        assert may_settle.wait(PATIENCE_SECONDS)
+        return Settlement.ACKNOWLEDGE
+
+    stream = ReconnectingStream(source, process, on_end=has_ended.set, clock=clock)
+    stream.begin(1)
+    assert stream.seconds_until_due == 600
+    clock.advance(300)
+    stream.advance()
+    assert (stream.is_open, stream.seconds_until_due) == (True, 300)
+    settled = source.stream(0).deliver(delivery_of(submitted_task()))
+    assert is_taken.wait(PATIENCE_SECONDS)
+    clock.advance(3_600)
+    stream.advance()
+    assert (stream.is_open, stream.seconds_until_due) == (True, 600)
+    may_settle.set()
+    assert settled.result(PATIENCE_SECONDS) is Settlement.ACKNOWLEDGE
+    clock.advance(600)
+    assert stream.seconds_until_due == 0
+    stream.advance()
+    assert has_ended.wait(PATIENCE_SECONDS)
+    stream.ended()
+    assert (stream.seconds_until_due, stream.down_for) == (0, timedelta())
+    stream.advance()
+    assert source.stream(1).is_open
 
 
 def test_clock_set_back_does_not_prolong_the_pause() -> None:
