@@ -102,6 +102,7 @@ variable "browser_origins" {
   description = "Further origins whose pages may read images and sign users in, such as https://pictures.example.com. The API's own origin is always allowed."
   type        = list(string)
   default     = []
+  nullable    = false
 
   validation {
     condition     = alltrue([for origin in var.browser_origins : can(regex("^https?://[a-z0-9.-]+(:[0-9]+)?$", origin))])
@@ -227,6 +228,20 @@ variable "network_ranges" {
     condition     = alltrue([for range in values(var.network_ranges) : can(cidrnetmask(range))])
     error_message = "network_ranges: each must be an IPv4 range, such as 10.64.0.0/20."
   }
+  # Two ranges overlap if their first addresses are equal in the larger range's prefix.
+  validation {
+    condition = try(alltrue([for pair in setproduct(keys(var.network_ranges), keys(var.network_ranges)) : pair[0] == pair[1] || length(distinct([
+      for name in pair : cidrhost("${split("/", var.network_ranges[name])[0]}/${min([for range in pair : tonumber(split("/", var.network_ranges[range])[1])]...)}", 0)
+    ])) == 2]), true)
+    error_message = "network_ranges: the ranges must not overlap."
+  }
+  validation {
+    condition = alltrue([for range in values(var.network_ranges) : anytrue([
+      for private in ["10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16"] :
+      try(cidrhost("${split("/", range)[0]}/${split("/", private)[1]}", 0) == split("/", private)[0] && tonumber(split("/", range)[1]) >= tonumber(split("/", private)[1]), false)
+    ])])
+    error_message = "network_ranges: each must be in 10.0.0.0/8, 100.64.0.0/10, 172.16.0.0/12 or 192.168.0.0/16, which the API's firewall denies."
+  }
   validation {
     condition     = try(tonumber(split("/", var.network_ranges.api)[1]) <= 26, false)
     error_message = "network_ranges: api must be a /26 or larger: each Cloud Run instance uses one address, and two while it is replaced."
@@ -338,6 +353,11 @@ variable "scheduler_region" {
   description = "Region of the Cloud Scheduler jobs, for regions without Cloud Scheduler. Null: the region."
   type        = string
   default     = null
+
+  validation {
+    condition     = var.scheduler_region == null ? true : can(regex("^[a-z]+-[a-z]+[0-9]+$", var.scheduler_region))
+    error_message = "scheduler_region: must be a region such as europe-west1, not a zone."
+  }
 }
 
 variable "secret_versions" {

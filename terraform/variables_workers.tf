@@ -111,6 +111,18 @@ variable "gpu_pools" {
     error_message = "gpu_pools: accelerator must begin with nvidia-, such as nvidia-l4, and accelerators_per_node must be 1, 2, 4 or 8."
   }
   validation {
+    condition = alltrue([for name, pool in var.gpu_pools : startswith(pool.machine_type, "n1-") ?
+      contains(lookup(local.gpu_machines.attachable, pool.accelerator, []), pool.accelerators_per_node) : try(
+        local.gpu_machines.machines[pool.machine_type].accelerator == pool.accelerator &&
+        local.gpu_machines.machines[pool.machine_type].gpus == pool.accelerators_per_node
+    , !can(regex("^(a2|a3|g2|g4)-", pool.machine_type)))])
+    error_message = "gpu_pools: accelerator and accelerators_per_node must be those of machine_type in gpu_machines.yaml. ${join(" ", [for name, pool in var.gpu_pools : try("${pool.machine_type} has ${local.gpu_machines.machines[pool.machine_type].gpus} ${local.gpu_machines.machines[pool.machine_type].accelerator}.", "")])}"
+  }
+  validation {
+    condition     = alltrue([for name, pool in var.gpu_pools : pool.disk_gb >= 50 && contains(["pd-standard", "pd-balanced", "pd-ssd", "hyperdisk-balanced"], pool.disk_type)])
+    error_message = "gpu_pools: disk_gb must be at least 50, and disk_type pd-standard, pd-balanced, pd-ssd or hyperdisk-balanced."
+  }
+  validation {
     condition     = alltrue([for name, pool in var.gpu_pools : contains(["DEFAULT", "LATEST"], pool.driver)])
     error_message = "gpu_pools: driver must be DEFAULT or LATEST."
   }
@@ -163,6 +175,7 @@ variable "model_pools" {
 
 # Null if api_settings names a catalog that Terraform does not read.
 locals {
+  gpu_machines = yamldecode(file("${path.module}/gpu_machines.yaml"))
   catalog_models = var.model_catalog_file != null ? try(jsondecode(file(var.model_catalog_file)).models[*].name, []) : (
     contains(keys(var.api_settings), "DARKROOM_MODEL_CATALOG") ? null : ["demo"]
   )

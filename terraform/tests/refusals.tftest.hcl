@@ -169,3 +169,152 @@ run "operator_with_a_quote" {
   }
   expect_failures = [var.operators]
 }
+
+# Each of these refuses one value of every variable in it. Variables whose rules read another one of them are in
+# different runs, because Terraform does not evaluate a rule that reads a refused variable.
+
+run "values_that_are_refused_first" {
+  command = plan
+  variables {
+    alert_emails         = ["ops"]
+    alert_limits         = { failed_share = 1.5 }
+    allowed_users        = ["@example.com"]
+    api                  = { min_instances = 3, max_instances = 2 }
+    browser_origins      = ["https://pictures.example.com/"]
+    budget               = { billing_account = "01ABCD-234567-89EFAB", amount = 0.5 }
+    build_region         = "europe-west1-b"
+    cloud_run_workers    = { image = "image", model_pool = "demo", memory = "32Gi" }
+    cluster              = { release_channel = "FAST" }
+    draining_pools       = ["Old"]
+    environment          = "Prod"
+    firestore_location   = "europe"
+    give_up_after_days   = 7.5
+    gpu_pools            = { l4 = { machine_type = "g2-standard-8", accelerator = "nvidia-tesla-a100" } }
+    keep_tasks_for_days  = 0
+    network_ranges       = { pods = "10.64.0.0/16" }
+    operators            = ["a b"]
+    outbound_addresses   = 17
+    price_currency       = "Dollar"
+    price_per_gpu_second = -1
+    release_trigger      = { repository = "https://github.com/a/b" }
+    scheduler_region     = "europe"
+    secret_versions      = { webhook_key = 1.5 }
+  }
+  expect_failures = [
+    var.alert_emails,
+    var.alert_limits,
+    var.allowed_users,
+    var.api,
+    var.browser_origins,
+    var.budget,
+    var.build_region,
+    var.cloud_run_workers,
+    var.cluster,
+    var.draining_pools,
+    var.environment,
+    var.firestore_location,
+    var.give_up_after_days,
+    var.gpu_pools,
+    var.keep_tasks_for_days,
+    var.network_ranges,
+    var.operators,
+    var.outbound_addresses,
+    var.price_currency,
+    var.price_per_gpu_second,
+    var.release_trigger,
+    var.scheduler_region,
+    var.secret_versions,
+  ]
+}
+
+run "values_that_are_refused_second" {
+  command = plan
+  variables {
+    alert_limits      = { oldest_seconds = 1 }
+    api               = { cpu = "3" }
+    budget            = { billing_account = "01ABCD-234567-89EFAB", amount = 1, currency = "usd" }
+    cloud_run_workers = { image = "image", model_pool = "demo", cpu = "2" }
+    cluster           = { zones = ["us-central1-a"] }
+    gpu_pools         = { l4 = { machine_type = "g2-standard-24", accelerator = "nvidia-l4" } }
+    network_ranges    = { api = "10.66.0.0/27" }
+  }
+  expect_failures = [
+    var.alert_limits,
+    var.api,
+    var.budget,
+    var.cloud_run_workers,
+    var.cluster,
+    var.gpu_pools,
+    var.network_ranges,
+  ]
+}
+
+run "values_that_are_refused_third" {
+  command = plan
+  variables {
+    api               = { cpu = "1", memory = "8Gi" }
+    cloud_run_workers = { image = "image", model_pool = "demo", gpu = "nvidia-tesla-t4" }
+    gpu_pools         = { L4 = { machine_type = "g2-standard-8", accelerator = "nvidia-l4" } }
+    network_ranges    = { nodes = "8.8.0.0/20" }
+  }
+  expect_failures = [
+    var.api,
+    var.cloud_run_workers,
+    var.gpu_pools,
+    var.network_ranges,
+  ]
+}
+
+run "values_that_are_refused_fourth" {
+  command = plan
+  variables {
+    api               = { cpu = "4", memory = "1Gi" }
+    cloud_run_workers = { image = "image", model_pool = "demo", instances = 21 }
+    gpu_pools         = { l4 = { machine_type = "g2-standard-8", accelerator = "nvidia-l4", zones = ["us-central1-a"] } }
+    network_ranges    = { nodes = "10.64.0.0/33" }
+  }
+  expect_failures = [
+    var.api,
+    var.cloud_run_workers,
+    var.gpu_pools,
+    var.network_ranges,
+  ]
+}
+
+run "values_that_are_refused_fifth" {
+  command = plan
+  variables {
+    api         = { memory = "512Mi" }
+    gpu_pools   = { l4 = { machine_type = "n1-standard-8", accelerator = "nvidia-l4" } }
+    model_pools = { Demo = ["demo"] }
+  }
+  expect_failures = [
+    var.api,
+    var.gpu_pools,
+    var.model_pools,
+  ]
+}
+
+run "values_that_are_refused_sixth" {
+  command = plan
+  variables {
+    gpu_pools   = { l4 = { machine_type = "g2-standard-8", accelerator = "nvidia-l4", taints = [{ key = "a", value = "b", effect = "NoSchedule" }] } }
+    model_pools = { demo = ["Demo"] }
+  }
+  expect_failures = [
+    var.gpu_pools,
+    var.model_pools,
+  ]
+}
+
+run "values_that_are_refused_seventh" {
+  command = plan
+  variables {
+    model_catalog_file = "tests/absent.json"
+    region             = "europe-west4-a"
+  }
+  expect_failures = [
+    var.model_catalog_file,
+    var.region,
+  ]
+}
