@@ -4,8 +4,10 @@ The bucket cannot verify a SHA-256. So a file arrives under a name of its own, o
 """
 
 import hashlib
+import threading
 import uuid
-from dataclasses import dataclass
+from collections import defaultdict
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from common.domain.errors import FieldProblem, ParametersRejectedError
@@ -14,8 +16,8 @@ from common.picture_header import DamagedPictureError
 from common.ports import Clock
 from frontend_api.inputs.ports import UploadSessions
 from frontend_api.inputs.read import ReadInput
-from frontend_api.inputs.stored_input import InputNotFoundError, UploadNotFoundError
-from frontend_api.inputs.upload import Uploaded, UploadInput
+from frontend_api.inputs.stored_input import InputNotFoundError, TooManyInputsError, UploadNotFoundError
+from frontend_api.inputs.upload import LEAST_COUNTED_BYTES, Uploaded, UploadInput
 
 LIFETIME = timedelta(days=1)
 """How long an upload may take."""
@@ -29,12 +31,48 @@ class StartedUpload:
     expires_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class _Announced:
+    size_bytes: int
+    expires_at: datetime
+
+
+class AnnouncedUploads:
+    """The uploads that this process has started and not completed, by owner.
+
+    A bucket shows no unfinished file, so the limit of an owner's bytes counts the announced sizes.
+    Thread-safe.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._of_owner: dict[str, dict[str, _Announced]] = defaultdict(dict)
+
+    def add(self, user_id: str, upload_id: str, *, size_bytes: int, now: datetime, most: int) -> None:
+        """Add an upload. Raises TooManyInputsError if all announced ones exceed `most` bytes; 0: no limit."""
+        counted = max(size_bytes, LEAST_COUNTED_BYTES)
+        with self._lock:
+            own = {name: one for name, one in self._of_owner[user_id].items() if one.expires_at > now}
+            self._of_owner[user_id] = own
+            if most and sum(one.size_bytes for one in own.values()) + counted > most:
+                raise TooManyInputsError(most)
+            own[upload_id] = _Announced(counted, now + LIFETIME)
+
+    def remove(self, user_id: str, upload_id: str) -> None:
+        with self._lock:
+            own = self._of_owner.get(user_id, {})
+            own.pop(upload_id, None)
+            if not own:
+                self._of_owner.pop(user_id, None)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResumableUploads:
     sessions: UploadSessions
     upload: UploadInput
     read: ReadInput
     clock: Clock
+    announced: AnnouncedUploads = field(default_factory=AnnouncedUploads)
 
     def start(self, user_id: str, *, size_bytes: int, content_type: str, origin: str | None) -> StartedUpload:
         """Start an upload; `origin` is that of the page that will send the file, if one will.
@@ -46,14 +84,21 @@ class ResumableUploads:
             problem = FieldProblem("/size_bytes", f"must be at most {most}, got {size_bytes}")
             raise ParametersRejectedError("1 field is invalid", (problem,))
         self.upload.check_capacity(user_id, size_bytes)
-        upload_id = uuid.uuid4().hex
-        url = self.sessions.start(
-            upload_object_name(user_id, upload_id),
-            size_bytes=size_bytes,
-            content_type=content_type,
-            origin=origin,
+        upload_id, now = uuid.uuid4().hex, self.clock.now()
+        self.announced.add(
+            user_id, upload_id, size_bytes=size_bytes, now=now, most=self.upload.limits.bytes_per_owner
         )
-        return StartedUpload(id=upload_id, url=url, expires_at=self.clock.now() + LIFETIME)
+        try:
+            url = self.sessions.start(
+                upload_object_name(user_id, upload_id),
+                size_bytes=size_bytes,
+                content_type=content_type,
+                origin=origin,
+            )
+        except Exception:
+            self.announced.remove(user_id, upload_id)
+            raise
+        return StartedUpload(id=upload_id, url=url, expires_at=now + LIFETIME)
 
     def complete(self, user_id: str, upload_id: str, *, sha256: str) -> Uploaded:
         """Store the file of an upload as an input. May be repeated.
@@ -74,6 +119,7 @@ class ResumableUploads:
             return self.upload(user_id, content)
         finally:
             self.sessions.delete(name)
+            self.announced.remove(user_id, upload_id)
 
     def remove_abandoned(self) -> None:
         """Delete files that no caller has completed in time. Raises DependencyUnavailableError."""

@@ -16,7 +16,7 @@ from frontend_api.inputs.stored_input import (
 
 _MAX_RACES = 5
 """Uploads of a picture that is deleted at the same moment."""
-_LEAST_COUNTED_BYTES = 100_000
+LEAST_COUNTED_BYTES = 100_000
 """So the limit of bytes also limits the number of inputs, which each upload lists."""
 
 
@@ -76,6 +76,6 @@ class UploadInput:
         most = self.limits.bytes_per_owner
         if most == 0:
             return
-        used = self.store.bytes_in(input_folder(user_id), each_at_least=_LEAST_COUNTED_BYTES)
-        if used + max(size_bytes, _LEAST_COUNTED_BYTES) > most:
+        used = self.store.bytes_in(input_folder(user_id), each_at_least=LEAST_COUNTED_BYTES)
+        if used + max(size_bytes, LEAST_COUNTED_BYTES) > most:
             raise TooManyInputsError(most)

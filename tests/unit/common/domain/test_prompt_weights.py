@@ -48,6 +48,14 @@ def test_weights_have_a_greatest_value() -> None:
         assert [fragment.weight for fragment in fragments_of(prompt)] == [MAX_WEIGHT]
 
 
+@pytest.mark.parametrize("part", ["(", "(a", "[a(b", ":", "(a)", "((a:1.3))"])
+def test_long_prompts_of_brackets_are_split_without_quadratic_work(part: str) -> None:
+    """With quadratic work, the longest of these would take minutes."""
+    prompt = (part * 100_000)[:100_000]
+    fragments = fragments_of.__wrapped__(prompt)
+    assert sum(len(fragment.text) for fragment in fragments) <= len(prompt)
+
+
 @given(st.text(alphabet="ab ()[]:\\.19-🦊", max_size=60))
 def test_each_character_keeps_its_place(prompt: str) -> None:
     fragments = fragments_of(prompt)

@@ -51,6 +51,22 @@ def test_started_upload_expires_after_a_day(api: Api) -> None:
     assert not api.upload_sessions.files
 
 
+def test_started_uploads_count_until_they_are_completed_or_expire(tmp_path: Path) -> None:
+    api = Api(folder=tmp_path, input_limits=replace(INPUT_LIMITS, bytes_per_owner=300_000))
+    first, *_ = started = [start(api) for _ in range(3)]
+    assert [answer.status_code for answer in started] == [201] * 3
+    refused = start(api)
+    assert (refused.status_code, refused.get_json()["code"]) == (409, "too_many_inputs")
+    other = {"size_bytes": 10, "content_type": "image/png"}
+    assert api.client.post("/v1/inputs:start", json=other, headers=signed_in_as("ada")).status_code == 201
+    api.upload_sessions.receive(first.get_json()["upload_url"], png())
+    assert complete(api, first.get_json()["upload_id"], png()).status_code == 201
+    assert start(api).status_code == 201
+    assert start(api).status_code == 409
+    api.clock.advance(24 * 3_600 + 1)
+    assert start(api).status_code == 201
+
+
 def test_completion_may_be_repeated(api: Api) -> None:
     upload_id = sent(api, png())
     first, second = (complete(api, upload_id, png()) for _ in range(2))
