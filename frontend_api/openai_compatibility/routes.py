@@ -49,7 +49,7 @@ from frontend_api.openai_compatibility.rendering import EventPrefix, RenderGener
 from frontend_api.openai_compatibility.schemas import (
     OpenAIImageEvent,
     OpenAIImageRequest,
-    OpenAIImagesResponse,
+    OpenAIImagesOrError,
     OpenAIModel,
     OpenAIModelList,
     use_openai_names,
@@ -81,7 +81,7 @@ _RESPONSES = {
     200: ResponseDoc(
         "The images. After a long wait the body is preceded by white space and may be an error. With `stream`: "
         "events.",
-        OpenAIImagesResponse,
+        OpenAIImagesOrError,
         stream=OpenAIImageEvent,
     ),
     409: ResponseDoc("The task was cancelled.", OpenAIErrorResponse),

@@ -192,6 +192,10 @@ class OpenAIImagesResponse(ResponseBody):
     )
 
 
+class OpenAIImagesOrError(RootModel[OpenAIImagesResponse | OpenAIErrorResponse]):
+    """The images; an error if the response began before the task failed or the wait ended."""
+
+
 class OpenAITokenDetails(ResponseBody):
     """Always 0."""
 

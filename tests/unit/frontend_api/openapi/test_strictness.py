@@ -261,6 +261,13 @@ def test_invalid_batch_item_is_refused_alone(api: Api, changed: Json) -> None:
     assert [outcome["outcome"] for outcome in outcomes] == ["accepted", "refused"]
 
 
+def test_error_after_a_long_wait_matches_the_document(api: Api) -> None:
+    answer = api.client.post("/openai/v1/images/generations", json=IMAGES)
+    assert (answer.status_code, answer.get_json()["error"]["code"]) == (200, "wait_timeout")
+    described = operation("generateOpenAIImages")["responses"]["200"]["content"]["application/json"]
+    validator_of(described["schema"]).validate(answer.get_json())
+
+
 def test_document_uses_no_unknown_keyword() -> None:
     assert set(keywords_of(list(SCHEMAS.values()))) <= KEYWORDS
     parameters = [
