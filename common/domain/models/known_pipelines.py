@@ -163,6 +163,18 @@ KNOWN_PIPELINES = {
         usual={_EMBEDDED: Usual(steps=28, guidance_scale=3.5), _NONE: Usual(steps=4)},
         readings=(PromptReading(tokenizer="tokenizer_2", length=512, special_tokens=1),),
     ),
+    # Its call passes its own noise levels, as Chroma's.
+    "FluxKontextPipeline": PipelineClass(
+        family="flux_kontext",
+        inputs=(Input.TEXT, Input.IMAGE),
+        edits_pictures=True,
+        guidance=_EMBEDDED,
+        samplers=(Sampler.OWN, Sampler.FLOW_EULER, Sampler.UNIPC),
+        shifts_always=True,
+        packs=True,
+        usual={_EMBEDDED: Usual(steps=28, guidance_scale=2.5)},
+        readings=(PromptReading(tokenizer="tokenizer_2", length=512, special_tokens=1),),
+    ),
     "Flux2KleinPipeline": PipelineClass(
         family="flux_2_klein",
         guidance=_CFG,
@@ -198,6 +210,19 @@ KNOWN_PIPELINES = {
         usual={_CFG: Usual(steps=50, guidance_scale=4.0), _NONE: Usual(steps=8)},
         # The instruction before the prompt is not a part of the length.
         readings=(PromptReading(length=512),),
+    ),
+    "QwenImageEditPipeline": PipelineClass(
+        family="qwen_image_edit",
+        inputs=(Input.TEXT, Input.IMAGE),
+        required_inputs=lambda _configs: (Input.IMAGE,),
+        edits_pictures=True,
+        guidance=_CFG,
+        samplers=(Sampler.OWN, Sampler.FLOW_EULER, Sampler.UNIPC),
+        shifts_always=True,
+        guidance_argument="true_cfg_scale",
+        packs=True,
+        min_steps=2,
+        usual={_CFG: Usual(steps=50, guidance_scale=4.0), _NONE: Usual(steps=8)},
     ),
     "ZImagePipeline": PipelineClass(
         family="z_image",

@@ -47,10 +47,10 @@ _CLASSES = {
     NEEDS_INPUT: """
     AltDiffusionImg2Img BriaFiboEdit ChromaImg2Img ChromaInpaint CogView4Control Flux2KleinInpaint
     FluxControlImg2Img FluxControlInpaint FluxControlNetImg2Img FluxControlNetInpaint FluxControlNet
-    FluxControl FluxFill FluxImg2Img FluxInpaint FluxKontextInpaint FluxKontext HunyuanDiTControlNet
+    FluxControl FluxFill FluxImg2Img FluxInpaint FluxKontextInpaint HunyuanDiTControlNet
     HunyuanImageRefiner JoyImageEdit JoyImageEditPlus Kandinsky3Img2Img Kandinsky5I2I
     KandinskyV22Img2ImgCombined KandinskyV22InpaintCombined LatentConsistencyModelImg2Img
-    QwenImageControlNetInpaint QwenImageControlNet QwenImageEditInpaint QwenImageEdit
+    QwenImageControlNetInpaint QwenImageControlNet QwenImageEditInpaint
     QwenImageEditPlus QwenImageImg2Img QwenImageInpaint QwenImageLayered SanaControlNet
     SanaSprintImg2Img StableCascadeDecoder StableDiffusion3ControlNetInpainting
     StableDiffusion3ControlNet StableDiffusion3Img2Img StableDiffusion3Inpaint

@@ -29,6 +29,8 @@ class BatchKey:
     branches: int
     controlnet: str | None = None
     """The control network whose residuals the denoiser receives; their scales may differ."""
+    images_per_pass: int = 1
+    """2 when the denoiser reads a picture to edit after the latents, else 1."""
 
     @classmethod
     def of(cls, parameters: GenerationParameters) -> "BatchKey":
@@ -39,12 +41,13 @@ class BatchKey:
             height=parameters.height,
             branches=parameters.passes_per_step,
             controlnet=parameters.controlnet,
+            images_per_pass=parameters.images_per_pass,
         )
 
     @property
     def row_pixels(self) -> int:
         """The pixels of one Run's rows, to which the time and the memory of a step are proportional."""
-        return self.width * self.height * self.branches
+        return self.width * self.height * self.images_per_pass * self.branches
 
 
 LoraChoices = tuple[LoraChoice, ...]

@@ -33,7 +33,9 @@ class Flux(PackedFlowFamily):
     ) -> torch.Tensor:
         """Run the transformer."""
         time = timesteps.to(latents.dtype) / 1000
-        positions = self._positions_of(size, rows["encoder_hidden_states"].shape[1])
+        height, width = self.grid_size(size)
+        images = latents.shape[1] // (height * width)
+        positions = self._positions_of(size, rows["encoder_hidden_states"].shape[1], images)
         rows = self.controlled(latents, time, {**rows, **positions})
         predicted: torch.Tensor = self.denoiser(
             hidden_states=latents, timestep=time, **rows, return_dict=False
@@ -41,11 +43,18 @@ class Flux(PackedFlowFamily):
         return predicted
 
     @cachedmethod(attrgetter("cached_by_size"))
-    def _positions_of(self, size: tuple[int, int], text_tokens: int) -> Rows:
-        """Return the position of each token, the same in every row of a batch: (tokens, 3)."""
-        height, width = self.grid_size(size)
+    def _positions_of(self, size: tuple[int, int], text_tokens: int, images: int) -> Rows:
+        """Return the position of each token, the same in every row of a batch: (tokens, 3).
+
+        The first coordinate is the number of the image that a token belongs to.
+        """
         like = {"device": self.device, "dtype": self.denoiser.dtype}
+        grids = [
+            self.pipeline._prepare_latent_image_ids(1, *self.grid_size(size), **like) for _ in range(images)
+        ]
+        for number, grid in enumerate(grids):
+            grid[..., 0] = number
         return {
-            "img_ids": self.pipeline._prepare_latent_image_ids(1, height, width, **like),
+            "img_ids": torch.cat(grids),
             "txt_ids": torch.zeros(text_tokens, 3, **like),
         }

@@ -8,7 +8,7 @@ shares a batch. A family states only how its architecture differs.
 import hashlib
 import inspect
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import nullcontext
 from itertools import chain
 from typing import Any, ClassVar
@@ -99,7 +99,7 @@ class GuidedFamily:
         """Return what the denoiser receives of a negative prompt; None stands for an omitted one."""
         return self.encode(text or "")
 
-    def encode_branches(self, parameters: GenerationParameters) -> list[Rows]:
+    def encode_branches(self, parameters: GenerationParameters, inputs: Inputs = NO_INPUTS) -> list[Rows]:
         """Return what the denoiser receives of the negative prompt, with guidance, and of the prompt."""
         prompt = self.cached(self.encode, parameters.prompt)
         if not parameters.is_guided:
@@ -207,7 +207,7 @@ class GuidedFamily:
         """Do everything up to the first step; raises what the encoding of prompts and pictures raises."""
         loras = self.loras.chosen(parameters.loras)
         with self.loras.encoding(loras):
-            encoded = self.encode_branches(parameters)
+            encoded = self.encode_branches(parameters, inputs)
         dtype = self.denoiser.dtype
         extra = self.extra_rows(parameters, dtype)
         generator = seeded_generator(seed)
@@ -341,7 +341,7 @@ class GuidedFamily:
         rescaled: torch.Tensor = rescale_noise_cfg(guided, positive, state.guidance_rescale)
         return rescaled
 
-    def cached(self, encode: Callable[..., Rows], text: str | None, **options: int) -> Rows:
+    def cached(self, encode: Callable[..., Rows], text: str | None, **options: Hashable) -> Rows:
         """Return the rows of a text in the denoiser's precision: text encoders may have another one."""
         key = (encode.__name__, text, self.loras.encoded, *options.items())
         found = self._prompts.get(key)

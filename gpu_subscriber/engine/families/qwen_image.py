@@ -36,7 +36,10 @@ class QwenImage(PackedFlowFamily):
     def stack(self, rows: Sequence[Rows]) -> Batch:
         """Return the prompts, padded to the longest one, and their mask if their lengths differ."""
         embeddings, mask = padded([row["encoder_hidden_states"] for row in rows])
-        return {"encoder_hidden_states": embeddings, "encoder_hidden_states_mask": mask}
+        others = super().stack(
+            [{name: row for name, row in each.items() if name != "encoder_hidden_states"} for each in rows]
+        )
+        return {**others, "encoder_hidden_states": embeddings, "encoder_hidden_states_mask": mask}
 
     def forward(
         self, latents: torch.Tensor, timesteps: torch.Tensor, rows: Batch, size: tuple[int, int]
@@ -45,11 +48,15 @@ class QwenImage(PackedFlowFamily):
         predicted: torch.Tensor = self.denoiser(
             latents,
             timestep=timesteps.to(latents.dtype) / 1000,
-            img_shapes=[[(1, *self.grid_size(size))]] * len(latents),
+            img_shapes=[[(1, *self.grid_size(each)) for each in self.image_sizes(size)]] * len(latents),
             **rows,
             return_dict=False,
         )[0]
         return predicted
+
+    def image_sizes(self, size: tuple[int, int]) -> Sequence[tuple[int, int]]:
+        """Return the height and width of each image whose tokens the transformer reads."""
+        return [size]
 
     def guide(self, negative: torch.Tensor, positive: torch.Tensor, scale: float) -> torch.Tensor:
         """Return the guided prediction, in which each token is as long as in the positive one."""

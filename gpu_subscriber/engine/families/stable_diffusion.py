@@ -15,7 +15,7 @@ from gpu_subscriber.engine.conditions.weighted_prompts import WeightedTokens, en
 from gpu_subscriber.engine.errors import ContentFilteredError
 from gpu_subscriber.engine.families.guided import Batch, GuidedFamily, padded
 from gpu_subscriber.engine.families.starting_image import Starting
-from gpu_subscriber.engine.messages import Inputs
+from gpu_subscriber.engine.messages import NO_INPUTS, Inputs
 from gpu_subscriber.engine.runs.run import Rows
 
 
@@ -43,7 +43,7 @@ class StableDiffusion(GuidedFamily):
             return super().starting_image(parameters, inputs, generator)
         return MaskedPicture.encoded(self, parameters, inputs, generator)
 
-    def encode_branches(self, parameters: GenerationParameters) -> list[Rows]:
+    def encode_branches(self, parameters: GenerationParameters, inputs: Inputs = NO_INPUTS) -> list[Rows]:
         """Return both texts' rows, of the same length. Layers are skipped for the prompt alone."""
         length = {}
         if parameters.prompt_syntax is PromptSyntax.WEIGHTED:

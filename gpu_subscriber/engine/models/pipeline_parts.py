@@ -34,11 +34,13 @@ from common.model_files.weights import (
     folder_weights,
     read_json,
 )
+from gpu_subscriber.engine.conditions.picture_processor import PictureProcessor
 from gpu_subscriber.engine.devices import Device
 from gpu_subscriber.engine.errors import ModelRefusedError
 from gpu_subscriber.engine.models.offloading import keep_on_host
 
 Tensors = dict[str, torch.Tensor]
+PICTURE_PROCESSOR = ("transformers", "Qwen2VLProcessor")
 _NETWORK_FILES = ["config.json", "*.safetensors", "*.safetensors.index.json"]
 
 
@@ -88,6 +90,8 @@ class PipelineParts:
             elif self.local.checkpoint is not None and not (folder / name).is_dir():
                 _check_optional(name, pipeline_class)
                 parts[name] = None
+        if components.get("processor") == PICTURE_PROCESSOR:
+            parts["processor"] = PictureProcessor.from_pretrained(folder / "processor", local_files_only=True)
         if V_PREDICTION in checkpoint:
             kind = _class_of(*components["scheduler"])
             parts["scheduler"] = kind.from_config(

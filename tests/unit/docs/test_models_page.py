@@ -20,6 +20,11 @@ _SHIFTED: dict[str, Any] = {**_FLOW, "use_dynamic_shifting": True}
 _VAE: dict[str, Any] = {"block_out_channels": [128, 256, 512, 512]}
 _FLUX_2: dict[str, dict[str, Any]] = {"vae": {**_VAE, "patch_size": [2, 2]}, "scheduler": _SHIFTED}
 _Z_IMAGE = {"scheduler": _FLOW, "vae": _VAE, "transformer": {"all_patch_size": [2]}}
+_QWEN_IMAGE: dict[str, dict[str, Any]] = {
+    "scheduler": {**_SHIFTED, "time_shift_type": "exponential", "shift_terminal": 0.02},
+    "vae": {"temperal_downsample": [False, True, True]},
+    "transformer": {"patch_size": 2},
+}
 OFFICIAL: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
     "stable-diffusion-v1-5/stable-diffusion-v1-5": (
         "StableDiffusionPipeline",
@@ -45,20 +50,18 @@ OFFICIAL: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
         "FluxPipeline",
         {"scheduler": _FLOW, "vae": _VAE, "transformer": {"guidance_embeds": False}},
     ),
+    "black-forest-labs/FLUX.1-Kontext-dev": (
+        "FluxKontextPipeline",
+        {"scheduler": _SHIFTED, "vae": _VAE, "transformer": {"guidance_embeds": True}},
+    ),
     "lodestones/Chroma1-HD": ("ChromaPipeline", {"scheduler": _FLOW, "vae": _VAE}),
     "black-forest-labs/FLUX.2-klein-4B": (
         "Flux2KleinPipeline",
         {PIPELINE: {"is_distilled": True}, **_FLUX_2},
     ),
     "black-forest-labs/FLUX.2-klein-base-4B": ("Flux2KleinPipeline", _FLUX_2),
-    "Qwen/Qwen-Image": (
-        "QwenImagePipeline",
-        {
-            "scheduler": {**_SHIFTED, "time_shift_type": "exponential", "shift_terminal": 0.02},
-            "vae": {"temperal_downsample": [False, True, True]},
-            "transformer": {"patch_size": 2},
-        },
-    ),
+    "Qwen/Qwen-Image": ("QwenImagePipeline", _QWEN_IMAGE),
+    "Qwen/Qwen-Image-Edit": ("QwenImageEditPipeline", _QWEN_IMAGE),
     "Tongyi-MAI/Z-Image-Turbo": ("ZImagePipeline", _Z_IMAGE),
     "Tongyi-MAI/Z-Image": ("ZImagePipeline", _Z_IMAGE),
     "Alpha-VLLM/Lumina-Image-2.0": (

@@ -9,6 +9,7 @@ import pytest
 from common.catalog_file import parse_catalog
 from common.domain.models.families import FAMILIES, WHOLE_PIPELINE
 from frontend_api.adapters.prompt_tokenizers import with_prompt_limits
+from tests.pictures import png
 from tests.unit.frontend_api.conftest import Api
 
 _UNGUIDED = {"guidance": "none", "negative_prompt": False}
@@ -44,9 +45,11 @@ def test_models_state_what_each_family_takes(api: Api) -> None:
         "stable_diffusion_xl": ("classifier_free", 8, None),
         "stable_diffusion_3": ("classifier_free", 16, 255),
         "flux": ("embedded", 16, 511),
+        "flux_kontext": ("embedded", 16, 511),
         "chroma": ("classifier_free", 16, 511),
         "flux_2_klein": ("none", 16, 509),
         "qwen_image": ("classifier_free", 16, 512),
+        "qwen_image_edit": ("classifier_free", 16, None),
         "z_image": ("classifier_free", 16, 509),
         "sana": ("classifier_free", 32, 298),
         "lumina_2": ("classifier_free", 16, None),
@@ -61,8 +64,12 @@ def test_only_whole_pipelines_share_no_steps(api: Api) -> None:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_model_states_its_inputs_and_no_adapters(api: Api, family: str) -> None:
     model = api.client.get(f"/v1/models/{family}").get_json()
-    takes_text_only = family in ("flux_2_klein", "sana", "lumina_2", WHOLE_PIPELINE)
-    assert model["inputs"] == ["text"] if takes_text_only else ["text", "image", "mask"]
+    inputs = ["text", "image", "mask"]
+    if family in ("flux_2_klein", "sana", "lumina_2", WHOLE_PIPELINE):
+        inputs = ["text"]
+    if family in ("flux_kontext", "qwen_image_edit"):
+        inputs = ["text", "image"]
+    assert model["inputs"] == inputs
     assert model["adapters"] == []
 
 
@@ -79,11 +86,16 @@ def test_submission_is_refused_by_what_the_model_states(api: Api, family: str) -
         refused["guidance_scale"] = 5.0
     if not model["traits"]["negative_prompt"]:
         refused["negative_prompt"] = "blurry"
+    if "required_inputs" in model["traits"]:
+        refused["image"] = None
     answer = api.submit(model=family, **refused)
     assert answer.status_code == 422
     pointers = {problem["pointer"] for problem in answer.get_json()["errors"]}
     assert pointers == {f"/{field}" for field in refused}
-    assert api.submit(model=family).status_code == 202
+    accepted = api.submit(
+        model=family, image=api.upload(png()).get_json()["id"] if "image" in refused else None
+    )
+    assert accepted.status_code == 202
 
 
 @pytest.fixture

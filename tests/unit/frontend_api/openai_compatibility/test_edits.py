@@ -15,6 +15,7 @@ from common.domain.inputs import input_object_name
 from common.domain.models.catalog import DEMO_MODEL, ModelCatalog
 from common.domain.models.traits import Input
 from common.domain.task import Task
+from frontend_api.openai_compatibility.edits import editing_model
 from tests.pictures import picture, png, png_bomb
 from tests.unit.frontend_api.conftest import PNG, Api
 from tests.unit.frontend_api.openai_compatibility.test_openai_exceptions import client_of
@@ -175,20 +176,19 @@ def test_field_without_effect_has_a_warning(api: Api) -> None:
     assert [warning["pointer"] for warning in answer.get_json()["warnings"]] == ["/input_fidelity"]
 
 
-@pytest.mark.parametrize(("mask", "chosen"), [(None, "start"), (png(), "fill")])
-def test_omitted_model_is_one_that_fits_the_files(tmp_path: Path, mask: bytes | None, chosen: str) -> None:
-    needs_mask = DEMO_MODEL.traits.model_copy(update={"required_inputs": (Input.IMAGE, Input.MASK)})
-    fill = DEMO_MODEL.model_copy(update={"name": "fill", "traits": needs_mask})
-    catalog = ModelCatalog(models=(fill, taking("start", Input.IMAGE)))
-    api = Api(folder=tmp_path, catalog=catalog)
-    task, _ = during(api, lambda: post(api, mask=mask and file_of(mask)))
-    assert task.parameters.model == chosen
+def needing_mask() -> Any:
+    traits = DEMO_MODEL.traits.model_copy(update={"required_inputs": (Input.IMAGE, Input.MASK)})
+    return DEMO_MODEL.model_copy(update={"name": "fill", "traits": traits})
+
+
+@pytest.mark.parametrize(("has_mask", "chosen"), [(False, "start"), (True, "fill")])
+def test_omitted_model_is_one_that_fits_the_files(has_mask: bool, chosen: str) -> None:
+    catalog = ModelCatalog(models=(needing_mask(), taking("start", Input.IMAGE)))
+    assert editing_model(catalog, has_mask=has_mask).name == chosen
 
 
 def test_missing_mask_is_refused_before_the_picture_is_stored(tmp_path: Path) -> None:
-    needs_mask = DEMO_MODEL.traits.model_copy(update={"required_inputs": (Input.IMAGE, Input.MASK)})
-    fill = DEMO_MODEL.model_copy(update={"name": "fill", "traits": needs_mask})
-    api = Api(folder=tmp_path, catalog=ModelCatalog(models=(fill,)))
+    api = Api(folder=tmp_path, catalog=ModelCatalog(models=(needing_mask(),)))
     response = post(api)
     assert response.status_code == 400
     error = response.get_json()["error"]

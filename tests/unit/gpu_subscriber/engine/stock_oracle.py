@@ -15,8 +15,10 @@ from diffusers import (
     EulerAncestralDiscreteScheduler,
     EulerDiscreteScheduler,
     FlowMatchEulerDiscreteScheduler,
+    FluxKontextPipeline,
     LCMScheduler,
     PNDMScheduler,
+    QwenImageEditPipeline,
     StableDiffusion3InpaintPipeline,
     UniPCMultistepScheduler,
 )
@@ -45,6 +47,9 @@ _FLOW = {"prediction_type": "flow_prediction", "use_flow_sigmas": True}
 
 _OPTIONS = ("clip_skip", "guidance_rescale", "eta")
 """Optional parameters that calls have under the same name; 0 has no effect."""
+
+_EDITING = (FluxKontextPipeline, QwenImageEditPipeline)
+"""Classes that edit a picture: their calls take it themselves."""
 
 StockArguments = Callable[[GenerationParameters], Mapping[str, Any]]
 """Returns the arguments of a pipeline's call for the guidance and the negative prompt."""
@@ -82,7 +87,9 @@ def stock_picture(
     With `inputs`, the image-to-image or inpainting pipeline over the same networks.
     """
     pictures: dict[str, Any] = dict(inputs or {})
-    if pictures:
+    if type(pipeline) is FluxKontextPipeline:
+        pictures |= {"max_area": parameters.width * parameters.height, "_auto_resize": False}
+    elif pictures and type(pipeline) not in _EDITING:
         pipeline = _pipeline_with_inputs(pipeline, pictures)
         pictures["strength"] = parameters.strength
     if type(pipeline) is ChromaInpaintPipeline:
@@ -95,7 +102,7 @@ def stock_picture(
     elif scheduler is FlowMatchEulerDiscreteScheduler and "flow_shift" in own.config:
         overrides = {"shift": own.config["flow_shift"]}
     pipeline.scheduler = scheduler.from_config(own.config, **overrides)
-    if pictures and not hasattr(pipeline.scheduler, "scale_noise"):
+    if parameters.strength is not None and not hasattr(pipeline.scheduler, "scale_noise"):
         _take_flow_calls(pipeline.scheduler, own_levels=type(pipeline).__name__.startswith("Flux"))
     sizes = {"width": parameters.width, "height": parameters.height}
     accepted = inspect.signature(pipeline.__call__).parameters

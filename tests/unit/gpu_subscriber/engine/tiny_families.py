@@ -1,6 +1,8 @@
 """Tiny, seeded, untrained pipelines of real classes without a stepping family, as model folders."""
 
+import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +20,14 @@ from diffusers import (
     FlowMatchEulerDiscreteScheduler,
     Flux2KleinPipeline,
     Flux2Transformer2DModel,
+    FluxKontextPipeline,
     FluxPipeline,
     FluxTransformer2DModel,
     Lumina2Pipeline,
     Lumina2Transformer2DModel,
     PixArtSigmaPipeline,
     PixArtTransformer2DModel,
+    QwenImageEditPipeline,
     QwenImagePipeline,
     QwenImageTransformer2DModel,
     SanaPipeline,
@@ -47,6 +51,7 @@ from transformers import (
     Qwen2_5_VLConfig,
     Qwen2_5_VLForConditionalGeneration,
     Qwen2Tokenizer,
+    Qwen2VLImageProcessorPil,
     Qwen3Config,
     Qwen3ForCausalLM,
     Qwen3Model,
@@ -55,9 +60,12 @@ from transformers import (
     T5Tokenizer,
 )
 
+from gpu_subscriber.engine.conditions.picture_processor import PictureProcessor
+from gpu_subscriber.engine.models.pipeline_parts import PICTURE_PROCESSOR
 from tests.unit.gpu_subscriber.engine.tiny_pipelines import byte_letters, byte_tokenizer
 
 _TOKENS = 77
+_PICTURE_TOKENS = ("<|vision_start|>", "<|image_pad|>", "<|vision_end|>")
 _CHAT = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
@@ -70,6 +78,9 @@ def saved(name: str, folder: Path, **changes: Any) -> Path:
         torch.manual_seed(0)
         pipeline: Any = FAMILIES[name](folder, **changes)
     pipeline.save_pretrained(folder, safe_serialization=True)
+    if hasattr(pipeline, "processor"):
+        index = json.loads((folder / "model_index.json").read_text())
+        (folder / "model_index.json").write_text(json.dumps({**index, "processor": PICTURE_PROCESSOR}))
     return folder
 
 
@@ -104,8 +115,8 @@ def _sdxl(folder: Path, *, in_channels: int = 4, **changes: Any) -> Any:
     return StableDiffusionXLPipeline(**parts)
 
 
-def _flux(folder: Path, *, guided: bool) -> Any:
-    return FluxPipeline(
+def _flux(folder: Path, *, guided: bool, kind: Any = FluxPipeline) -> Any:
+    return kind(
         scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0, use_dynamic_shifting=guided),
         vae=_autoencoder(4, use_quant_conv=False, use_post_quant_conv=False, shift_factor=0.1),
         text_encoder=CLIPTextModel(_clip_config()),
@@ -176,7 +187,10 @@ def _sd3(folder: Path, **changes: Any) -> Any:
     return StableDiffusion3Pipeline(**parts)
 
 
-def _qwen(_folder: Path) -> Any:
+def _qwen(_folder: Path, *, edits: bool = False) -> Any:
+    tokenizer = _chat_tokenizer(*_PICTURE_TOKENS)
+    numbers: Any = tokenizer.convert_tokens_to_ids(list(_PICTURE_TOKENS))
+    start, picture, end = numbers
     rope = {"mrope_section": [1, 1, 2], "rope_type": "default", "rope_theta": 1_000_000.0}
     config = Qwen2_5_VLConfig(
         text_config={
@@ -196,12 +210,16 @@ def _qwen(_folder: Path) -> Any:
             "num_heads": 2,
             "out_hidden_size": 16,
         },
-        vision_start_token_id=290,
-        vision_end_token_id=291,
-        image_token_id=292,
+        vision_start_token_id=start,
+        vision_end_token_id=end,
+        image_token_id=picture,
         video_token_id=293,
     )
-    return QwenImagePipeline(
+    images: Any = Qwen2VLImageProcessorPil()
+    processor = {"processor": PictureProcessor(image_processor=images, tokenizer=tokenizer)} if edits else {}
+    kind: Any = QwenImageEditPipeline if edits else QwenImagePipeline
+    return kind(
+        **processor,
         scheduler=FlowMatchEulerDiscreteScheduler(
             use_dynamic_shifting=True, shift=1.0, shift_terminal=0.02, time_shift_type="exponential"
         ),
@@ -215,7 +233,7 @@ def _qwen(_folder: Path) -> Any:
             latents_std=[0.9, 1.3, 1.1, 0.8],
         ),
         text_encoder=Qwen2_5_VLForConditionalGeneration(config).eval(),
-        tokenizer=_chat_tokenizer(),
+        tokenizer=tokenizer,
         transformer=QwenImageTransformer2DModel(
             patch_size=2,
             in_channels=16,
@@ -416,11 +434,13 @@ FAMILIES: dict[str, Callable[..., Any]] = {
     "sdxl": _sdxl,
     "flux-dev": lambda folder: _flux(folder, guided=True),
     "flux-schnell": lambda folder: _flux(folder, guided=False),
+    "flux-kontext": lambda folder: _flux(folder, guided=True, kind=FluxKontextPipeline),
     "sd3": _sd3,
     "chroma": _chroma,
     "flux-2-klein": lambda folder: _flux_2_klein(folder, distilled=True),
     "flux-2-klein-base": lambda folder: _flux_2_klein(folder, distilled=False),
     "qwen-image": _qwen,
+    "qwen-image-edit": partial(_qwen, edits=True),
     "z-image": _z_image,
     "sana": _sana,
     "lumina-2": _lumina_2,
@@ -500,8 +520,8 @@ def _t5_tokenizer() -> T5Tokenizer:
     return T5Tokenizer(vocab=special + letters, extra_ids=0, model_max_length=300)
 
 
-def _chat_tokenizer() -> Qwen2Tokenizer:
-    special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+def _chat_tokenizer(*more: str) -> Qwen2Tokenizer:
+    special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", *more]
     vocabulary = {token: number for number, token in enumerate([*byte_letters(), *special])}
     tokenizer = Qwen2Tokenizer(
         vocab=vocabulary, merges=[], model_max_length=1024, additional_special_tokens=special[1:]

@@ -85,6 +85,17 @@ PICTURE_CASES = {
     "stable_diffusion_xl inpainting": Case(
         save=partial(saved, "sdxl", in_channels=9), samplers=DIFFUSION_SAMPLERS
     ),
+    "flux_kontext": Case(
+        save=partial(saved, "flux-kontext"),
+        samplers=(*EULER, Sampler.UNIPC),
+        inputs=(Input.TEXT, Input.IMAGE),
+    ),
+    "qwen_image_edit": Case(
+        save=partial(saved, "qwen-image-edit"),
+        samplers=(*EULER, Sampler.UNIPC),
+        stock_arguments=true_cfg,
+        inputs=(Input.TEXT, Input.IMAGE),
+    ),
 }
 """Models whose denoiser reads a picture in each step; `test_picture_models.py` tests them."""
 

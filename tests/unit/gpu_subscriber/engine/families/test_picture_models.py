@@ -1,6 +1,7 @@
 """Models whose denoiser reads a picture in each step: the images of their stock pipelines.
 
-UNets for inpainting read the mask and the masked picture beside the latents.
+UNets for inpainting read the mask and the masked picture beside the latents. Models that edit read
+the picture's tokens after those of the latents.
 """
 
 import json
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit
 
 from common.domain.errors import ParametersRejectedError
 from common.domain.models.traits import Input
@@ -40,6 +42,17 @@ def asked(model: Model, **fields: Any) -> GenerationParameters:
         pictures |= {"mask_image": MASK, "strength": 0.6}
     usual = {"steps": 5, "guidance_scale": 4.0, "negative_prompt": "blurry"}
     return model.asked(**{**usual, **pictures, **fields})
+
+
+@pytest.fixture(autouse=True)
+def small_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let Qwen-Image-Edit see pictures of about 64 x 64 pixels instead of a megapixel."""
+    calculate = pipeline_qwenimage_edit.calculate_dimensions
+
+    def small(_area: int, ratio: float) -> tuple[int, int, None]:
+        return calculate(64 * 64, ratio)
+
+    monkeypatch.setattr(pipeline_qwenimage_edit, "calculate_dimensions", small)
 
 
 @each_sampler
@@ -122,6 +135,18 @@ def test_inpainting_model_requires_picture_and_mask(model: Model) -> None:
     driven.draw("missing", asked(model))
     (failed,) = driven.of_kind(RunFailed)
     assert "`image` was not delivered to the engine" in failed.failure.message
+
+
+@pytest.mark.parametrize("model", ["flux_kontext"], indirect=True)
+def test_text_alone_equals_the_stock_pipeline_and_has_a_key_of_its_own(model: Model) -> None:
+    text, edit = model.asked(steps=3), asked(model, steps=3)
+    model.assert_bit_equal(text)
+    driven = model.engine()
+    driven.start("text", text)
+    driven.start("edit", edit, inputs=inputs_of(edit))
+    driven.run_to_end()
+    assert set(model.family.batches) == {1}
+    assert BatchKey.of(edit).row_pixels == 2 * BatchKey.of(text).row_pixels
 
 
 @pytest.mark.parametrize("name", INPAINTING)
