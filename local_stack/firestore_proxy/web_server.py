@@ -237,14 +237,20 @@ async def _stream(
 
 def _check_caller(request: _Request) -> None:
     """Raise _RejectedError for pages of other sites and host names of other machines."""
-    host = urlsplit(f"//{request.headers.get('host', '')}").hostname
-    is_foreign = request.origin is not None and urlsplit(request.origin).hostname not in LOOPBACK_HOSTS
-    if host not in LOOPBACK_HOSTS or is_foreign:
+    is_foreign = request.origin is not None and not _is_local(request.origin)
+    if is_foreign or not _is_local(f"//{request.headers.get('host', '')}"):
         raise _RejectedError(403, "Only pages of this machine may use the Firestore emulator.")
 
 
+def _is_local(address: str) -> bool:
+    try:
+        return urlsplit(address).hostname in LOOPBACK_HOSTS
+    except ValueError:
+        return False
+
+
 def _allowed_origin(request: _Request) -> tuple[tuple[str, str], ...]:
-    if request.origin is None or urlsplit(request.origin).hostname not in LOOPBACK_HOSTS:
+    if request.origin is None or not _is_local(request.origin):
         return (("Vary", "Origin"),)
     return (
         ("Vary", "Origin"),

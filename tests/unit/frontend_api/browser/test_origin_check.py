@@ -49,6 +49,8 @@ def test_other_host_names_are_rejected(api: Api, host: str, method: str, path: s
         {"Origin": "https://evil.example"},
         {"Origin": "http://localhost:3000"},
         {"Origin": "null"},
+        {"Origin": "http://["},
+        {"Origin": ""},
     ],
     ids=str,
 )
