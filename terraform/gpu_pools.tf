@@ -1,5 +1,9 @@
 # Nodes with GPUs. Each pool scales to zero: a node exists only while a worker needs it.
 
+locals {
+  compute_class_key = "cloud.google.com/compute-class"
+}
+
 resource "google_container_node_pool" "gpu" {
   for_each = var.cluster.enabled ? var.gpu_pools : {}
 
@@ -33,7 +37,9 @@ resource "google_container_node_pool" "gpu" {
     image_type      = "COS_CONTAINERD"
     service_account = google_service_account.nodes.email
     oauth_scopes    = ["https://www.googleapis.com/auth/cloud-platform"]
-    labels          = merge(each.value.labels, { "darkroom/pool" = each.key })
+    labels = merge(each.value.labels, { "darkroom/pool" = each.key },
+      each.value.compute_class == null ? {} : { (local.compute_class_key) = each.value.compute_class },
+    )
 
     guest_accelerator {
       type  = each.value.accelerator
@@ -47,6 +53,7 @@ resource "google_container_node_pool" "gpu" {
     dynamic "taint" {
       for_each = concat(
         each.value.spot ? [{ key = "cloud.google.com/gke-spot", value = "true", effect = "NO_SCHEDULE" }] : [],
+        each.value.compute_class == null ? [] : [{ key = local.compute_class_key, value = each.value.compute_class, effect = "NO_SCHEDULE" }],
         each.value.taints,
       )
       content {

@@ -78,7 +78,7 @@ variable "draining_pools" {
 }
 
 variable "gpu_pools" {
-  description = "Node pools with GPUs, by name. min_nodes and max_nodes count the nodes of all zones. disk_gb must be large enough for the image and, for pools with gpu_subscriber/k8s/weights, the cache: 200. Each of zones must have the machine type; empty: the cluster's zones. With extended_shutdown, a Spot node gives its pods 105 seconds instead of 15 (GKE 1.35 and later). secondary_boot_disk is a disk image with weights or container images. taints are added to those of GPU and Spot nodes."
+  description = "Node pools with GPUs, by name. min_nodes and max_nodes count the nodes of all zones. disk_gb must be large enough for the image and, for pools with gpu_subscriber/k8s/weights, the cache: 200. Each of zones must have the machine type; empty: the cluster's zones. With extended_shutdown, a Spot node gives its pods 105 seconds instead of 15 (GKE 1.35 and later). secondary_boot_disk is a disk image with weights or container images. taints are added to those of GPU and Spot nodes. compute_class is the ComputeClass of gpu_subscriber/k8s/compute_classes that names this pool: only its pods use the nodes."
   type = map(object({
     machine_type          = string
     accelerator           = string
@@ -93,6 +93,7 @@ variable "gpu_pools" {
     extended_shutdown     = optional(bool, false)
     labels                = optional(map(string), {})
     taints                = optional(list(object({ key = string, value = string, effect = string })), [])
+    compute_class         = optional(string)
     secondary_boot_disk   = optional(object({ image = string, holds = optional(string, "CONTAINER_IMAGES") }))
   }))
   default  = {}
@@ -121,6 +122,10 @@ variable "gpu_pools" {
   validation {
     condition     = alltrue([for name, pool in var.gpu_pools : pool.disk_gb >= 50 && contains(["pd-standard", "pd-balanced", "pd-ssd", "hyperdisk-balanced"], pool.disk_type)])
     error_message = "gpu_pools: disk_gb must be at least 50, and disk_type pd-standard, pd-balanced, pd-ssd or hyperdisk-balanced."
+  }
+  validation {
+    condition     = alltrue([for name, pool in var.gpu_pools : pool.compute_class == null ? true : can(regex("^[a-z][a-z0-9-]{0,62}$", pool.compute_class))])
+    error_message = "gpu_pools: compute_class must have 1 to 63 lower-case letters, digits and hyphens and begin with a letter, such as darkroom-l4."
   }
   validation {
     condition     = alltrue([for name, pool in var.gpu_pools : contains(["DEFAULT", "LATEST"], pool.driver)])

@@ -196,6 +196,7 @@ run "values_that_are_refused_first" {
     outbound_addresses   = 17
     price_currency       = "Dollar"
     price_per_gpu_second = -1
+    quotas               = { active_gpu_seconds = -1 }
     release_trigger      = { repository = "https://github.com/a/b" }
     scheduler_region     = "europe"
     secret_versions      = { webhook_key = 1.5 }
@@ -221,6 +222,7 @@ run "values_that_are_refused_first" {
     var.outbound_addresses,
     var.price_currency,
     var.price_per_gpu_second,
+    var.quotas,
     var.release_trigger,
     var.scheduler_region,
     var.secret_versions,
@@ -317,4 +319,12 @@ run "values_that_are_refused_seventh" {
     var.model_catalog_file,
     var.region,
   ]
+}
+
+run "compute_class_with_a_capital" {
+  command = plan
+  variables {
+    gpu_pools = { l4 = { machine_type = "g2-standard-8", accelerator = "nvidia-l4", compute_class = "L4" } }
+  }
+  expect_failures = [var.gpu_pools]
 }

@@ -63,6 +63,25 @@ run "gpu_pools_scale_to_zero_and_are_labelled" {
   }
 }
 
+run "pools_of_a_compute_class_are_reserved_for_it" {
+  command = plan
+
+  variables {
+    gpu_pools = {
+      l4-spot = { machine_type = "g2-standard-4", accelerator = "nvidia-l4", compute_class = "darkroom-l4" }
+      l4      = { machine_type = "g2-standard-4", accelerator = "nvidia-l4", spot = false, compute_class = "darkroom-l4" }
+    }
+  }
+
+  assert {
+    condition = alltrue([for pool in google_container_node_pool.gpu :
+      pool.node_config[0].labels["cloud.google.com/compute-class"] == "darkroom-l4" &&
+      contains(pool.node_config[0].taint[*].key, "cloud.google.com/compute-class")
+    ])
+    error_message = "GKE finds the nodes of a class by this label and keeps other pods away by this taint"
+  }
+}
+
 run "cloud_run_workers_need_no_cluster" {
   command = plan
 

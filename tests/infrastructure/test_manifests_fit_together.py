@@ -1,15 +1,18 @@
 """Checks beyond the schemas: references between manifests, and the worker's behaviour."""
 
+import re
 import threading
 import urllib.request
 from typing import Any
 
 import pytest
+import yaml
 
 from gpu_subscriber.settings import WorkerSettings
 from gpu_subscriber.worker.health import HealthServer
 from gpu_subscriber.worker.worker import WorkerState
 from tests.infrastructure.kustomizations import K8S, POOLS, Build, Manifest, built, pool
+from tests.infrastructure.terraform_files import text
 
 GOODBYE_SECONDS = 7
 SPOT_NOTICE_SECONDS = 15
@@ -144,6 +147,20 @@ def test_worker_has_one_gpu_and_a_rollout_keeps_workers_running(build: Build) ->
     rolling = build.one("Deployment")["spec"]["strategy"]["rollingUpdate"]
     assert rolling == {"maxSurge": 1, "maxUnavailable": "25%"}
     assert "replicas" not in build.one("Deployment")["spec"]
+
+
+def test_compute_class_prefers_spot_and_matches_its_nodes() -> None:
+    (path,) = (K8S / "compute_classes").glob("*.yaml")
+    (manifest,) = yaml.safe_load_all(path.read_text())
+    assert (manifest["apiVersion"], manifest["kind"]) == ("cloud.google.com/v1", "ComputeClass")
+    spec = manifest["spec"]
+    assert spec.keys() == {"priorities", "activeMigration", "nodePoolAutoCreation", "whenUnsatisfiable"}
+    guide = (K8S.parents[1] / "docs" / "operating" / "deploy.md").read_text()
+    pools = re.findall(
+        rf'^     (\S+)\s+= \{{.*compute_class = "{manifest["metadata"]["name"]}"', guide, re.MULTILINE
+    )
+    assert [name for each in spec["priorities"] for name in each["nodepools"]] == pools == ["l4-spot", "l4"]
+    assert 'compute_class_key = "cloud.google.com/compute-class"' in text("gpu_pools.tf")
 
 
 @pytest.mark.parametrize("folder", ["shared", *(f"overlays/{name}" for name in POOLS)])
