@@ -200,6 +200,7 @@ def engine_settings_of(settings: WorkerSettings) -> EngineSettings:
         measure_at_start=settings.measure_at_start,
         cpu_threads=settings.cpu_threads,
         niceness=settings.engine_niceness,
+        image_classifier=settings.image_classifier,
     )
 
 

@@ -1,12 +1,22 @@
 """Settings of a worker. Read from the environment, prefix `DARKROOM_`."""
 
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 from pydantic_settings import NoDecode
 
 from common.settings import SharedSettings
 from common.shared_values import SHARED
+
+
+def _checked_folder(folder: Path) -> Path:
+    missing = [name for name in ("config.json", "model.safetensors") if not (folder / name).is_file()]
+    if missing or not folder.is_absolute():
+        raise ValueError(
+            f"must be the absolute path of a folder with config.json and model.safetensors (got {folder})"
+        )
+    return folder
 
 
 class WorkerSettings(SharedSettings):
@@ -89,6 +99,11 @@ class WorkerSettings(SharedSettings):
     """
     engine_loading_seconds: float = Field(default=900.0, gt=0.0)
     """The same limit during the engine's start and the load and warm-up of a model."""
+    image_classifier: Annotated[Path, AfterValidator(_checked_folder)] | None = None
+    """A folder with a safety checker in safetensors, which checks each image before it is stored.
+
+    No previews are made then.
+    """
     engine_niceness: int = Field(default=5, ge=0, le=19)
     """Niceness of the engine relative to the heartbeat."""
 

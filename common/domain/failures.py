@@ -55,7 +55,7 @@ FAILURES = {
         "The task's message could not be processed; a retry sends a new one", True
     ),
     FailureCode.MODEL_UNAVAILABLE: FailureKind("The worker could not load the model", True),
-    FailureCode.CONTENT_FILTERED: FailureKind("The model's safety checker rejected the image", False),
+    FailureCode.CONTENT_FILTERED: FailureKind("A safety checker rejected the image", False),
     FailureCode.INVALID_INPUT: FailureKind("An input picture cannot be used", False),
     # The same seed gives the same numbers on any worker.
     FailureCode.INVALID_OUTPUT: FailureKind("The model's output was not finite", False),

@@ -4,6 +4,7 @@ Does not import torch, so the parent can build it.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from common.domain.models.catalog import ModelSpec
@@ -48,6 +49,8 @@ class EngineSettings:
     """`torch.compile` the repeated blocks: minutes at the start, some percent faster afterwards (CUDA only)."""
     cpu_threads: int | None = None
     """Threads of one CPU forward; None: as many as the process may run on."""
+    image_classifier: Path | None = None
+    """A folder with a safety checker that checks each image; then no previews are made."""
     niceness: int = 5
     """Added to the process's niceness on a CPU, so that forwards never starve leases and heartbeats."""
     log_level: str = "INFO"

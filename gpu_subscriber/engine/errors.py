@@ -50,7 +50,7 @@ class InvalidOutputError(EngineError):
 
 
 class ContentFilteredError(EngineError):
-    """The model's own safety checker refused the image."""
+    """The model's own safety checker or the worker's image classifier refused the image."""
 
     code = FailureCode.CONTENT_FILTERED
 

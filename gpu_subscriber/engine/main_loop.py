@@ -9,6 +9,8 @@ import structlog
 from common.domain.models.catalog import ModelSpec
 from gpu_subscriber.engine import exit_codes
 from gpu_subscriber.engine.batches.batch_caps import BatchCaps
+from gpu_subscriber.engine.content_policy.image_classifier import ImageClassifier, accept_all
+from gpu_subscriber.engine.content_policy.safety_checker import SafetyChecker
 from gpu_subscriber.engine.devices import Device, is_device_lost
 from gpu_subscriber.engine.duplex_pipe import DuplexPipe
 from gpu_subscriber.engine.engine_settings import DtypeChoice, EngineSettings
@@ -78,6 +80,7 @@ class _MainLoop:
             caps=self._caps,
             settings=settings,
             send=pipe.send,
+            classify=self._classifier(),
             pump=lambda: self._handle_messages(wait=False),
         )
         self._warm_up: WarmUpTimes | None = None
@@ -85,6 +88,11 @@ class _MainLoop:
         """What the first load of each model measured, by its name."""
         self._shutdown: Shutdown | None = None
         self._reported: object = None
+
+    def _classifier(self) -> ImageClassifier:
+        """Load the image classifier. Without it the engine must not start."""
+        folder = self._settings.image_classifier
+        return accept_all if folder is None else SafetyChecker.loaded(folder, self._device.torch_device)
 
     def until_shutdown(self) -> int:
         while True:

@@ -21,6 +21,7 @@ from gpu_subscriber.engine.batches.batch_planning import (
 )
 from gpu_subscriber.engine.batches.batch_step import BatchStep
 from gpu_subscriber.engine.batches.round_robin import RoundRobin
+from gpu_subscriber.engine.content_policy.image_classifier import ImageClassifier, accept_all
 from gpu_subscriber.engine.devices import Device
 from gpu_subscriber.engine.engine_settings import EngineSettings
 from gpu_subscriber.engine.errors import ModelUnavailableError, RunStoppedError
@@ -49,6 +50,7 @@ class StepEngine:
         caps: BatchCaps,
         settings: EngineSettings,
         send: Send,
+        classify: ImageClassifier = accept_all,
         pump: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -56,6 +58,7 @@ class StepEngine:
         self._device = device
         self._caps = caps
         self._send = send
+        self._classify = classify
         self._pump = pump
         self._clock = clock
         self._delays = SchedulingDelays(
@@ -70,6 +73,7 @@ class StepEngine:
             reporter=self._reporter,
             device=device,
             caps=caps,
+            classify=classify,
             step_metrics=self._step_metrics,
             send=send,
             clock=clock,
@@ -211,6 +215,7 @@ class StepEngine:
                     self._send(RunWarned(run_id=run.run_id, warnings=warnings))
                 try:
                     generated = family.generate(run.start.parameters, seed=run.seed, on_step=on_step)
+                    refused = self._classify(generated.pixels)
                 finally:
                     self._device.charge(stepped_at, pay)
                 self._device.finish_transfers(wait=True)  # the pixels are here, so every time is known
@@ -221,8 +226,9 @@ class StepEngine:
                     run,
                     family.draw_conditions(run.start.parameters),
                     generated.pixels,
-                    generated.finite,
-                    generated.varied,
+                    finite=generated.finite,
+                    varied=generated.varied,
+                    refused=refused,
                 )
         except RunStoppedError:
             self._active_runs.interrupt(run)

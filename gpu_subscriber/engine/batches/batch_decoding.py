@@ -12,6 +12,7 @@ import torch
 from common.domain.task import Phase
 from gpu_subscriber.engine.batches.batch_caps import BatchCaps
 from gpu_subscriber.engine.batches.batch_planning import BatchKey
+from gpu_subscriber.engine.content_policy.image_classifier import ImageClassifier
 from gpu_subscriber.engine.devices import Device, is_device_lost
 from gpu_subscriber.engine.families.decoded import Decoded
 from gpu_subscriber.engine.families.guided import GuidedFamily
@@ -25,10 +26,19 @@ _log = structlog.get_logger()
 class BatchDecoding:
     """Decodes the Runs that took their last step together."""
 
-    def __init__(self, *, active_runs: ActiveRuns, device: Device, caps: BatchCaps, send: Send) -> None:
+    def __init__(
+        self,
+        *,
+        active_runs: ActiveRuns,
+        device: Device,
+        caps: BatchCaps,
+        classify: ImageClassifier,
+        send: Send,
+    ) -> None:
         self._active_runs = active_runs
         self._device = device
         self._caps = caps
+        self._classify = classify
         self._send = send
 
     def finish(self, family: GuidedFamily, runs: Sequence[Run]) -> None:
@@ -87,20 +97,26 @@ class BatchDecoding:
         self, family: GuidedFamily, run: Run, decoded: Decoded, *, in_tiles: bool = False, together: int = 1
     ) -> None:
         state = _state(run)
-        draw_conditions = family.origin.draw_conditions(
-            state.scheduler,
-            state.run_history,
-            decoded_in_tiles=in_tiles,
-            decoded_together=together,
-            loras=state.loras,
-        )
-        self._active_runs.release(run)
-        self._device.fetch(
-            decoded.pixels,
-            decoded.finite,
-            decoded.varied,
-            deliver=partial(self._active_runs.deliver, run, draw_conditions),
-        )
+        with self._active_runs.failing_on_error(run):
+            began = self._device.mark()
+            refused = self._classify(decoded.pixels)
+            self._device.charge(began, partial(_charge_decoding, [run]))
+            draw_conditions = family.origin.draw_conditions(
+                state.scheduler,
+                state.run_history,
+                decoded_in_tiles=in_tiles,
+                decoded_together=together,
+                loras=state.loras,
+            )
+
+            def deliver(pixels: torch.Tensor, *verdicts: torch.Tensor) -> None:
+                finite, varied, refused = verdicts
+                self._active_runs.deliver(
+                    run, draw_conditions, pixels, finite=finite, varied=varied, refused=refused
+                )
+
+            self._active_runs.release(run)
+            self._device.fetch(decoded.pixels, decoded.finite, decoded.varied, refused, deliver=deliver)
 
 
 def _charge_decoding(runs: Sequence[Run], seconds: float) -> None:

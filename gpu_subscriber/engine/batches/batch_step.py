@@ -14,6 +14,7 @@ import torch
 from common.domain.task import Phase
 from gpu_subscriber.engine.batches.batch_caps import BatchCaps
 from gpu_subscriber.engine.batches.batch_decoding import BatchDecoding
+from gpu_subscriber.engine.content_policy.image_classifier import ImageClassifier
 from gpu_subscriber.engine.devices import Device, is_device_lost
 from gpu_subscriber.engine.errors import OutOfMemoryError
 from gpu_subscriber.engine.families.guided import GuidedFamily
@@ -37,6 +38,7 @@ class BatchStep:
         reporter: ProgressReporter,
         device: Device,
         caps: BatchCaps,
+        classify: ImageClassifier,
         step_metrics: StepMetrics,
         send: Send,
         clock: Callable[[], float],
@@ -46,7 +48,9 @@ class BatchStep:
         self._device = device
         self._caps = caps
         self._step_metrics = step_metrics
-        self._decoding = BatchDecoding(active_runs=active_runs, device=device, caps=caps, send=send)
+        self._decoding = BatchDecoding(
+            active_runs=active_runs, device=device, caps=caps, classify=classify, send=send
+        )
         self._send = send
         self._clock = clock
 

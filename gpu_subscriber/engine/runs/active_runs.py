@@ -15,7 +15,13 @@ import torch
 from common.domain.provenance import DrawConditions
 from common.domain.task import Failure
 from gpu_subscriber.engine.devices import is_device_lost
-from gpu_subscriber.engine.errors import EngineError, InvalidOutputError, OutOfMemoryError, RunStoppedError
+from gpu_subscriber.engine.errors import (
+    ContentFilteredError,
+    EngineError,
+    InvalidOutputError,
+    OutOfMemoryError,
+    RunStoppedError,
+)
 from gpu_subscriber.engine.messages import FromEngine, ImageReady, RunFailed, RunInterrupted, Start
 from gpu_subscriber.engine.runs.run import Run
 
@@ -78,14 +84,16 @@ class ActiveRuns:
         run: Run,
         draw_conditions: DrawConditions,
         pixels: torch.Tensor,
+        *,
         finite: torch.Tensor,
         varied: torch.Tensor,
+        refused: torch.Tensor,
     ) -> None:
         """Answer a released Run: `pixels` (H, W, 3) uint8, the verdicts 0-dim, all on the CPU.
 
         A bad image may be a fault of the device, so the first one is drawn again. If the numbers
         are not finite the second time, the Run fails. A second image of a single colour is
-        delivered: the model draws it.
+        delivered: the model draws it. An image that the content policy refuses fails its Run.
         """
         if not (bool(finite) and bool(varied)) and not run.is_regenerated:
             _log.warning("run_drawn_again", run_id=run.run_id, finite=bool(finite), varied=bool(varied))
@@ -94,6 +102,9 @@ class ActiveRuns:
             return
         if not bool(finite):
             self._send_failure(run, InvalidOutputError().failure)
+            return
+        if bool(refused):
+            self._send_failure(run, ContentFilteredError().failure)
             return
         height, width, _ = pixels.shape
         self._send(

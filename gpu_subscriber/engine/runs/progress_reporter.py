@@ -27,6 +27,8 @@ class ProgressReporter:
     def __init__(
         self, *, settings: EngineSettings, device: Device, send: Send, clock: Callable[[], float]
     ) -> None:
+        self._makes_previews = settings.image_classifier is None
+        """A preview would show what the classifier refuses."""
         self._preview_interval = settings.preview_interval_seconds
         self._checkpoint_interval = settings.checkpoint_interval_seconds
         self._device = device
@@ -74,7 +76,7 @@ class ProgressReporter:
             self._show(run, pixels, now)
 
     def _preview_is_due(self, run: Run, steps_done: int, now: float) -> bool:
-        return preview_is_due(
+        return self._makes_previews and preview_is_due(
             steps_done=steps_done,
             steps=run.start.parameters.computed_steps,
             elapsed=now - run.began_at,

@@ -10,6 +10,7 @@ from common.domain.models.catalog import ModelDefaults, ModelLimits, ModelSpec
 from common.domain.parameters import GenerationParameters, OutputFormat, Sampler
 from common.domain.task import Lane
 from gpu_subscriber.engine.batches.batch_caps import BatchCaps
+from gpu_subscriber.engine.content_policy.image_classifier import ImageClassifier, accept_all
 from gpu_subscriber.engine.device_memory import DeviceMemory
 from gpu_subscriber.engine.devices import Device, DeviceEvent
 from gpu_subscriber.engine.engine_settings import EngineSettings
@@ -68,6 +69,7 @@ class DrivenEngine:
         new_event: Callable[[], DeviceEvent] | None = None,
         memory: DeviceMemory | None = None,
         load: Callable[[str], Family] | None = None,
+        classify: ImageClassifier = accept_all,
         **settings: Any,
     ) -> None:
         self.families = families if isinstance(families, dict) else {"tiny": families}
@@ -97,6 +99,7 @@ class DrivenEngine:
             caps=self.caps,
             settings=chosen,
             send=self.hear,
+            classify=classify,
             clock=lambda: self.now,
         )
 

@@ -13,7 +13,8 @@ from diffusers import (
     StableDiffusionPipeline,
     UNet2DConditionModel,
 )
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
+from transformers import CLIPConfig, CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 TOKENS = 16
 TEXT_WIDTH = 32
@@ -63,6 +64,25 @@ def tiny_latent_consistency(folder: Path) -> Path:
             requires_safety_checker=False,
         )
     pipeline.save_pretrained(folder, safe_serialization=True)
+    return folder
+
+
+def tiny_safety_checker(folder: Path, *, refuses: bool) -> Path:
+    """Save a safety checker that refuses every image, or none."""
+    encoder = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    with torch.random.fork_rng():
+        torch.manual_seed(2)
+        config: Any = CLIPConfig(
+            text_config=encoder,
+            vision_config={**encoder, "image_size": 32, "patch_size": 8},
+            projection_dim=8,
+        )
+        checker: Any = StableDiffusionSafetyChecker(config)
+        torch.nn.init.normal_(checker.concept_embeds)
+    # A cosine exceeds -2 always and 2 never.
+    checker.concept_embeds_weights.data.fill_(-2.0 if refuses else 2.0)
+    checker.special_care_embeds_weights.data.fill_(2.0)
+    checker.save_pretrained(folder, safe_serialization=True)
     return folder
 
 

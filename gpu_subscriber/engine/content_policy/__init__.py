@@ -1,0 +1,1 @@
+"""The content policy for images: which images no task receives."""
