@@ -39,8 +39,8 @@ def asked(model: Model, **fields: Any) -> GenerationParameters:
     """Complete a submission with the pictures that the model takes."""
     pictures: dict[str, Any] = {"image": PICTURE}
     if Input.MASK in model.spec.traits.inputs:
-        pictures |= {"mask_image": MASK, "strength": 0.6}
-    usual = {"steps": 5, "guidance_scale": 4.0, "negative_prompt": "blurry"}
+        pictures |= {"mask_image": MASK, "strength": 0.75}
+    usual = {"steps": 4, "guidance_scale": 4.0, "negative_prompt": "blurry"}
     return model.asked(**{**usual, **pictures, **fields})
 
 
@@ -62,36 +62,36 @@ def test_single_run_equals_the_stock_pipeline(model: Model, sampler: Sampler) ->
 
 
 @each_inpainting_model
-@pytest.mark.parametrize("strength", [0.2, 1.0])
+@pytest.mark.parametrize("strength", [0.25, 1.0])
 def test_largest_and_smallest_strength_equal_the_stock_pipeline(model: Model, strength: float) -> None:
     model.assert_bit_equal(asked(model, strength=strength))
 
 
 @each_model
 def test_mixed_batch_equals_single_runs(model: Model) -> None:
-    """Every sampler, with different pictures, steps and prompts; one joins midway, one leaves."""
+    """Different samplers, pictures, steps and prompts; one joins midway, one leaves."""
     offered = model.spec.samplers
     runs = {
         f"run-{number}": asked(
             model,
             sampler=offered[number % len(offered)],
-            steps=5 + number % 3,
+            steps=4 + number % 2,
             seed=100 + number,
             guidance_scale=3.0 + number,
             prompt="fox " * (number + 1),
             image=(PICTURE, OTHER_PICTURE)[number % 2],
         )
-        for number in range(6)
+        for number in range(4)
     }
     driven = model.engine()
     driven.start("stopped", asked(model, seed=99), inputs=inputs_of(asked(model)))
     for run_id, parameters in runs.items():
-        if run_id == "run-5":
+        if run_id == "run-3":
             driven.step()
             driven.interrupt("stopped")
         driven.start(run_id, parameters, inputs=inputs_of(parameters))
     driven.run_to_end()
-    assert model.family.batches[:2] == [6, 6]
+    assert model.family.batches[:2] == [4, 4]
     assert model.family.largest_error <= STEP_TOLERANCE
     for run_id, parameters in runs.items():
         assert largest_difference(driven.picture(run_id), model.drawn_by_stock(parameters).pixels) <= 1
