@@ -164,7 +164,8 @@ resource "google_cloud_run_v2_service" "api" {
   }
 
   # Its first revision does not start without its permissions, and Terraform would mark the service as tainted.
-  depends_on = [time_sleep.roles_take_effect]
+  # A revision with quotas of GPU seconds needs their index for each submission.
+  depends_on = [time_sleep.roles_take_effect, google_firestore_index.composite]
 }
 
 # A granted role takes up to two minutes to take effect.
