@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from structlog.testing import capture_logs
-from werkzeug.serving import make_server
+from werkzeug.serving import WSGIRequestHandler, make_server
 
 from frontend_api.identity.emulator_tokens import unsigned_token
 from terminal import Terminal
@@ -16,8 +16,16 @@ from tests.unit.frontend_api.conftest import PROJECT, Api
 OPERATOR = unsigned_token("olga", project_id=PROJECT)
 
 
+class _ClosingHandler(WSGIRequestHandler):
+    """Sends `Connection: close` alone: clients that read an application's `Connection` reuse the connection."""
+
+    def send_header(self, keyword: str, value: str) -> None:
+        if keyword.lower() != "connection" or value == "close":
+            super().send_header(keyword, value)
+
+
 def served(app: Flask) -> Iterator[str]:
-    server = make_server("127.0.0.1", 0, app, threaded=True)
+    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_ClosingHandler)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))  # polling interval for the shutdown
     thread.start()
     try:
