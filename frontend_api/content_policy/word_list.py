@@ -5,7 +5,7 @@ separate words; there each wide character is a word of its own.
 """
 
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from common.domain.errors import FieldProblem
@@ -26,7 +26,11 @@ class WordList:
 
     def __init__(self, entries: Iterable[str] = ()) -> None:
         self._entries = {words_of(entry): entry for entry in entries}
-        self._lengths = tuple(sorted({len(words) for words in self._entries}))
+        lengths: dict[str, set[int]] = {}
+        for words in self._entries:
+            lengths.setdefault(words[0], set()).add(len(words))
+        self._lengths: Mapping[str, Iterable[int]] = lengths
+        """The numbers of words of the entries that begin with a word."""
 
     @classmethod
     def read(cls, path: Path) -> "WordList":
@@ -64,8 +68,8 @@ class WordList:
     def _found_in(self, text: str) -> str | None:
         """Return the first entry in the text."""
         words = words_of(text) if self._entries else ()
-        for first in range(len(words)):
-            for length in self._lengths:
+        for first, word in enumerate(words):
+            for length in self._lengths.get(word, ()):
                 entry = self._entries.get(words[first : first + length])
                 if entry is not None:
                     return entry
@@ -75,18 +79,32 @@ class WordList:
 def words_of(text: str) -> tuple[str, ...]:
     """Return the words of a text, comparable whatever their case and Unicode form."""
     comparable = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-    return tuple("".join(_separated(comparable)).split())
+    return tuple(comparable.translate(_SEPARATED).split())
 
 
-def _separated(text: str) -> Iterator[str]:
-    for char in text:
-        category = unicodedata.category(char)
-        if category == "Lo" and unicodedata.east_asian_width(char) == "W":
-            yield f" {char} "
-        elif category[0] in "LMN":
-            yield char
-        elif category != "Cf":  # invisible characters, such as a zero-width space, separate no words
-            yield " "
+class _Separated(dict[int, str]):
+    """What each character contributes to a text whose words are separated by spaces."""
+
+    def __missing__(self, code: int) -> str:
+        if len(self) >= _MAX_CACHED_CHARACTERS:
+            self.clear()
+        self[code] = contribution = _contribution_of(chr(code))
+        return contribution
+
+
+_MAX_CACHED_CHARACTERS = 20_000
+_SEPARATED = _Separated()
+
+
+def _contribution_of(char: str) -> str:
+    category = unicodedata.category(char)
+    if category == "Lo" and unicodedata.east_asian_width(char) == "W":
+        return f" {char} "
+    if category[0] in "LMN":
+        return char
+    return (
+        "" if category == "Cf" else " "
+    )  # invisible characters, such as a zero-width space, separate no words
 
 
 def _follows_negative_prompt(parameters: GenerationParameters) -> bool:
