@@ -33,7 +33,7 @@ from frontend_api.operations.routes import blueprint as operations
 from frontend_api.public_address import PublicAddress, mount
 from frontend_api.quotas.headers import add_rate_limit_headers
 from frontend_api.stats.routes import blueprint as queue
-from frontend_api.streams.routes import events, sockets
+from frontend_api.streams.routes import events, lists, sockets
 from frontend_api.tasks.routes import batches, results
 from frontend_api.tasks.routes import blueprint as tasks
 from frontend_api.usage.routes import blueprint as usage
@@ -75,7 +75,7 @@ def create_app(
     if address.base_path:
         mount(app, address)
     for resource in (
-        tasks, batches, estimates, events, sockets, results, webhooks, images, previews, inputs, resumable_uploads,
+        tasks, batches, estimates, events, lists, sockets, results, webhooks, images, previews, inputs, resumable_uploads,
         models, openai, queue,
         usage, keys, dead_letters, operations, internal, autoscaling, health, documentation, web_page,
     ):  # fmt: skip

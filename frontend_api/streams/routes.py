@@ -1,4 +1,6 @@
-"""A task's changes: /v1/tasks/{id}/events as server-sent events, /v1/tasks/{id}/ws over a WebSocket."""
+"""Changes of tasks: /v1/tasks/{id}/events and /v1/tasks:events as server-sent events, /v1/tasks/{id}/ws
+over a WebSocket.
+"""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -6,6 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from flask import Blueprint, Response, request
+from pydantic import Field
 from werkzeug.wsgi import ClosingIterator
 from wsproto.frame_protocol import CloseReason
 
@@ -18,10 +21,13 @@ from frontend_api.http.requests import (
     checked_task_id,
     current,
     permission_check,
+    query,
 )
 from frontend_api.http.responses import UNBUFFERED
+from frontend_api.http.schemas import QueryParameters
 from frontend_api.identity.ports import Identity, NotAuthenticatedError
 from frontend_api.streams.connection import ClientConnection, WaitOutcome
+from frontend_api.streams.list_stream import Complete, ListItem, Removed, list_updates
 from frontend_api.streams.package import Streams
 from frontend_api.streams.task_stream import HEARTBEAT, Deleted, PermissionRevoked, StreamItem, task_updates
 from frontend_api.streams.websocket import VERSION, WebSocket, accept_token
@@ -78,6 +84,62 @@ def _events(updates: Iterator[StreamItem]) -> Iterator[str]:
                 yield f"event: task\nid: {update.etag}\ndata: {update.json}\n\n"
             case Deleted():
                 yield f"event: deleted\ndata: {json.dumps({'id': update.id})}\n\n"
+            case WaitOutcome.TIMEOUT:
+                yield HEARTBEAT
+
+
+lists = Blueprint("list_events", __name__, url_prefix="/v1/tasks:events")
+lists.before_request(authenticate)
+
+
+class TaskListEventsQuery(QueryParameters):
+    """Selects the tasks of the stream."""
+
+    count: int = Field(default=50, ge=1, le=1_000, description="The number of tasks, the newest ones.")
+
+
+@lists.get("")
+@doc(
+    "streamTasks",
+    {
+        200: ResponseDoc(
+            "Endless events: `task` with a task as `listTasks` returns it, for each task and after each change; "
+            "`complete` once all tasks of the list were sent; `removed` for a task that was deleted or displaced.",
+            media_type="text/event-stream",
+        )
+    },
+    problems=("too_many_waiting",),
+    query=TaskListEventsQuery,
+)
+def stream_list() -> Response:
+    """Stream the changes of your newest tasks."""
+    subscription = current(Streams).subscriptions.subscribe_to_list(
+        caller_id(), query(TaskListEventsQuery).count
+    )
+    connection = ClientConnection(request.environ)
+    connection.limit_send_buffer()
+    updates = list_updates(
+        subscription,
+        connection,
+        render=current(Tasks).render.listed,
+        heartbeat_seconds=current(Streams).heartbeat_seconds,
+        is_permitted=permission_check(),
+    )
+    response = Response(_list_events(updates), content_type="text/event-stream", headers=UNBUFFERED)
+    response.call_on_close(subscription.close)
+    return response
+
+
+def _list_events(updates: Iterator[ListItem]) -> Iterator[str]:
+    yield HEARTBEAT  # the response's head must not wait for the list
+    for update in updates:
+        match update:
+            case Snapshot():
+                yield f"event: task\nid: {update.etag}\ndata: {update.json}\n\n"
+            case Removed():
+                yield f"event: removed\ndata: {json.dumps({'id': update.id})}\n\n"
+            case Complete():
+                yield "event: complete\ndata: {}\n\n"
             case WaitOutcome.TIMEOUT:
                 yield HEARTBEAT
 

@@ -13,7 +13,7 @@ from typing import Self
 
 from common.domain.errors import DomainError
 from common.domain.task import Task
-from frontend_api.streams.ports import TaskChanges, TaskSnapshot
+from frontend_api.streams.ports import TaskChanges, TaskListSnapshot, TaskSnapshot
 
 
 class TooManyWaitingError(DomainError):
@@ -27,7 +27,7 @@ class TooManyWaitingError(DomainError):
 
 
 class Subscription:
-    """A waiting caller's subscription to the changes of a task, and a context manager.
+    """A waiting caller's subscription to a task or a list of tasks, and a context manager.
 
     `select` and `poll` report it as readable after a change until `clear_wakeup` is called.
     """
@@ -40,7 +40,7 @@ class Subscription:
         self._wakeup_reader.setblocking(False)
         self._wakeup_writer.setblocking(False)
         self._is_signalled = False
-        self._pending: TaskSnapshot | None = None
+        self._pending: TaskSnapshot | TaskListSnapshot | None = None
         self._unsubscribe: Callable[[], None] | None = None
         self._is_closed = False
         self.is_shutting_down = False
@@ -49,12 +49,25 @@ class Subscription:
     def start(self, task: Task) -> None:
         self._unsubscribe = self._changes.subscribe(task, self._on_change)
 
+    def start_list(self, user_id: str, count: int) -> None:
+        """Subscribe to the newest tasks of a caller instead of a single task."""
+        self._unsubscribe = self._changes.subscribe_to_list(user_id, count, self._on_change)
+
     @property
     def has_update(self) -> bool:
         return self._pending is not None
 
     def take(self) -> TaskSnapshot | None:
-        """Return the newest state that was not taken before, or None."""
+        """Return the task's newest state that was not taken before, or None."""
+        taken = self._take()
+        return taken if isinstance(taken, TaskSnapshot) else None
+
+    def take_list(self) -> TaskListSnapshot | None:
+        """Return the newest list that was not taken before, or None."""
+        taken = self._take()
+        return taken if isinstance(taken, TaskListSnapshot) else None
+
+    def _take(self) -> TaskSnapshot | TaskListSnapshot | None:
         with self._lock:
             taken, self._pending = self._pending, None
         return taken
@@ -87,7 +100,7 @@ class Subscription:
         self._wakeup_writer.close()
         self._release(self)
 
-    def _on_change(self, snapshot: TaskSnapshot) -> None:
+    def _on_change(self, snapshot: TaskSnapshot | TaskListSnapshot) -> None:
         with self._lock:
             self._pending = snapshot
             self._wake()
@@ -137,6 +150,12 @@ class Subscriptions:
         """Return a subscription of the task's owner to every newer state. Raises TooManyWaitingError."""
         subscription = self.reserve(task.user_id)
         subscription.start(task)
+        return subscription
+
+    def subscribe_to_list(self, user_id: str, count: int) -> Subscription:
+        """Return a caller's subscription to its newest tasks. Raises TooManyWaitingError."""
+        subscription = self.reserve(user_id)
+        subscription.start_list(user_id, count)
         return subscription
 
     @property

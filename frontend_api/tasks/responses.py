@@ -59,6 +59,14 @@ class ImageResponse(Seeded):
     )
 
 
+class PreviewResponse(ResponseBody):
+    """A preview of an image in progress. `url` needs the caller's credentials."""
+
+    index: int
+    step: int = Field(description="The number of steps after which the preview was made.")
+    url: str
+
+
 class FailureResponse(ResponseBody):
     """Why the latest attempt or the task failed."""
 
@@ -183,6 +191,9 @@ class TaskResponse(ResponseBody):
     images: tuple[ImageResponse, ...] = Field(
         description="The finished images, each as soon as it is stored. A cancelled or failed task keeps them."
     )
+    previews: tuple[PreviewResponse, ...] = Field(
+        description="The previews of images in progress. Their URLs always return the newest preview."
+    )
     failed_images: tuple[FailedImageResponse, ...] = Field(
         description="The images that could not be generated. A completed task with such images can be retried."
     )
@@ -226,6 +237,10 @@ class TaskResponse(ResponseBody):
                 "eta": estimate.eta,
                 "model_served": estimate.model_served,
                 "images": [_image_response(own, image, links.get(image.index)) for image in task.images],
+                "previews": [
+                    {"index": preview.index, "step": preview.step, "url": f"{own}/previews/{preview.index}"}
+                    for preview in task.previews
+                ],
                 "metrics": _metrics_response(task),
                 "cost": CostResponse.of(task.usage.gpu_seconds, price),
                 "urls": UrlsResponse(
@@ -280,7 +295,16 @@ class RenderTask:
         response = self.response(task, links, estimate=self.estimator(task))
         return Snapshot(
             json=response.model_dump_json(by_alias=True),
-            etag=_etag(response, task),
+            etag=_etag(response),
+            is_last=task.status.is_terminal,
+        )
+
+    def listed(self, task: Task) -> Snapshot:
+        """Serialize a task as one of a list: without signed links, position and ETA."""
+        response = self.response(task)
+        return Snapshot(
+            json=response.model_dump_json(by_alias=True),
+            etag=_etag(response),
             is_last=task.status.is_terminal,
         )
 
@@ -306,14 +330,13 @@ _CHANGES_BY_ITSELF: Any = {
 }
 
 
-def _etag(response: TaskResponse, task: Task) -> str:
+def _etag(response: TaskResponse) -> str:
     """Return the ETag of the owner-visible fields.
 
     The stored document also changes with claim renewals and internal fields.
     """
     visible = response.model_dump_json(exclude=_CHANGES_BY_ITSELF)
-    previews = [(preview.index, preview.step) for preview in task.previews]
-    return hashlib.sha256(f"{visible}{previews}".encode()).hexdigest()[:20]
+    return hashlib.sha256(visible.encode()).hexdigest()[:20]
 
 
 def signed_links(task: Task, image_links: ImageLinks) -> dict[int, SignedLink]:

@@ -22,20 +22,15 @@ from tests.unit.frontend_api.conftest import Api
 ADDRESS = "http://localhost"
 _PAGE_FOLDER = Path(__file__).resolve().parents[2] / "frontend_api" / "web_client" / "dist"
 _TASKS_FROM_THE_TEST = """
-export async function open() {
-  const session = { userId: "local", token: async () => null };
-  const auth = { subscribe: (onChange) => onChange(session), isOffered: false };
-  return {
-    auth,
-    subscribeToTasks(userId, count, listener) {
-      listener.onConnectionChange(true);
-      window.showTasks = (tasks) => {
-        for (const task of tasks) for (const preview of task.previews) preview.data = new Uint8Array(preview.data);
-        listener.onChange(tasks, false);
-      };
-      window.showTasks(window.firstTasks ?? []);
-      return () => {};
-    },
+export function tasksOf() {
+  return (count, listener) => {
+    listener.onConnectionChange(true);
+    window.showTasks = (tasks) => {
+      for (const task of tasks) for (const preview of task.previews) preview.data = new Uint8Array(preview.data);
+      listener.onChange(tasks.slice(0, count), tasks.length > count);
+    };
+    window.showTasks(window.firstTasks ?? []);
+    return () => {};
   };
 }
 """
@@ -141,6 +136,7 @@ def task_document(task: Task, **changes: Any) -> dict[str, Any]:
         "loras": [],
         "createdAt": task.created_at.timestamp() * 1_000,
         "updatedAt": task.updated_at.timestamp() * 1_000,
+        "finishedAt": None if task.finished_at is None else task.finished_at.timestamp() * 1_000,
         "inferenceSeconds": None,
         "attempt": task.attempt,
         "cancelRequested": False,
@@ -148,6 +144,7 @@ def task_document(task: Task, **changes: Any) -> dict[str, Any]:
         "step": task.progress.step,
         "totalSteps": parameters.steps,
         "progress": 0,
+        "imageProgress": [],
         "previews": [],
         "images": [
             {

@@ -55,10 +55,10 @@ def test_card_shows_previews_and_then_the_image_without_polling(page: Page) -> N
     steps = [change["step"] for change in changes if change["phase"] == "denoising"]
     assert len(set(steps)) >= 3, f"at least three progress updates arrive, but only of steps {steps}"
     assert steps == sorted(steps)
-    # The form requests the estimate while a prompt is typed, because it contains warnings.
-    others = ("/images/", "/v1/tasks:estimate")
-    polls = [line for line in requests if "/v1/tasks" in line and not any(one in line for one in others)]
-    assert polls == [f"POST {page.url}v1/tasks"]
+    # A queued task's position is requested; its state is not.
+    lists = [line for line in requests if line.partition("?")[0] == f"GET {page.url}v1/tasks"]
+    assert lists == []
+    assert f"POST {page.url}v1/tasks" in requests
 
 
 def test_page_shows_warnings_while_typing_and_on_the_card(page: Page) -> None:
@@ -172,6 +172,73 @@ def test_page_receives_changes_after_a_restart_of_the_firestore_emulator(
     after = submit(page, PROMPT, steps=2)
     expect(after).to_have_attribute("data-status", "completed")
     expect(before).to_be_visible()
+
+
+def abort(route: Route) -> None:
+    route.abort()
+
+
+def without_firestore(context: BrowserContext, stack: LocalStack) -> Page:
+    """Return the open page in a network that blocks Firestore's port."""
+    context.route(f"http://{stack.environment['DARKROOM_FIRESTORE_BROWSER_HOST']}/**", abort)
+    page = context.new_page()
+    page.goto("/")
+    expect(page.get_by_test_id("connection-state")).to_have_attribute("data-source", "api")
+    return page
+
+
+def test_page_works_through_the_api_alone(context: BrowserContext, running_stack: LocalStack) -> None:
+    page = without_firestore(context, running_stack)
+    expect(page.get_by_test_id("connection-state")).to_contain_text("Connected through the API")
+    card = submit(page, PROMPT, steps=60)
+    expect(card.get_by_test_id("task-preview")).to_be_visible()
+    expect(card).to_have_attribute("data-status", "completed")
+    expect(card.get_by_test_id("task-image")).to_be_visible()
+    show(page, "through-the-api")
+    elsewhere = page.request.post("/v1/tasks", data={"prompt": "from elsewhere", "steps": 2}).json()["id"]
+    expect(card_of(page, elsewhere)).to_have_attribute("data-status", "completed")
+    page.request.delete(f"/v1/tasks/{elsewhere}")
+    expect(card_of(page, elsewhere)).to_have_count(0)
+    page.reload()
+    expect(card_of(page, str(card.get_attribute("data-task-id")))).to_be_visible()
+
+
+def test_page_returns_to_firestore_when_it_is_reachable(
+    context: BrowserContext, running_stack: LocalStack
+) -> None:
+    page = without_firestore(context, running_stack)
+    context.unroute_all()
+    expect(page.get_by_test_id("connection-state")).to_have_attribute("data-source", "firestore")
+
+
+def test_submitted_task_is_shown_before_any_update(
+    context: BrowserContext, running_stack: LocalStack
+) -> None:
+    context.route("**/v1/tasks:events*", abort)
+    context.route(f"http://{running_stack.environment['DARKROOM_FIRESTORE_BROWSER_HOST']}/**", abort)
+    page = context.new_page()
+    page.goto("/")
+    expect(submit(page, PROMPT, steps=2)).to_be_visible()
+
+
+def test_page_starts_by_itself_once_the_service_responds(context: BrowserContext) -> None:
+    page = context.new_page()
+    page.route("**/config.json", abort)
+    page.goto("/")
+    state = page.get_by_test_id("connection-state")
+    expect(state).to_have_attribute("data-state", "offline")
+    expect(page.get_by_role("button", name="Try again")).to_be_visible()
+    page.unroute_all()
+    expect(state).to_have_attribute("data-state", "live")
+
+
+def test_page_reconnects_when_the_browser_is_online_again(page: Page) -> None:
+    state = page.get_by_test_id("connection-state")
+    expect(state).to_have_attribute("data-state", "live")
+    page.context.set_offline(True)
+    expect(state).to_have_attribute("data-state", "offline")
+    page.context.set_offline(False)
+    expect(state).to_have_attribute("data-state", "live")
 
 
 def test_cancel_button_cancels_a_running_task(page: Page) -> None:

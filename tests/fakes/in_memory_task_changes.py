@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 
 from common.domain.task import Task
-from frontend_api.streams.ports import TaskSnapshot
+from frontend_api.streams.ports import TaskListSnapshot, TaskSnapshot
 from tests.fakes.in_memory_task_store import InMemoryTaskStore
 
 
@@ -32,5 +32,21 @@ class InMemoryTaskChanges:
         stored = {each.id: each for each in self._store.all_tasks}.get(task.id)
         if stored is None or stored.revision != task.revision:
             on_change(TaskSnapshot(task=stored))
+        self.begun.release()
+        return lambda: self._store.observers.remove(observe)
+
+    def subscribe_to_list(
+        self, user_id: str, count: int, on_change: Callable[[TaskListSnapshot], None]
+    ) -> Callable[[], None]:
+        def report() -> None:
+            own = [task for task in self._store.all_tasks if task.user_id == user_id]
+            newest = sorted(own, key=lambda task: (task.created_at, task.id), reverse=True)
+            on_change(TaskListSnapshot(tasks=tuple(newest[:count])))
+
+        def observe(_task_id: str, _state: Task | None) -> None:
+            report()
+
+        self._store.observers.append(observe)
+        report()
         self.begun.release()
         return lambda: self._store.observers.remove(observe)

@@ -1,14 +1,14 @@
-"""FirestoreTaskChanges: one Listen stream for all tasks that requests of this process follow.
+"""FirestoreTaskChanges: one Listen stream for all tasks and lists that requests of this process follow.
 
 The client library's `on_snapshot` opens a stream and two threads per document. A connection to
 Firestore carries at most 100 concurrent streams, so following a 101st task would block every read
-and write. Here each task is a target of one shared stream.
+and write. Here each task and each list is a target of one shared stream.
 """
 
 import itertools
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from queue import SimpleQueue
@@ -25,7 +25,8 @@ from common.backoff import Backoff
 from common.domain.task import Task
 from common.wire_formats.task_document import COLLECTION, decode_task_document
 from common.wire_formats.versions import UndecodableError
-from frontend_api.streams.ports import TaskSnapshot
+from frontend_api.adapters.firestore.watched_list import WatchedList
+from frontend_api.streams.ports import TaskListSnapshot, TaskSnapshot
 
 _log = structlog.get_logger(__name__)
 _Requests = SimpleQueue[ListenRequest | None]
@@ -63,10 +64,13 @@ class FirestoreTaskChanges:
 
     def __init__(self, client: firestore.Client) -> None:
         self._client = client
-        self._documents = f"{client._database_string}/documents/{COLLECTION}"
+        self._root = f"{client._database_string}/documents"
+        self._documents = f"{self._root}/{COLLECTION}"
         self._lock = threading.Lock()
         self._watched: dict[str, _WatchedTask] = {}
         """By full document name."""
+        self._lists: dict[tuple[str, int], WatchedList] = {}
+        """By user id and length."""
         self._target_ids = itertools.count(1)
         self._requests: _Requests = SimpleQueue()
         self._is_wanted = threading.Event()
@@ -80,16 +84,46 @@ class FirestoreTaskChanges:
             watched.subscribers.append(subscriber)
             if watched.latest is not None:
                 subscriber.notify(watched.latest, watched.written_at)
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._listen, name="task-changes", daemon=True)
-                self._thread.start()
+            self._ensure_thread()
         return partial(self._unsubscribe, name, subscriber)
+
+    def subscribe_to_list(
+        self, user_id: str, count: int, on_change: Callable[[TaskListSnapshot], None]
+    ) -> Callable[[], None]:
+        key = (user_id, count)
+        # Equal callables of two subscribers stay distinct.
+        subscriber: Callable[[TaskListSnapshot], None] = partial(on_change)
+        with self._lock:
+            watched = self._lists.get(key)
+            if watched is None:
+                watched = self._lists[key] = WatchedList(
+                    target_id=next(self._target_ids), user_id=user_id, count=count
+                )
+                self._add_target(self._list_target(watched))
+            watched.subscribers.append(subscriber)
+            if watched.latest is not None:
+                subscriber(watched.latest)
+            self._ensure_thread()
+        return partial(self._unsubscribe_from_list, key, subscriber)
+
+    def _ensure_thread(self) -> None:
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._listen, name="task-changes", daemon=True)
+            self._thread.start()
 
     def _watch(self, name: str) -> _WatchedTask:
         watched = self._watched[name] = _WatchedTask(target_id=next(self._target_ids))
-        self._requests.put(self._addition(name, watched))
-        self._is_wanted.set()
+        self._add_target(self._document_target(name, watched))
         return watched
+
+    def _add_target(self, addition: ListenRequest) -> None:
+        self._requests.put(addition)
+        self._is_wanted.set()
+
+    def _remove_target(self, target_id: int) -> None:
+        self._requests.put(ListenRequest(database=self._client._database_string, remove_target=target_id))
+        if not self._watched and not self._lists:
+            self._is_wanted.clear()
 
     def _unsubscribe(self, name: str, subscriber: _Subscriber) -> None:
         with self._lock:
@@ -99,13 +133,27 @@ class FirestoreTaskChanges:
             watched.subscribers.remove(subscriber)
             if not watched.subscribers:
                 del self._watched[name]
-                database = self._client._database_string
-                self._requests.put(ListenRequest(database=database, remove_target=watched.target_id))
-                if not self._watched:
-                    self._is_wanted.clear()
+                self._remove_target(watched.target_id)
 
-    def _addition(self, name: str, watched: _WatchedTask) -> ListenRequest:
+    def _unsubscribe_from_list(
+        self, key: tuple[str, int], subscriber: Callable[[TaskListSnapshot], None]
+    ) -> None:
+        with self._lock:
+            watched = self._lists.get(key)
+            if watched is None or subscriber not in watched.subscribers:
+                return
+            watched.subscribers.remove(subscriber)
+            if not watched.subscribers:
+                del self._lists[key]
+                self._remove_target(watched.target_id)
+
+    def _document_target(self, name: str, watched: _WatchedTask) -> ListenRequest:
         target = {"target_id": watched.target_id, "documents": {"documents": [name]}}
+        return ListenRequest(database=self._client._database_string, add_target=target)
+
+    def _list_target(self, watched: WatchedList) -> ListenRequest:
+        query = {"parent": self._root, "structured_query": watched.query(COLLECTION)}
+        target = {"target_id": watched.target_id, "query": query}
         return ListenRequest(database=self._client._database_string, add_target=target)
 
     # ── methods that run on the stream's thread ───────────────────────────────────────────────────
@@ -127,7 +175,10 @@ class FirestoreTaskChanges:
             self._requests.put(None)  # ends the gRPC sender thread of the previous stream
             self._requests = SimpleQueue()
             for name, watched in self._watched.items():
-                self._requests.put(self._addition(name, watched))
+                self._requests.put(self._document_target(name, watched))
+            for listed in self._lists.values():
+                listed.reset()
+                self._requests.put(self._list_target(listed))
             requests = self._requests
         # retry=None: a retry would send only the requests that the first call has not consumed.
         return self._client._firestore_api.listen(
@@ -140,17 +191,20 @@ class FirestoreTaskChanges:
     def _receive(self, response: Any) -> None:
         match response.WhichOneof("response_type"):
             case "document_change":
-                self._decode_and_notify(response.document_change.document)
+                self._receive_document(response.document_change)
             case "document_delete":
                 deleted = response.document_delete
+                self._remove_from_lists(deleted)
                 self._notify(
                     deleted.document, _written_at(revision_of(deleted.read_time)), TaskSnapshot(task=None)
                 )
+            case "document_remove":
+                self._remove_from_lists(response.document_remove)
             case "target_change":
-                self._check_target(response.target_change)
+                self._receive_target_change(response.target_change)
 
-    def _decode_and_notify(self, document: Any) -> None:
-        revision = revision_of(document.update_time)
+    def _receive_document(self, change: Any) -> None:
+        document, revision = change.document, revision_of(change.document.update_time)
         # As the library's own listener does.
         fields: Any = firestore_values.decode_dict(document.fields, self._client)
         try:
@@ -158,7 +212,20 @@ class FirestoreTaskChanges:
         except UndecodableError as exc:
             _log.error("watched_task_undecodable", document=document.name, reason=exc.reason)
             return
+        with self._lock:
+            for watched in self._lists_of(change.target_ids):
+                watched.put(document.name, task)
+            for watched in self._lists_of(change.removed_target_ids):
+                watched.remove(document.name)
         self._notify(document.name, _written_at(revision), TaskSnapshot(task=task))
+
+    def _remove_from_lists(self, change: Any) -> None:
+        with self._lock:
+            for watched in self._lists_of(change.removed_target_ids):
+                watched.remove(change.document)
+
+    def _lists_of(self, target_ids: Container[int]) -> Iterable[WatchedList]:
+        return [watched for watched in self._lists.values() if watched.target_id in target_ids]
 
     def _notify(self, name: str, written_at: tuple[int, int], snapshot: TaskSnapshot) -> None:
         with self._lock:
@@ -169,14 +236,24 @@ class FirestoreTaskChanges:
             for subscriber in watched.subscribers:
                 subscriber.notify(snapshot, written_at)
 
-    def _check_target(self, change: Any) -> None:
-        """Raise, so that the stream is reopened, when Firestore removed a target with subscribers."""
-        if change.target_change_type != TargetChange.TargetChangeType.REMOVE:
-            return
+    def _receive_target_change(self, change: Any) -> None:
+        """Note which lists are complete.
+
+        Raise, so that the stream is reopened, when Firestore removed a target with subscribers.
+        """
+        kinds = TargetChange.TargetChangeType
         with self._lock:
-            targets = {watched.target_id for watched in self._watched.values()}
-        if targets.intersection(change.target_ids):
-            raise google_errors.from_grpc_status(change.cause.code, change.cause.message)
+            affected = self._lists_of(change.target_ids) if change.target_ids else self._lists.values()
+            if change.target_change_type == kinds.CURRENT:
+                for watched in affected:
+                    watched.set_current()
+            elif change.target_change_type == kinds.RESET:
+                for watched in affected:
+                    watched.reset()
+            elif change.target_change_type == kinds.REMOVE:
+                targets = {one.target_id for one in (*self._watched.values(), *self._lists.values())}
+                if targets.intersection(change.target_ids):
+                    raise google_errors.from_grpc_status(change.cause.code, change.cause.message)
 
 
 def _written_at(revision: str | None) -> tuple[int, int]:

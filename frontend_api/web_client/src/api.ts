@@ -1,15 +1,16 @@
 /**
- * The REST API calls of the page. Task updates come from Firestore instead.
+ * The REST API calls of the page. `client/` contains the sources of task updates.
  *
  * Paths are relative to the page, which a proxy may offer below a path of its own.
  */
 
 import type { Model } from "./catalog";
+import { readTaskResponse } from "./client/task_response";
 import { HttpClient } from "./http_client";
 import type { QueueEstimate } from "./queue_poller";
 import type { Seed } from "./seeds";
 import type { Session } from "./session";
-import { type TaskDocument, readTaskDocument } from "./task_document";
+import type { TaskDocument } from "./task_document";
 import type { Warning } from "./form/warnings";
 
 interface TaskResponse {
@@ -33,11 +34,12 @@ export class Api {
     return ((await response.json()) as { models: Model[] }).models;
   }
 
-  /** Submit a task. Return whether a live worker serves its model; null: unknown. */
-  async submit(body: string, idempotencyKey: string): Promise<boolean | null> {
+  /** Submit a task. Return it, and whether a live worker serves its model; null: unknown. */
+  async submit(body: string, idempotencyKey: string): Promise<{ task: TaskDocument; served: boolean | null }> {
     const headers = { "idempotency-key": idempotencyKey };
     const response = await this.#http.send("POST", "v1/tasks", { body, headers });
-    return ((await response.json()) as TaskResponse).model_served ?? null;
+    const answer = (await response.json()) as TaskResponse & Readonly<Record<string, unknown>>;
+    return { task: readTaskResponse(answer), served: answer.model_served ?? null };
   }
 
   /** Return the warnings that a submission with this body would have. */
@@ -81,7 +83,7 @@ export class Api {
   /** Return a task that the list may not contain. */
   async taskDocument(taskId: string): Promise<TaskDocument> {
     const response = await this.#http.send("GET", taskPath(taskId));
-    return readTaskDocument(taskId, (await response.json()) as Record<string, unknown>);
+    return readTaskResponse((await response.json()) as Record<string, unknown>);
   }
 
   async seedOf(taskId: string): Promise<Seed | null> {

@@ -16,11 +16,11 @@ export class ConnectionStatus {
     });
   }
 
-  show(state: ConnectionState, notice: string | null = null): void {
+  show(state: ConnectionState, notice: string | null = null, label = this.labels[state]): void {
     setAttribute(this.#indicator, "data-state", state);
-    setText(find(this.#indicator, ".connection__label", HTMLElement), this.labels[state]);
+    setText(find(this.#indicator, ".connection__label", HTMLElement), label);
     this.#notice.hidden = notice === null;
-    this.#retry.hidden = state !== "refused";
+    this.#retry.hidden = state !== "refused" && state !== "offline";
     setText(find(this.#notice, ".notice__text", HTMLElement), notice ?? "");
   }
 }

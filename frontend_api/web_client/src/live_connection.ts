@@ -1,49 +1,61 @@
-/** The state of the Firestore connection, as the page shows it. */
+/** The state of the connection that updates the list, as the page shows it. */
 
+import type { FeedState } from "./client/task_feed";
 import { ConnectionStatus } from "./connection_status";
+import { byId, setAttribute } from "./dom";
 
-const LABELS = { connecting: "Connecting", live: "Live", offline: "Offline", refused: "Not connected" };
-const STALE = "The list shows the last known state and updates automatically when the connection is back.";
+const LABELS = { connecting: "Connecting", live: "Connected", offline: "Disconnected", refused: "No access" };
+const THROUGH_API = "Connected through the API";
+const STALE = "Showing the last known state; reconnecting.";
 /** Short interruptions are frequent; a notice appears only for longer ones. */
 const NOTICE_DELAY_MILLISECONDS = 4_000;
 
 export class LiveConnection {
   readonly #status: ConnectionStatus;
-  #isLive = false;
+  readonly #indicator = byId("connection", HTMLElement);
   #noticeTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(reconnect: () => void) {
-    this.#status = new ConnectionStatus(LABELS, reconnect);
+    this.#status = new ConnectionStatus(LABELS, () => {
+      this.#noticeLater();
+      reconnect();
+    });
     addEventListener("offline", () => { this.#showOffline(); });
-    addEventListener("online", () => { this.#status.show(this.#isLive ? "live" : "connecting"); });
+    addEventListener("online", () => {
+      if (this.#indicator.dataset.state === "live") return;
+      this.#status.show("connecting");
+      this.#noticeLater();
+      reconnect();
+    });
   }
 
-  setLive(isLive: boolean): void {
-    this.#isLive = isLive;
-    clearTimeout(this.#noticeTimer);
-    if (isLive) this.#status.show("live");
-    else {
+  show(state: FeedState): void {
+    setAttribute(this.#indicator, "data-source", state.kind === "live" ? state.source : null);
+    if (state.kind === "live") {
+      clearTimeout(this.#noticeTimer);
+      this.#noticeTimer = undefined;
+      this.#status.show("live", null, state.source === "api" ? THROUGH_API : LABELS.live);
+    } else if (state.kind === "denied") {
+      clearTimeout(this.#noticeTimer);
+      this.#noticeTimer = undefined;
+      this.#status.show("refused", "You don't have access to these images.");
+    } else if (this.#noticeTimer === undefined) {
       this.#status.show(navigator.onLine ? "connecting" : "offline");
-      this.#noticeTimer = setTimeout(() => { this.#showOffline(); }, NOTICE_DELAY_MILLISECONDS);
+      this.#noticeLater();
     }
   }
 
-  /** Firestore rejected the listener. Only a retry by the user, or another sign-in, can help. */
-  setRejected(code: string): void {
-    this.#fail(code === "permission-denied" ? "You do not have access to these images." : `Live updates failed (${code}).`);
-  }
-
   setStartFailed(): void {
-    this.#fail("The page could not be started because the service does not respond.");
+    clearTimeout(this.#noticeTimer);
+    this.#status.show("offline", "The service does not respond. The page tries again by itself.");
   }
 
-  #fail(notice: string): void {
+  #noticeLater(): void {
     clearTimeout(this.#noticeTimer);
-    this.#isLive = false;
-    this.#status.show("refused", notice);
+    this.#noticeTimer = setTimeout(() => { this.#showOffline(); }, NOTICE_DELAY_MILLISECONDS);
   }
 
   #showOffline(): void {
-    this.#status.show("offline", `${navigator.onLine ? "The live connection is lost." : "You are offline."} ${STALE}`);
+    this.#status.show("offline", `${navigator.onLine ? "The connection is lost." : "You are offline."} ${STALE}`);
   }
 }

@@ -3,11 +3,16 @@
 import { announce } from "./announcer";
 import { Api } from "./api";
 import type { Model } from "./catalog";
-import { loadConfiguration } from "./configuration";
+import { subscribeToApi } from "./client/api_tasks";
+import { loadConfiguration } from "./client/configuration";
+import { TaskFeed } from "./client/task_feed";
+import type { Subscribe } from "./client/task_source";
+import { HttpClient } from "./http_client";
 import { LiveConnection } from "./live_connection";
 import { ParameterForm } from "./form/parameter_form";
 import { ProblemError, errorText, formMessages } from "./problems";
-import { type Session, connectAuthButtons, showNotAllowed, showSignedIn } from "./session";
+import { type Session, authFor, connectAuthButtons, showNotAllowed, showSignedIn } from "./session";
+import { dispatchSnapshot } from "./snapshot_event";
 import { SubmitIntent } from "./form/submit_intent";
 import { createActions } from "./task_actions";
 import { TaskList } from "./task_list";
@@ -18,30 +23,42 @@ const MAX_RETRY_MILLISECONDS = 60_000;
 const MODEL_REFRESH_MILLISECONDS = 15_000;
 
 let session: Session | null = null;
-/** Subscribe to the newest `shownCount` tasks; null while no user is signed in. */
-let subscribe: (() => void) | null = null;
-let unsubscribe: (() => void) | null = null;
 let shownCount = PAGE_SIZE;
 let modelTimer: ReturnType<typeof setTimeout> | undefined;
+let isStarted = false;
+let startTimer: ReturnType<typeof setTimeout> | undefined;
 
 const api = new Api(() => session);
 const intent = new SubmitIntent();
 const form = new ParameterForm(submit, (body) => api.warningsOf(body), api);
 const connection = new LiveConnection(() => {
-  if (subscribe === null) location.reload();
-  else subscribe();
+  if (session === null) startOrRetry();
+  else feed.reconnect();
 });
+const http = new HttpClient(() => session);
+const feed: TaskFeed = new TaskFeed(
+  { openFirestore, api: (count, listener) => subscribeToApi(http, count, listener) },
+  {
+    onTasks: (tasks, hasMore) => {
+      list.show(tasks, hasMore);
+      void viewer.openAddress();
+    },
+    onState: (state) => { connection.show(state); },
+    onDocument: dispatchSnapshot,
+  },
+);
 const actions = createActions(api, form, (task, index, source) => { viewer.open(task, index, source); });
 const viewer = new Viewer({ ...actions, findTask: (id) => api.taskDocument(id) }, () => list.pictures);
 const list = new TaskList(actions, () => {
   shownCount += PAGE_SIZE;
-  subscribe?.();
+  feed.start(shownCount);
 });
 
 async function submit(body: string): Promise<void> {
   try {
-    const served = await api.submit(body, intent.keyFor(body));
+    const { task, served } = await api.submit(body, intent.keyFor(body));
     intent.settle();
+    feed.insert(task);
     if (served === false) {
       form.setMessage("Task queued. It waits because no worker serves this model now.", true);
       refreshModelsLater();
@@ -56,30 +73,29 @@ async function submit(body: string): Promise<void> {
 }
 
 async function start(): Promise<void> {
-  // The Firestore SDK is most of the page's size: load it in parallel with the configuration.
-  const [configuration, firebase] = await Promise.all([loadConfiguration(), import("./firebase_session")]);
-  const { auth, subscribeToTasks } = await firebase.open(configuration);
+  const configuration = await loadConfiguration();
+  const auth = await authFor(configuration, async () => (await loadFirebase()).firebaseApp(configuration));
   connectAuthButtons(auth, () => { announce("Signed out"); });
   auth.subscribe((user) => {
+    feed.stop();
     if (user?.userId !== session?.userId) list.clear();
     session = user;
     shownCount = PAGE_SIZE;
-    unsubscribe?.();
     showSignedIn(auth, user !== null);
-    subscribe = user && (() => {
-      unsubscribe?.();
-      unsubscribe = subscribeToTasks(user.userId, shownCount, {
-        onChange: (tasks, hasMore) => {
-          list.show(tasks, hasMore);
-          void viewer.openAddress();
-        },
-        onConnectionChange: (isLive) => { connection.setLive(isLive); },
-        onRejected: (code) => { connection.setRejected(code); },
-      });
-    });
-    subscribe?.();
-    if (user) void loadModels();
+    if (user === null) return;
+    feed.start(shownCount);
+    void loadModels();
   });
+}
+
+/** The Firestore SDK is most of the page's size. */
+function loadFirebase(): Promise<typeof import("./firebase_session")> {
+  return import("./firebase_session");
+}
+
+async function openFirestore(): Promise<Subscribe> {
+  const [configuration, firebase] = await Promise.all([loadConfiguration(), loadFirebase()]);
+  return firebase.tasksOf(configuration, session?.userId ?? "");
 }
 
 async function loadModels(retryMilliseconds = 2_000): Promise<void> {
@@ -88,7 +104,7 @@ async function loadModels(retryMilliseconds = 2_000): Promise<void> {
     form.setMessage("");
   } catch (error) {
     if (error instanceof ProblemError && error.problem.code === "user_not_allowed") {
-      unsubscribe?.();
+      feed.stop();
       showNotAllowed(errorText(error));
       return;
     }
@@ -112,4 +128,17 @@ function refreshModelsLater(): void {
   }, MODEL_REFRESH_MILLISECONDS);
 }
 
-start().catch(() => { connection.setStartFailed(); });
+function startOrRetry(retryMilliseconds = 1_000): void {
+  clearTimeout(startTimer);
+  if (isStarted) return;
+  isStarted = true;
+  start().catch(() => {
+    isStarted = false;
+    connection.setStartFailed();
+    startTimer = setTimeout(() => { startOrRetry(Math.min(MAX_RETRY_MILLISECONDS, retryMilliseconds * 2)); }, retryMilliseconds);
+  });
+}
+
+// In parallel with the configuration.
+void loadFirebase().catch(() => undefined);
+startOrRetry();

@@ -2,7 +2,7 @@
 
 import type { FirebaseApp } from "firebase/app";
 
-import type { Configuration } from "./configuration";
+import type { Configuration } from "./client/configuration";
 import { byId, setText } from "./dom";
 
 export interface Session {

@@ -159,10 +159,18 @@ function statusOf(value: unknown): Status {
 
 /** Convert a Firestore Timestamp, or a time of the REST API, to milliseconds since the epoch, with fractions. */
 function milliseconds(value: unknown): number | null {
-  if (typeof value === "string") return Number.isNaN(Date.parse(value)) ? null : Date.parse(value);
+  if (typeof value === "string") return parsedTime(value);
   const { seconds, nanoseconds } = record(value);
   if (typeof seconds !== "number") return null;
   return seconds * 1_000 + number(nanoseconds, 0) / 1e6;
+}
+
+/** Parse an ISO time. It has microseconds, of which Date drops three digits. */
+function parsedTime(text: string): number | null {
+  const parsed = Date.parse(text);
+  if (Number.isNaN(parsed)) return null;
+  const microseconds = /\.\d{3}(\d{3})/.exec(text)?.[1] ?? "0";
+  return parsed + Number(microseconds) / 1_000;
 }
 
 /** Convert a Firestore `Bytes` value. */

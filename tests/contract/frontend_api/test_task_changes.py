@@ -13,7 +13,7 @@ from common.adapters.firestore_task_store import FirestoreTaskStore
 from common.domain.task import Task
 from common.ports import TaskStore
 from frontend_api.adapters.firestore.task_changes import FirestoreTaskChanges
-from frontend_api.streams.ports import TaskChanges, TaskSnapshot
+from frontend_api.streams.ports import TaskChanges, TaskListSnapshot, TaskSnapshot
 from tests.chaos.network import Network
 from tests.emulators import Emulators
 from tests.factories import NOW, claim_of, submitted_task
@@ -138,6 +138,55 @@ def test_two_tasks_are_kept_apart(watched: Watched) -> None:
         stop()
 
 
+class ListSubscriber:
+    """Waits for lists of tasks with an expected content. Intermediate lists may be skipped or sent."""
+
+    def __init__(self) -> None:
+        self._snapshots: SimpleQueue[TaskListSnapshot] = SimpleQueue()
+        self.on_change = self._snapshots.put
+
+    def wait_for(self, *expected: Task) -> None:
+        while self._snapshots.get(timeout=PATIENCE_SECONDS).tasks != expected:
+            continue
+
+
+def newer_task(watched: Watched, *, seconds: float, user_id: str) -> Task:
+    created = submitted_task(
+        task_id=uuid.uuid4().hex, now=NOW + timedelta(seconds=seconds), user_id=user_id
+    )
+    return watched.store.create(created)
+
+
+def test_list_reports_the_newest_tasks_of_one_caller(watched: Watched) -> None:
+    user = uuid.uuid4().hex
+    first, second = (newer_task(watched, seconds=n, user_id=user) for n in range(2))
+    newer_task(watched, seconds=9, user_id="another")
+    subscriber = ListSubscriber()
+    stop = watched.changes.subscribe_to_list(user, 2, subscriber.on_change)
+    subscriber.wait_for(second, first)
+    third = newer_task(watched, seconds=2, user_id=user)
+    subscriber.wait_for(third, second)
+    claimed = watched.claimed(second)
+    subscriber.wait_for(third, claimed)
+    watched.store.delete(third.id, now=NOW)
+    subscriber.wait_for(claimed, first)
+    stop()
+
+
+def test_list_without_tasks_is_reported(watched: Watched) -> None:
+    user, subscriber, later = uuid.uuid4().hex, ListSubscriber(), ListSubscriber()
+    stop = watched.changes.subscribe_to_list(user, 5, subscriber.on_change)
+    subscriber.wait_for()
+    only = newer_task(watched, seconds=0, user_id=user)
+    subscriber.wait_for(only)
+    stop_later = watched.changes.subscribe_to_list(user, 5, later.on_change)
+    later.wait_for(only)
+    stop()
+    watched.store.delete(only.id, now=NOW)
+    later.wait_for()
+    stop_later()
+
+
 @pytest.fixture
 def network() -> Iterator[Network]:
     with Network() as network:
@@ -174,6 +223,26 @@ def test_changes_during_an_outage_are_reported_afterwards(emulators: Emulators, 
     assert not subscriber.has_more()
     for stop in stops:
         stop()
+
+
+@pytest.mark.emulator
+def test_list_is_complete_after_an_outage(emulators: Emulators, network: Network) -> None:
+    link = network.link(lambda: int(emulators.firestore_host.rpartition(":")[2]))
+    project, user = f"demo-{uuid.uuid4().hex[:12]}", uuid.uuid4().hex
+    here = firestore_client(project, emulator_host=emulators.firestore_host)
+    watched = Watched(
+        FirestoreTaskStore(here), FirestoreTaskChanges(firestore_client(project, emulator_host=link.host))
+    )
+    deleted, kept = (newer_task(watched, seconds=n, user_id=user) for n in range(2))
+    subscriber = ListSubscriber()
+    stop = watched.changes.subscribe_to_list(user, 5, subscriber.on_change)
+    subscriber.wait_for(kept, deleted)
+    link.refuse()
+    watched.store.delete(deleted.id, now=NOW)
+    added = newer_task(watched, seconds=2, user_id=user)
+    link.restore()
+    subscriber.wait_for(added, kept)
+    stop()
 
 
 @pytest.mark.emulator

@@ -171,3 +171,64 @@ def test_stream_is_refused_when_too_many_callers_wait(api: Api) -> None:
     assert int(refused.headers["Retry-After"]) >= 1
     streams[0].answer.close()
     assert Stream(api, task.id).task()["id"] == task.id
+
+
+class ListStream(Stream):
+    """An open stream of a caller's newest tasks."""
+
+    def __init__(self, api: Api, count: int = 50) -> None:
+        self.answer = api.client.get(f"/v1/tasks:events?count={count}")
+        self._events = events_of(chunk.decode() for chunk in self.answer.iter_encoded())
+
+    def next(self) -> ServerSentEvent:
+        while (event := super().next()).is_comment:
+            continue
+        return event
+
+    def ids_until_complete(self) -> list[str]:
+        """Return the tasks' ids up to the event `complete`."""
+        ids = []
+        while (event := self.next()).event != "complete":
+            ids.append(json.loads(event.data or "")["id"])
+        return ids
+
+
+def test_list_stream_sends_the_newest_tasks_then_each_change(api: Api) -> None:
+    first, second = api.stored_task(task_id="first"), api.stored_task(task_id="second")
+    stream = ListStream(api)
+    assert stream.answer.content_type == "text/event-stream"
+    assert set(stream.ids_until_complete()) == {first.id, second.id}
+    api.claim(first)
+    changed = stream.task()
+    assert (changed["id"], changed["status"]) == (first.id, "processing")
+    assert api.client.delete(f"/v1/tasks/{second.id}").status_code == 204
+    while (event := stream.next()).event != "removed":
+        continue
+    assert json.loads(event.data or "") == {"id": second.id}
+    stream.answer.close()
+    assert api.changes.subscribers == 0
+
+
+def test_list_stream_sends_a_task_that_is_submitted_later(api: Api) -> None:
+    stream = ListStream(api)
+    assert stream.ids_until_complete() == []
+    submitted = api.client.post("/v1/tasks", json={"prompt": "a circle", "model": "demo"}).get_json()
+    assert stream.task()["id"] == submitted["id"]
+    stream.answer.close()
+
+
+def test_list_stream_skips_changes_that_the_owner_does_not_see(api: Api) -> None:
+    task = api.stored_task()
+    stream = ListStream(api)
+    stream.ids_until_complete()
+    api.store.update(task.id, lambda found: found.enqueued(api.clock.now()))
+    api.claim(task)
+    assert stream.task()["status"] == "processing"
+    stream.answer.close()
+
+
+def test_list_stream_ends_when_the_process_stops(api: Api) -> None:
+    stream = ListStream(api)
+    stream.ids_until_complete()
+    api.dependencies.streams.subscriptions.shut_down()
+    assert stream.rest() == []

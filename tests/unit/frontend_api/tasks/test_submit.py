@@ -46,7 +46,7 @@ def test_submission_returns_every_field(api: Api) -> None:
     assert set(body) == {
         "id", "status", "model", "parameters", "labels", "lane", "created_at", "started_at", "finished_at",
         "expires_at", "start_by", "cancel_requested_at", "attempt", "history", "queue_position", "eta", "model_served",
-        "progress", "images", "failed_images", "failure", "warnings", "callback_url", "callback_events",
+        "progress", "images", "previews", "failed_images", "failure", "warnings", "callback_url", "callback_events",
         "callback_headers", "metrics", "cost", "urls",
     }  # fmt: skip
     assert body["progress"] == {"phase": "waiting", "value": 0.0, "step": 0, "steps": 20}
