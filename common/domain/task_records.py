@@ -114,16 +114,27 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ImageProgress:
+    """Progress of one image of a task."""
+
+    index: int
+    phase: Phase = Phase.WAITING
+    step: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
     """Progress of a task.
 
-    `step` of `steps` is the slowest image's; `value` is the mean over images, 0 to 1.
+    `step` of `steps` is the slowest image's; `value` is the mean over images, 0 to 1. `images` is empty
+    unless a worker holds the task.
     """
 
     phase: Phase = Phase.WAITING
     step: int = 0
     steps: int = 0
     value: float = 0.0
+    images: tuple[ImageProgress, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

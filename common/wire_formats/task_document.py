@@ -15,17 +15,17 @@ from pydantic import TypeAdapter
 from common.domain.gpu_usage import RunSeconds
 from common.domain.images import Preview, StoredImage
 from common.domain.inputs import input_object_name
-from common.domain.task import Task
+from common.domain.task import Progress, Task
 from common.wire_formats.versions import UndecodableError, check_version
 
 COLLECTION = "tasks"
-VERSION = "1.9"
+VERSION = "1.10"
 """1.1 added `history`, `claim.claimed_at`, `queued_at`, `keep_for_seconds`, 1.2 `untold_since`, 1.3
 `work_units` and `predicted_seconds`, 1.4 `traceparent`, also of claims and attempts, 1.5 an image's
 `provenance`, 1.6 `warnings`, `failed_images`, `claim.runs`, `usage.open_runs` and an attempt's
 `gpu_seconds`. 1.7 renamed `untold_since` to `event_pending_since`. 1.8 added `request_digest`, 1.9
 `label_pairs`, which queries use, `callback_headers`, `callback_seal`, and `inputs` for tasks with
-pictures. These fields are optional in reading.
+pictures, 1.10 `progress.images`. These fields are optional in reading.
 """
 EVENT_PENDING_SINCE_BEFORE_1_7 = "untold_since"
 """Still read and queried: the previous version may write it during a rolling update."""
@@ -80,7 +80,7 @@ def encode_task_document(task: Task) -> Document:
         else {**asdict(task.claim), "runs": _encode_runs(task.claim.runs)},
         "history": [asdict(attempt) for attempt in task.history],
         "cancel_requested_at": task.cancel_requested_at,
-        "progress": {**asdict(task.progress), "phase": task.progress.phase.value},
+        "progress": _encode_progress(task.progress),
         "previews": [_encode_preview(preview) for preview in task.previews],
         "images": [_encode_image(image) for image in task.images],
         "failed_images": [asdict(image) for image in task.failed_images],
@@ -151,6 +151,11 @@ def _inputs_of(task: Task) -> Document:
 
 def _encode_runs(runs: tuple[RunSeconds, ...]) -> list[Document]:
     return [asdict(run) for run in runs]
+
+
+def _encode_progress(progress: Progress) -> Document:
+    images = [{**asdict(image), "phase": image.phase.value} for image in progress.images]
+    return {**asdict(progress), "phase": progress.phase.value, "images": images}
 
 
 def _encode_preview(preview: Preview) -> Document:

@@ -24,13 +24,24 @@ from frontend_api.usage.usage import GpuPrice
 NO_LINKS: Mapping[int, SignedLink] = MappingProxyType({})
 
 
+class ImageProgressResponse(ResponseBody):
+    """Progress of one image of a task."""
+
+    index: int
+    phase: Phase
+    step: int
+
+
 class ProgressResponse(ResponseBody):
     """Progress of a task: `value` is 0 to 1."""
 
     phase: Phase
-    value: float
-    step: int
+    value: float = Field(description="The mean over the images.")
+    step: int = Field(description="The step of the slowest image.")
     steps: int
+    images: tuple[ImageProgressResponse, ...] = Field(
+        description="The progress of each image; empty unless a worker holds the task."
+    )
 
 
 class ParametersResponse(GenerationParameters, Seeded):

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from common.domain.images import Preview
 from common.domain.task import Phase, Progress
-from common.domain.task_records import TaskWarning
+from common.domain.task_records import ImageProgress, TaskWarning
 from common.ports import Clock
 
 _PHASE_ORDER = (
@@ -96,7 +96,14 @@ class ProgressTracker:
         """Return a consistent snapshot of all of it."""
         with self._lock:
             progress = Progress(
-                phase=self._phase(), step=min(self._step_of.values()), steps=self._steps, value=self._value()
+                phase=self._phase(),
+                step=min(self._step_of.values()),
+                steps=self._steps,
+                value=self._value(),
+                images=tuple(
+                    ImageProgress(index=index, phase=phase, step=self._step_of[index])
+                    for index, phase in sorted(self._phase_of.items())
+                ),
             )
             return ProgressSnapshot(
                 progress=progress, previews=tuple(self._previews[k] for k in sorted(self._previews))

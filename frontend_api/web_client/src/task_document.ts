@@ -25,6 +25,13 @@ export interface StoredImage {
   readonly sha256: string;
 }
 
+/** The progress of one image. */
+export interface ImageProgress {
+  readonly index: number;
+  readonly phase: string;
+  readonly step: number;
+}
+
 export interface TaskDocument {
   readonly id: string;
   readonly status: Status;
@@ -61,6 +68,8 @@ export interface TaskDocument {
   readonly totalSteps: number;
   /** 0 to 1, the mean of all images. */
   readonly progress: number;
+  /** Empty unless a worker holds the task, and in documents of older versions. */
+  readonly imageProgress: readonly ImageProgress[];
   readonly previews: readonly Preview[];
   /** The finished images, also of a task that is processing or cancelled. */
   readonly images: readonly StoredImage[];
@@ -111,6 +120,7 @@ export function readTaskDocument(id: string, data: Fields): TaskDocument {
     step,
     totalSteps,
     progress: Math.min(1, Math.max(0, number(progress.value, step / totalSteps))),
+    imageProgress: list(progress.images).map(readImageProgress),
     previews: list(data.previews).flatMap(readPreview),
     images: list(data.images).map(readImage),
     warnings: list(data.warnings).map((warning) => plainText(string(record(warning).detail))),
@@ -131,6 +141,11 @@ function readPreview(value: unknown): Preview[] {
       data,
     },
   ];
+}
+
+function readImageProgress(value: unknown, position: number): ImageProgress {
+  const fields = record(value);
+  return { index: number(fields.index, position), phase: string(fields.phase) || "waiting", step: number(fields.step, 0) };
 }
 
 function readImage(value: unknown, position: number): StoredImage {

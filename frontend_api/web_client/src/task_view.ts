@@ -9,7 +9,7 @@ export interface TaskView {
   readonly headline: string;
   /** Why images are missing or the task waits again; null if there is nothing to explain. */
   readonly explanation: string | null;
-  /** "7 / 20" during the denoising steps, else null. */
+  /** "Step 7 of 20" during the denoising steps, with several images also how many are done; else null. */
   readonly stepText: string | null;
   /** The progress in words, for assistive technology. */
   readonly progressText: string;
@@ -30,10 +30,10 @@ export interface TaskView {
 const PHASES: Readonly<Record<string, string>> = {
   waiting: "Starting",
   loading_model: "Loading the model",
-  encoding_prompt: "Encoding the prompt",
+  encoding_prompt: "Preparing prompt",
   denoising: "Generating",
-  decoding: "Decoding the image",
-  uploading: "Saving the image",
+  decoding: "Finishing",
+  uploading: "Saving",
   done: "Done",
 };
 const UNKNOWN_REASON = "The reason is unknown.";
@@ -42,12 +42,13 @@ export function viewOf(task: TaskDocument): TaskView {
   const isActive = task.status === "queued" || task.status === "processing";
   const isCounting = task.status === "processing" && task.phase === "denoising";
   const headline = headlineOf(task);
+  const stepText = isCounting ? stepTextOf(task) : null;
   return {
     status: task.status,
     headline,
     explanation: explanationOf(task),
-    stepText: isCounting ? `${task.step} / ${task.totalSteps}` : null,
-    progressText: isCounting ? `${headline}, step ${task.step} of ${task.totalSteps}` : headline,
+    stepText,
+    progressText: stepText === null ? headline : `${headline}, ${stepText.toLowerCase()}`,
     progress: task.status === "completed" ? 1 : task.progress,
     isIndeterminate: task.status === "processing" && !isCounting,
     isActive,
@@ -56,6 +57,14 @@ export function viewOf(task: TaskDocument): TaskView {
     canRetry: task.status === "failed" || task.status === "cancelled" || isPartial(task),
     announcement: announcementOf(task),
   };
+}
+
+/** The step of the image that is furthest in its steps: others may wait for it. */
+function stepTextOf(task: TaskDocument): string {
+  const counting = task.imageProgress.filter(({ phase }) => phase === "denoising").map(({ step }) => step);
+  const step = `Step ${counting.length > 0 ? Math.max(...counting) : task.step} of ${task.totalSteps}`;
+  const isOne = task.imageCount === 1 || task.imageProgress.length === 0;
+  return isOne ? step : `${task.images.length} of ${task.imageCount} done, ${step.toLowerCase()}`;
 }
 
 /** Whether a completed task has failed images. */

@@ -51,12 +51,23 @@ describe("viewOf", () => {
     [
       "counts steps while denoising",
       {},
-      { headline: "Generating", stepText: "7 / 20", progressText: "Generating, step 7 of 20", isIndeterminate: false, isActive: true },
+      { headline: "Generating", stepText: "Step 7 of 20", progressText: "Generating, step 7 of 20", isIndeterminate: false, isActive: true },
     ],
     [
       "is indeterminate in a phase without steps",
       { progress: { phase: "loading_model", step: 0, steps: 20, value: 0 } },
       { headline: "Loading the model", stepText: null, isIndeterminate: true },
+    ],
+    [
+      "counts the furthest image's steps and the finished images",
+      {
+        images: [{ index: 0 }],
+        progress: {
+          phase: "denoising", step: 0, steps: 20, value: 0.6,
+          images: [{ index: 0, phase: "uploading", step: 20 }, { index: 1, phase: "denoising", step: 4 }],
+        },
+      },
+      { stepText: "1 of 2 done, step 4 of 20", progressText: "Generating, 1 of 2 done, step 4 of 20" },
     ],
     ["shows an unknown phase as processing", { progress: { phase: "dreaming" } }, { headline: "Processing" }],
     ["shows a requested cancellation", { cancel_requested_at: at(103) }, { headline: "Cancelling", isCancelling: true }],

@@ -24,7 +24,7 @@ from common.domain.task import (
     Task,
     Usage,
 )
-from common.domain.task_records import PastAttempt, TaskWarning
+from common.domain.task_records import ImageProgress, PastAttempt, TaskWarning
 from common.domain.worker_report import BrokenModel, ModelTimes, PredictionSample, SizeTimes, WorkerReport
 from common.wire_formats.task_document import decode_task_document, encode_task_document
 from common.wire_formats.task_event import (
@@ -65,7 +65,13 @@ def full_task() -> Task:
             task.claim,
             NOW + timedelta(seconds=3, microseconds=123_456),
             timedelta(seconds=60),
-            progress=Progress(phase=Phase.DENOISING, step=7, steps=20, value=0.35),
+            progress=Progress(
+                phase=Phase.DENOISING,
+                step=7,
+                steps=20,
+                value=0.35,
+                images=(ImageProgress(index=0, phase=Phase.DENOISING, step=7),),
+            ),
             previews=(Preview(index=0, step=7, jpeg=b"\xff\xd8jpeg"),),
             output=AttemptOutput(
                 runs=(RunSeconds(index=0, gpu_seconds=0.5, resumed=True, lost_seconds=0.125),)

@@ -49,7 +49,7 @@ def test_submission_returns_every_field(api: Api) -> None:
         "progress", "images", "previews", "failed_images", "failure", "warnings", "callback_url", "callback_events",
         "callback_headers", "metrics", "cost", "urls",
     }  # fmt: skip
-    assert body["progress"] == {"phase": "waiting", "value": 0.0, "step": 0, "steps": 20}
+    assert body["progress"] == {"phase": "waiting", "value": 0.0, "step": 0, "steps": 20, "images": []}
     assert body["parameters"]["sampler"] == "ddim"
     assert body["created_at"] == "2026-01-01T12:00:00Z"
 

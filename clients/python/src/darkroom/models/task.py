@@ -66,13 +66,24 @@ class GenerationParameters(Record):
     loras: tuple[LoraChoice, ...] = ()
 
 
+class ImageProgress(Record):
+    """Progress of one image."""
+
+    index: int
+    phase: str
+    step: int
+
+
 class Progress(Record):
     """Progress of a task: `value` is 0 to 1."""
 
     phase: str
     value: float
     step: int
+    """The step of the slowest image."""
     steps: int
+    images: tuple[ImageProgress, ...] = ()
+    """The progress of each image; empty unless a worker holds the task."""
 
 
 class StoredImage(Record):
@@ -101,6 +112,14 @@ class Failure(Record):
     code: str
     message: str
     retryable: bool
+
+
+class Preview(Record):
+    """A preview of an image in progress; `url` needs the caller's credentials."""
+
+    index: int
+    step: int
+    url: str
 
 
 class TaskWarning(Record):
@@ -185,6 +204,8 @@ class Task(Record):
     progress: Progress
     images: tuple[StoredImage, ...] = ()
     """Finished images. A cancelled or failed task keeps them."""
+    previews: tuple[Preview, ...] = ()
+    """The previews of images in progress."""
     failed_images: tuple[FailedImage, ...] = ()
     failure: Failure | None = None
     warnings: tuple[TaskWarning, ...] = ()
