@@ -75,8 +75,8 @@ def create_app(
     if address.base_path:
         mount(app, address)
     for resource in (
-        tasks, batches, estimates, events, lists, sockets, results, webhooks, images, previews, inputs, resumable_uploads,
-        models, openai, queue,
+        tasks, batches, estimates, events, lists, sockets, results, webhooks, images, previews,
+        inputs, resumable_uploads, models, openai, queue,
         usage, keys, dead_letters, operations, internal, autoscaling, health, documentation, web_page,
     ):  # fmt: skip
         app.register_blueprint(resource)

@@ -48,10 +48,10 @@ export function fileName(prompt: string, seed: string | null, index: number, con
     .toLowerCase()
     .normalize("NFC")
     .replace(/[^\p{Letter}\p{Mark}\p{Number}]+/gu, "-")
-    .slice(0, 48)
     .replace(/^-+|-+$/g, "");
   const extension = contentType.split("/")[1]?.replace("jpeg", "jpg") ?? "png";
-  return `${[words || "image", seed ?? String(index)].join("-")}.${extension}`;
+  const short = Array.from(new Intl.Segmenter().segment(words), ({ segment }) => segment).slice(0, 48).join("").replace(/-+$/, "");
+  return `${[short || "image", seed ?? String(index)].join("-")}.${extension}`;
 }
 
 /** The first `length` characters; if text is cut off, the last one is an ellipsis. */

@@ -95,7 +95,6 @@ export class TaskCard {
     setAttribute(parts.bar, "aria-valuemax", this.task.totalSteps);
     setAttribute(parts.bar, "aria-valuetext", view.progressText);
     parts.fill.style.setProperty("--progress", String(view.progress));
-    parts.images.style.setProperty("--remaining", String(1 - view.progress));
     this.#showTiles();
     this.#showButtons();
   }
@@ -132,6 +131,7 @@ export class TaskCard {
 
   #showButtons(): void {
     const view = this.#view;
+    const focused = document.activeElement;
     const isConfirming = this.#confirmation.isPending("delete");
     this.#showButton("cancel", view.isActive, view.isCancelling ? "Cancelling…" : "Cancel", view.isCancelling);
     this.#showButton("download", view.hasImages, "Download");
@@ -139,6 +139,9 @@ export class TaskCard {
     this.#showButton("reuseSeed", true, "Reuse seed");
     this.#showButton("delete", !view.isActive, isConfirming ? "Delete?" : "Delete");
     setAttribute(this.#button("delete"), "data-confirming", isConfirming ? "" : null);
+    // A hidden button would lose the focus to the page.
+    const isLost = focused instanceof HTMLButtonElement && focused.hidden && this.element.contains(focused);
+    if (isLost) find(this.element, ".task__actions button:not([hidden])", HTMLButtonElement).focus();
   }
 
   #showButton(name: ActionName, isShown: boolean, label: string, isBusy = false): void {

@@ -26,15 +26,24 @@ export class TaskList {
     if (this.#element.getAttribute("aria-busy") === "true") this.#element.replaceChildren();
     this.#element.setAttribute("aria-busy", "false");
     this.#tasks = tasks;
+    const shownCount = this.#element.children.length;
+    const hadFocus = document.activeElement === this.#more;
     this.#cards.show(tasks);
     this.#empty.hidden = tasks.length > 0;
     this.#more.hidden = !hasMore;
+    if (hadFocus && !hasMore) this.#focusCard(shownCount);
     this.#more.removeAttribute("aria-disabled");
   }
 
   /** All finished images in the order of the list. */
   get pictures(): readonly { readonly task: TaskDocument; readonly index: number }[] {
     return this.#tasks.flatMap((task) => task.images.map(({ index }) => ({ task, index })));
+  }
+
+  /** Focus the first control of a card: the button that showed it is hidden now. */
+  #focusCard(index: number): void {
+    const card = this.#element.children[index] ?? this.#element.lastElementChild;
+    card?.querySelector<HTMLElement>("button:not([hidden], :disabled)")?.focus();
   }
 
   /** Show or hide the name of each task's model. */

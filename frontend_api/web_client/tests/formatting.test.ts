@@ -21,6 +21,8 @@ test("fileName contains the words of the prompt, in any script", () => {
   expect(fileName("A red circle, above!", "7", 0, "image/jpeg")).toBe("a-red-circle-above-7.jpg");
   expect(fileName("雨上がりの丘", null, 2, "image/webp")).toBe("雨上がりの丘-2.webp");
   expect(fileName("../../etc", "1", 0, "image/png")).toBe("etc-1.png");
+  const letters = "\u{1D49C}".repeat(60);
+  expect(fileName(`x${letters}`, "1", 0, "image/png")).toBe(`x${"\u{1D49C}".repeat(47)}-1.png`);
   expect(fileName("!!!", null, 0, "image/png")).toBe("image-0.png");
 });
 

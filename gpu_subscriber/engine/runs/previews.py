@@ -12,8 +12,8 @@ from PIL import Image
 PREVIEW_SIDE = 128
 """Longest side of a preview, pixels."""
 JPEG_QUALITY = 70
-FIRST_PREVIEW_AT = 0.25
-"""Share of the steps before which a preview would show only a blur."""
+FIRST_PREVIEW_AT = 0.1
+"""Share of the steps after which the first preview is made."""
 SHARE_OF_RUN = 0.3
 SHORTEST_INTERVAL_SECONDS = 0.1
 
@@ -23,7 +23,7 @@ def preview_is_due(
 ) -> bool:
     """Return whether a preview is due; times in seconds since the Run's start and its last preview.
 
-    Previews start after a quarter of the steps and repeat every `interval` seconds. Runs so short
+    Previews start after a tenth of the steps and repeat every `interval` seconds. Runs so short
     that they would show only one or two get them more often. The last step gets none, because the
     image itself follows.
     """

@@ -151,9 +151,7 @@ class ListSubscriber:
 
 
 def newer_task(watched: Watched, *, seconds: float, user_id: str) -> Task:
-    created = submitted_task(
-        task_id=uuid.uuid4().hex, now=NOW + timedelta(seconds=seconds), user_id=user_id
-    )
+    created = submitted_task(task_id=uuid.uuid4().hex, now=NOW + timedelta(seconds=seconds), user_id=user_id)
     return watched.store.create(created)
 
 

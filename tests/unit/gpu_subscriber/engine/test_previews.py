@@ -31,8 +31,8 @@ def due_at(*, steps: int, seconds_per_step: float, interval: float = 1.0) -> lis
     return shown
 
 
-def test_long_run_has_a_preview_per_second_after_a_quarter() -> None:
-    assert due_at(steps=40, seconds_per_step=0.5) == list(range(10, 40, 2))
+def test_long_run_has_a_preview_per_second_after_a_tenth() -> None:
+    assert due_at(steps=40, seconds_per_step=0.5) == list(range(4, 40, 2))
 
 
 @pytest.mark.parametrize(("seconds_per_step", "previews"), [(0.05, {2, 3}), (0.005, {1})])
