@@ -27,8 +27,8 @@ class Usage:
     """The device seconds that a task has used so far, on a GPU (or the CPU that replaces it).
 
     `gpu_seconds` produced the images that are kept; `wasted_gpu_seconds` produced none.
-    `inference_seconds` is the wall time from the claim to the end of the attempt that completed the
-    task.
+    `inference_seconds` is the wall time from the start of generation to the end of the attempt that
+    completed the task.
     """
 
     inference_seconds: float | None = None

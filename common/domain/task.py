@@ -244,10 +244,13 @@ class Task(TaskSteps):
         *,
         failed_images: tuple[FailedImage, ...] = (),
         runs: tuple[RunSeconds, ...] = (),
+        generating_since: datetime | None = None,
     ) -> "Task":
         """Processing → completed. The images must be in the bucket before this is written."""
         self._must_be_held(claim)
-        output = AttemptOutput(images=images, failed_images=failed_images, runs=runs)
+        output = AttemptOutput(
+            images=images, failed_images=failed_images, runs=runs, generating_since=generating_since
+        )
         return self._with_output(output)._completed(now)
 
     def released(

@@ -83,6 +83,8 @@ class Claim:
     expires_at: datetime
     claimed_at: datetime | None = None
     """When the attempt began; None in a claim written before this was recorded."""
+    generating_since: datetime | None = None
+    """When the engine began with the task; None while the task waits inside the worker."""
     traceparent: str | None = None
     """The attempt's span, as W3C Trace Context."""
     runs: tuple[RunSeconds, ...] = ()
@@ -170,6 +172,8 @@ class AttemptOutput:
     """Images that no other attempt can generate."""
     runs: tuple[RunSeconds, ...] = ()
     """Device seconds, one entry per image of the attempt."""
+    generating_since: datetime | None = None
+    """When the engine began with the task; None if it has not yet."""
 
 
 NO_OUTPUT = AttemptOutput()

@@ -30,7 +30,11 @@ class TaskSteps(TaskFields):
         failed = {image.index: image for image in (*output.failed_images, *self.failed_images)}
         return replace(
             self,
-            claim=replace(self.claim, runs=output.runs or self.claim.runs),
+            claim=replace(
+                self.claim,
+                runs=output.runs or self.claim.runs,
+                generating_since=self.claim.generating_since or output.generating_since,
+            ),
             images=tuple(images[index] for index in sorted(images)),
             failed_images=tuple(failed[index] for index in sorted(failed) if index not in images),
         )
@@ -51,7 +55,7 @@ class TaskSteps(TaskFields):
         )
 
     def _completed(self, now: datetime, *, ending: str = TaskStatus.COMPLETED) -> Self:
-        began = None if self.claim is None else self.claim.claimed_at
+        began = None if self.claim is None else self.claim.generating_since or self.claim.claimed_at
         steps = self.parameters.computed_steps
         done = Progress(phase=Phase.DONE, step=steps, steps=steps, value=1.0)
         ended = self._with_attempt_ended(ending, now)._ended(TaskStatus.COMPLETED, now)

@@ -25,7 +25,7 @@ VERSION = "1.10"
 `provenance`, 1.6 `warnings`, `failed_images`, `claim.runs`, `usage.open_runs` and an attempt's
 `gpu_seconds`. 1.7 renamed `untold_since` to `event_pending_since`. 1.8 added `request_digest`, 1.9
 `label_pairs`, which queries use, `callback_headers`, `callback_seal`, and `inputs` for tasks with
-pictures, 1.10 `progress.images`. These fields are optional in reading.
+pictures, 1.10 `progress.images` and `claim.generating_since`. These fields are optional in reading.
 """
 EVENT_PENDING_SINCE_BEFORE_1_7 = "untold_since"
 """Still read and queried: the previous version may write it during a rolling update."""
@@ -46,7 +46,7 @@ _TASK_TIMES = (
     "created_at", "updated_at", "queued_at", "expires_at", "enqueued_at", "started_at", "finished_at",
     "start_by", "cancel_requested_at", "event_pending_since",
 )  # fmt: skip
-_CLAIM_TIMES = ("claimed_at", "expires_at")
+_CLAIM_TIMES = ("claimed_at", "expires_at", "generating_since")
 _ATTEMPT_TIMES = ("started_at", "ended_at")
 
 

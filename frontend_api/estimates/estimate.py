@@ -33,7 +33,9 @@ class Estimate:
     """Why no worker can process the task, if it is not feasible."""
     gpu_seconds: float | None = None
     queue_position: int | None = None
-    """Number of queued tasks of the same model before it; None once a worker holds it."""
+    """Number of queued tasks of the same model before it; 0 while a worker holds it
+    but has not started; None once it has.
+    """
     eta: Eta | None = None
     model_served: bool | None = None
     """Whether a live worker serves the model."""

@@ -9,7 +9,7 @@ from cachetools import LRUCache
 
 from common.domain.errors import DependencyUnavailableError
 from common.domain.parameters import GenerationParameters
-from common.domain.task import Lane, Task, TaskStatus
+from common.domain.task import Lane, Phase, Task, TaskStatus
 from common.domain.worker_report import WorkerReport
 from common.ports import Clock
 from frontend_api.estimates.calibration import Calibration
@@ -115,11 +115,16 @@ class TaskEstimator:
         return replace(estimate, eta=self._calibration(workload).eta(predicted))
 
     def _estimate_held(self, workload: Workload, task: Task) -> Estimate:
+        position = 0 if task.progress.phase is Phase.WAITING else None
         draw_time = draw_time_of(workload, task.parameters)
         if draw_time is None:
-            return NO_ESTIMATE
+            return Estimate(queue_position=position)
         left = predicted_seconds_left(workload, draw_time, task)
-        return Estimate(gpu_seconds=draw_time.gpu_seconds, eta=self._calibration(workload).eta(left))
+        return Estimate(
+            gpu_seconds=draw_time.gpu_seconds,
+            queue_position=position,
+            eta=self._calibration(workload).eta(left),
+        )
 
     def _prediction(
         self, workload: Workload, model: str, draw_time: DrawTime | None, position: QueuePosition

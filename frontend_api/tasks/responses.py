@@ -189,7 +189,8 @@ class TaskResponse(ResponseBody):
     attempt: int
     history: tuple[AttemptResponse, ...] = Field(description="The latest finished attempts, oldest first.")
     queue_position: int | None = Field(
-        description="Number of queued tasks of the model ahead of it; null while a worker holds it, and in lists."
+        description="Number of queued tasks of the model ahead of it; 0 while a worker holds it but has not started; "
+        "null once it has, and in lists."
     )
     eta: EtaResponse | None = Field(
         description="Time until it finishes; null once it has finished, if unknown, and in lists and webhooks."

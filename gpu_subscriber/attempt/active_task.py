@@ -71,6 +71,7 @@ class ActiveTask(ProgressListener):
         self._images: tuple[StoredImage, ...] = ()
         self._failed_images: tuple[FailedImage, ...] = ()
         self._written_images = 0
+        self._generating_since: datetime | None = None
         self.reported_seconds = 0.0
         """The device seconds of this attempt that the latest renewal of its claim stored."""
         self._task = task
@@ -98,6 +99,8 @@ class ActiveTask(ProgressListener):
     # ── what the engine reports ──────────────────────────────────────────────────────────────────────────
 
     def phase_changed(self, index: int, phase: Phase) -> None:
+        if self._generating_since is None and phase is not Phase.WAITING:
+            self._generating_since = self._clock.now()
         self.tracker.phase_changed(index, phase)
         self._on_change()
 
@@ -137,12 +140,17 @@ class ActiveTask(ProgressListener):
         """The output of the attempt so far."""
         with self._state:
             runs = () if self._generation is None else self._generation.runs
-        return AttemptOutput(images=self._images, failed_images=self._failed_images, runs=runs)
+        return AttemptOutput(
+            images=self._images,
+            failed_images=self._failed_images,
+            runs=runs,
+            generating_since=self._generating_since,
+        )
 
     @property
     def generation_seconds(self) -> float:
-        """Time from the start of the attempt to its latest generated image; 0 before the first."""
-        return (self._generated_at - self.began_at).total_seconds()
+        """Time from the start of generation to the latest generated image; 0 before the first."""
+        return max(0.0, (self._generated_at - (self._generating_since or self.began_at)).total_seconds())
 
     # ── stopping ─────────────────────────────────────────────────────────────────────────────────────────
 

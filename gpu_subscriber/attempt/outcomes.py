@@ -64,7 +64,14 @@ def finished(
         index, first = min(failed.items())
         failure = failures.get(index, Failure(code=first.code, message=first.message))
         return task.failed(claim, failure, now, output=replace(output, failed_images=tuple(failed.values())))
-    return task.completed(claim, output.images, now, failed_images=tuple(failed.values()), runs=output.runs)
+    return task.completed(
+        claim,
+        output.images,
+        now,
+        failed_images=tuple(failed.values()),
+        runs=output.runs,
+        generating_since=output.generating_since,
+    )
 
 
 def failed_image(index: int, failure: Failure) -> FailedImage:

@@ -34,6 +34,12 @@ export function duration(seconds: number): string {
   return `${Math.floor(whole / 60)} min ${String(whole % 60).padStart(2, "0")} s`;
 }
 
+/** "1st", "2nd", "3rd", "11th". */
+export function ordinal(value: number): string {
+  const suffixes: Readonly<Record<string, string>> = { one: "st", two: "nd", few: "rd", other: "th" };
+  return `${value}${suffixes[new Intl.PluralRules("en", { type: "ordinal" }).select(value)] ?? "th"}`;
+}
+
 /** The time ("14:05") of a date of today, the day ("20 Nov") of an earlier one. */
 export function timeOrDay(then: Date, now: Date, locale?: string): string {
   const sameDay = then.toDateString() === now.toDateString();

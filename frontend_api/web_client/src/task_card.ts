@@ -99,11 +99,11 @@ export class TaskCard {
     this.#showButtons();
   }
 
-  /** A queued task shows its queue position in place of the step. */
+  /** A waiting task shows its queue position in place of the step. */
   #showStep(): void {
-    const isQueued = this.#view.status === "queued";
-    if (isQueued && this.#queuePoller.isStarted) return;
-    if (isQueued) this.#queuePoller.start();
+    const { isWaiting } = this.#view;
+    if (isWaiting && this.#queuePoller.isStarted) return;
+    if (isWaiting) this.#queuePoller.start();
     else this.#queuePoller.stop();
     setText(this.#parts.step, this.#view.stepText ?? "");
   }

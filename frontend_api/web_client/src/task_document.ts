@@ -59,6 +59,7 @@ export interface TaskDocument {
   readonly loras: readonly { readonly name: string; readonly scale: number }[];
   readonly createdAt: number;
   readonly updatedAt: number;
+  readonly finishedAt: number | null;
   /** Inference time of the successful attempt. */
   readonly inferenceSeconds: number | null;
   readonly attempt: number;
@@ -113,6 +114,7 @@ export function readTaskDocument(id: string, data: Fields): TaskDocument {
     strength: typeof parameters.strength === "number" ? parameters.strength : null,
     createdAt: milliseconds(data.created_at) ?? 0,
     updatedAt: milliseconds(data.updated_at) ?? 0,
+    finishedAt: milliseconds(data.finished_at),
     inferenceSeconds: typeof usage.inference_seconds === "number" ? usage.inference_seconds : null,
     attempt: number(data.attempt, 0),
     cancelRequested: milliseconds(data.cancel_requested_at) !== null,

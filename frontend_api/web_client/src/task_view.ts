@@ -1,6 +1,6 @@
 /** The texts and buttons of a task's card. Pure. */
 
-import { duration, shortened } from "./formatting";
+import { duration, ordinal, shortened } from "./formatting";
 import type { Status, TaskDocument } from "./task_document";
 
 export interface TaskView {
@@ -17,6 +17,8 @@ export interface TaskView {
   readonly progress: number;
   /** The task is processing, but its progress is unknown. */
   readonly isIndeterminate: boolean;
+  /** No step has begun: the queue position and the remaining time matter. */
+  readonly isWaiting: boolean;
   /** Queued or processing: the task can be cancelled, but not deleted. */
   readonly isActive: boolean;
   readonly isCancelling: boolean;
@@ -50,6 +52,7 @@ export function viewOf(task: TaskDocument): TaskView {
     stepText,
     progressText: stepText === null ? headline : `${headline}, ${stepText.toLowerCase()}`,
     progress: task.status === "completed" ? 1 : task.progress,
+    isWaiting: task.status === "queued" || isHeldButWaiting(task),
     isIndeterminate: task.status === "processing" && !isCounting,
     isActive,
     isCancelling: isActive && task.cancelRequested,
@@ -67,6 +70,11 @@ function stepTextOf(task: TaskDocument): string {
   return isOne ? step : `${task.images.length} of ${task.imageCount} done, ${step.toLowerCase()}`;
 }
 
+/** A worker holds the task, and has not started with it. */
+function isHeldButWaiting({ status, phase, cancelRequested }: TaskDocument): boolean {
+  return status === "processing" && phase === "waiting" && !cancelRequested;
+}
+
 /** Whether a completed task has failed images. */
 function isPartial(task: TaskDocument): boolean {
   return task.status === "completed" && task.failedImages.length > 0;
@@ -75,17 +83,24 @@ function isPartial(task: TaskDocument): boolean {
 function headlineOf(task: TaskDocument): string {
   switch (task.status) {
     case "queued":
-      return task.attempt > 0 ? "Queued for another attempt" : "Queued";
+      return task.attempt > 0 ? `Retrying (${ordinal(task.attempt + 1)} attempt)` : "Queued";
     case "processing":
       return task.cancelRequested ? "Cancelling" : (PHASES[task.phase] ?? "Processing");
     case "completed":
       if (isPartial(task)) return `${imageCount(task)} completed`;
-      return task.inferenceSeconds === null ? "Completed" : `Completed in ${duration(task.inferenceSeconds)}`;
+      return doneText(task);
     case "failed":
       return "Failed";
     case "cancelled":
       return task.images.length > 0 ? `Cancelled, ${imageCount(task)} kept` : "Cancelled";
   }
+}
+
+/** "Done in 37 s (waited 12 s)". The wait of a task with several attempts is not known. */
+function doneText({ inferenceSeconds, finishedAt, createdAt, attempt }: TaskDocument): string {
+  if (inferenceSeconds === null) return "Done";
+  const waited = finishedAt === null || attempt !== 1 ? 0 : (finishedAt - createdAt) / 1_000 - inferenceSeconds;
+  return `Done in ${duration(inferenceSeconds)}${waited < 1 ? "" : ` (waited ${duration(waited)})`}`;
 }
 
 function explanationOf(task: TaskDocument): string | null {

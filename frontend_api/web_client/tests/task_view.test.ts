@@ -69,6 +69,16 @@ describe("viewOf", () => {
       },
       { stepText: "1 of 2 done, step 4 of 20", progressText: "Generating, 1 of 2 done, step 4 of 20" },
     ],
+    [
+      "shows that a claimed task still waits",
+      { progress: { phase: "waiting", step: 0, steps: 20, value: 0 } },
+      { headline: "Starting", isWaiting: true, isIndeterminate: true },
+    ],
+    [
+      "separates the wait from the generation",
+      { status: "completed", finished_at: at(149), usage: { inference_seconds: 37 } },
+      { headline: "Done in 37 s (waited 12 s)", isWaiting: false },
+    ],
     ["shows an unknown phase as processing", { progress: { phase: "dreaming" } }, { headline: "Processing" }],
     ["shows a requested cancellation", { cancel_requested_at: at(103) }, { headline: "Cancelling", isCancelling: true }],
     ["offers the finished images of a task that is still processing", { images: [image] }, { hasImages: true, isActive: true }],
@@ -90,7 +100,7 @@ describe("viewOf", () => {
     [
       "shows the duration of a completed task",
       { status: "completed", images: [image], usage: { inference_seconds: 4 } },
-      { headline: "Completed in 4.0 s", progress: 1, isActive: false, hasImages: true, announcement: "Completed: a red circle" },
+      { headline: "Done in 4.0 s", progress: 1, isActive: false, hasImages: true, announcement: "Completed: a red circle" },
     ],
     [
       "shows why a task failed, and offers a retry",
@@ -100,7 +110,7 @@ describe("viewOf", () => {
     [
       "explains why a task is queued again",
       { status: "queued", failure },
-      { headline: "Queued for another attempt", explanation: "The worker was lost." },
+      { headline: "Retrying (2nd attempt)", isWaiting: true, explanation: "The worker was lost." },
     ],
   ])("%s", (_name, change, expected) => {
     expect(view(change)).toMatchObject(expected);

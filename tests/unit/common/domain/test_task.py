@@ -17,7 +17,7 @@ from common.domain.errors import (
 from common.domain.images import Preview, StoredImage
 from common.domain.task import Claim, Failure, Phase, Progress, RunSeconds, Task, TaskStatus, Usage
 from common.domain.task_records import MAX_HISTORY, PastAttempt
-from tests.factories import NOW, spent, submitted_task
+from tests.factories import NOW, claim_of, spent, submitted_task
 
 TTL = timedelta(seconds=60)
 LATER = NOW + timedelta(seconds=5)
@@ -123,6 +123,18 @@ def test_renewal_extends_the_claim_and_stores_progress() -> None:
     assert (renewed.progress, renewed.previews) == (progress, (preview,))
     again = renewed.renewed(claim, LATER, TTL)
     assert (again.progress, again.previews) == (progress, (preview,))
+
+
+def test_inference_time_excludes_the_wait_inside_the_worker() -> None:
+    task, claim = processing_task()
+    began = LATER - timedelta(seconds=2)
+    waiting = task.renewed(claim, LATER, TTL)
+    assert claim_of(waiting).generating_since is None
+    started = waiting.renewed(claim, LATER, TTL, output=AttemptOutput(generating_since=began))
+    assert claim_of(started.renewed(claim, LATER, TTL)).generating_since == began
+    assert started.completed(claim, (IMAGE,), LATER).usage.inference_seconds == 2.0
+    at_once = task.completed(claim, (IMAGE,), LATER, generating_since=began)
+    assert at_once.usage.inference_seconds == 2.0
 
 
 def test_completion_keeps_images_and_drops_previews() -> None:

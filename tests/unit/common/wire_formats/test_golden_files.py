@@ -74,7 +74,8 @@ def full_task() -> Task:
             ),
             previews=(Preview(index=0, step=7, jpeg=b"\xff\xd8jpeg"),),
             output=AttemptOutput(
-                runs=(RunSeconds(index=0, gpu_seconds=0.5, resumed=True, lost_seconds=0.125),)
+                runs=(RunSeconds(index=0, gpu_seconds=0.5, resumed=True, lost_seconds=0.125),),
+                generating_since=NOW + timedelta(seconds=4),
             ),
         ),
         callback_seal="5ea1",
