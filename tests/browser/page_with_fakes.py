@@ -86,7 +86,8 @@ class PageWithFakes:
         request = route.request
         address = urlsplit(request.url)
         path = address.path + (f"?{address.query}" if address.query else "")
-        if address.hostname != "localhost":
+        # A stream does not end, and Playwright's thread must not wait for it.
+        if address.hostname != "localhost" or address.path == "/v1/tasks:events":
             route.abort()
             return
         if address.path.startswith("/v1/"):

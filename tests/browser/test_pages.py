@@ -3,7 +3,6 @@
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 from google.pubsub_v1.types import PubsubMessage
@@ -240,115 +239,6 @@ def test_page_reconnects_when_the_browser_is_online_again(page: Page) -> None:
     expect(state).to_have_attribute("data-state", "offline")
     page.context.set_offline(False)
     expect(state).to_have_attribute("data-state", "live")
-
-
-def listed(index: int, **changes: Any) -> dict[str, Any]:
-    """Return a task as the API lists it."""
-    parameters = {"prompt": f"picture {index}", "steps": 20, "width": 256, "height": 256, "num_images": 1}
-    return {
-        "id": f"listed-{index}",
-        "status": "completed",
-        "model": "demo",
-        "parameters": parameters | changes.pop("parameters", {}),
-        "created_at": f"2026-01-01T{index // 60:02}:{index % 60:02}:00Z",
-        "progress": {"phase": "done", "step": 20, "steps": 20, "value": 1.0, "images": []},
-        "images": [{"index": 0, "content_type": "image/png", "sha256": f"{index:064}"}],
-        **changes,
-    }
-
-
-def page_of(
-    context: BrowserContext, stack: LocalStack, tasks: list[dict[str, Any]], *, shown: int | None = None
-) -> Page:
-    """Open the page with these tasks. Firestore is unreachable, and the API's stream is replaced."""
-    events = "".join(f"event: task\ndata: {json.dumps(task)}\n\n" for task in tasks)
-    body = f"{events}event: complete\ndata: {{}}\n\n"
-    context.route(
-        "**/v1/tasks:events*", lambda route: route.fulfill(body=body, content_type="text/event-stream")
-    )
-    context.route(
-        "**/images/*", lambda route: route.fulfill(body=png(width=64, height=64), content_type="image/png")
-    )
-    context.route(f"http://{stack.environment['DARKROOM_FIRESTORE_BROWSER_HOST']}/**", abort)
-    page = context.new_page()
-    page.goto("/")
-    expect(page.get_by_test_id("task-card")).to_have_count(len(tasks) if shown is None else shown)
-    return page
-
-
-@pytest.mark.parametrize("width", [320, 375, 1280])
-def test_texts_of_a_waiting_card_fit(context: BrowserContext, running_stack: LocalStack, width: int) -> None:
-    task = listed(0, status="queued", model="a-model-with-a-rather-long-name-of-its-own", images=[])
-    context.route(
-        "**/v1/tasks/listed-0",
-        lambda route: route.fulfill(
-            json={**task, "queue_position": 12345, "eta": {"p50_seconds": 3599}, "model_served": True}
-        ),
-    )
-    page = page_of(context, running_stack, [task])
-    page.set_viewport_size({"width": width, "height": 800})
-    expect(page.locator(".task__step")).to_contain_text("12345")
-    clipped = page.locator(".task__body").evaluate(
-        "body => [body, ...body.querySelectorAll('.task__status, .task__step')]"
-        ".some(part => part.getBoundingClientRect().right > body.parentElement.getBoundingClientRect().right)"
-    )
-    assert not clipped
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-
-
-def test_focus_ring_of_a_picture_is_painted_above_it(
-    context: BrowserContext, running_stack: LocalStack
-) -> None:
-    page = page_of(context, running_stack, [listed(0)])
-    expect(page.get_by_test_id("task-image")).to_be_visible()
-    tile = page.locator(".tile")
-    page.get_by_test_id("download-button").focus()
-    page.keyboard.press("Shift+Tab")
-    expect(tile).to_be_focused()
-    ring = tile.evaluate("tile => getComputedStyle(tile, '::after').outlineStyle")
-    assert ring == "solid"
-
-
-def test_focus_moves_to_a_visible_button_when_its_button_disappears(page: Page) -> None:
-    card = submit(page, PROMPT, steps=2)
-    card.get_by_test_id("cancel-button").focus()
-    expect(card.get_by_test_id("cancel-button")).to_be_hidden()
-    assert card.evaluate("card => card.contains(document.activeElement)")
-
-
-def test_focus_moves_to_the_next_card_when_show_more_disappears(
-    context: BrowserContext, running_stack: LocalStack
-) -> None:
-    tasks = [listed(index) for index in range(60)]
-    page = page_of(context, running_stack, tasks, shown=50)
-    more = page.get_by_test_id("show-more-button")
-    more.focus()
-    page.keyboard.press("Enter")
-    expect(page.get_by_test_id("task-card")).to_have_count(60)
-    expect(more).to_be_hidden()
-    assert page.get_by_test_id("task-card").nth(50).evaluate("card => card.contains(document.activeElement)")
-
-
-def test_previews_are_shown_in_their_own_colours(
-    page: Page,
-) -> None:
-    card = submit(page, PROMPT, steps=60)
-    preview = card.get_by_test_id("task-preview")
-    expect(preview).to_be_visible()
-    style = preview.evaluate(
-        "image => [getComputedStyle(image).filter, getComputedStyle(image.parentElement, '::after').content]"
-    )
-    assert style == ["none", "none"]
-
-
-def test_line_breaks_and_direction_of_a_prompt_are_kept(
-    context: BrowserContext, running_stack: LocalStack
-) -> None:
-    prompts = ["first line\nsecond line", "דיוקן של חתול"]
-    tasks = [listed(index, parameters={"prompt": prompt}) for index, prompt in enumerate(prompts)]
-    shown = page_of(context, running_stack, tasks).locator(".task__prompt")
-    assert shown.last.evaluate("text => text.innerText") == prompts[0]
-    assert shown.first.evaluate("text => getComputedStyle(text).direction") == "rtl"
 
 
 def test_cancel_button_cancels_a_running_task(page: Page) -> None:

@@ -16,7 +16,7 @@ from common.domain.errors import (
 )
 from common.domain.images import Preview, StoredImage
 from common.domain.task import Claim, Failure, Phase, Progress, RunSeconds, Task, TaskStatus, Usage
-from common.domain.task_records import MAX_HISTORY, PastAttempt
+from common.domain.task_records import MAX_HISTORY, AttemptOutput, PastAttempt
 from tests.factories import NOW, claim_of, spent, submitted_task
 
 TTL = timedelta(seconds=60)
