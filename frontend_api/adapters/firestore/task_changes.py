@@ -251,7 +251,8 @@ class FirestoreTaskChanges:
                 for watched in affected:
                     watched.reset()
             elif change.target_change_type == kinds.REMOVE:
-                targets = {one.target_id for one in (*self._watched.values(), *self._lists.values())}
+                targets = {watched.target_id for watched in self._watched.values()}
+                targets |= {watched.target_id for watched in self._lists.values()}
                 if targets.intersection(change.target_ids):
                     raise google_errors.from_grpc_status(change.cause.code, change.cause.message)
 

@@ -63,7 +63,7 @@ export class TaskFeed {
     this.#isLoaded = false;
   }
 
-  /** Connect again now: the user asked for it, or the network is back. A connection may be broken without notice. */
+  /** Connect again now: after a press of the button, or when the network is back. A connection may be broken without notice. */
   reconnect(): void {
     if (this.#count === 0) return;
     this.#api.close();

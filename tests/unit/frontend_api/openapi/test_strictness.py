@@ -85,6 +85,7 @@ NOT_CHECKED = {
     "editOpenAIImages",  # a form; its fields are those of generateOpenAIImages
     "deliverTaskEvent",  # Google's fields
     "archiveDeadLetter",
+    "streamTasks",  # its response does not end
     "readFleetDemand",  # the autoscaler's query
 }
 OF_THE_MODEL = (

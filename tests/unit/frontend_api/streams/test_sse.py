@@ -232,3 +232,10 @@ def test_list_stream_ends_when_the_process_stops(api: Api) -> None:
     stream.ids_until_complete()
     api.dependencies.streams.subscriptions.shut_down()
     assert stream.rest() == []
+
+
+def test_list_stream_rejects_a_count_without_tasks(api: Api) -> None:
+    answer = api.client.get("/v1/tasks:events?count=0")
+    assert answer.status_code == 422
+    assert "count" in answer.text
+    assert api.changes.subscribers == 0
