@@ -30,6 +30,7 @@ from frontend_api.openai_compatibility.errors import ERROR_SHAPES
 from frontend_api.openai_compatibility.routes import blueprint as openai
 from frontend_api.openapi.routes import blueprint as documentation
 from frontend_api.operations.routes import blueprint as operations
+from frontend_api.operations.routes import count_responses
 from frontend_api.public_address import PublicAddress, mount
 from frontend_api.quotas.headers import add_rate_limit_headers
 from frontend_api.stats.routes import blueprint as queue
@@ -63,6 +64,7 @@ def create_app(
     compress_responses(app)
     trace_requests(app)
     log_requests(app)
+    count_responses(app, dependencies.operations.responses, exempt_paths=HEALTH_PATHS)
     limit_concurrency(app, dependencies.http, exempt_paths=HEALTH_PATHS)
     add_security_headers(app)
     add_rate_limit_headers(app)

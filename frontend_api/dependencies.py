@@ -195,6 +195,7 @@ def build_dependencies(
         clock=clock,
         quotas=quotas,
     )
+    readiness = CheckReadiness(probes=probes, clock=clock)
     return Dependencies(
         api_keys=ApiKeys(store=api_keys, clock=clock),
         autoscaling=ReadFleetDemand(catalog=catalog, workload_cache=workload_cache, clock=clock),
@@ -218,7 +219,7 @@ def build_dependencies(
             ),
         ),
         estimates=Estimates(workload_cache=workload_cache, estimator=estimator),
-        health=CheckReadiness(probes=probes, clock=clock),
+        health=readiness,
         http=ConcurrencyLimiter(at_once=requests_at_once),
         identity=identity,
         images=images,
@@ -232,6 +233,7 @@ def build_dependencies(
             workload_cache=workload_cache,
             stats=stats,
             limits=alert_limits,
+            readiness=readiness,
             clock=clock,
         ),
         quotas=quotas,

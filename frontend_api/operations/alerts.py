@@ -5,7 +5,7 @@ current state of the store, and so works without metrics.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -13,6 +13,8 @@ from enum import StrEnum
 from common.domain.task import TaskStatus
 from common.shared_values import SHARED, AlertLimits, read_shared_file
 from frontend_api.estimates.workload import Workload
+from frontend_api.health.readiness import Reachability
+from frontend_api.operations.response_counts import ResponseShare
 from frontend_api.stats.ports import Lately, QueueLine
 from frontend_api.usage.ports import NO_USAGE, UsageTotals
 
@@ -36,6 +38,10 @@ class AlertRule:
     """Heading of the entry in docs/operating/runbook.md."""
 
 
+_TOLERATED_ERROR_SHARE = 0.05
+"""Share of failed responses above which the API needs attention."""
+
+
 def _rule(name: str) -> AlertRule:
     rule = _RULES[name]
     return AlertRule(
@@ -50,15 +56,21 @@ def _rule(name: str) -> AlertRule:
 _RULES = read_shared_file("alert_rules.yaml")
 NO_WORKER = _rule("no_worker")
 MODEL_UNAVAILABLE = _rule("model_unavailable")
+DEPENDENCIES = _rule("dependency_away")
+API_RESPONSES = _rule("availability_burns_fast")
 OLDEST_WAITS = _rule("oldest_waits")
+STALLED = _rule("stalled")
 DEAD_LETTERS = _rule("dead_letters")
 TASKS_FAIL = _rule("tasks_fail")
 BACKLOG_GROWS = _rule("backlog_grows")
 SECONDS_WASTED = _rule("seconds_wasted")
 ALERT_RULES = (
     NO_WORKER,
+    DEPENDENCIES,
+    API_RESPONSES,
     MODEL_UNAVAILABLE,
     OLDEST_WAITS,
+    STALLED,
     DEAD_LETTERS,
     TASKS_FAIL,
     BACKLOG_GROWS,
@@ -86,12 +98,17 @@ class AlertEvaluation:
     workload: Workload
     dead_letters: int
     lately: Lately
+    dependencies: Sequence[Reachability]
+    responses: ResponseShare
 
     def __iter__(self) -> Iterator[Alert]:
         """Yield each alert, the most severe first."""
         yield self._no_worker()
+        yield self._dependencies()
+        yield self._api_responses()
         yield self._model_unavailable()
         yield self._oldest_waits()
+        yield self._stalled()
         yield self._dead_letters()
         yield self._tasks_fail()
         yield self._backlog_grows()
@@ -125,6 +142,33 @@ class AlertEvaluation:
         ]
         says = f"Loading failed: {', '.join(failures)}."
         return Alert(rule=MODEL_UNAVAILABLE, state=AlertState.FIRING, says=says)
+
+    def _dependencies(self) -> Alert:
+        missing = [one.name for one in self.dependencies if not one.is_reachable]
+        if not missing:
+            return Alert(rule=DEPENDENCIES, state=AlertState.OK, says="All dependencies respond.")
+        says = f"{' and '.join(missing)} did not respond to this instance of the API."
+        return Alert(rule=DEPENDENCIES, state=AlertState.FIRING, says=says)
+
+    def _api_responses(self) -> Alert:
+        failed, every = self.responses.failed, self.responses.all
+        says = f"{failed} of {every} responses of this instance failed within 5 min."
+        state = AlertState.OK
+        if failed > _TOLERATED_ERROR_SHARE * every:
+            state = AlertState.FIRING if failed > SHARED.tolerated_failures else AlertState.PENDING
+        return Alert(rule=API_RESPONSES, state=state, says=says)
+
+    def _stalled(self) -> Alert:
+        waiting = [
+            model for model, line in self.lines.items() if line.queued and self.workload.workers_of(model)
+        ]
+        moves = any(line.processing or line.completed_lately for line in self.lines.values())
+        if moves or not waiting:
+            return Alert(rule=STALLED, state=AlertState.OK, says="Queued tasks are processed.")
+        age = max(map(self._age, waiting))
+        tasks = _counted(sum(self.lines[model].queued for model in waiting), "task waits", "tasks wait")
+        says = f"{tasks} although workers are alive, and none is processed."
+        return Alert(rule=STALLED, state=_state(held_for=age, rule=STALLED), says=says)
 
     def _oldest_waits(self) -> Alert:
         limit = timedelta(seconds=self.limits.oldest_seconds)
@@ -167,7 +211,7 @@ class AlertEvaluation:
 
     def _seconds_wasted(self) -> Alert:
         limit, lately = self.limits.wasted_share, self.lately
-        hour, late = _spent(lately.hour), _spent(lately.half_hour)
+        hour, late = spent_seconds(lately.hour), spent_seconds(lately.half_hour)
         share = _wasted_share(hour)
         says = (
             f"{_percent(share)} of the last hour's GPU seconds were wasted; the limit is {_percent(limit)}."
@@ -186,7 +230,7 @@ class AlertEvaluation:
         return timedelta(0) if oldest is None else self.as_of - oldest
 
 
-def _spent(ended: Mapping[TaskStatus, UsageTotals]) -> UsageTotals:
+def spent_seconds(ended: Mapping[TaskStatus, UsageTotals]) -> UsageTotals:
     """Sum the usage of completed and failed tasks; owners cancel tasks on purpose."""
     counted = (TaskStatus.COMPLETED, TaskStatus.FAILED)
     return sum((ended.get(status, NO_USAGE) for status in counted), NO_USAGE)

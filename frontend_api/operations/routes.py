@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Literal
 
-from flask import Blueprint, Response
+from flask import Blueprint, Flask, Response, request
 from pydantic import Field
 
 from common.domain.task import TaskStatus
@@ -13,7 +13,8 @@ from frontend_api.http.requests import authenticate_operator, current
 from frontend_api.http.responses import json_response
 from frontend_api.http.schemas import ResponseBody, RoundedSeconds, fields_of
 from frontend_api.identity.ports import Scope
-from frontend_api.operations.alerts import Alert, AlertState
+from frontend_api.operations.alerts import Alert, AlertState, spent_seconds
+from frontend_api.operations.response_counts import ResponseCounts
 from frontend_api.operations.status import MOST_FAILURES, ReadOperations
 from frontend_api.stats.ports import Lately
 from frontend_api.stats.routes import QueueResponse
@@ -109,8 +110,12 @@ class LastHourResponse(ResponseBody):
     completed: int
     failed: int
     cancelled: int
-    gpu_seconds: RoundedSeconds = Field(description="GPU seconds of images that were kept.")
-    wasted_gpu_seconds: RoundedSeconds = Field(description="GPU seconds that produced no image.")
+    gpu_seconds: RoundedSeconds = Field(
+        description="GPU seconds of images that were kept, of completed and failed tasks."
+    )
+    wasted_gpu_seconds: RoundedSeconds = Field(
+        description="GPU seconds that produced no image, of completed and failed tasks."
+    )
     failures: tuple[FailureCountResponse, ...] = Field(
         description=f"By code, most frequent first; of more than {MOST_FAILURES} failed tasks, the earliest."
     )
@@ -118,13 +123,14 @@ class LastHourResponse(ResponseBody):
     @classmethod
     def of(cls, lately: Lately) -> "LastHourResponse":
         of_status = {status: lately.hour.get(status, NO_USAGE) for status in TaskStatus}
+        spent = spent_seconds(lately.hour)
         by_frequency = sorted(lately.failure_codes.items(), key=lambda one: (-one[1], one[0]))
         return cls(
             completed=of_status[TaskStatus.COMPLETED].tasks,
             failed=of_status[TaskStatus.FAILED].tasks,
             cancelled=of_status[TaskStatus.CANCELLED].tasks,
-            gpu_seconds=sum(one.gpu_seconds for one in of_status.values()),
-            wasted_gpu_seconds=sum(one.wasted_gpu_seconds for one in of_status.values()),
+            gpu_seconds=spent.gpu_seconds,
+            wasted_gpu_seconds=spent.wasted_gpu_seconds,
             failures=tuple(FailureCountResponse(code=code, tasks=tasks) for code, tasks in by_frequency),
         )
 
@@ -152,3 +158,13 @@ def read() -> Response:
             conditions=tuple(AlertResponse.of(alert) for alert in state.alerts),
         )
     )
+
+
+def count_responses(app: Flask, counts: ResponseCounts, *, exempt_paths: frozenset[str]) -> None:
+    """Count every response, except those of the probes, which report the dependencies by their status."""
+
+    @app.after_request
+    def count(answer: Response) -> Response:
+        if request.path not in exempt_paths:
+            counts.add(answer.status_code)
+        return answer

@@ -12,7 +12,9 @@ from common.shared_values import AlertLimits
 from frontend_api.cache import Cached
 from frontend_api.estimates.workload import Workload
 from frontend_api.estimates.workload_cache import WorkloadCache
+from frontend_api.health.readiness import CheckReadiness
 from frontend_api.operations.alerts import Alert, AlertEvaluation
+from frontend_api.operations.response_counts import ResponseCounts
 from frontend_api.stats.ports import Lately, TaskStats
 from frontend_api.stats.queue import QueueState, ReadQueue
 from frontend_api.usage.ports import UsageTotals
@@ -43,9 +45,12 @@ class ReadOperations:
         workload_cache: WorkloadCache,
         stats: TaskStats,
         limits: AlertLimits,
+        readiness: CheckReadiness,
         clock: Clock,
     ) -> None:
         self._read_queue = read_queue
+        self._readiness = readiness
+        self.responses = ResponseCounts(clock)
         self._read_workload = workload_cache
         self._stats = stats
         self._limits = limits
@@ -65,6 +70,8 @@ class ReadOperations:
             workload=workload,
             dead_letters=queue.dead_letters,
             lately=lately,
+            dependencies=self._readiness(),
+            responses=self.responses.lately(),
         )
         return SystemState(queue=queue, workload=workload, lately=lately, alerts=tuple(alerts))
 

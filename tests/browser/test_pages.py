@@ -446,6 +446,8 @@ def test_operator_page_shows_that_its_data_is_outdated(operator_page: Page) -> N
     page.route("**/v1/operations", lambda route: route.abort())
     expect(page.get_by_test_id("connection-state")).to_have_attribute("data-state", "offline")
     expect(page.get_by_test_id("notice")).to_contain_text("The API does not respond.")
+    expect(page.get_by_test_id("summary")).to_contain_text("Status unknown.")
+    expect(page.get_by_test_id("summary")).to_have_attribute("data-state", "unknown")
     page.unroute("**/v1/operations")
     expect(page.get_by_test_id("connection-state")).to_have_attribute("data-state", "live")
     expect(page.get_by_test_id("notice")).to_be_hidden()

@@ -17,11 +17,14 @@ export class DataStatus {
     this.#status = new ConnectionStatus(LABELS, retry);
   }
 
-  setUpdated(asOf: string, now: number): void {
+  /** Return whether the data is current. */
+  setUpdated(asOf: string, now: number): boolean {
     if (asOf !== this.#asOf) this.#changedAt = now;
     this.#asOf = asOf;
-    if (now - this.#changedAt < STALE_MILLISECONDS) this.#show("live");
+    const isCurrent = now - this.#changedAt < STALE_MILLISECONDS;
+    if (isCurrent) this.#show("live");
     else this.setOutdated("The API responds, but its data does not change.");
+    return isCurrent;
   }
 
   setOutdated(reason: string): void {

@@ -16,9 +16,9 @@ export function worstState(alerts: readonly Alert[]): AlertState {
 /** The page's first line: the only alert that needs attention, or the number of such alerts. */
 export function headline(alerts: readonly Alert[]): string {
   const state = worstState(alerts);
-  if (state === "ok") return "All alerts are OK.";
+  if (state === "ok") return "All systems normal.";
   const urgent = alerts.filter((alert) => alert.state === state);
-  return urgent.length === 1 ? `${urgent[0]?.title ?? ""}: ${state}.` : `${urgent.length} alerts are ${state}.`;
+  return urgent.length === 1 ? `${urgent[0]?.title ?? ""}: ${state}.` : state === "firing" ? `${urgent.length} problems need action.` : `${urgent.length} warnings.`;
 }
 
 /** Sort by state. Alerts of the same state keep their order, which is by severity. */

@@ -32,8 +32,9 @@ const status = new DataStatus(() => {
 const poller = new Poller<Operations>(() => api.operations(), {
   onData(operations) {
     const now = Date.now();
-    status.setUpdated(operations.queue.as_of, now);
-    summary.show(operations);
+    const isCurrent = status.setUpdated(operations.queue.as_of, now);
+    if (isCurrent) summary.show(operations);
+    else summary.showUnknown();
     alerts.show(operations.conditions);
     figures.show(operations.queue, now);
     tables.show(operations);
@@ -42,6 +43,7 @@ const poller = new Poller<Operations>(() => api.operations(), {
     byId("main", HTMLElement).setAttribute("aria-busy", "false");
   },
   onError(error) {
+    summary.showUnknown();
     const isReached = error instanceof ProblemError && error.problem.status > 0;
     status.setOutdated(isReached ? `The API returned an error. ${errorText(error)}` : "The API does not respond.");
   },

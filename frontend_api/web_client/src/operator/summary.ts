@@ -16,6 +16,15 @@ export class Summary {
     document.title = pageTitle([]);
   }
 
+  /** The shown alerts may be outdated: no state is claimed. */
+  showUnknown(): void {
+    const text = "Status unknown.";
+    if (this.#line.textContent !== text) announce(text);
+    setText(this.#line, text);
+    setAttribute(this.#panel, "data-state", "unknown");
+    document.title = "(?) darkroom operations";
+  }
+
   show({ conditions, queue }: Operations): void {
     const text = headline(conditions);
     if (this.#line.textContent !== text) announce(text);

@@ -18,11 +18,11 @@ function worker(...times: WorkerTimes[]): Worker {
 }
 
 test.each<[Alert["state"][], string, string]>([
-  [["ok", "ok"], "ok", "All alerts are OK."],
+  [["ok", "ok"], "ok", "All systems normal."],
   [["ok", "pending"], "pending", "The b: pending."],
-  [["pending", "pending", "ok"], "pending", "2 alerts are pending."],
+  [["pending", "pending", "ok"], "pending", "2 warnings."],
   [["pending", "firing"], "firing", "The b: firing."],
-  [["firing", "ok", "firing", "pending", "firing"], "firing", "3 alerts are firing."],
+  [["firing", "ok", "firing", "pending", "firing"], "firing", "3 problems need action."],
 ])("the headline of %j, whose worst state is %s, is %s", (states, worst, text) => {
   const alerts = states.map((state, index) => alert("abcdefgh".charAt(index), state));
   expect(worstState(alerts)).toBe(worst);

@@ -1,6 +1,7 @@
 """The evaluation of alerts: ok, pending or firing."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -9,22 +10,28 @@ import pytest
 from common.domain.task import TaskStatus
 from common.shared_values import SHARED
 from frontend_api.estimates.workload import Workload
+from frontend_api.health.readiness import Reachability
 from frontend_api.operations.alerts import (
     ALERT_RULES,
+    API_RESPONSES,
     BACKLOG_GROWS,
     DEAD_LETTERS,
+    DEPENDENCIES,
     NO_WORKER,
     OLDEST_WAITS,
     SECONDS_WASTED,
+    STALLED,
     TASKS_FAIL,
     Alert,
     AlertEvaluation,
     AlertRule,
     AlertState,
 )
+from frontend_api.operations.response_counts import ResponseCounts, ResponseShare
 from frontend_api.stats.ports import Lately, QueueLine
 from frontend_api.usage.ports import UsageTotals
 from tests.factories import NOW, worker_report
+from tests.fakes.fake_clock import FakeClock
 
 IDLE = QueueLine(queued=0, oldest_queued_at=None, processing=0, completed_lately=0)
 LIMITS = SHARED.alert_limits
@@ -54,6 +61,8 @@ def evaluated(
         "workload": Workload(as_of=NOW, measured={}, workers=reports),
         "dead_letters": 0,
         "lately": Lately(),
+        "dependencies": (),
+        "responses": ResponseShare(),
         **changes,
     }
     return {alert.rule: alert for alert in AlertEvaluation(**fields)}
@@ -64,6 +73,60 @@ def test_all_alerts_are_ok_without_tasks_and_workers() -> None:
     assert tuple(alerts) == ALERT_RULES
     assert {alert.state for alert in alerts.values()} == {AlertState.OK}
     assert alerts[NO_WORKER].says == "0 workers are alive."
+
+
+def test_unreachable_dependency_fires() -> None:
+    found = [
+        Reachability(name=name, is_reachable=name != "pubsub", latency_seconds=0.1)
+        for name in ("firestore", "pubsub")
+    ]
+    alert = evaluated(dependencies=found)[DEPENDENCIES]
+    assert (alert.state, alert.says) == (
+        AlertState.FIRING,
+        "pubsub did not respond to this instance of the API.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("failed", "every", "state"),
+    [
+        (0, 0, AlertState.OK),
+        (5, 100, AlertState.OK),
+        (2, 10, AlertState.PENDING),
+        (60, 100, AlertState.FIRING),
+    ],
+)
+def test_failed_responses_fire_above_a_share(failed: int, every: int, state: AlertState) -> None:
+    assert evaluated(responses=ResponseShare(all=every, failed=failed))[API_RESPONSES].state is state
+
+
+def test_queue_is_stalled_when_a_live_worker_processes_nothing() -> None:
+    moving = replace(waiting(600), completed_lately=1)
+    busy = replace(waiting(600), processing=1)
+    assert evaluated({"demo": waiting(119)})[STALLED].state is AlertState.PENDING
+    assert evaluated({"demo": waiting(120)})[STALLED].state is AlertState.FIRING
+    for fine in (
+        {"demo": moving},
+        {"demo": busy},
+        {"demo": waiting(600), "other": busy},
+        {"other": waiting(600)},
+    ):
+        assert evaluated(fine)[STALLED].state is AlertState.OK
+
+
+def test_response_counts_forget_after_five_minutes() -> None:
+    clock = FakeClock()
+    counts = ResponseCounts(clock)
+    for status in (200, 404, 503):
+        counts.add(status)
+    clock.advance(60)
+    counts.add(500)
+    assert counts.lately() == ResponseShare(all=4, failed=2)
+    clock.advance(299)
+    assert counts.lately() == ResponseShare(all=1, failed=1)
+    clock.advance(600)
+    counts.add(200)
+    assert counts.lately() == ResponseShare(all=1)
 
 
 def test_alerts_are_ordered_by_severity() -> None:

@@ -142,8 +142,11 @@ def test_alerts_fire_for_failed_and_waiting_tasks(api: Api) -> None:
     api.clock.advance(1)
     assert states(api) == {
         "no_worker": "pending",
+        "dependency_away": "ok",
+        "availability_burns_fast": "ok",
         "model_unavailable": "ok",
         "oldest_waits": "ok",
+        "stalled": "ok",
         "dead_letters": "ok",
         "tasks_fail": "firing",
         "backlog_grows": "ok",

@@ -1,0 +1,44 @@
+"""ResponseCounts: how many responses of this process failed within the last minutes."""
+
+import threading
+from collections import deque
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from common.ports import Clock
+
+KEPT = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResponseShare:
+    """Responses within KEPT. `failed`: those with a status of 500 or higher."""
+
+    all: int = 0
+    failed: int = 0
+
+
+class ResponseCounts:
+    """Counts responses by the minute. Thread-safe."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._minutes: deque[tuple[datetime, ResponseShare]] = deque()
+
+    def add(self, status: int) -> None:
+        now = self._clock.now().replace(second=0, microsecond=0)
+        with self._lock:
+            counted = ResponseShare()
+            if self._minutes and self._minutes[-1][0] == now:
+                counted = self._minutes.pop()[1]
+            failed = counted.failed + (status >= 500)
+            self._minutes.append((now, ResponseShare(all=counted.all + 1, failed=failed)))
+            while self._minutes[0][0] < now - KEPT:
+                self._minutes.popleft()
+
+    def lately(self) -> ResponseShare:
+        since = self._clock.now() - KEPT
+        with self._lock:
+            counted = [counts for minute, counts in self._minutes if minute >= since]
+        return ResponseShare(all=sum(one.all for one in counted), failed=sum(one.failed for one in counted))
