@@ -1,9 +1,21 @@
 """Image objects in the bucket, as the task records them, and their object names."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from common.domain.provenance import Provenance
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thumbnail:
+    """A small version of an image, stored beside it."""
+
+    object_name: str
+    width: int
+    height: int
+    content_type: str
+    size_bytes: int
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +32,32 @@ class StoredImage:
     sha256: str
     provenance: Provenance | None = None
     """How the image was generated; None for images stored before this was recorded."""
+    thumbnail: Thumbnail | None = None
+    """None if the image itself is small, and for images stored before thumbnails were."""
+
+    @property
+    def object_names(self) -> tuple[str, ...]:
+        """The names of all its objects."""
+        return (
+            (self.object_name,) if self.thumbnail is None else (self.object_name, self.thumbnail.object_name)
+        )
+
+    @property
+    def smallest(self) -> "StoredImage":
+        """The thumbnail as an image of its own; the image itself if it has none."""
+        small = self.thumbnail
+        if small is None:
+            return self
+        return replace(
+            self,
+            object_name=small.object_name,
+            width=small.width,
+            height=small.height,
+            content_type=small.content_type,
+            size_bytes=small.size_bytes,
+            sha256=small.sha256,
+            thumbnail=None,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,3 +95,8 @@ def image_object_name(folder: str, *, attempt: int, index: int, extension: str) 
     attempt.
     """
     return f"{folder}attempt-{attempt}/{index}.{extension}"
+
+
+def thumbnail_object_name(folder: str, *, attempt: int, index: int, extension: str) -> str:
+    """Return the object name of the thumbnail of image `index` of an attempt, beside the image's."""
+    return image_object_name(folder, attempt=attempt, index=index, extension=f"thumbnail.{extension}")

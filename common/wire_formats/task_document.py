@@ -25,7 +25,8 @@ VERSION = "1.10"
 `provenance`, 1.6 `warnings`, `failed_images`, `claim.runs`, `usage.open_runs` and an attempt's
 `gpu_seconds`. 1.7 renamed `untold_since` to `event_pending_since`. 1.8 added `request_digest`, 1.9
 `label_pairs`, which queries use, `callback_headers`, `callback_seal`, and `inputs` for tasks with
-pictures, 1.10 `progress.images` and `claim.generating_since`. These fields are optional in reading.
+pictures, 1.10 `progress.images`, `claim.generating_since` and an image's `thumbnail`. These fields
+are optional in reading.
 """
 EVENT_PENDING_SINCE_BEFORE_1_7 = "untold_since"
 """Still read and queried: the previous version may write it during a rolling update."""

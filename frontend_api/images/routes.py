@@ -1,4 +1,4 @@
-"""/v1/tasks/{id}/images/{n} and /v1/tasks/{id}/previews/{n}: finished images and their previews.
+"""/v1/tasks/{id}/images/{n} and /v1/tasks/{id}/previews/{n}: finished images, thumbnails, previews.
 
 An image is a redirect to a signed link where links can be signed, else its bytes. Callers with
 `X-API-Key` always get the bytes.
@@ -67,6 +67,27 @@ def read_file(task_id: str, index: int, extension: str) -> Response:
     if f"{index}.{extension}" not in names:
         raise ImageNotFoundError(f"image {index} has another format; its name is {' or '.join(names)}")
     return _answer(task_id, image)
+
+
+@blueprint.get("/<int:index>/thumbnail")
+@doc(
+    "readThumbnail",
+    {
+        200: ResponseDoc(
+            "The bytes of a small version, at most 512 pixels wide and high; of the image itself if it has none.",
+            media_type="image/*",
+            headers={"ETag": "The SHA-256 of the bytes."},
+        ),
+        206: _RESPONSES[206],
+        304: _RESPONSES[304],
+    },
+    problems=_PROBLEMS,
+    headers=_REQUEST_HEADERS,
+)
+def read_thumbnail(task_id: str, index: int) -> Response:
+    """Fetch a thumbnail of an image."""
+    image = current(Tasks).read.image(caller_id(), checked_task_id(task_id), index)
+    return _bytes_answer(task_id, image.smallest)
 
 
 def _answer(task_id: str, image: StoredImage) -> Response:

@@ -56,6 +56,7 @@ class ImageResponse(Seeded):
 
     index: int
     url: str
+    thumbnail_url: str = Field(description="A small version of the image. It needs the caller's credentials.")
     url_expires_at: datetime | None = Field(
         description="When an absolute `url` stops working; null for a relative one."
     )
@@ -370,7 +371,12 @@ def task_path(task_id: str) -> str:
 def _image_response(own: str, image: StoredImage, link: SignedLink | None) -> ImageResponse:
     url = f"{own}/images/{image.index}" if link is None else link.url
     expires_at = None if link is None else link.expires_at
-    return ImageResponse.model_validate({**fields_of(image), "url": url, "url_expires_at": expires_at})
+    addresses = {
+        "url": url,
+        "url_expires_at": expires_at,
+        "thumbnail_url": f"{own}/images/{image.index}/thumbnail",
+    }
+    return ImageResponse.model_validate({**fields_of(image), **addresses})
 
 
 def _metrics_response(task: Task) -> MetricsResponse:

@@ -12,12 +12,14 @@ import structlog
 from opentelemetry.trace import SpanKind
 
 from common.domain.errors import DependencyUnavailableError
-from common.domain.images import StoredImage, image_object_name
+from common.domain.images import StoredImage, Thumbnail, image_object_name, thumbnail_object_name
 from common.domain.task import Task, TaskStatus
 from common.domain.task_warnings import parameters_with_effect
 from common.observability.tracing import spanned
 from gpu_subscriber.dependency_retry import DependencyRetry
+from gpu_subscriber.errors import ObjectConflictError
 from gpu_subscriber.images.encoding import encode_image, recorded
+from gpu_subscriber.images.thumbnails import THUMBNAIL_CONTENT_TYPE, THUMBNAIL_FORMAT, thumbnail_of
 from gpu_subscriber.ports import GeneratedImage, ImageWriter
 
 _log = structlog.get_logger(__name__)
@@ -56,6 +58,7 @@ class ImageStorage:
             self.dependency_retry(
                 lambda: self.writer.write(name, data, content_type=content_type, metadata=metadata)
             )
+        thumbnail = self._store_thumbnail(task, image, image_bytes=len(data))
         return StoredImage(
             index=image.index,
             object_name=name,
@@ -66,6 +69,35 @@ class ImageStorage:
             size_bytes=len(data),
             sha256=digest,
             provenance=record.provenance,
+            thumbnail=thumbnail,
+        )
+
+    def _store_thumbnail(self, task: Task, image: GeneratedImage, *, image_bytes: int) -> Thumbnail | None:
+        """Encode and upload a thumbnail; return None if it is not worth it or cannot be stored now."""
+        made = thumbnail_of(image.pixels, (image.width, image.height), image_bytes=image_bytes)
+        if made is None:
+            return None
+        data, (width, height) = made
+        name = thumbnail_object_name(
+            task.folder, attempt=task.attempt, index=image.index, extension=THUMBNAIL_FORMAT
+        )
+        digest = hashlib.sha256(data).hexdigest()
+        metadata = {"task_id": task.id, "sha256": digest}
+        try:
+            self.writer.write(name, data, content_type=THUMBNAIL_CONTENT_TYPE, metadata=metadata)
+        except (DependencyUnavailableError, ObjectConflictError) as error:
+            # The image is complete without it.
+            _log.warning(
+                "thumbnail_not_stored", task_id=task.id, index=image.index, error=type(error).__name__
+            )
+            return None
+        return Thumbnail(
+            object_name=name,
+            width=width,
+            height=height,
+            content_type=THUMBNAIL_CONTENT_TYPE,
+            size_bytes=len(data),
+            sha256=digest,
         )
 
     def remove_leftovers(self, task: Task, stored: Task | None) -> None:
@@ -75,7 +107,9 @@ class ImageStorage:
         """
         attempts = removable_attempts(task, stored)
         if attempts > 0:
-            keep = set() if stored is None else {image.object_name for image in stored.images}
+            keep = (
+                set() if stored is None else {name for image in stored.images for name in image.object_names}
+            )
             self._remove(task.id, task.folder, up_to=attempts, keep=keep)
 
     def remove_all(self, task_id: str, folder: str) -> None:

@@ -89,7 +89,7 @@ def check(evidence: Evidence) -> Verdict:
                 *_check_leftovers(task, own_objects),
                 *_check_counters(task),
             ]
-            kept = {image.object_name for image in task.images}
+            kept = {name for image in task.images for name in image.object_names}
             leftovers += [stored.name for stored in own_objects if stored.name not in kept]
         findings += [Finding(kind=kind, task_id=accepted.task_id, what=what) for kind, what in found]
     return Verdict(findings=tuple(findings), leftovers=tuple(leftovers))

@@ -101,6 +101,18 @@ export class Api {
     return URL.createObjectURL(await this.imageBytes(taskId, index));
   }
 
+  /** Return the absolute URL of an image, for programs without credentials of their own. */
+  imageAddress(taskId: string, index: number): string {
+    return new URL(imagePath(taskId, index), location.href).href;
+  }
+
+  /** Return a URL of a small version for an <img>. */
+  async thumbnailSource(taskId: string, index: number): Promise<string> {
+    const path = `${imagePath(taskId, index)}/thumbnail`;
+    if (!(await this.session()?.token())) return path;
+    return URL.createObjectURL(await (await this.#http.send("GET", path)).blob());
+  }
+
   async imageBytes(taskId: string, index: number): Promise<Blob> {
     return (await this.#http.send("GET", imagePath(taskId, index))).blob();
   }

@@ -11,7 +11,7 @@ import type { TaskActions } from "./task_card";
 import type { TaskDocument } from "./task_document";
 import type { ViewerActions } from "./viewer/viewer";
 
-type Actions = Omit<TaskActions, "download"> & Pick<ViewerActions, "reuseSettings"> & {
+type Actions = Omit<TaskActions, "download"> & Pick<ViewerActions, "reuseSettings" | "imageSource"> & {
   /** Download one image, or all images if `index` is missing. */
   download(task: TaskDocument, index?: number): Promise<void>;
 };
@@ -27,7 +27,16 @@ export function createActions(api: Api, form: ParameterForm, open: TaskActions["
     retry: (task) => api.retry(task.id),
     queueEstimate: (task) => api.queueEstimate(task.id),
     imageSource: (task, index) => api.imageSource(task.id, index),
+    thumbnailSource: (task, index) => api.thumbnailSource(task.id, index),
     open,
+    drag(task, index, data) {
+      const { contentType = "image/png", seed = null } = task.images.find((image) => image.index === index) ?? {};
+      const url = api.imageAddress(task.id, index);
+      const name = fileName(task.prompt, seed ?? task.seed, index, contentType);
+      data.setData("text/uri-list", url);
+      // Chromium saves this file where it is dropped outside the browser.
+      data.setData("DownloadURL", `${contentType}:${name}:${url}`);
+    },
     async download(task, index) {
       for (const image of task.images.filter((one) => index === undefined || one.index === index)) {
         try {

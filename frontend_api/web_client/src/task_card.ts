@@ -17,7 +17,9 @@ export interface TaskActions {
   retry(task: TaskDocument): Promise<void>;
   reuseSeed(task: TaskDocument): Promise<void>;
   open(task: TaskDocument, index: number, shownSource: string): void;
-  imageSource(task: TaskDocument, index: number): Promise<string>;
+  thumbnailSource(task: TaskDocument, index: number): Promise<string>;
+  /** Add the whole image to what is dragged, in place of its thumbnail. */
+  drag(task: TaskDocument, index: number, data: DataTransfer): void;
   queueEstimate(task: TaskDocument): Promise<QueueEstimate>;
 }
 
@@ -113,7 +115,10 @@ export class TaskCard {
     const { tiles } = this.#parts;
     while (this.#tiles.length < task.imageCount) {
       const index = this.#tiles.length;
-      const tile = new Tile((source) => { this.actions.open(this.task, index, source); });
+      const tile = new Tile(
+        (source) => { this.actions.open(this.task, index, source); },
+        (data) => { this.actions.drag(this.task, index, data); },
+      );
       this.#tiles.push(tile);
       tiles.append(tile.element);
     }
@@ -122,7 +127,7 @@ export class TaskCard {
     tiles.style.setProperty("--ratio", String(task.width / task.height));
     for (const preview of task.previews) this.#tiles[preview.index]?.showPreview(preview);
     for (const image of task.images) {
-      const source = () => this.actions.imageSource(task, image.index);
+      const source = () => this.actions.thumbnailSource(task, image.index);
       void this.#tiles[image.index]?.showImage(image.sha256 || "stored", source, task.prompt);
     }
     const isBlank = task.previews.length === 0 && (task.status !== "completed" || task.failedImages.length > 0);

@@ -6,11 +6,12 @@
  */
 
 import { create } from "./dom";
+import { whenNear } from "./near_viewport";
 import type { Preview } from "./task_document";
 
 /** The durations of the fades in styles/tiles.css. */
 const PREVIEW_FADE_MILLISECONDS = 600;
-const IMAGE_FADE_MILLISECONDS = 1_400;
+const IMAGE_FADE_MILLISECONDS = 700;
 
 export class Tile {
   readonly element = create("button", "tile");
@@ -20,11 +21,16 @@ export class Tile {
   #imageKey: string | null = null;
   #retry: (() => void) | null = null;
 
-  /** `open` gets the URL of the finished image. */
-  constructor(open: (source: string) => void) {
+  /** `open` gets the URL of the shown image. `drag` adds the whole image to what is dragged. */
+  constructor(open: (source: string) => void, drag: (data: DataTransfer) => void) {
     this.element.type = "button";
     this.element.disabled = true;
     this.element.ariaHidden = "true";
+    this.element.addEventListener("dragstart", ({ dataTransfer }) => {
+      // A blob: URL means that the API requires credentials, which other programs do not have.
+      const isPublic = this.#image !== null && !this.#image.src.startsWith("blob:");
+      if (isPublic && dataTransfer !== null) drag(dataTransfer);
+    });
     this.element.addEventListener("click", () => {
       if (this.#retry !== null) this.#retry();
       else if (this.#image !== null) open(this.#image.src);
@@ -59,15 +65,18 @@ export class Tile {
     if (key === this.#imageKey) return;
     this.#imageKey = key;
     this.element.classList.remove("is-missing");
+    this.element.classList.add("is-loading");
     this.#retry = null;
     const layer = this.#layer("tile__image", "task-image");
     layer.alt = description;
     try {
+      await whenNear(this.element);
       layer.src = await source();
       await layer.decode();
     } catch {
       this.#imageKey = null;
       this.#retry = () => void this.showImage(key, source, description);
+      this.element.classList.remove("is-loading");
       this.element.classList.add("is-missing");
       this.#allowClicks();
       return;
@@ -75,6 +84,7 @@ export class Tile {
     if (this.#imageKey !== key) return;
     const earlier = [...this.element.children];
     this.#image = layer;
+    this.element.classList.remove("is-loading");
     this.#allowClicks();
     this.#fadeIn(layer);
     setTimeout(() => { earlier.forEach(remove); }, IMAGE_FADE_MILLISECONDS);
@@ -110,7 +120,7 @@ export class Tile {
   }
 
   #layer(className: string, testId: string): HTMLImageElement {
-    const layer = Object.assign(new Image(), { className, draggable: false });
+    const layer = Object.assign(new Image(), { className, draggable: className === "tile__image" });
     layer.dataset.testid = testId;
     return layer;
   }

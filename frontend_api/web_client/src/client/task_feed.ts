@@ -55,7 +55,9 @@ export class TaskFeed {
   }
 
   stop(): void {
+    this.#count = 0;
     clearTimeout(this.#fallbackTimer);
+    this.#fallbackTimer = undefined;
     this.#firestore.close();
     this.#api.close();
     this.#inserted.clear();

@@ -172,6 +172,15 @@ test("an inserted task that a source has reported and removed is not shown again
   expect(shown).toEqual([]);
 });
 
+test("a stopped feed does not reconnect", async () => {
+  await started();
+  feed.stop();
+  feed.reconnect();
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(openings).toBe(1);
+  expect(api.subscriptions).toHaveLength(0);
+});
+
 test("a longer list keeps the source in use", async () => {
   await started();
   await vi.advanceTimersByTimeAsync(1_000);

@@ -31,6 +31,8 @@ class Kind(Enum):
     OF_AN_INPUT = auto()
     THE_CALLERS = auto()
     """The caller's own resources; other users' cannot be addressed."""
+    STREAMS_THE_CALLERS = auto()
+    """The same, in a response that does not end: see test_sse.py."""
     SUBMITS = auto()
     OPERATORS = auto()
     MACHINES = auto()
@@ -53,6 +55,8 @@ KINDS = {
     "GET /v1/tasks/<task_id>/previews/<int:index>": Kind.OF_A_TASK,
     "GET /v1/results/<task_id>": Kind.OF_A_TASK,
     "GET /v1/tasks/<task_id>/events": Kind.OF_A_TASK,
+    "GET /v1/tasks:events": Kind.STREAMS_THE_CALLERS,
+    "GET /v1/tasks/<task_id>/images/<int:index>/thumbnail": Kind.OF_A_TASK,
     "GET /v1/tasks/<task_id>/ws": Kind.OF_A_TASK,
     "GET /v1/tasks/<task_id>/webhook-deliveries": Kind.OF_A_TASK,
     "POST /v1/tasks/<task_id>/webhook-deliveries/<int:number>/replay": Kind.OF_A_TASK,

@@ -234,6 +234,14 @@ def test_list_stream_ends_when_the_process_stops(api: Api) -> None:
     assert stream.rest() == []
 
 
+def test_list_stream_contains_no_tasks_of_other_users(api: Api) -> None:
+    api.stored_task(task_id="of-another", user_id="eve")
+    own = api.stored_task(task_id="own")
+    stream = ListStream(api)
+    assert stream.ids_until_complete() == [own.id]
+    stream.answer.close()
+
+
 def test_list_stream_rejects_a_count_without_tasks(api: Api) -> None:
     answer = api.client.get("/v1/tasks:events?count=0")
     assert answer.status_code == 422

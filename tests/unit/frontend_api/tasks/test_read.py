@@ -48,6 +48,7 @@ def test_finished_task_shows_its_images_and_times(api: Api) -> None:
     assert body["images"] == [
         {
             "index": 0, "url": f"/v1/tasks/{task.id}/images/0", "url_expires_at": None, "width": 256,
+            "thumbnail_url": f"/v1/tasks/{task.id}/images/0/thumbnail",
             "height": 256, "seed": 12345, "seed_text": "12345", "content_type": "image/png", "size_bytes": len(PNG),
             "sha256": hashlib.sha256(PNG).hexdigest(), "provenance": None,
         }

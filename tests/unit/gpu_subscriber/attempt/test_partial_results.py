@@ -65,7 +65,7 @@ def test_three_images_are_kept_when_the_fourth_is_filtered(bench: WorkerBench) -
     assert (stored.status, stored.failure, indices_of(stored)) == (TaskStatus.COMPLETED, None, [0, 1, 3])
     assert stored.failed_images == (FailedImage(index=2, code=REFUSED.code, message=REFUSED.message),)
     assert (stored.usage.gpu_seconds, stored.usage.wasted_gpu_seconds) == (1.5, 0.5)
-    assert set(bench.writer.objects) == {image.object_name for image in stored.images}
+    assert set(bench.writer.objects) == {name for image in stored.images for name in image.object_names}
 
 
 def test_only_the_image_without_memory_is_generated_again(bench: WorkerBench) -> None:
@@ -89,7 +89,7 @@ def test_only_the_image_without_memory_is_generated_again(bench: WorkerBench) ->
     stored = bench.store.get(task.id)
     assert (stored.status, stored.failed_images) == (TaskStatus.COMPLETED, ())
     assert attempts_of(stored) == ["attempt-1", "attempt-2", "attempt-1", "attempt-1"]
-    assert set(bench.writer.objects) == {image.object_name for image in stored.images}
+    assert set(bench.writer.objects) == {name for image in stored.images for name in image.object_names}
     assert (stored.usage.gpu_seconds, stored.usage.wasted_gpu_seconds) == (2.0, 0.25)
 
 
@@ -107,7 +107,7 @@ def test_cancelled_task_keeps_its_finished_images(bench: WorkerBench) -> None:
     stored = bench.store.get(task.id)
     assert (stored.status, indices_of(stored)) == (TaskStatus.CANCELLED, [0, 1])
     assert (stored.usage.gpu_seconds, stored.usage.wasted_gpu_seconds) == (1.0, 0.25)
-    assert set(bench.writer.objects) == {image.object_name for image in stored.images}
+    assert set(bench.writer.objects) == {name for image in stored.images for name in image.object_names}
 
     bench.store.update(task.id, lambda t: t.resubmitted(bench.clock.now()))
     bench.generator.script = draw_everything
@@ -198,7 +198,7 @@ def test_zombie_removes_only_its_unreferenced_images(bench: WorkerBench) -> None
     assert bench.worker()(delivery_of(task)) is Settlement.RETURN
     stored = bench.store.get(task.id)
     assert attempts_of(stored) == ["attempt-1", "attempt-2", "attempt-2", "attempt-2"]
-    assert set(bench.writer.objects) == {image.object_name for image in stored.images}
+    assert set(bench.writer.objects) == {name for image in stored.images for name in image.object_names}
 
 
 def test_last_attempts_failure_completes_a_task_with_images(bench: WorkerBench) -> None:

@@ -54,6 +54,11 @@ def failing(failure: Failure) -> Act:
     return script
 
 
+def images_of(bench: WorkerBench) -> set[str]:
+    """Return the names of the stored images, without their thumbnails."""
+    return {name for name in bench.writer.objects if ".thumbnail." not in name}
+
+
 # ── the settlement table ─────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -73,6 +78,12 @@ def test_generated_task_is_completed_published_and_acknowledged(bench: WorkerBen
         assert (record.task_id, record.index, record.parameters.seed) == (task.id, image.index, image.seed)
         assert (record.provenance, record.provenance.attempt) == (image.provenance, 1)
         assert task.user_id.encode() not in data, "a file goes from hand to hand"
+        assert image.thumbnail is not None
+        small = bench.writer.objects[image.thumbnail.object_name]
+        assert (hashlib.sha256(small).hexdigest(), len(small)) == (
+            image.thumbnail.sha256,
+            image.thumbnail.size_bytes,
+        )
 
 
 def test_engine_warnings_are_stored_with_the_task(bench: WorkerBench) -> None:
@@ -93,8 +104,10 @@ def test_file_states_no_negative_prompt_that_had_no_effect(
     bench: WorkerBench, guidance_scale: float, stated: str | None
 ) -> None:
     asked = parameters(negative_prompt="a blue square", guidance_scale=guidance_scale)
-    bench.deliver(bench.submit(parameters=asked))
-    [data] = bench.writer.objects.values()
+    task = bench.submit(parameters=asked)
+    bench.deliver(task)
+    [stored] = bench.store.get(task.id).images
+    data = bench.writer.objects[stored.object_name]
     assert read_record(data).parameters.negative_prompt == stated
     assert (b"Negative prompt" in data) is (stated is not None)
 
@@ -200,7 +213,7 @@ def test_expired_claim_is_taken_over(bench: WorkerBench) -> None:
     task = bench.submit()
     bench.claim_by_dead_worker(task)
     assert bench.deliver(task) == COMPLETED
-    assert set(bench.writer.objects) == {f"{task.folder}attempt-2/0.png"}
+    assert images_of(bench) == {f"{task.folder}attempt-2/0.png"}
 
 
 def test_lost_claim_discards_the_work(bench: WorkerBench) -> None:
@@ -332,12 +345,12 @@ def test_completed_task_leaves_only_its_images(bench: WorkerBench) -> None:
 
     bench.generator.script = half_then_interrupted
     assert bench.deliver(first) == REQUEUED
-    assert set(bench.writer.objects) == {f"{first.folder}attempt-1/0.png"}
+    assert images_of(bench) == {f"{first.folder}attempt-1/0.png"}
 
     bench.generator.script = draw_everything
     assert bench.deliver(first, "worker-b") == COMPLETED
-    assert set(bench.writer.objects) == {image.object_name for image in bench.store.get(first.id).images}
-    assert len(bench.writer.objects) == 2
+    assert images_of(bench) == {image.object_name for image in bench.store.get(first.id).images}
+    assert len(images_of(bench)) == 2
     assert bench.checkpoints.load(first.folder) == {}
 
 
@@ -398,7 +411,7 @@ def test_leftovers_of_a_deleted_task_do_not_conflict(bench: WorkerBench) -> None
 
     bench.generator.script = deleted
     assert bench.worker()(delivery_of(predecessor)) is Settlement.ACKNOWLEDGE
-    left_behind = set(bench.writer.objects)
+    left_behind = images_of(bench)
     assert left_behind == {f"{predecessor.folder}attempt-1/0.png"}
 
     bench.generator.script = draw_everything
@@ -406,7 +419,7 @@ def test_leftovers_of_a_deleted_task_do_not_conflict(bench: WorkerBench) -> None
     task = bench.submit(parameters=parameters(prompt="a small blue square"))
     assert task.id == predecessor.id
     assert bench.deliver(task) == COMPLETED
-    assert set(bench.writer.objects) - left_behind == {f"{task.folder}attempt-1/0.png"}
+    assert images_of(bench) - left_behind == {f"{task.folder}attempt-1/0.png"}
 
 
 def make_bucket_unavailable(bench: WorkerBench) -> None:

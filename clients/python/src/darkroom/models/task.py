@@ -90,6 +90,8 @@ class StoredImage(Record):
     """A finished image. Its bytes are fetched with `images()` or `download()`."""
 
     index: int
+    thumbnail_url: str | None = None
+    """The URL of a small version; None if the API is older."""
     url: str
     url_expires_at: datetime | None = None
     width: int
