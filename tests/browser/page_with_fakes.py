@@ -21,6 +21,7 @@ from tests.unit.frontend_api.conftest import Api
 
 ADDRESS = "http://localhost"
 _PAGE_FOLDER = Path(__file__).resolve().parents[2] / "frontend_api" / "web_client" / "dist"
+_CONFIGURATION = {"project_id": "demo-page", "firebase": None, "firestore_emulator": None, "user_id": "local"}
 _TASKS_FROM_THE_TEST = """
 export function tasksOf() {
   return (count, listener) => {
@@ -45,6 +46,7 @@ class PageWithFakes:
         self.requests: list[tuple[str, str, Any]] = []
         """Method, path and JSON body of every call of the API."""
         context.route("**/*", self._answer)
+        context.route("**/config.json", lambda route: route.fulfill(json=_CONFIGURATION))
         context.route(
             "**/assets/firebase_session-*.js",
             lambda route: route.fulfill(body=_TASKS_FROM_THE_TEST, content_type="text/javascript"),

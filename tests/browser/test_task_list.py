@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import show
-from tests.browser.page_with_fakes import PageWithFakes, task_document
+from tests.browser.page_with_fakes import ADDRESS, PageWithFakes, task_document
 from tests.factories import parameters
 from tests.pictures import png
 
@@ -131,3 +131,32 @@ def test_line_breaks_and_direction_of_a_prompt_are_kept(fakes: PageWithFakes) ->
     shown = fakes.open(tasks=tasks).locator(".task__prompt")
     assert shown.first.evaluate("text => text.innerText") == prompts[0]
     assert shown.last.evaluate("text => getComputedStyle(text).direction") == "rtl"
+
+
+def test_images_far_below_are_not_loaded(fakes: PageWithFakes) -> None:
+    page = fakes.open(tasks=completed(fakes, 50))
+    expect(page.get_by_test_id("task-image").first).to_be_visible()
+    loaded = {path for method, path, _ in fakes.requests if "/images/" in path}
+    assert {path.rpartition("/")[2] for path in loaded} == {"thumbnail"}
+    assert "/v1/tasks/task-49/images/0/thumbnail" in loaded
+    assert "/v1/tasks/task-0/images/0/thumbnail" not in loaded
+    page.get_by_test_id("task-card").last.scroll_into_view_if_needed()
+    expect(page.get_by_test_id("task-card").last.get_by_test_id("task-image")).to_be_visible()
+
+
+def test_dragged_picture_is_the_whole_image(fakes: PageWithFakes) -> None:
+    page = fakes.open(tasks=completed(fakes, 1))
+    image = page.get_by_test_id("task-image")
+    expect(image).to_be_visible()
+    assert image.get_attribute("draggable") == "true"
+    dragged = image.evaluate(
+        """image => {
+            const dataTransfer = new DataTransfer();
+            image.dispatchEvent(new DragEvent("dragstart", { bubbles: true, dataTransfer }));
+            return [dataTransfer.getData("text/uri-list"), dataTransfer.getData("DownloadURL")];
+        }"""
+    )
+    url = f"{ADDRESS}/v1/tasks/task-0/images/0"
+    assert dragged[0] == url
+    assert dragged[1].startswith("image/png:picture-0-")
+    assert dragged[1].endswith(url)

@@ -58,6 +58,7 @@ async function submit(body: string): Promise<void> {
   try {
     const { task, served } = await api.submit(body, intent.keyFor(body));
     intent.settle();
+    list.expect(task.id);
     feed.insert(task);
     if (served === false) {
       form.setMessage("Task queued. It waits because no worker serves this model now.", true);
