@@ -226,7 +226,7 @@ def test_cancelled_task_leaves_the_shared_steps_of_another(
     system: System, models: Mapping[str, Model]
 ) -> None:
     model = models["stable_diffusion"]
-    kept, cancelled = (model.asked(steps=steps, seed=steps) for steps in (300, 1000))
+    kept, cancelled = (model.asked(steps=steps, seed=steps) for steps in (999, 1000))
     ids = submitted_together(system, [kept, cancelled])
     system.client.wait_until_drawn(ids[1], step=10)
     system.client.http.post(f"/v1/tasks/{ids[1]}/cancel").raise_for_status()
