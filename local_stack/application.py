@@ -80,23 +80,31 @@ def bucket_server(*, port: int, directory: Path) -> ProcessSpec:
     )
 
 
-def pubsub_proxy(*, port: int, emulator_port: int) -> ProcessSpec:
-    """Clients receive the proxy's address as PUBSUB_EMULATOR_HOST."""
+def pubsub_proxy(
+    *, port: int, emulator: str, push_port: int | None, api_port: int | None, token: str
+) -> ProcessSpec:
+    """Clients receive the proxy's address as PUBSUB_EMULATOR_HOST.
+
+    With `push_port`, it forwards the emulator's pushes to the API, with the token.
+    """
+    pushes = () if push_port is None else ("--listen-pushes", str(push_port), "--api", str(api_port))
+    ports = (port,) if push_port is None else (port, push_port)
     return _python_process(
         name="pubsub-proxy",
-        argv=_module("local_stack.pubsub_proxy", "--listen", str(port), "--emulator", str(emulator_port)),
-        why_not_ready=listens_on(port),
+        argv=_module("local_stack.pubsub_proxy", "--listen", str(port), "--emulator", emulator, *pushes),
+        environment={"DARKROOM_INTERNAL_TOKEN": token},
+        why_not_ready=all_of(*map(listens_on, ports)),
         stop_within_seconds=5,
     )
 
 
-def firestore_proxy(*, port: int, browser_port: int, emulator_port: int, journal: Path) -> ProcessSpec:
+def firestore_proxy(*, port: int, browser_port: int, emulator: str, journal: Path) -> ProcessSpec:
     """Programs use `port` (FIRESTORE_EMULATOR_HOST); pages use `browser_port`."""
     return _python_process(
         name="firestore-proxy",
         argv=_module(
             *("local_stack.firestore_proxy", "--listen", str(port), "--listen-browsers", str(browser_port)),
-            *("--emulator", str(emulator_port), "--journal", str(journal)),
+            *("--emulator", emulator, "--journal", str(journal)),
         ),
         why_not_ready=all_of(responds_ok(f"http://{LOOPBACK}:{browser_port}/readyz"), listens_on(port)),
         stop_within_seconds=5,

@@ -9,7 +9,7 @@ from pathlib import Path
 from local_stack import application
 from local_stack.data_directory import DataDirectory
 from local_stack.emulators.process_specs import firestore_emulator, pubsub_emulator
-from local_stack.loopback import LOOPBACK, PortReservations
+from local_stack.loopback import LOOPBACK, PortReservations, unguessable_address
 from local_stack.processes.child_process import ProcessSpec
 from local_stack.provisioning import PushEndpoints
 from local_stack.settings import (
@@ -27,6 +27,8 @@ _PAGE_PORT = "PORT"
 """Also the variable of the command's --port, which has precedence."""
 FIRESTORE_BROWSER_PORT = "firestore-browser"
 """The name of the Firestore proxy's port for pages."""
+PUBSUB_PUSH_PORT = "pubsub-pushes"
+"""The name of the Pub/Sub proxy's port for the emulator's pushes."""
 
 
 class Composition:
@@ -36,6 +38,7 @@ class Composition:
         self._settings = settings
         self._data = data
         self._notify = notify
+        self._firestore_address = unguessable_address()
         self._token = secrets.token_urlsafe(32)
         self._ports: dict[str, int] = {}
         self._reservations = PortReservations()
@@ -53,14 +56,11 @@ class Composition:
 
     @property
     def push_endpoints(self) -> PushEndpoints | None:
-        """The push endpoints, with the token, because the emulator sends no headers."""
+        """The push endpoints at the Pub/Sub proxy, which adds the token: the emulator sends no headers."""
         if not self._settings.serves_api:
             return None
-        internal = f"http://{self.host('api')}/internal"
-        return PushEndpoints(
-            dead_letters=f"{internal}/dead-letters?token={self._token}",
-            events=f"{internal}/events?token={self._token}",
-        )
+        internal = f"http://{self.host(PUBSUB_PUSH_PORT)}/internal"
+        return PushEndpoints(dead_letters=f"{internal}/dead-letters", events=f"{internal}/events")
 
     @property
     def environment(self) -> dict[str, str]:
@@ -106,25 +106,33 @@ class Composition:
         )
 
     def host(self, name: str) -> str:
-        return f"{LOOPBACK}:{self._port(name)}"
+        """Return `host:port` of a process. The Firestore emulator is at an address that no page can guess."""
+        address = self._firestore_address if name == "firestore-emulator" else LOOPBACK
+        return f"{address}:{self._port(name)}"
 
     def infrastructure(self, latest_export: Callable[[], Path | None]) -> tuple[ProcessSpec, ...]:
         """Return the specs of all processes that the project's own programs need."""
-        pubsub_port = self._port("pubsub-emulator")
+        serves_api = self._settings.serves_api
         return (
             pubsub_emulator(
-                port=pubsub_port,
+                port=self._port("pubsub-emulator"),
                 project_id=self._settings.names.project_id,
                 java=self._settings.java,
                 notify=self._notify,
             ),
             self.firestore(latest_export),
             application.bucket_server(port=self._port("bucket-server"), directory=self._data.bucket),
-            application.pubsub_proxy(port=self._port("pubsub-proxy"), emulator_port=pubsub_port),
+            application.pubsub_proxy(
+                port=self._port("pubsub-proxy"),
+                emulator=self.host("pubsub-emulator"),
+                push_port=self._port(PUBSUB_PUSH_PORT) if serves_api else None,
+                api_port=self._port("api") if serves_api else None,
+                token=self._token,
+            ),
             application.firestore_proxy(
                 port=self._port("firestore-proxy"),
                 browser_port=self._port(FIRESTORE_BROWSER_PORT),
-                emulator_port=self._port("firestore-emulator"),
+                emulator=self.host("firestore-emulator"),
                 journal=self._data.firestore_journal,
             ),
         )
@@ -132,6 +140,7 @@ class Composition:
     def firestore(self, latest_export: Callable[[], Path | None]) -> ProcessSpec:
         """Return the emulator's spec. `latest_export` is called at each start."""
         return firestore_emulator(
+            host=self._firestore_address,
             port=self._port("firestore-emulator"),
             websocket_port=self._port("firestore-websocket"),
             project_id=self._settings.names.project_id,

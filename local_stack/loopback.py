@@ -50,6 +50,16 @@ class PortReservations:
         raise PortTakenError(f"No free port was found between {_FIRST_PORT} and {_LAST_PORT} on {LOOPBACK}.")
 
 
+def unguessable_address() -> str:
+    """Return a random address of this machine's loopback network, 127.0.0.0/8.
+
+    The Firestore emulator answers every page, whatever its origin. A page can try all ports of
+    127.0.0.1, but not of 16 million addresses.
+    """
+    generator = random.SystemRandom()
+    return f"127.{generator.randint(1, 254)}.{generator.randint(0, 255)}.{generator.randint(1, 254)}"
+
+
 def free_port() -> int:
     """Return a port that was free and not reserved when checked. Raises PortTakenError."""
     reservations = PortReservations()

@@ -65,6 +65,10 @@ class LocalStack:
             )
         )
 
+    def host(self, name: str) -> str:
+        """Return the `host:port` of a process."""
+        return self._composition.host(name)
+
     @property
     def ports(self) -> Mapping[str, int]:
         """The ports by process name; `api` is the page's."""

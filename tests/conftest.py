@@ -47,7 +47,7 @@ def emulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulators]:
     try:
         yield Emulators(
             firestore_host=environment["FIRESTORE_EMULATOR_HOST"],
-            firestore_rest_host=f"127.0.0.1:{stack.ports['firestore-emulator']}",
+            firestore_rest_host=stack.host("firestore-emulator"),
             pubsub_host=environment["PUBSUB_EMULATOR_HOST"],
             storage_url=environment["STORAGE_EMULATOR_HOST"],
             names=names,

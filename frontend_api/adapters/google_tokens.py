@@ -114,9 +114,8 @@ class OidcCallers:
     accounts: ServiceAccountAuthenticator
     service_account: str
 
-    def check(self, headers: Mapping[str, str], *, url_token: str | None = None) -> None:
-        is_admitted = url_token is None and bearer_token(headers) is not None
-        if not is_admitted or self.accounts.principal(headers).user_id != self.service_account:
+    def check(self, headers: Mapping[str, str]) -> None:
+        if bearer_token(headers) is None or self.accounts.principal(headers).user_id != self.service_account:
             raise NotAuthenticatedError("only the scheduler may call this endpoint")
 
 

@@ -91,10 +91,9 @@ class InternalToken:
     token: str
     whose: str = "the scheduler"
 
-    def check(self, headers: Mapping[str, str], *, url_token: str | None = None) -> None:
-        given = [token for token in (bearer_token(headers), url_token) if token is not None]
-        are_right = [hmac.compare_digest(token.encode(), self.token.encode()) for token in given]
-        if not given or not all(are_right):
+    def check(self, headers: Mapping[str, str]) -> None:
+        given = bearer_token(headers) or ""
+        if not hmac.compare_digest(given.encode(), self.token.encode()):
             raise NotAuthenticatedError(f"only {self.whose} may call this endpoint")
 
 
@@ -102,7 +101,7 @@ class InternalToken:
 class NoInternalCallers:
     """InternalCallers that rejects every caller, for a deployment that configures none."""
 
-    def check(self, headers: Mapping[str, str], *, url_token: str | None = None) -> None:
+    def check(self, headers: Mapping[str, str]) -> None:
         raise NotAuthenticatedError("no internal callers are configured")
 
 

@@ -57,11 +57,8 @@ class Authenticator(Protocol):
 class InternalCallers(Protocol):
     """Identifies the machines, such as the scheduler, that may call `/internal`."""
 
-    def check(self, headers: Mapping[str, str], *, url_token: str | None = None) -> None:
-        """Return if the caller is one of them. Raises as Authenticator.principal does.
-
-        `url_token` is the URL's `token` parameter: the emulator's pushes cannot set headers.
-        """
+    def check(self, headers: Mapping[str, str]) -> None:
+        """Return if the caller is one of them. Raises as Authenticator.principal does."""
 
 
 class NotAnOperatorError(Exception):

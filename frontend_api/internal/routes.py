@@ -37,7 +37,7 @@ _log = structlog.get_logger(__name__)
 @blueprint.before_request
 def check_caller() -> None:
     """Admit only the service accounts that the deployment configures."""
-    current(Identity).internal_callers.check(dict(request.headers), url_token=request.args.get("token"))
+    current(Identity).internal_callers.check(dict(request.headers))
 
 
 @blueprint.post("/rescue")

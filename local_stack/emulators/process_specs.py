@@ -29,7 +29,10 @@ FIRESTORE_OWNER = {"Authorization": "Bearer owner"}
 def pubsub_emulator(
     *, port: int, project_id: str, java: Path | None = None, notify: Callable[[str], None] = lambda _: None
 ) -> ProcessSpec:
-    """The Pub/Sub emulator. It keeps everything in memory and nothing on disk."""
+    """The Pub/Sub emulator. It keeps everything in memory and nothing on disk.
+
+    Its REST interface connects to `localhost`, so it cannot listen at another address.
+    """
     return ProcessSpec(
         name="pubsub-emulator",
         argv=(*_java(find_jar(PUBSUB, notify=notify), java), f"--host={LOOPBACK}", f"--port={port}"),
@@ -41,6 +44,7 @@ def pubsub_emulator(
 
 def firestore_emulator(
     *,
+    host: str,
     port: int,
     websocket_port: int,
     project_id: str,
@@ -55,12 +59,12 @@ def firestore_emulator(
     `renew` creates the spec of a restart; without it the process is not restarted. It is ready when
     a read succeeds: with invalid rules the emulator starts but rejects every request.
     """
-    arguments = [f"--host={LOOPBACK}", f"--port={port}", f"--websocket_port={websocket_port}"]
+    arguments = [f"--host={host}", f"--port={port}", f"--websocket_port={websocket_port}"]
     if rules is not None:
         arguments.append(f"--rules={rules}")
     if exported is not None:
         arguments.append(f"--import-data={exported}")
-    documents = f"http://{LOOPBACK}:{port}/v1/projects/{project_id}/databases/(default)/documents"
+    documents = f"http://{host}:{port}/v1/projects/{project_id}/databases/(default)/documents"
     return ProcessSpec(
         name="firestore-emulator",
         argv=(*_java(find_jar(FIRESTORE, notify=notify), java), *arguments),

@@ -13,6 +13,7 @@ SUBSCRIBER = "/google.pubsub.v1.Subscriber/"
 PUBLISHER = "/google.pubsub.v1.Publisher/"
 
 CHANNEL_OPTIONS = (
+    ("grpc.enable_http_proxy", 0),
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", -1),
     # With gRPC's defaults, reconnecting to a restarted server takes up to a minute.

@@ -5,7 +5,6 @@ The environment also contains proxies that do not work, and settings that differ
 stack's defaults.
 """
 
-import base64
 import json
 import os
 import subprocess
@@ -17,7 +16,9 @@ from typing import Any
 
 import httpx
 import pytest
+from google.pubsub_v1.types import PubsubMessage
 
+from common.adapters.grpc_channels import publisher_client
 from common.wire_formats.task_message import encode_task_message
 from darkroom.cli.exit_codes import ExitCode
 from frontend_api.identity.emulator_tokens import unsigned_token
@@ -154,14 +155,15 @@ def test_message_of_an_unknown_model_is_dead_lettered(shell: Shell) -> None:
     assert shell.darkroom("dead-letters", "list").returncode == ExitCode.NOT_ALLOWED
     olga = {"DARKROOM_TOKEN": unsigned_token("olga", project_id=PROJECT)}
     known = encode_task_message(submitted_task(parameters=parameters()), result_bucket="images")
-    host = f"127.0.0.1:{json.loads(shell.stack('status', '--json').stdout)['ports']['pubsub-emulator']}"
+    port = json.loads(shell.stack("status", "--json").stdout)["ports"]["pubsub-proxy"]
     messages = [
-        {"data": base64.b64encode(b"no model").decode()},
-        {"data": base64.b64encode(b"unknown model").decode(), "attributes": {"model": "huge"}},
-        {"data": base64.b64encode(known[:-1]).decode(), "attributes": {"model": "huge"}},
+        PubsubMessage(data=b"no model"),
+        PubsubMessage(data=b"unknown model", attributes={"model": "huge"}),
+        PubsubMessage(data=known[:-1], attributes={"model": "huge"}),
     ]
-    topic = f"http://{host}/v1/projects/{PROJECT}/topics/darkroom-tasks:publish"
-    httpx.post(topic, json={"messages": messages}, trust_env=False, timeout=30).raise_for_status()
+    topic = f"projects/{PROJECT}/topics/darkroom-tasks"
+    publisher = publisher_client(emulator_host=f"127.0.0.1:{port}")
+    publisher.publish(topic=topic, messages=messages, timeout=60)
 
     def archived() -> bool:
         listed = shell.darkroom("dead-letters", "list", "--json", **olga)

@@ -9,6 +9,7 @@ import textwrap
 from pathlib import Path
 from queue import SimpleQueue
 
+import httpx
 import psutil
 import pytest
 from google.auth.credentials import AnonymousCredentials
@@ -21,6 +22,7 @@ from local_stack.processes.orphans import orphans_of
 from local_stack.processes.process_end import ended_within
 from local_stack.settings import StackSettings
 from local_stack.stack import LocalStack
+from tests.emulators import Emulators
 from tests.supervision import firestore_of
 
 ROOT = Path(__file__).parents[3]
@@ -50,6 +52,14 @@ def test_documents_and_images_survive_a_restart(tmp_path: Path) -> None:
     with LocalStack.emulators_only(tmp_path) as second:
         assert firestore_of(second).document("tasks/t").get().to_dict() == {"status": "queued"}
         assert images(second).blob("t/0.png").download_as_bytes() == b"pixels"
+
+
+def test_browsers_cannot_speak_to_the_grpc_ports(emulators: Emulators) -> None:
+    """They speak HTTP/1.1, and HTTP/2 only over TLS; these ports speak HTTP/2 without TLS."""
+    origin = {"Origin": "https://evil.example"}
+    for host in (emulators.pubsub_host, emulators.firestore_host):
+        with pytest.raises(httpx.RemoteProtocolError), httpx.Client(trust_env=False, timeout=60) as browser:
+            browser.post(f"http://{host}/v1/projects/p/topics/t:publish", json={}, headers=origin)
 
 
 def test_invalid_rules_are_reported(tmp_path: Path) -> None:

@@ -188,6 +188,26 @@ def test_each_process_has_a_separate_port(tmp_path: Path) -> None:
     assert composition.host("api") == composition.host("api") == "127.0.0.1:18123"
 
 
+def test_no_page_can_guess_the_firestore_emulators_address(tmp_path: Path) -> None:
+    """It answers every page, whatever its Origin and Host."""
+    stacks = [compose(tmp_path, {}) for _ in range(2)]
+    hosts = {stack.host("firestore-emulator").partition(":")[0] for stack in stacks}
+    assert len(hosts) == 2
+    assert all(host.startswith("127.") and host != "127.0.0.1" for host in hosts)
+    for name in ("pubsub-proxy", "firestore-proxy", "bucket-server", "api"):
+        assert stacks[0].host(name).startswith("127.0.0.1:")
+
+
+def test_push_endpoints_do_not_contain_the_token(tmp_path: Path) -> None:
+    """Every program can read them from the subscriptions, and from the emulator's log."""
+    composition = compose(tmp_path, {})
+    token, endpoints = composition.environment["DARKROOM_INTERNAL_TOKEN"], composition.push_endpoints
+    assert endpoints is not None
+    assert token not in repr(endpoints)
+    assert "?" not in endpoints.events + endpoints.dead_letters
+    assert endpoints.events.startswith(f"http://{composition.host('pubsub-pushes')}/")
+
+
 def test_environment_contains_names_addresses_and_the_token(tmp_path: Path) -> None:
     names = ResourceNames(project_id="demo-other", tasks_topic="t")
     composition = compose(tmp_path, {}, names=names, extra_environment={"DARKROOM_SLOTS": "2"})

@@ -422,17 +422,6 @@ def test_valid_token_is_rejected_beside_an_api_key(
                 check(headers)
 
 
-def test_internal_callers_reject_a_token_in_the_url_beside_theirs(
-    callers: OidcCallers, keys: SigningKey
-) -> None:
-    with pytest.raises(NotAuthenticatedError):
-        callers.check(keys.signed(**machine()), url_token="any")
-    with pytest.raises(NotAuthenticatedError):
-        InternalToken(token="right").check({"Authorization": "Bearer right"}, url_token="wrong")
-    with pytest.raises(NotAuthenticatedError):
-        InternalToken(token="right").check({"Authorization": "Bearer wrong"}, url_token="right")
-
-
 def test_operators_reject_authenticated_callers_that_are_not_named(
     operators: NamedOperators, keys: SigningKey
 ) -> None:
