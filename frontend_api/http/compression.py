@@ -1,6 +1,7 @@
 """gzip for large texts: scripts, styles, the OpenAPI document and long lists."""
 
 import gzip
+from functools import lru_cache
 
 from flask import Flask, Response, request
 
@@ -33,12 +34,20 @@ def compress_responses(app: Flask) -> None:
         body = answer.get_data()
         if len(body) < _MIN_BYTES:
             return answer
-        answer.set_data(gzip.compress(body, _LEVEL, mtime=0))
+        answer.set_data(_compressed_once(body) if answer.cache_control.public else _compressed(body))
         answer.headers["Content-Encoding"] = "gzip"
         etag, _ = answer.get_etag()
         if etag is not None:
             answer.set_etag(etag, weak=True)
         return answer
+
+
+def _compressed(body: bytes) -> bytes:
+    return gzip.compress(body, _LEVEL, mtime=0)
+
+
+_compressed_once = lru_cache(maxsize=32)(_compressed)
+"""For the files and documents that all callers share."""
 
 
 def _is_compressible(answer: Response) -> bool:
