@@ -1,5 +1,6 @@
-"""Run all or some benchmarks and print their reports. All take about ten minutes.
+"""Run all or some benchmarks and print their reports. All take about twenty minutes.
 
+A benchmark of several parts runs some of them with `--parts`, each in less than three minutes.
 `gpu` and `fleet` are commands with options of their own: `python -m benchmarks gpu --help`.
 """
 
@@ -9,6 +10,8 @@ import os
 import platform
 import sys
 from collections.abc import Sequence
+
+from benchmarks.parts import PARTS
 
 BENCHMARKS = (
     "service_tax",
@@ -36,21 +39,28 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "names", nargs="*", metavar="NAME", help=f"any of {', '.join(BENCHMARKS)}; default: all"
     )
-    names = parser.parse_args(arguments).names or BENCHMARKS
+    parts_of = "; ".join(f"{name}: {', '.join(parts)}" for name, parts in PARTS.items())
+    parser.add_argument("--parts", nargs="+", metavar="PART", help=f"of one benchmark; {parts_of}")
+    given = parser.parse_args(arguments)
+    names, parts = given.names or BENCHMARKS, given.parts
     if unknown := set(names) - set(BENCHMARKS):
         parser.error(f"unknown benchmarks: {', '.join(sorted(unknown))}. Available: {', '.join(BENCHMARKS)}")
-    run(names)
+    if parts and (len(names) != 1 or not set(parts) <= set(PARTS.get(names[0], ()))):
+        parser.error(f"--parts: unknown parts, or not of one benchmark. Available: {parts_of}")
+    run(names, parts)
     return 0
 
 
-def run(names: Sequence[str]) -> None:
+def run(names: Sequence[str], parts: Sequence[str] | None = None) -> None:
+    """Print the reports of these benchmarks; `parts` are those of the only one."""
     from local_stack.loopback import no_proxy_environment  # noqa: PLC0415 (the commands run without it)
 
     os.environ.update(no_proxy_environment(os.environ))
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
     for name in names:
         print(f"\n{name}", flush=True)
-        for line in importlib.import_module(f"benchmarks.{name}").run():
+        chosen = {"parts": parts} if parts else {}
+        for line in importlib.import_module(f"benchmarks.{name}").run(**chosen):
             print(f"  {line}", flush=True)
 
 

@@ -1,5 +1,7 @@
 """The engine under a backlog, and with no load: throughput, busy share, latency and joining.
 
+    python -m benchmarks engine_saturated --parts equal
+
 The stock pipeline and the engine alternate in one run, so that load on the machine affects both.
 """
 
@@ -14,6 +16,7 @@ from pathlib import Path
 from benchmarks.measured_engine import measured_model
 from benchmarks.measurement import percentile, ratios, spread_of
 from benchmarks.other_processes import EngineUnderLoad, Round, StockProcess
+from benchmarks.parts import PARTS
 from benchmarks.prompts import PROMPTS
 from common.domain.models.catalog import ModelSpec
 from common.domain.parameters import GenerationParameters, Sampler
@@ -42,7 +45,14 @@ _LONGEST_PAUSE_SECONDS = 0.05
 _BACKGROUND_STEPS = 100
 
 
-def run(*, rounds: int = ROUNDS, tasks: int = TASKS, joins: int = JOINS, alone: int = ALONE) -> Iterator[str]:
+def run(
+    *,
+    parts: Sequence[str] = PARTS["engine_saturated"],
+    rounds: int = ROUNDS,
+    tasks: int = TASKS,
+    joins: int = JOINS,
+    alone: int = ALONE,
+) -> Iterator[str]:
     formats = ("float32", "bfloat16") if has_bfloat16_instructions() else ("float32",)
     with ExitStack() as stack:
         spec = measured_model(Path(stack.enter_context(tempfile.TemporaryDirectory())))
@@ -54,33 +64,37 @@ def run(*, rounds: int = ROUNDS, tasks: int = TASKS, joins: int = JOINS, alone: 
         }
         caps = ", ".join(f"{engine.ready.slots} in {dtype}" for dtype, engine in engines.items())
         yield f"{tasks} waiting tasks; measured batch caps: {caps}"
-        for name, requests in _loads(spec, tasks).items():
-            yield from _throughput(name, stock, engines, requests, rounds)
-        few = _loads(spec, alone)["equal tasks"]
+        for part, (name, requests) in _loads(spec, tasks).items():
+            if part in parts:
+                yield from _throughput(name, stock, engines, requests, rounds)
+        _, few = _loads(spec, alone)["equal"]
         for dtype, engine in engines.items():
-            yield _latency(dtype, stock, engine, few, rounds)
-        for dtype, engine in engines.items():
-            yield _joining(dtype, engine, few[0], joins)
+            if "latency" in parts:
+                yield _latency(dtype, stock, engine, few, rounds)
+            if "joining" in parts:
+                yield _joining(dtype, engine, few[0], joins)
 
 
-def _loads(spec: ModelSpec, tasks: int) -> dict[str, list[GenerationParameters]]:
+def _loads(spec: ModelSpec, tasks: int) -> dict[str, tuple[str, list[GenerationParameters]]]:
+    """Return the images under a backlog and their name, by part."""
     equal = [spec.defaulted(prompt=PROMPTS[number % len(PROMPTS)], seed=number) for number in range(tasks)]
+    mixed = [
+        one.model_copy(
+            update={
+                "steps": _STEPS[number % len(_STEPS)],
+                "sampler": _SAMPLERS[number % len(_SAMPLERS)],
+                "guidance_scale": _GUIDANCE[number % len(_GUIDANCE)],
+            }
+        )
+        for number, one in enumerate(equal)
+    ]
+    widths = [
+        one.model_copy(update={"width": _WIDTHS[number % len(_WIDTHS)]}) for number, one in enumerate(equal)
+    ]
     return {
-        "equal tasks": equal,
-        "mixed steps, samplers, guidance": [
-            one.model_copy(
-                update={
-                    "steps": _STEPS[number % len(_STEPS)],
-                    "sampler": _SAMPLERS[number % len(_SAMPLERS)],
-                    "guidance_scale": _GUIDANCE[number % len(_GUIDANCE)],
-                }
-            )
-            for number, one in enumerate(equal)
-        ],
-        "mixed widths": [
-            one.model_copy(update={"width": _WIDTHS[number % len(_WIDTHS)]})
-            for number, one in enumerate(equal)
-        ],
+        "equal": ("equal tasks", equal),
+        "mixed": ("mixed steps, samplers, guidance", mixed),
+        "widths": ("mixed widths", widths),
     }
 
 
@@ -93,19 +107,21 @@ def _throughput(
 ) -> Iterator[str]:
     reference: list[Round] = []
     found: dict[str, list[Round]] = {dtype: [] for dtype in engines}
-    for number in range(rounds + 1):
+    for engine in engines.values():
+        engine.generate(requests)  # warms up
+    stock.generate(requests)
+    before = stock.generate(requests)
+    for _ in range(rounds):
         # The reference runs before and after: a machine that slows down midway slows both.
-        before = stock.generate(requests)
         done = {dtype: engine.generate(requests) for dtype, engine in engines.items()}
         after = stock.generate(requests)
-        if number == 0:
-            continue  # the first round warms up
         reference.append(
             Round(
                 wall=(before.wall + after.wall) / 2,
                 processor=(before.processor + after.processor) / 2,
             )
         )
+        before = after
         for dtype, one in done.items():
             found[dtype].append(one)
     per_image = spread_of([one.wall / len(requests) for one in reference])
