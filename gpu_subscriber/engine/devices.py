@@ -13,6 +13,7 @@ import torch
 from gpu_subscriber.engine.device_memory import CudaMemory, DeviceMemory
 from gpu_subscriber.engine.engine_settings import DtypeChoice, EngineSettings
 from gpu_subscriber.engine.gpu_driver import check_gpu
+from gpu_subscriber.engine.side_streams import CudaSideStream, SideStream
 
 STEPS_IN_FLIGHT = 2
 """Steps the CPU may queue ahead of a GPU: enough to keep it busy, few enough to cancel and join promptly."""
@@ -72,6 +73,10 @@ class Device:
     """Times a device without events."""
     memory: DeviceMemory | None = None
     """None where memory is not limited by the device."""
+    encoding: SideStream = field(default_factory=SideStream)
+    """Where prompts are encoded."""
+    decoding: SideStream = field(default_factory=SideStream)
+    """Where images are decoded and previews made."""
     _steps: deque[Any] = field(default_factory=deque)
     _transfers: deque[Transfer] = field(default_factory=deque)
 
@@ -91,12 +96,15 @@ class Device:
         name = settings.dtype
         if name in ("auto", "measured"):
             name = _preferred_dtype(kind)
+        new_stream = CudaSideStream if kind == "cuda" else SideStream
         new_event = partial(torch.cuda.Event, enable_timing=True) if kind == "cuda" else None
         return cls(
             torch_device=torch.device(kind),
             dtype=getattr(torch, name),
             new_event=new_event,
             memory=CudaMemory() if kind == "cuda" else None,
+            encoding=new_stream(),
+            decoding=new_stream(),
         )
 
     def dtype_of(self, choice: DtypeChoice) -> torch.dtype:
@@ -197,6 +205,11 @@ class Device:
         event = self.new_event()
         event.record()
         return event
+
+    def join_side_streams(self) -> None:
+        """Let all later work begin after all earlier work."""
+        self.encoding.join()
+        self.decoding.join()
 
     def synchronize(self) -> None:
         """Wait until all queued work is done."""

@@ -21,6 +21,7 @@ from gpu_subscriber.engine.batches.batch_planning import (
 )
 from gpu_subscriber.engine.batches.batch_step import BatchStep
 from gpu_subscriber.engine.batches.round_robin import RoundRobin
+from gpu_subscriber.engine.batches.step_metrics import StepMetrics
 from gpu_subscriber.engine.content_policy.image_classifier import ImageClassifier, accept_all
 from gpu_subscriber.engine.devices import Device
 from gpu_subscriber.engine.engine_settings import EngineSettings
@@ -33,7 +34,6 @@ from gpu_subscriber.engine.runs.active_runs import ActiveRuns, Send
 from gpu_subscriber.engine.runs.progress_reporter import ProgressReporter
 from gpu_subscriber.engine.runs.run import Run
 from gpu_subscriber.engine.runs.run_state import checkpoint_of
-from gpu_subscriber.engine.step_metrics import StepMetrics
 
 
 class StepEngine:
@@ -142,6 +142,8 @@ class StepEngine:
         family = self._family(runs[0].start.parameters.model)
         if family is not None:
             self._take_step(family, runs)
+        if not self._active_runs:
+            self._device.decoding.join()  # no step is left to overlap with: decoding is all of the work
         self._answer()
         self._device.charge(
             began, lambda seconds: self._step_metrics.worked(seconds, is_done=not self._active_runs)
@@ -172,6 +174,7 @@ class StepEngine:
             for run in self._active_runs.of_model(model):
                 self._send(PhaseChanged(run_id=run.run_id, phase=Phase.LOADING_MODEL))
         began = self._clock()
+        self._device.join_side_streams()  # a load reuses the memory of evicted models
         try:
             return self._model_cache.get(model)
         except ModelUnavailableError as error:
@@ -179,6 +182,7 @@ class StepEngine:
                 self._active_runs.fail(run, error)
             return None
         finally:
+            self._device.join_side_streams()
             now = self._clock()
             self._last_load = LastLoad(ended_at=now, seconds=now - began)
 

@@ -107,6 +107,14 @@ class BatchCaps:
             return True
         return images * needs.of_decoding(key) <= self._memory.free_bytes()
 
+    def fits_beside_steps(self, key: BatchKey, *, images: int = 1) -> bool:
+        """Return whether so many images can be decoded during a step of a full batch."""
+        needs = self._needs.get(key.model)
+        if needs is None or self._memory is None:
+            return True
+        step = needs.of_step(key, self.cap_of(key))
+        return step + images * needs.of_decoding(key) <= _USABLE * self._memory.free_bytes()
+
     def decoding_batch_of(self, key: BatchKey) -> int:
         """Return how many images may be decoded together; 1 until that was measured."""
         pixels = self._decoded_pixels_by_model.get(key.model, 0)

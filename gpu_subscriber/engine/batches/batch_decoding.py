@@ -3,7 +3,8 @@
 Images are decoded together where that is faster, and in tiles where memory is short.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 
 import structlog
@@ -58,30 +59,45 @@ class BatchDecoding:
         """Return whether all images were decoded. Otherwise each Run works or fails by itself."""
         if not self._caps.fits_decoding(runs[0].candidate.key, images=len(runs)):
             return False
-        began = self._device.mark()
         decoded: list[Decoded] = []
-        try:
-            decoded = family.decode_together([_state(run) for run in runs])
-        except Exception as error:
-            if is_device_lost(error):
-                raise
-            _log.warning("batch_not_decoded", batch=len(runs), error=type(error).__name__)
-        finally:
-            self._device.charge(began, partial(_charge_decoding, runs))
+        with self._beside_steps(family, runs):
+            began = self._device.mark()
+            try:
+                decoded = family.decode_together([_state(run) for run in runs])
+            except Exception as error:
+                if is_device_lost(error):
+                    raise
+                _log.warning("batch_not_decoded", batch=len(runs), error=type(error).__name__)
+            finally:
+                self._device.charge(began, partial(_charge_decoding, runs))
+            for run, image in zip(runs, decoded, strict=False):
+                self._deliver(family, run, image, together=len(runs))
         if not decoded:
             self._device.free_memory()
-        for run, image in zip(runs, decoded, strict=False):
-            self._deliver(family, run, image, together=len(runs))
         return bool(decoded)
 
     def _finish_alone(self, family: GuidedFamily, run: Run) -> None:
-        began = self._device.mark()
-        with self._active_runs.failing_on_error(run):
+        with self._active_runs.failing_on_error(run), self._beside_steps(family, [run]):
+            began = self._device.mark()
             try:
                 decoded, in_tiles = self._decoded(family, _state(run), run.candidate.key)
             finally:
                 self._device.charge(began, partial(_charge_decoding, [run]))
             self._deliver(family, run, decoded, in_tiles=in_tiles)
+
+    @contextmanager
+    def _beside_steps(self, family: GuidedFamily, runs: Sequence[Run]) -> Iterator[None]:
+        """Decode beside the next steps if the memory suffices for both, otherwise before them."""
+        stream, key = self._device.decoding, runs[0].candidate.key
+        if family.decodes_beside_steps and self._caps.fits_beside_steps(key, images=len(runs)):
+            with stream.working(*(_state(run).latents for run in runs)):
+                yield
+            return
+        stream.join()
+        try:
+            yield
+        finally:
+            stream.join()
 
     def _decoded(self, family: GuidedFamily, state: Denoising, key: BatchKey) -> tuple[Decoded, bool]:
         """Return the image and whether it was decoded in tiles."""

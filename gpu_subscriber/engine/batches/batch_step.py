@@ -7,6 +7,7 @@ a forward changes no Run. Only a Run that fails alone fails.
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import zip_longest
 
 import structlog
 import torch
@@ -14,6 +15,7 @@ import torch
 from common.domain.task import Phase
 from gpu_subscriber.engine.batches.batch_caps import BatchCaps
 from gpu_subscriber.engine.batches.batch_decoding import BatchDecoding
+from gpu_subscriber.engine.batches.step_metrics import StepMetrics
 from gpu_subscriber.engine.content_policy.image_classifier import ImageClassifier
 from gpu_subscriber.engine.devices import Device, is_device_lost
 from gpu_subscriber.engine.errors import OutOfMemoryError
@@ -21,9 +23,8 @@ from gpu_subscriber.engine.families.guided import GuidedFamily
 from gpu_subscriber.engine.messages import PhaseChanged
 from gpu_subscriber.engine.runs.active_runs import ActiveRuns, Send
 from gpu_subscriber.engine.runs.progress_reporter import ProgressReporter
-from gpu_subscriber.engine.runs.run import Denoising, Run
+from gpu_subscriber.engine.runs.run import Denoising, Rows, Run
 from gpu_subscriber.engine.runs.run_state import prepare_run
-from gpu_subscriber.engine.step_metrics import StepMetrics
 
 _log = structlog.get_logger()
 
@@ -57,9 +58,7 @@ class BatchStep:
     def take(self, family: GuidedFamily, runs: Sequence[Run]) -> None:
         """Take one step for all of `runs`. Each is charged an equal share of the device time."""
         began = self._device.mark()
-        for run in runs:
-            if run.denoising is None:
-                self._prepare(family, run)
+        self._prepare(family, [run for run in runs if run.denoising is None])
         ready = [run for run in runs if run in self._active_runs]
         if ready:
             step_began = self._device.mark()
@@ -75,15 +74,46 @@ class BatchStep:
         for run in runs:
             run.stopwatch.step_taken(seconds, shared_by=len(runs))
 
-    def _prepare(self, family: GuidedFamily, run: Run) -> None:
-        self._send(PhaseChanged(run_id=run.run_id, phase=Phase.ENCODING_PROMPT))
-        began = self._device.mark()
-        with self._active_runs.failing_on_error(run):
-            self._refuse_if_too_large(run)
-            prepare_run(family, run, self._send)
-            run.began_at = run.checkpointed_at = self._clock()
-            self._device.charge(began, partial(setattr, run.stopwatch, "preparing_seconds"))
-            self._send(PhaseChanged(run_id=run.run_id, phase=Phase.DENOISING))
+    def _prepare(self, family: GuidedFamily, runs: Sequence[Run]) -> None:
+        """Prepare new Runs. Their prompts are encoded together; a Run that is alone is encoded alone."""
+        for run in runs:
+            self._send(PhaseChanged(run_id=run.run_id, phase=Phase.ENCODING_PROMPT))
+            with self._active_runs.failing_on_error(run):
+                self._refuse_if_too_large(run)
+        fitting = [run for run in runs if run in self._active_runs]
+        encoded = self._encoded(family, fitting) if fitting else []
+        for run, branches in zip_longest(fitting, encoded):
+            began = self._device.mark()
+            with self._active_runs.failing_on_error(run):
+                if run.start.inputs:
+                    self._device.decoding.join()  # both use the autoencoder, and may change its precision
+                prepare_run(family, run, self._send, encoded=branches)
+                run.began_at = run.checkpointed_at = self._clock()
+                self._device.charge(began, run.stopwatch.prepared)
+                self._send(PhaseChanged(run_id=run.run_id, phase=Phase.DENOISING))
+
+    def _encoded(self, family: GuidedFamily, runs: Sequence[Run]) -> list[list[Rows]]:
+        """Return what the denoiser receives of each Run's prompts; nothing if one of them has an error.
+
+        Then each Run is encoded by itself, and works or fails by itself.
+        """
+        encoded: list[list[Rows]] = []
+        try:
+            with self._device.encoding.working():
+                began = self._device.mark()
+                encoded = family.encode_together([(run.start.parameters, run.start.inputs) for run in runs])
+                self._device.charge(began, partial(_prepared_equally, runs))
+        except Exception as error:
+            if is_device_lost(error):
+                raise
+            _log.warning("prompts_not_encoded", runs=len(runs), error=type(error).__name__)
+        if not encoded:
+            family.drop_prompts()  # some of them may be encoded, and not handed over
+            self._device.free_memory()
+        self._device.encoding.hand_over(
+            row for branches in encoded for rows in branches for row in rows.values()
+        )
+        return encoded
 
     def _refuse_if_too_large(self, run: Run) -> None:
         missing = self._caps.missing_bytes(run.candidate.key)
@@ -132,6 +162,11 @@ class BatchStep:
         for run, prediction in zip(runs, predictions, strict=False):
             with self._active_runs.failing_on_error(run):
                 self._reporter.take_step(family, run, prediction, batch=len(runs))
+
+
+def _prepared_equally(runs: Sequence[Run], seconds: float) -> None:
+    for run in runs:
+        run.stopwatch.prepared(seconds / len(runs))
 
 
 def _charge_equally(runs: Sequence[Run], seconds: float) -> None:

@@ -7,6 +7,7 @@ import torch
 from torch.nn.functional import pad
 
 from common.domain.parameters import GenerationParameters
+from gpu_subscriber.engine.conditions.prompt_embeddings import Kind, split_rows
 from gpu_subscriber.engine.families.flow import evenly_spaced
 from gpu_subscriber.engine.families.flux import Flux
 from gpu_subscriber.engine.families.guided import Batch
@@ -18,12 +19,12 @@ class Chroma(Flux):
 
     branches_share_a_pass = False
 
-    def encode(self, text: str) -> Rows:
+    def encode(self, texts: list[str], kind: Kind) -> list[Rows]:
         """Return T5's embeddings, and the mask of the tokens that the transformer reads."""
         embeddings, _, mask, *_ = self.pipeline.encode_prompt(
-            text, device=self.device, do_classifier_free_guidance=False
+            texts, device=self.device, do_classifier_free_guidance=False
         )
-        return {"encoder_hidden_states": embeddings, "attention_mask": mask}
+        return split_rows(encoder_hidden_states=embeddings, attention_mask=mask)
 
     def extra_rows(self, parameters: GenerationParameters, dtype: torch.dtype) -> Rows:
         """Return nothing: guidance is no input."""

@@ -7,6 +7,7 @@ from cachetools import cachedmethod
 
 from common.domain.parameters import GenerationParameters
 from gpu_subscriber.engine.conditions.control_networks import FluxControlNetworks
+from gpu_subscriber.engine.conditions.prompt_embeddings import Kind, split_rows
 from gpu_subscriber.engine.families.flow import PackedFlowFamily
 from gpu_subscriber.engine.families.guided import Batch
 from gpu_subscriber.engine.runs.run import Rows
@@ -17,10 +18,10 @@ class Flux(PackedFlowFamily):
 
     control_networks = FluxControlNetworks
 
-    def encode(self, text: str) -> Rows:
+    def encode(self, texts: list[str], kind: Kind) -> list[Rows]:
         """Return T5's embeddings and CLIP's pooled embedding."""
-        embeddings, pooled, _ = self.pipeline.encode_prompt(text, device=self.device)
-        return {"encoder_hidden_states": embeddings, "pooled_projections": pooled}
+        embeddings, pooled, _ = self.pipeline.encode_prompt(texts, device=self.device)
+        return split_rows(encoder_hidden_states=embeddings, pooled_projections=pooled)
 
     def extra_rows(self, parameters: GenerationParameters, dtype: torch.dtype) -> Rows:
         """Return the guidance scale, which dev takes as an input and schnell does not."""

@@ -9,6 +9,7 @@ from diffusers.pipelines.flux2.pipeline_flux2_klein import compute_empirical_mu
 from diffusers.utils.torch_utils import randn_tensor
 
 from common.domain.parameters import GenerationParameters
+from gpu_subscriber.engine.conditions.prompt_embeddings import Kind, split_rows
 from gpu_subscriber.engine.families.flow import PackedFlowFamily
 from gpu_subscriber.engine.families.guided import Batch
 from gpu_subscriber.engine.runs.run import Rows
@@ -19,10 +20,10 @@ class Flux2Klein(PackedFlowFamily):
 
     branches_share_a_pass = False
 
-    def encode(self, text: str) -> Rows:
+    def encode(self, texts: list[str], kind: Kind) -> list[Rows]:
         """Return the embeddings of a fixed number of tokens, and the tokens' positions."""
-        embeddings, ids = self.pipeline.encode_prompt(text, self.device)
-        return {"encoder_hidden_states": embeddings, "txt_ids": ids}
+        embeddings, ids = self.pipeline.encode_prompt(texts, self.device)
+        return split_rows(encoder_hidden_states=embeddings, txt_ids=ids)
 
     def noise(
         self, parameters: GenerationParameters, generator: torch.Generator, dtype: torch.dtype

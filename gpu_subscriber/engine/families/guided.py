@@ -8,13 +8,13 @@ shares a batch. A family states only how its architecture differs.
 import hashlib
 import inspect
 import weakref
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from itertools import chain
 from typing import Any, ClassVar
 
 import torch
-from cachetools import LRUCache
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import rescale_noise_cfg
 from diffusers.utils.torch_utils import randn_tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -24,6 +24,7 @@ from common.domain.parameters import GenerationParameters
 from common.domain.task_warnings import warnings_of
 from gpu_subscriber.engine.batches.filled_batches import filled
 from gpu_subscriber.engine.conditions.control_networks import CONTROLNET, ControlNetworks
+from gpu_subscriber.engine.conditions.prompt_embeddings import Kind, PromptEmbeddings, Text
 from gpu_subscriber.engine.families.decoded import Decoded, scaled, unscaled
 from gpu_subscriber.engine.families.starting_image import Beginning, Starting, StartingImage
 from gpu_subscriber.engine.loras.model_loras import ModelLoras
@@ -40,9 +41,6 @@ from gpu_subscriber.engine.runs.clean_estimate import clean_estimate
 from gpu_subscriber.engine.runs.latent_colours import ColourFit, LatentColours
 from gpu_subscriber.engine.runs.run import Denoising, Rows
 from gpu_subscriber.engine.runs.seeds import seeded_generator
-
-CACHED_PROMPT_BYTES = 64 * 1024 * 1024
-"""Embeddings of prompts take 0.1 to 8 MB each; nearly every task uses the empty negative prompt."""
 
 Batch = dict[str, Any]
 """What a denoiser receives besides latents and timesteps, for all rows of a forward pass."""
@@ -87,24 +85,21 @@ class GuidedFamily:
         self._colour_fit: ColourFit | None = None
         self._tokens = PromptTokens(pipeline)
         self._fingerprint = _digest_of(self.origin.networks)
-        self._prompts: LRUCache[tuple[Any, ...], Rows] = LRUCache(CACHED_PROMPT_BYTES, getsizeof=_bytes_of)
+        self._prompts = PromptEmbeddings(self._encode)
         self._attention: list[SDPBackend] = []
         self._stacked: tuple[tuple[weakref.ref[Denoising], ...], list[Batch]] = ((), [])
 
-    def encode(self, text: str) -> Rows:
-        """Return what the denoiser receives of a prompt, as the stock call encodes it."""
+    def encode(self, texts: list[str], kind: Kind) -> list[Rows]:
+        """Return what the denoiser receives of each prompt, as the stock call encodes it: in one pass."""
         raise NotImplementedError
 
-    def encode_negative(self, text: str | None) -> Rows:
-        """Return what the denoiser receives of a negative prompt; None stands for an omitted one."""
-        return self.encode(text or "")
+    def encode_negative(self, texts: list[str | None], kind: Kind) -> list[Rows]:
+        """Return what the denoiser receives of negative prompts; None stands for an omitted one."""
+        return self.encode([text or "" for text in texts], kind)
 
-    def encode_branches(self, parameters: GenerationParameters, inputs: Inputs = NO_INPUTS) -> list[Rows]:
-        """Return what the denoiser receives of the negative prompt, with guidance, and of the prompt."""
-        prompt = self.cached(self.encode, parameters.prompt)
-        if not parameters.is_guided:
-            return [prompt]
-        return [self.cached(self.encode_negative, parameters.negative_prompt), prompt]
+    def kinds(self, parameters: GenerationParameters, inputs: Inputs) -> tuple[Kind, Kind]:
+        """Return how the negative prompt and the prompt are encoded, apart from LoRAs."""
+        return Kind(is_negative=True), Kind()
 
     def extra_rows(self, parameters: GenerationParameters, dtype: torch.dtype) -> Rows:
         """Return what the denoiser receives besides the text, such as sizes; the same in each branch."""
@@ -194,6 +189,11 @@ class GuidedFamily:
         return image
 
     @property
+    def decodes_beside_steps(self) -> bool:
+        """Whether decoding changes nothing that a step or a preparation uses."""
+        return True
+
+    @property
     def decodes_in_batches(self) -> bool:
         """Whether an image does not depend on the others that are decoded with it."""
         return True
@@ -201,13 +201,36 @@ class GuidedFamily:
     def check(self, image: torch.Tensor) -> None:
         """Raise ContentFilteredError if the model's own filter refuses a decoded image."""
 
+    def encode_together(self, asked: Sequence[tuple[GenerationParameters, Inputs]]) -> list[list[Rows]]:
+        """Return the branches of one or more Runs for `prepare`.
+
+        The texts of several Runs share passes of the text encoders.
+        """
+        if len(asked) == 1:
+            return [self.encode_alone(*asked[0])]
+        texts = [self._texts_of(parameters, inputs) for parameters, inputs in asked]
+        rows = self._prompts.together(chain.from_iterable(texts))
+        return [[rows[text] for text in own] for own in texts]
+
+    def encode_alone(self, parameters: GenerationParameters, inputs: Inputs = NO_INPUTS) -> list[Rows]:
+        """Return what the denoiser receives of the negative prompt, with guidance, and of the prompt."""
+        return self._prompts.alone(self._texts_of(parameters, inputs))
+
     def prepare(
-        self, parameters: GenerationParameters, *, seed: int, inputs: Inputs = NO_INPUTS
+        self,
+        parameters: GenerationParameters,
+        *,
+        seed: int,
+        inputs: Inputs = NO_INPUTS,
+        encoded: Sequence[Rows] | None = None,
     ) -> Denoising:
-        """Do everything up to the first step; raises what the encoding of prompts and pictures raises."""
+        """Do everything up to the first step; raises what the encoding of prompts and pictures raises.
+
+        `encoded` are the branches, if they were encoded before.
+        """
         loras = self.loras.chosen(parameters.loras)
-        with self.loras.encoding(loras):
-            encoded = self.encode_branches(parameters, inputs)
+        if encoded is None:
+            encoded = self.encode_alone(parameters, inputs)
         dtype = self.denoiser.dtype
         extra = self.extra_rows(parameters, dtype)
         generator = seeded_generator(seed)
@@ -324,9 +347,13 @@ class GuidedFamily:
         self._attention = [] if kernel is None else [getattr(SDPBackend, kernel), *others]
         self.origin.attention = kernel
 
+    def drop_prompts(self) -> None:
+        """Drop the cached embeddings."""
+        self._prompts.clear()
+
     def release(self) -> None:
         """Drop what is cached on the device besides the weights."""
-        self._prompts.clear()
+        self.drop_prompts()
         self.loras.release()
         self._stacked = ((), [])
 
@@ -341,18 +368,25 @@ class GuidedFamily:
         rescaled: torch.Tensor = rescale_noise_cfg(guided, positive, state.guidance_rescale)
         return rescaled
 
-    def cached(self, encode: Callable[..., Rows], text: str | None, **options: Hashable) -> Rows:
-        """Return the rows of a text in the denoiser's precision: text encoders may have another one."""
-        key = (encode.__name__, text, self.loras.encoded, *options.items())
-        found = self._prompts.get(key)
-        if found is None:
-            dtype = self.denoiser.dtype
-            self.loras.apply_to_encoders()
-            encoded = encode(text, **options)
-            found = {name: row.to(dtype) if row.is_floating_point() else row for name, row in encoded.items()}
-            if _bytes_of(found) <= CACHED_PROMPT_BYTES:
-                self._prompts[key] = found
-        return found
+    def _texts_of(self, parameters: GenerationParameters, inputs: Inputs) -> list[Text]:
+        """Return the negative prompt, with guidance, and the prompt."""
+        loras = self.loras.of_encoders(self.loras.chosen(parameters.loras))
+        negative, prompt = (replace(kind, loras=loras) for kind in self.kinds(parameters, inputs))
+        texts = [
+            Text(content=parameters.negative_prompt, kind=negative),
+            Text(content=parameters.prompt, kind=prompt),
+        ]
+        return texts[-parameters.passes_per_step :]
+
+    def _encode(self, texts: list[Any], kind: Kind) -> list[Rows]:
+        """Encode texts in one pass, in the denoiser's precision: text encoders may have another one."""
+        with self.loras.encoding(kind.loras):
+            encoded = self.encode_negative(texts, kind) if kind.is_negative else self.encode(texts, kind)
+        dtype = self.denoiser.dtype
+        return [
+            {name: row.to(dtype) if row.is_floating_point() else row for name, row in rows.items()}
+            for rows in encoded
+        ]
 
     def _passes_of(self, states: Sequence[Denoising]) -> list[Batch]:
         """Return the stacked rows of each forward pass, cached while the batch is the same."""
@@ -389,10 +423,6 @@ def _step_arguments(scheduler: Any, generator: torch.Generator, *, eta: float) -
     accepted = inspect.signature(scheduler.step).parameters
     arguments = {"eta": eta, "generator": generator}
     return {name: value for name, value in arguments.items() if name in accepted}
-
-
-def _bytes_of(rows: Rows) -> int:
-    return sum(row.nbytes for row in rows.values())
 
 
 def _digest_of(networks: dict[str, torch.nn.Module]) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from gpu_subscriber.engine.conditions.prompt_embeddings import Kind, split_rows
 from gpu_subscriber.engine.families.flow import FlowFamily, evenly_spaced
 from gpu_subscriber.engine.families.guided import Batch
 from gpu_subscriber.engine.runs.run import Rows
@@ -15,17 +16,12 @@ class Lumina2(FlowFamily):
 
     branches_share_a_pass = False
 
-    def encode(self, text: str) -> Rows:
-        """Return the embeddings of the system prompt with the prompt, and their mask."""
-        return self._encode(f"{self.pipeline.system_prompt} <Prompt Start> {text}")
-
-    def encode_negative(self, text: str | None) -> Rows:
-        """Return the embeddings of the negative prompt, which has no system prompt."""
-        return self._encode(text or "")
-
-    def _encode(self, text: str) -> Rows:
-        embeddings, mask = self.pipeline._get_gemma_prompt_embeds(text, self.device)
-        return {"encoder_hidden_states": embeddings, "encoder_attention_mask": mask}
+    def encode(self, texts: list[str], kind: Kind) -> list[Rows]:
+        """Return the embeddings and their masks. A system prompt precedes prompts, but not negative ones."""
+        if not kind.is_negative:
+            texts = [f"{self.pipeline.system_prompt} <Prompt Start> {text}" for text in texts]
+        embeddings, mask = self.pipeline._get_gemma_prompt_embeds(texts, self.device)
+        return split_rows(encoder_hidden_states=embeddings, encoder_attention_mask=mask)
 
     def tokens(self, noise: torch.Tensor) -> int:
         """Return the number of channels, which the stock call takes for the number of tokens."""

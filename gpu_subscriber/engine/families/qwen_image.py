@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from gpu_subscriber.engine.conditions.prompt_embeddings import Kind, split_rows
 from gpu_subscriber.engine.families.decoded import channels_of
 from gpu_subscriber.engine.families.flow import PackedFlowFamily, evenly_spaced
 from gpu_subscriber.engine.families.guided import Batch, padded
@@ -19,14 +20,21 @@ class QwenImage(PackedFlowFamily):
 
     branches_share_a_pass = False
 
-    def encode(self, text: str) -> Rows:
-        """Return the prompt's embeddings, without padding."""
-        embeddings, _ = self.pipeline.encode_prompt(text, self.device, max_sequence_length=MAX_TOKENS)
-        return {"encoder_hidden_states": embeddings}
+    def encode(self, texts: list[str], kind: Kind) -> list[Rows]:
+        """Return the prompts' embeddings, without padding."""
+        embeddings, mask = self.pipeline.encode_prompt(texts, self.device, max_sequence_length=MAX_TOKENS)
+        rows = split_rows(encoder_hidden_states=embeddings)
+        if mask is None:  # no prompt is padded
+            return rows
+        lengths = mask.sum(1).tolist()
+        return [
+            {name: tensor[:, :length] for name, tensor in row.items()}
+            for row, length in zip(rows, lengths, strict=True)
+        ]
 
-    def encode_negative(self, text: str | None) -> Rows:
+    def encode_negative(self, texts: list[str | None], kind: Kind) -> list[Rows]:
         """Encode a space for an omitted negative prompt, as the model's examples do."""
-        return self.encode(" " if text is None else text)
+        return self.encode([" " if text is None else text for text in texts], kind)
 
     def sigmas(self, steps: int, config: Any) -> Sequence[float]:
         """Return evenly spaced noise levels for every scheduler."""

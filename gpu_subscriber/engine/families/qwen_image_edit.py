@@ -10,12 +10,13 @@ from PIL import Image
 
 from common.domain.parameters import GenerationParameters
 from gpu_subscriber.engine.conditions.edited_picture import EditedPicture, with_edited_picture
+from gpu_subscriber.engine.conditions.prompt_embeddings import Kind
 from gpu_subscriber.engine.errors import MissingInputError
 from gpu_subscriber.engine.families.decoded import channels_of
 from gpu_subscriber.engine.families.guided import Batch
 from gpu_subscriber.engine.families.qwen_image import QwenImage
 from gpu_subscriber.engine.families.starting_image import Starting
-from gpu_subscriber.engine.messages import NO_INPUTS, Inputs
+from gpu_subscriber.engine.messages import Inputs
 from gpu_subscriber.engine.runs.run import Rows
 
 _AREA = 1024 * 1024
@@ -34,23 +35,16 @@ class _SeenPicture:
 class QwenImageEdit(QwenImage):
     """`QwenImageEditPipeline.__call__` for a picture with the aspect ratio of the image."""
 
-    def encode_branches(self, parameters: GenerationParameters, inputs: Inputs = NO_INPUTS) -> list[Rows]:
-        """Return both texts' rows, each encoded with the picture."""
+    def kinds(self, parameters: GenerationParameters, inputs: Inputs) -> tuple[Kind, Kind]:
+        """Encode both texts with the picture."""
         seen = self._seen(parameters, inputs)
-        prompt = self.cached(self.encode, parameters.prompt, picture=seen)
-        if not parameters.is_guided:
-            return [prompt]
-        return [self.cached(self.encode_negative, parameters.negative_prompt, picture=seen), prompt]
+        return Kind(is_negative=True, picture=seen), Kind(picture=seen)
 
-    def encode(self, text: str, *, picture: _SeenPicture | None = None) -> Rows:
-        """Return the embeddings of the picture and the prompt, without padding."""
-        image = None if picture is None else picture.image
-        embeddings, _ = self.pipeline.encode_prompt(text, image=image, device=self.device)
-        return {"encoder_hidden_states": embeddings}
-
-    def encode_negative(self, text: str | None, *, picture: _SeenPicture | None = None) -> Rows:
-        """Encode a space for an omitted negative prompt, as the model's examples do."""
-        return self.encode(" " if text is None else text, picture=picture)
+    def encode(self, texts: list[str], kind: Kind) -> list[Rows]:
+        """Return the embeddings of the picture and each prompt, without padding. Each has its own pass."""
+        image = kind.picture.image if isinstance(kind.picture, _SeenPicture) else None
+        found = [self.pipeline.encode_prompt(text, image=image, device=self.device) for text in texts]
+        return [{"encoder_hidden_states": embeddings} for embeddings, _ in found]
 
     def starting_image(
         self, parameters: GenerationParameters, inputs: Inputs, generator: torch.Generator

@@ -11,6 +11,7 @@ from diffusers.pipelines.pixart_alpha.pipeline_pixart_sigma import ASPECT_RATIO_
 from diffusers.pipelines.sana.pipeline_sana import ASPECT_RATIO_4096_BIN
 
 from common.domain.parameters import GenerationParameters
+from gpu_subscriber.engine.conditions.prompt_embeddings import Kind, split_rows
 from gpu_subscriber.engine.families.guided import Batch, GuidedFamily
 from gpu_subscriber.engine.models.pipeline_calls import call_of
 from gpu_subscriber.engine.runs.run import Rows
@@ -36,19 +37,15 @@ class Sana(GuidedFamily):
         default: list[str] = call_of(self.pipeline)["complex_human_instruction"].default
         return default
 
-    def encode(self, text: str) -> Rows:
-        """Return the embeddings of the instruction with the prompt, and their mask."""
-        return self._encode(text, self._instruction)
-
-    def encode_negative(self, text: str | None) -> Rows:
-        """Return the embeddings of the negative prompt, which has no instruction."""
-        return self._encode(text or "", None)
-
-    def _encode(self, text: str, instruction: list[str] | None) -> Rows:
+    def encode(self, texts: list[str], kind: Kind) -> list[Rows]:
+        """Return the embeddings and their masks. An instruction precedes prompts, but not negative ones."""
         embeddings, mask, _, _ = self.pipeline.encode_prompt(
-            text, False, device=self.device, complex_human_instruction=instruction
+            texts,
+            False,
+            device=self.device,
+            complex_human_instruction=None if kind.is_negative else self._instruction,
         )
-        return {"encoder_hidden_states": embeddings, "encoder_attention_mask": mask}
+        return split_rows(encoder_hidden_states=embeddings, encoder_attention_mask=mask)
 
     def noise(
         self, parameters: GenerationParameters, generator: torch.Generator, dtype: torch.dtype

@@ -11,11 +11,12 @@ from common.domain.models.known_pipelines import INPAINTING_CHANNELS
 from common.domain.models.traits import PromptSyntax
 from common.domain.parameters import GenerationParameters
 from gpu_subscriber.engine.conditions.masked_picture import MaskedPicture, with_masked_picture
+from gpu_subscriber.engine.conditions.prompt_embeddings import Kind, split_rows
 from gpu_subscriber.engine.conditions.weighted_prompts import WeightedTokens, encode_chunks
 from gpu_subscriber.engine.errors import ContentFilteredError
 from gpu_subscriber.engine.families.guided import Batch, GuidedFamily, padded
 from gpu_subscriber.engine.families.starting_image import Starting
-from gpu_subscriber.engine.messages import NO_INPUTS, Inputs
+from gpu_subscriber.engine.messages import Inputs
 from gpu_subscriber.engine.runs.run import Rows
 
 
@@ -43,33 +44,22 @@ class StableDiffusion(GuidedFamily):
             return super().starting_image(parameters, inputs, generator)
         return MaskedPicture.encoded(self, parameters, inputs, generator)
 
-    def encode_branches(self, parameters: GenerationParameters, inputs: Inputs = NO_INPUTS) -> list[Rows]:
-        """Return both texts' rows, of the same length. Layers are skipped for the prompt alone."""
-        length = {}
-        if parameters.prompt_syntax is PromptSyntax.WEIGHTED:
-            length["chunks"] = self._chunks_of(parameters)
-        skipped = {"clip_skip": parameters.clip_skip} if parameters.clip_skip else {}
-        prompt = self.cached(self.encode, parameters.prompt, **length, **skipped)
-        if not parameters.is_guided:
-            return [prompt]
-        return [self.cached(self.encode_negative, parameters.negative_prompt, **length), prompt]
+    def kinds(self, parameters: GenerationParameters, inputs: Inputs) -> tuple[Kind, Kind]:
+        """Give both texts the same length. Layers are skipped for the prompt alone."""
+        is_weighted = parameters.prompt_syntax is PromptSyntax.WEIGHTED
+        chunks = self._chunks_of(parameters) if is_weighted else 0
+        return Kind(is_negative=True, chunks=chunks), Kind(chunks=chunks, clip_skip=parameters.clip_skip or 0)
 
-    def encode(self, text: str, *, chunks: int = 0, clip_skip: int = 0) -> Rows:
-        """Return `encoder_hidden_states` (1, tokens, width).
-
-        Without `chunks` the text is plain, otherwise weighted.
-        """
-        if chunks:
-            embeddings, _ = self.encode_chunks(text, chunks, clip_skip)
-        elif clip_skip:
-            embeddings = self._encode_without_last_layers(text, clip_skip)
+    def encode(self, texts: list[str], kind: Kind) -> list[Rows]:
+        """Return `encoder_hidden_states`, (1, tokens, width). Weighted prompts have a pass each."""
+        if kind.chunks:
+            found = [self.encode_chunks(text, kind) for text in texts]
+            return [{"encoder_hidden_states": embeddings} for embeddings, _ in found]
+        if kind.clip_skip:
+            embeddings = self._encode_without_last_layers(texts, kind.clip_skip)
         else:
-            embeddings, _ = self.pipeline.encode_prompt(text, self.device, 1, False)
-        return {"encoder_hidden_states": embeddings}
-
-    def encode_negative(self, text: str | None, *, chunks: int = 0) -> Rows:
-        """Return the rows of a negative prompt."""
-        return self.encode(text or "", chunks=chunks)
+            embeddings, _ = self.pipeline.encode_prompt(texts, self.device, 1, False)
+        return split_rows(encoder_hidden_states=embeddings)
 
     def hidden_layer(self, encoder: Any, output: Any, clip_skip: int) -> torch.Tensor:
         """Return the layer of a text encoder that the denoiser reads, as in `encode_prompt`."""
@@ -123,25 +113,23 @@ class StableDiffusion(GuidedFamily):
         """The tokenizer and the text encoder of each reading of a prompt."""
         return [(self.pipeline.tokenizer, self.pipeline.text_encoder)]
 
-    def encode_chunks(
-        self, text: str, chunks: int, clip_skip: int
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+    def encode_chunks(self, text: str, kind: Kind) -> tuple[torch.Tensor, Any]:
         """Return the embeddings of a weighted text by all text encoders, and the last one's pooled ones."""
         found = []
         for tokenizer, encoder in self.text_encoders:
 
             def encode(ids: torch.Tensor, encoder: Any = encoder) -> tuple[torch.Tensor, torch.Tensor | None]:
                 output = encoder(ids.to(self.device), output_hidden_states=True)
-                return self.hidden_layer(encoder, output, clip_skip), output.get("text_embeds")
+                return self.hidden_layer(encoder, output, kind.clip_skip), output.get("text_embeds")
 
-            found.append(encode_chunks(text, tokenizer=tokenizer, encode=encode, chunks=chunks))
+            found.append(encode_chunks(text, tokenizer=tokenizer, encode=encode, chunks=kind.chunks))
         return torch.cat([embeddings for embeddings, _ in found], dim=-1), found[-1][1]
 
-    def _encode_without_last_layers(self, text: str, clip_skip: int) -> torch.Tensor:
+    def _encode_without_last_layers(self, texts: list[str], clip_skip: int) -> torch.Tensor:
         """Encode as `encode_prompt` does, which expects a CLIPTextModel of transformers 4."""
         tokenizer, encoder = self.pipeline.tokenizer, self.pipeline.text_encoder
         length = tokenizer.model_max_length
-        read = tokenizer(text, padding="max_length", max_length=length, truncation=True, return_tensors="pt")
+        read = tokenizer(texts, padding="max_length", max_length=length, truncation=True, return_tensors="pt")
         is_masked = getattr(encoder.config, "use_attention_mask", False)
         mask = read.attention_mask.to(self.device) if is_masked else None
         output = encoder(read.input_ids.to(self.device), attention_mask=mask, output_hidden_states=True)

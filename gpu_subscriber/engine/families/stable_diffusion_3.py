@@ -2,6 +2,7 @@
 
 import torch
 
+from gpu_subscriber.engine.conditions.prompt_embeddings import Kind, split_rows
 from gpu_subscriber.engine.families.flow import FlowFamily
 from gpu_subscriber.engine.families.guided import Batch
 from gpu_subscriber.engine.runs.run import Rows
@@ -10,12 +11,12 @@ from gpu_subscriber.engine.runs.run import Rows
 class StableDiffusion3(FlowFamily):
     """`StableDiffusion3Pipeline.__call__` in three functions, without skip-layer guidance."""
 
-    def encode(self, text: str) -> Rows:
+    def encode(self, texts: list[str], kind: Kind) -> list[Rows]:
         """Return all text encoders' embeddings and CLIP's pooled ones."""
         embeddings, _, pooled, _ = self.pipeline.encode_prompt(
-            text, None, None, device=self.device, do_classifier_free_guidance=False
+            texts, None, None, device=self.device, do_classifier_free_guidance=False
         )
-        return {"encoder_hidden_states": embeddings, "pooled_projections": pooled}
+        return split_rows(encoder_hidden_states=embeddings, pooled_projections=pooled)
 
     def forward(
         self, latents: torch.Tensor, timesteps: torch.Tensor, rows: Batch, size: tuple[int, int]

@@ -8,6 +8,7 @@ import torch
 
 from common.domain.parameters import GenerationParameters
 from gpu_subscriber.engine.conditions.masked_picture import with_masked_picture
+from gpu_subscriber.engine.conditions.prompt_embeddings import Kind, split_rows
 from gpu_subscriber.engine.families.decoded import channels_of
 from gpu_subscriber.engine.families.guided import Batch
 from gpu_subscriber.engine.families.stable_diffusion import StableDiffusion
@@ -20,23 +21,30 @@ _ADDED = ("text_embeds", "time_ids")
 class StableDiffusionXL(StableDiffusion):
     """`StableDiffusionXLPipeline.__call__` in three functions."""
 
-    def encode(self, text: str, *, chunks: int = 0, clip_skip: int = 0) -> Rows:
+    def encode(self, texts: list[str], kind: Kind) -> list[Rows]:
         """Return both text encoders' embeddings and the second one's pooled embedding."""
-        pooled: Any
-        if chunks:
-            embeddings, pooled = self.encode_chunks(text, chunks, clip_skip)
-        else:
-            embeddings, _, pooled, _ = self.pipeline.encode_prompt(
-                text, device=self.device, do_classifier_free_guidance=False, clip_skip=clip_skip or None
-            )
-        return {"encoder_hidden_states": embeddings, "text_embeds": pooled}
+        if kind.chunks:
+            found = [self.encode_chunks(text, kind) for text in texts]
+            return [
+                {"encoder_hidden_states": embeddings, "text_embeds": pooled} for embeddings, pooled in found
+            ]
+        embeddings, _, pooled, _ = self.pipeline.encode_prompt(
+            texts,
+            device=self.device,
+            do_classifier_free_guidance=False,
+            clip_skip=kind.clip_skip or None,
+        )
+        return split_rows(encoder_hidden_states=embeddings, text_embeds=pooled)
 
-    def encode_negative(self, text: str | None, *, chunks: int = 0) -> Rows:
+    def encode_negative(self, texts: list[str | None], kind: Kind) -> list[Rows]:
         """Return zeros for an omitted negative prompt, where the checkpoint was trained so."""
-        rows = super().encode_negative(text, chunks=chunks)
-        if text is None and self.pipeline.config.force_zeros_for_empty_prompt:
-            return {name: torch.zeros_like(row) for name, row in rows.items()}
-        return rows
+        encoded = super().encode_negative(texts, kind)
+        if not self.pipeline.config.force_zeros_for_empty_prompt:
+            return encoded
+        return [
+            {name: torch.zeros_like(row) for name, row in rows.items()} if text is None else rows
+            for text, rows in zip(texts, encoded, strict=True)
+        ]
 
     @property
     def text_encoders(self) -> list[tuple[Any, Any]]:
@@ -100,6 +108,11 @@ class StableDiffusionXL(StableDiffusion):
         """Decode in the precision of the latents."""
         with self._autoencoder_in(latents.dtype):
             return super().decode_latents(latents, generator)
+
+    @property
+    def decodes_beside_steps(self) -> bool:
+        """Return whether the autoencoder keeps its precision while it decodes."""
+        return not (self.pipeline.vae.dtype == torch.float16 and self.pipeline.vae.config.force_upcast)
 
     def encode_image(self, pixels: torch.Tensor) -> Any:
         """Encode in float32 where the autoencoder overflows in float16."""

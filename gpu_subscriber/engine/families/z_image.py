@@ -7,6 +7,7 @@ import torch
 from diffusers.pipelines.z_image.pipeline_z_image import get_default_z_image_sigmas
 
 from common.domain.parameters import GenerationParameters
+from gpu_subscriber.engine.conditions.prompt_embeddings import Kind
 from gpu_subscriber.engine.families.flow import FlowFamily
 from gpu_subscriber.engine.families.guided import Batch
 from gpu_subscriber.engine.runs.run import Rows
@@ -18,10 +19,10 @@ _PATCH = 2
 class ZImage(FlowFamily):
     """`ZImagePipeline.__call__` in three functions."""
 
-    def encode(self, text: str) -> Rows:
-        """Return the caption's embeddings, without padding."""
-        (caption,), _ = self.pipeline.encode_prompt(text, self.device, do_classifier_free_guidance=False)
-        return {"encoder_hidden_states": caption[None]}
+    def encode(self, texts: list[str], kind: Kind) -> list[Rows]:
+        """Return the captions' embeddings, without padding."""
+        captions, _ = self.pipeline.encode_prompt(texts, self.device, do_classifier_free_guidance=False)
+        return [{"encoder_hidden_states": caption[None]} for caption in captions]
 
     def noise(
         self, parameters: GenerationParameters, generator: torch.Generator, dtype: torch.dtype

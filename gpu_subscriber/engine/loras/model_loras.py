@@ -27,8 +27,8 @@ _FileStamp = tuple[int, int]
 class ModelLoras:
     """Loads and applies LoRAs: in the denoiser in each step, in text encoders while a prompt is encoded.
 
-    Runs with different sets share a pass of the denoiser. A prompt is encoded alone, so text
-    encoders have one slot.
+    Runs with different sets share a pass of the denoiser. Prompts that share a pass have the same
+    set, so text encoders have one slot.
     """
 
     def __init__(
@@ -69,8 +69,6 @@ class ModelLoras:
             for name in names
         }
         self._encoders = {name: bank for name, bank in self._banks.items() if name != network}
-        self.encoded: LoraSet = ()
-        """The LoRAs of the prompt that is being encoded, as far as they change text encoders."""
 
     @property
     def most_sets(self) -> int | None:
@@ -98,21 +96,20 @@ class ModelLoras:
             for choice in used
         )
 
+    def of_encoders(self, loras: LoraSet) -> LoraSet:
+        """Return those of a set that change text encoders."""
+        return tuple(lora for lora in loras if self._networks_of[lora.sha256] - {self._network})
+
     @contextmanager
     def encoding(self, loras: LoraSet) -> Iterator[None]:
-        """Encode prompts meanwhile with a set, if `apply_to_encoders` is called."""
-        self.encoded = tuple(lora for lora in loras if self._networks_of[lora.sha256] - {self._network})
+        """Apply a set in the text encoders meanwhile, to all rows."""
         try:
+            for name, bank in self._encoders.items():
+                bank.select([self._of_network(name, loras)])
             yield
         finally:
-            self.encoded = ()
             for bank in self._encoders.values():
                 bank.clear()
-
-    def apply_to_encoders(self) -> None:
-        """Apply the current set in the text encoders."""
-        for name, bank in self._encoders.items():
-            bank.select([self._of_network(name, self.encoded)])
 
     def select(self, sets: Sequence[LoraSet], *, repeats: int) -> None:
         """Choose the LoRAs of each Run in the next passes of the denoiser, which has `repeats` rows for each."""

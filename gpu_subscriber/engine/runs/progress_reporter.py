@@ -47,7 +47,8 @@ class ProgressReporter:
         now = self._clock()
         # The clean latents are estimated from the latents before the step; the step itself replaces them.
         if self._preview_is_due(run, run.steps_done + 1, now):
-            self._show(run, family.preview(state, prediction), now)
+            with self._device.decoding.working(state.latents, prediction):
+                self._show(run, family.preview(state, prediction), now)
         state.advance(prediction)
         state.run_history.batches.append(batch)
         self._send(

@@ -101,6 +101,10 @@ class Stopwatch:
     steps: int = 0
     sharers: int = 0
 
+    def prepared(self, seconds: float) -> None:
+        """Record a part of the time before the first step."""
+        self.preparing_seconds += seconds
+
     def step_taken(self, seconds: float, *, shared_by: int) -> None:
         """Record one step of a batch of `shared_by` Runs, which took `seconds` in all."""
         self.stepping_seconds += seconds / shared_by

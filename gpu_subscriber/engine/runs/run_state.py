@@ -10,16 +10,19 @@ from gpu_subscriber.engine.families.guided import GuidedFamily
 from gpu_subscriber.engine.messages import CheckpointRefused, RunWarned
 from gpu_subscriber.engine.runs.active_runs import Send
 from gpu_subscriber.engine.runs.checkpoint import Snapshot, restore
-from gpu_subscriber.engine.runs.run import Run
+from gpu_subscriber.engine.runs.run import Rows, Run
 
 _log = structlog.get_logger()
 
 
-def prepare_run(family: GuidedFamily, run: Run, send: Send) -> None:
-    """Prepare the Run's state. A checkpoint that does not fit is refused, and the Run starts over."""
+def prepare_run(family: GuidedFamily, run: Run, send: Send, *, encoded: Sequence[Rows] | None = None) -> None:
+    """Prepare the Run's state. A checkpoint that does not fit is refused, and the Run starts over.
+
+    `encoded` is what the denoiser receives of its prompts, if they were encoded before.
+    """
     parameters, index = run.start.parameters, run.start.index
     state, environment = (
-        family.prepare(parameters, seed=run.seed, inputs=run.start.inputs),
+        family.prepare(parameters, seed=run.seed, inputs=run.start.inputs, encoded=encoded),
         family.origin.environment,
     )
     if run.start.checkpoint is not None:

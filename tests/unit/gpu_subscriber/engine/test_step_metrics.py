@@ -1,7 +1,7 @@
 """StepMetrics reports the engine's work once a second, and at once when no work is left."""
 
+from gpu_subscriber.engine.batches.step_metrics import StepMetrics
 from gpu_subscriber.engine.messages import EngineMeasured
-from gpu_subscriber.engine.step_metrics import StepMetrics
 
 
 def test_work_is_reported_each_second_and_at_the_end() -> None:

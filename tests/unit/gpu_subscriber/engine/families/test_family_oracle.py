@@ -16,7 +16,7 @@ from common.domain.errors import ParametersRejectedError
 from common.domain.models.traits import Guidance, PromptSyntax
 from common.domain.parameters import GenerationParameters, Sampler
 from gpu_subscriber.engine.batches.batch_planning import BatchKey
-from gpu_subscriber.engine.messages import CheckpointRefused, ImageReady, RunInterrupted
+from gpu_subscriber.engine.messages import NO_INPUTS, CheckpointRefused, ImageReady, RunInterrupted
 from gpu_subscriber.engine.models.catalog_check import found_traits
 from gpu_subscriber.engine.tuning.memory_formats import takes_channels_last
 from tests.unit.gpu_subscriber.engine.driven_engine import DrivenEngine
@@ -25,6 +25,8 @@ from tests.unit.gpu_subscriber.engine.stock_oracle import largest_difference
 
 STEP_TOLERANCE = 1e-5
 """Largest difference of a prediction in a batch, relative to the prediction's largest value."""
+ENCODING_TOLERANCE = 1e-5
+"""Largest difference of embeddings encoded together, relative to the largest value."""
 
 
 def assert_same_picture(model: Model, driven: DrivenEngine, run_id: str, asked: GenerationParameters) -> None:
@@ -61,6 +63,23 @@ def test_prompts_equal_the_stock_pipeline(model: Model, prompt: str, negative: s
 
 
 # ── in batches ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+@each_case
+def test_prompts_encoded_together_equal_those_encoded_alone(model: Model) -> None:
+    """To float rounding, whatever their lengths."""
+    asked = [
+        model.asked(prompt="fox " * (1 + 3 * number), negative_prompt="blurry " * number or None)
+        for number in range(4)
+    ]
+    model.family.drop_prompts()
+    together = model.family.encode_together([(parameters, NO_INPUTS) for parameters in asked])
+    for parameters, branches in zip(asked, together, strict=True):
+        for rows, alone in zip(branches, model.family.encode_alone(parameters), strict=True):
+            assert rows.keys() == alone.keys()
+            for name, row in rows.items():
+                assert row.shape == alone[name].shape
+                assert (row - alone[name]).abs().max() <= ENCODING_TOLERANCE * alone[name].abs().max(), name
 
 
 @each_case

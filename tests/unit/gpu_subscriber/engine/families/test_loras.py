@@ -157,9 +157,9 @@ def test_prompt_is_encoded_again_only_for_loras_of_text_encoders(loras: LoraMode
     family.release()
     encoded: list[str] = []
 
-    def encode(text: str) -> Any:
-        encoded.append(text)
-        return type(family).encode(family, text)
+    def encode(texts: list[str], kind: Any) -> Any:
+        encoded.extend(texts)
+        return type(family).encode(family, texts, kind)
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(family, "encode", encode)

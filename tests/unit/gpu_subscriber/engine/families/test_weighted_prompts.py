@@ -28,7 +28,7 @@ def weighted(model: Model, prompt: str, **fields: Any) -> GenerationParameters:
 
 def embeddings_of(model: Model, parameters: GenerationParameters) -> torch.Tensor:
     """Return what the network reads of the prompt."""
-    return model.family.encode_branches(parameters)[-1]["encoder_hidden_states"]
+    return model.family.encode_alone(parameters)[-1]["encoder_hidden_states"]
 
 
 def length_of(model: Model) -> int:
@@ -47,8 +47,8 @@ def test_short_prompt_without_weights_equals_the_plain_one(model: Model, clip_sk
     """Also the one of an omitted negative prompt, and that of earlier layers."""
     plain = model.asked(prompt="a red fox", guidance_scale=5.0, clip_skip=clip_skip)
     for ours, stock in zip(
-        model.family.encode_branches(plain.model_copy(update={"prompt_syntax": PromptSyntax.WEIGHTED})),
-        model.family.encode_branches(plain),
+        model.family.encode_alone(plain.model_copy(update={"prompt_syntax": PromptSyntax.WEIGHTED})),
+        model.family.encode_alone(plain),
         strict=True,
     ):
         assert ours.keys() == stock.keys()
@@ -89,7 +89,7 @@ def test_weight_moves_the_embeddings_of_its_tokens_only(model: Model) -> None:
 @each_model
 def test_both_branches_have_the_same_length(model: Model) -> None:
     for prompt, negative in ((long_prompt(model, 3), "short"), ("short", long_prompt(model, 2))):
-        branches = model.family.encode_branches(
+        branches = model.family.encode_alone(
             weighted(model, prompt, negative_prompt=negative, guidance_scale=5.0)
         )
         assert len({branch["encoder_hidden_states"].shape for branch in branches}) == 1
