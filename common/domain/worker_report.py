@@ -10,6 +10,10 @@ from typing import Annotated
 
 from pydantic import Field
 
+from common.domain.parameters import GenerationParameters
+
+Factor = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SizeTimes:
@@ -29,14 +33,32 @@ class SizeTimes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StepFactors:
+    """The time of a step, relative to that of a plain step; measured during the warm-up."""
+
+    loras: Factor = 1.0
+    control: Factor = 1.0
+
+    def of(self, parameters: GenerationParameters) -> float:
+        """Return the factor of a task's steps."""
+        with_loras = self.loras if any(lora.scale for lora in parameters.loras) else 1.0
+        return with_loras * (1.0 if parameters.controlnet is None else self.control)
+
+
+NO_FACTORS = StepFactors()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelTimes:
     """Durations for one model on a worker."""
 
     model: str
-    gpu_seconds_per_unit: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    gpu_seconds_per_unit: Factor
     """Over all sizes, in the mix of recent requests."""
     sizes: tuple[SizeTimes, ...]
-    """By `pass_pixels`, each about 1.5 times the previous; at least one."""
+    """By `pass_pixels`, each about 1.5 times the previous; at least one. Times of plain steps."""
+    factors: StepFactors = NO_FACTORS
+    """Of steps with LoRAs or with a control network."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

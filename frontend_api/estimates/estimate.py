@@ -171,10 +171,11 @@ def _draw_time(times: ModelTimes, parameters: GenerationParameters) -> DrawTime:
     pixels = parameters.pass_pixels
     size = min(times.sizes, key=lambda size: abs(math.log(size.pass_pixels / pixels)))
     scale = pixels / size.pass_pixels
+    steps = parameters.computed_steps * times.factors.of(parameters)
     alone_step = size.step_seconds if size.alone_step_seconds is None else size.alone_step_seconds
     around = size.preparing_seconds + scale * size.decoding_seconds
-    image = around + parameters.computed_steps * scale * size.step_seconds
-    alone = around + parameters.computed_steps * scale * max(alone_step, size.step_seconds)
+    image = around + steps * scale * size.step_seconds
+    alone = around + steps * scale * max(alone_step, size.step_seconds)
     others = (parameters.num_images - 1) * image
     return DrawTime(gpu_seconds=image + others, alone_seconds=alone + others)
 

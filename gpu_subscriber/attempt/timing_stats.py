@@ -8,12 +8,12 @@ exactly, proportional to its pixels.
 import math
 import threading
 from collections import OrderedDict, deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
 
 from common.domain.parameters import GenerationParameters
 from common.domain.task import Task
-from common.domain.worker_report import ModelTimes, PredictionSample, SizeTimes
+from common.domain.worker_report import NO_FACTORS, ModelTimes, PredictionSample, SizeTimes, StepFactors
 from gpu_subscriber.engine.messages import RunTimes, WarmUpTimes
 
 _MAX_IMAGES = 40
@@ -55,6 +55,7 @@ class _Model:
     costs: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=_MAX_UNITS))
     """Device seconds and work units of each image."""
     warm_up_cost: tuple[float, float] | None = None
+    factors: StepFactors = NO_FACTORS
 
     def size_of(self, pass_pixels: int) -> _Size:
         # Half powers of two: a class spans 0.84 to 1.19 times its center.
@@ -88,6 +89,7 @@ class TimingStats:
                 images=0,
             )
             model.warm_up_cost = (times.seconds_of(warm_up.steps), warm_up.work_units)
+            model.factors = warm_up.factors
 
     def image_generated(self, parameters: GenerationParameters, times: RunTimes | None) -> None:
         """Record the durations of one image, if known. An image without a step here is ignored."""
@@ -98,7 +100,8 @@ class TimingStats:
             model = self._models.setdefault(parameters.model, _Model())
             size = model.size_of(pixels)
             size.pixels.append(pixels)
-            size.images.append(times)
+            plain_seconds = times.stepping_seconds / model.factors.of(parameters)
+            size.images.append(replace(times, stepping_seconds=plain_seconds))
             model.costs.append((times.seconds_of(parameters.computed_steps), parameters.image_work_units))
 
     def task_ended(self, task: Task, *, generation_seconds: float) -> None:
@@ -143,4 +146,5 @@ def _times_of(name: str, model: _Model) -> ModelTimes:
         model=name,
         gpu_seconds_per_unit=sum(seconds for seconds, _ in costs) / sum(units for _, units in costs),
         sizes=tuple(sorted(sizes, key=lambda times: times.pass_pixels)),
+        factors=model.factors,
     )

@@ -15,7 +15,7 @@ from common.domain.parameters import GenerationParameters
 from common.domain.provenance import DrawConditions
 from common.domain.task import Failure, Lane, Phase
 from common.domain.task_records import TaskWarning
-from common.domain.worker_report import BrokenModel
+from common.domain.worker_report import NO_FACTORS, BrokenModel, StepFactors
 
 MAX_CHECKPOINT_BYTES = 64 * 1024 * 1024
 """Larger checkpoints are neither made nor read.
@@ -113,9 +113,13 @@ class WarmUpTimes:
     work_units: float
     """Work units of a whole image."""
     times: RunTimes
+    factors: StepFactors = NO_FACTORS
+    """Of steps with LoRAs or with a control network."""
 
     @classmethod
-    def of(cls, parameters: GenerationParameters, times: RunTimes) -> "WarmUpTimes":
+    def of(
+        cls, parameters: GenerationParameters, times: RunTimes, factors: StepFactors = NO_FACTORS
+    ) -> "WarmUpTimes":
         """Return the times for an image with these parameters."""
         return cls(
             model=parameters.model,
@@ -123,6 +127,7 @@ class WarmUpTimes:
             steps=parameters.steps,
             work_units=parameters.image_work_units,
             times=times,
+            factors=factors,
         )
 
 

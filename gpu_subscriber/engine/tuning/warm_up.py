@@ -26,6 +26,7 @@ from gpu_subscriber.engine.tuning.attention import choose_attention
 from gpu_subscriber.engine.tuning.batch_sizes import measure_batches, measure_memory
 from gpu_subscriber.engine.tuning.compilation import compile_batch_sizes
 from gpu_subscriber.engine.tuning.memory_formats import choose_memory_formats, set_memory_format
+from gpu_subscriber.engine.tuning.step_factors import measure_step_factors
 from gpu_subscriber.engine.tuning.trial_images import prepared
 
 
@@ -77,7 +78,7 @@ def warm_up(
     if not measure:
         return None
     measure_batches(family, parameters, device, caps)
-    return _timed_image(family, parameters, device)
+    return _timed_image(family, spec, parameters, device)
 
 
 def _warm_up_whole(family: WholePipeline, spec: ModelSpec, *, measure: bool) -> WarmUpTimes | None:
@@ -120,7 +121,9 @@ def default_key(spec: ModelSpec) -> BatchKey:
     return BatchKey.of(default_parameters(spec))
 
 
-def _timed_image(family: GuidedFamily, parameters: GenerationParameters, device: Device) -> WarmUpTimes:
+def _timed_image(
+    family: GuidedFamily, spec: ModelSpec, parameters: GenerationParameters, device: Device
+) -> WarmUpTimes:
     moments = [time.perf_counter()]
 
     def lap() -> None:
@@ -141,4 +144,4 @@ def _timed_image(family: GuidedFamily, parameters: GenerationParameters, device:
         steps=1,
         shared_by=1,
     )
-    return WarmUpTimes.of(parameters, times)
+    return WarmUpTimes.of(parameters, times, measure_step_factors(family, spec, parameters, device))

@@ -25,7 +25,14 @@ from common.domain.task import (
     Usage,
 )
 from common.domain.task_records import ImageProgress, PastAttempt, TaskWarning
-from common.domain.worker_report import BrokenModel, ModelTimes, PredictionSample, SizeTimes, WorkerReport
+from common.domain.worker_report import (
+    BrokenModel,
+    ModelTimes,
+    PredictionSample,
+    SizeTimes,
+    StepFactors,
+    WorkerReport,
+)
 from common.wire_formats.task_document import decode_task_document, encode_task_document
 from common.wire_formats.task_event import (
     callback_event_of,
@@ -141,6 +148,7 @@ def worker_report() -> WorkerReport:
                         images=17,
                     ),
                 ),
+                factors=StepFactors(loras=1.25, control=1.5),
             ),
         ),
         handling_seconds=0.25,

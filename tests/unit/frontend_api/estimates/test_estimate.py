@@ -8,9 +8,16 @@ from typing import Any
 
 import pytest
 
+from common.domain.models.lora import LoraChoice
 from common.domain.parameters import GenerationParameters
 from common.domain.task import Lane, Phase, Progress
-from common.domain.worker_report import ModelTimes, PredictionSample, SizeTimes, WorkerReport
+from common.domain.worker_report import (
+    ModelTimes,
+    PredictionSample,
+    SizeTimes,
+    StepFactors,
+    WorkerReport,
+)
 from frontend_api.estimates.calibration import Calibration
 from frontend_api.estimates.estimate import (
     DrawTime,
@@ -83,6 +90,26 @@ def test_draw_time_is_the_median_of_the_workers() -> None:
     slow = replace(SIZE, step_seconds=50.0)
     draw_time = drawn_in(workload(worker("a"), worker("b"), worker("c", slow)), PARAMETERS)
     assert draw_time.gpu_seconds == pytest.approx(GPU_SECONDS)
+
+
+def test_draw_time_counts_loras_and_control_networks() -> None:
+    times = ModelTimes(
+        model="demo",
+        gpu_seconds_per_unit=1.0,
+        sizes=(SIZE,),
+        factors=StepFactors(loras=1.5, control=2.0),
+    )
+    measured = workload(replace(worker(), times=(times,)))
+    for changes, factor in (
+        ({}, 1.0),
+        ({"loras": (LoraChoice(name="a", scale=0.0),)}, 1.0),
+        ({"loras": (LoraChoice(name="a", scale=0.5),)}, 1.5),
+        ({"controlnet": "edges"}, 2.0),
+        ({"controlnet": "edges", "loras": (LoraChoice(name="a", scale=1.0),)}, 3.0),
+    ):
+        asked = PARAMETERS.model_copy(update=changes)
+        expected = GPU_SECONDS + (factor - 1) * asked.steps * SIZE.step_seconds
+        assert drawn_in(measured, asked).gpu_seconds == pytest.approx(expected)
 
 
 def test_draw_time_is_unknown_without_measurements() -> None:

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from common.domain.models.lora import LoraChoice
 from common.domain.task import Task, Usage
-from common.domain.worker_report import PredictionSample, WorkerReport
+from common.domain.worker_report import PredictionSample, StepFactors, WorkerReport
 from gpu_subscriber.attempt.timing_stats import TimingStats
 from gpu_subscriber.engine.messages import EngineReady, RunTimes, WarmUpTimes
 from gpu_subscriber.worker.reporter import Reporter
@@ -111,6 +112,18 @@ def test_warm_up_times_apply_until_an_image_is_generated(measured: TimingStats) 
     (size,) = measured.models[0].sizes
     assert (size.images, size.step_seconds, size.alone_step_seconds) == pytest.approx((1, 0.02, 0.08))
     assert measured.models[0].gpu_seconds_per_unit == pytest.approx(0.51 / ASKED.work_units)
+
+
+def test_steps_with_loras_are_measured_as_plain_ones(measured: TimingStats) -> None:
+    factors = StepFactors(loras=1.25, control=2.0)
+    measured.warmed_up(WarmUpTimes.of(ASKED, times(step=0.08, steps=1), factors))
+    with_loras = ASKED.model_copy(update={"loras": (LoraChoice(name="a", scale=1.0),)})
+    measured.image_generated(with_loras, times(step=0.1))
+    (model,) = measured.models
+    assert model.factors == factors
+    assert model.sizes[0].step_seconds == pytest.approx(0.08)
+    whole = 0.01 + 20 * 0.1 + 0.1
+    assert model.gpu_seconds_per_unit == pytest.approx(whole / with_loras.work_units)
 
 
 def test_prediction_is_kept_beside_the_actual_time(measured: TimingStats) -> None:

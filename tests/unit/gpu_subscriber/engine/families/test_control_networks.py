@@ -15,8 +15,11 @@ from diffusers import ControlNetModel, FluxControlNetModel
 from common.domain.errors import ParametersRejectedError
 from common.domain.models.traits import PromptSyntax
 from common.domain.parameters import GenerationParameters, Sampler
+from gpu_subscriber.engine.devices import Device
 from gpu_subscriber.engine.errors import ModelRefusedError
 from gpu_subscriber.engine.messages import CheckpointRefused, ImageReady, RunFailed, RunInterrupted
+from gpu_subscriber.engine.tuning.step_factors import measure_step_factors
+from tests.unit.gpu_subscriber.engine.driven_engine import CPU
 from tests.unit.gpu_subscriber.engine.families.family_cases import CASES as ALL_CASES
 from tests.unit.gpu_subscriber.engine.families.family_cases import Model
 from tests.unit.gpu_subscriber.engine.families.pictures import (
@@ -276,3 +279,17 @@ def test_unknown_network_is_refused(controlled_model: Callable[[str], Controlled
     with pytest.raises(ParametersRejectedError) as refusal:
         spec.completed({"prompt": "x", "control_image": CONTROL, "controlnet": "pose"}, seed=7)
     assert [problem.pointer for problem in refusal.value.problems] == ["/controlnet"]
+
+
+@each_model
+def test_step_with_a_control_network_is_compared_with_a_plain_one(controlled: Controlled) -> None:
+    seconds = iter((0.1, 0.25))
+
+    def timed(device: Device, work: Callable[[], object]) -> list[float]:
+        work()
+        return [next(seconds)]
+
+    model = controlled.model
+    parameters = controlled.asked().model_copy(update={"controlnet": None, "control_image": None})
+    found = measure_step_factors(model.family, model.spec, parameters, CPU, timed=timed)
+    assert (found.loras, found.control) == pytest.approx((1.0, 2.5))

@@ -1,13 +1,18 @@
 """LoRAs: each Run equals diffusers and peft alone, whatever LoRAs the other Runs of its batch have."""
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from common.domain.worker_report import NO_FACTORS
+from gpu_subscriber.engine.devices import Device
 from gpu_subscriber.engine.messages import ImageReady
+from gpu_subscriber.engine.tuning.step_factors import measure_step_factors
+from tests.unit.gpu_subscriber.engine.driven_engine import CPU
 from tests.unit.gpu_subscriber.engine.families.family_cases import CASES
 from tests.unit.gpu_subscriber.engine.families.lora_cases import LoraModel, warm_engine
 from tests.unit.gpu_subscriber.engine.families.test_family_oracle import (
@@ -166,3 +171,25 @@ def test_prompt_is_encoded_again_only_for_loras_of_text_encoders(loras: LoraMode
         for chosen in ({}, {"b": 1.0}, {"a": 1.0}, {"a": 1.0, "b": 1.0}, {"a": 0.5}):
             family.prepare(loras.asked(chosen, guidance_scale=1.0), seed=1)
     assert len(encoded) == 3
+
+
+@pytest.mark.parametrize("loras", ["stable_diffusion"], indirect=True)
+def test_step_with_a_lora_is_compared_with_a_plain_one(loras: LoraModel) -> None:
+    family, selected = loras.model.family, list[bool]()
+
+    def timed(device: Device, work: Callable[[], object]) -> list[float]:
+        work()
+        selected.append(family.loras.device_bytes > 0)
+        return [0.15 if selected[-1] else 0.1]
+
+    found = measure_step_factors(family, loras.model.spec, loras.asked({}), CPU, timed=timed)
+    assert selected == [False, True]
+    assert (found.loras, found.control) == pytest.approx((1.5, 1.0))
+    assert family.loras.device_bytes == 0, "no task has used a slot"
+
+
+@pytest.mark.parametrize("loras", ["stable_diffusion"], indirect=True)
+def test_lora_without_a_file_has_no_factor(loras: LoraModel, tmp_path: Path) -> None:
+    absent = loras.with_loras({"absent": tmp_path / "absent.safetensors"})
+    found = measure_step_factors(absent.model.family, absent.model.spec, loras.asked({}), CPU)
+    assert found == NO_FACTORS
