@@ -197,6 +197,7 @@ def engine_settings_of(settings: WorkerSettings) -> EngineSettings:
         loaded_models=settings.loaded_models,
         host_cache_bytes=settings.host_cache_bytes,
         compile_denoiser=settings.compile_denoiser,
+        cuda_graphs=settings.cuda_graphs,
         measure_at_start=settings.measure_at_start,
         cpu_threads=settings.cpu_threads,
         niceness=settings.engine_niceness,

@@ -87,6 +87,8 @@ class WorkerSettings(SharedSettings):
     compile_denoiser: bool = False
     """Compile the network at the start: takes minutes, saves some percent of each step. CUDA only.
     """
+    cuda_graphs: bool = False
+    """Replay steps of a model's default size as CUDA graphs where that is faster. CUDA only."""
     cpu_threads: int | None = Field(default=None, ge=1)
     """Threads of one forward without a GPU; by default the number of available cores."""
     measure_at_start: bool = True

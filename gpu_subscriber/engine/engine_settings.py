@@ -47,6 +47,8 @@ class EngineSettings:
     """Time batch sizes and memory formats of each loaded model; otherwise `max_batch` applies."""
     compile_denoiser: bool = False
     """`torch.compile` the repeated blocks: minutes at the start, some percent faster afterwards (CUDA only)."""
+    cuda_graphs: bool = False
+    """Replay the steps of the default size as CUDA graphs, for batches that are faster so (CUDA only)."""
     cpu_threads: int | None = None
     """Threads of one CPU forward; None: as many as the process may run on."""
     image_classifier: Path | None = None

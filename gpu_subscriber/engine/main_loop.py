@@ -9,6 +9,7 @@ import structlog
 from common.domain.models.catalog import ModelSpec
 from gpu_subscriber.engine import exit_codes
 from gpu_subscriber.engine.batches.batch_caps import BatchCaps
+from gpu_subscriber.engine.batches.graphed_passes import CudaGraphs, Graphs
 from gpu_subscriber.engine.content_policy.image_classifier import ImageClassifier, accept_all
 from gpu_subscriber.engine.content_policy.safety_checker import SafetyChecker
 from gpu_subscriber.engine.devices import Device, is_device_lost
@@ -173,7 +174,14 @@ class _MainLoop:
             family, dtype = self._load_first(spec, device)
             if spec.quantization != "none" and isinstance(family, GuidedFamily):
                 quantize_and_check(family, default_parameters(spec), spec.quantization, quantize)
-            times = warm_up(family, spec, device, self._caps, measure=self._settings.measure_at_start)
+            times = warm_up(
+                family,
+                spec,
+                device,
+                self._caps,
+                measure=self._settings.measure_at_start,
+                graphs=self._new_graphs(),
+            )
             chosen = family.origin.environment
             known = Measured(
                 dtype=dtype, times=times, channels_last=chosen.channels_last, attention=chosen.attention
@@ -184,10 +192,13 @@ class _MainLoop:
             if spec.quantization != "none" and isinstance(family, GuidedFamily):
                 family.quantize(spec.quantization, quantize)
             known.apply(family)
-            warm_up(family, spec, device, self._caps, measure=False)
+            warm_up(family, spec, device, self._caps, measure=False, graphs=self._new_graphs())
         self._warm_up = known.times
         family.origin.hash_weights()
         return family
+
+    def _new_graphs(self) -> Graphs | None:
+        return CudaGraphs() if self._settings.cuda_graphs and self._device.is_cuda else None
 
     def _load_first(self, spec: ModelSpec, device: Device) -> tuple[Family, DtypeChoice]:
         is_open = self._settings.dtype == "measured" and spec.dtype == "auto"

@@ -4,7 +4,7 @@ Run manually on a machine with a GPU: `pytest -m gpu tests/gpu`. On other machin
 skipped.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from diffusers import DiffusionPipeline
 from common.domain.models.known_pipelines import DIFFUSION_SAMPLERS
 from gpu_subscriber.engine.batches.batch_caps import BatchCaps
 from gpu_subscriber.engine.batches.batch_planning import BatchKey
+from gpu_subscriber.engine.batches.graphed_passes import CudaGraphs
 from gpu_subscriber.engine.devices import Device
 from gpu_subscriber.engine.engine_settings import EngineSettings
 from gpu_subscriber.engine.families.guided import GuidedFamily
@@ -33,6 +34,7 @@ from gpu_subscriber.engine.messages import (
 from gpu_subscriber.engine.models.loading import load_family
 from gpu_subscriber.engine.models.model_cache import ModelCache
 from gpu_subscriber.engine.step_engine import StepEngine
+from gpu_subscriber.engine.tuning.cuda_graphs import choose_cuda_graphs
 from gpu_subscriber.engine.tuning.warm_up import warm_up
 from tests.unit.gpu_subscriber.engine.driven_engine import drawing, spec
 from tests.unit.gpu_subscriber.engine.stock_oracle import stock_picture
@@ -69,7 +71,10 @@ class CudaEngine:
         self.caps = BatchCaps(max_batch=settings.max_batch)
         self.sent: list[FromEngine] = []
         model_cache = ModelCache(settings.models, self.device, load=load_family)
-        warm_up(model_cache.get("tiny"), settings.models[0], self.device, self.caps, measure=measure)
+        family = model_cache.get("tiny")
+        assert isinstance(family, GuidedFamily)
+        self.family = family
+        warm_up(family, settings.models[0], self.device, self.caps, measure=measure)
         self.engine = StepEngine(
             model_cache=model_cache,
             device=self.device,
@@ -233,6 +238,25 @@ def test_no_sampler_waits_for_the_gpu(settings: EngineSettings) -> None:
             torch.cuda.set_sync_debug_mode("default")
         cuda.run_to_end()
     assert cuda.of_kind(RunFailed) == []
+
+
+def test_replayed_steps_generate_the_same_images_on_cuda(settings: EngineSettings) -> None:
+    def timed(device: Device, work: Callable[[], object]) -> list[float]:
+        work()
+        return [0.5 if family.passes is not None else 1.0]
+
+    plain, replayed = CudaEngine(settings), CudaEngine(settings)
+    family = replayed.family
+    with torch.inference_mode():
+        choose_cuda_graphs(family, drawing(), replayed.device, CudaGraphs(), largest=3, timed=timed)
+    assert family.passes is not None
+    assert len(family.passes) == 3
+    for cuda in (plain, replayed):
+        for number in range(3):
+            cuda.start(started(str(number), seed=number))
+        cuda.run_to_end()
+    images = [{one.run_id: one.pixels for one in cuda.of_kind(ImageReady)} for cuda in (plain, replayed)]
+    assert images[0] == images[1]
 
 
 def test_measured_choices_keep_the_image_on_cuda(settings: EngineSettings, folder: Path) -> None:

@@ -11,6 +11,7 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from itertools import chain
 from typing import Any, ClassVar
 
@@ -23,6 +24,7 @@ from common.domain.models.model_files import Quantization
 from common.domain.parameters import GenerationParameters
 from common.domain.task_warnings import warnings_of
 from gpu_subscriber.engine.batches.filled_batches import filled
+from gpu_subscriber.engine.batches.graphed_passes import Forward, GraphedPasses
 from gpu_subscriber.engine.conditions.control_networks import CONTROLNET, ControlNetworks
 from gpu_subscriber.engine.conditions.prompt_embeddings import Kind, PromptEmbeddings, Text
 from gpu_subscriber.engine.families.decoded import Decoded, scaled, unscaled
@@ -66,6 +68,9 @@ class GuidedFamily:
 
     fills_batches: bool = False
     """Whether the denoiser is compiled, for some batch sizes only."""
+
+    passes: GraphedPasses | None = None
+    """The passes that are replayed as CUDA graphs."""
 
     def __init__(
         self,
@@ -280,7 +285,8 @@ class GuidedFamily:
         latents, timesteps = torch.cat([latents] * repeats), timesteps.repeat(repeats)
         self.loras.select([state.loras for state in states], repeats=repeats)
         with sdpa_kernel(self._attention, set_priority=True) if self._attention else nullcontext():
-            predicted = torch.cat([self.forward(latents, timesteps, rows, size) for rows in passes]).split(1)
+            forward = self._forward_of(states)
+            predicted = torch.cat([forward(latents, timesteps, rows, size) for rows in passes]).split(1)
         if branches == 1:
             return list(predicted[: len(asked)])
         negatives, positives = predicted[: len(states)], predicted[len(states) :]
@@ -354,6 +360,7 @@ class GuidedFamily:
     def release(self) -> None:
         """Drop what is cached on the device besides the weights."""
         self.drop_prompts()
+        self.passes = None
         self.loras.release()
         self._stacked = ((), [])
 
@@ -387,6 +394,12 @@ class GuidedFamily:
             {name: row.to(dtype) if row.is_floating_point() else row for name, row in rows.items()}
             for rows in encoded
         ]
+
+    def _forward_of(self, states: Sequence[Denoising]) -> Forward:
+        """Return `forward`, replayed as a graph where there is one. Graphs contain no LoRAs."""
+        if self.passes is None or any(state.loras for state in states):
+            return self.forward
+        return partial(self.passes.run, self.forward)
 
     def _passes_of(self, states: Sequence[Denoising]) -> list[Batch]:
         """Return the stacked rows of each forward pass, cached while the batch is the same."""

@@ -15,6 +15,7 @@ from common.domain.models.catalog import ModelSpec
 from common.domain.parameters import GenerationParameters
 from gpu_subscriber.engine.batches.batch_caps import BatchCaps
 from gpu_subscriber.engine.batches.batch_planning import BatchKey
+from gpu_subscriber.engine.batches.graphed_passes import Graphs
 from gpu_subscriber.engine.devices import Device
 from gpu_subscriber.engine.engine_settings import DtypeChoice
 from gpu_subscriber.engine.errors import ModelRefusedError
@@ -25,6 +26,7 @@ from gpu_subscriber.engine.models.loading import Family
 from gpu_subscriber.engine.tuning.attention import choose_attention
 from gpu_subscriber.engine.tuning.batch_sizes import measure_batches, measure_memory
 from gpu_subscriber.engine.tuning.compilation import compile_batch_sizes
+from gpu_subscriber.engine.tuning.cuda_graphs import choose_cuda_graphs
 from gpu_subscriber.engine.tuning.memory_formats import choose_memory_formats, set_memory_format
 from gpu_subscriber.engine.tuning.step_factors import measure_step_factors
 from gpu_subscriber.engine.tuning.trial_images import prepared
@@ -52,9 +54,17 @@ class Measured:
 
 @torch.inference_mode()
 def warm_up(
-    family: Family, spec: ModelSpec, device: Device, caps: BatchCaps, *, measure: bool
+    family: Family,
+    spec: ModelSpec,
+    device: Device,
+    caps: BatchCaps,
+    *,
+    measure: bool,
+    graphs: Graphs | None = None,
 ) -> WarmUpTimes | None:
     """Run a model once at its default size; with `measure`, choose memory formats and batch cap.
+
+    With `graphs`, batches of this size are replayed as graphs where that is faster.
 
     With `measure`, returns the time of an image by the wall clock, because that is how long callers
     wait.
@@ -75,9 +85,13 @@ def warm_up(
     device.synchronize()
     if device.memory is not None:
         measure_memory(family, parameters, device.memory, caps)
+    if measure:
+        measure_batches(family, parameters, device, caps)
+    if graphs is not None:
+        largest = caps.cap_of(BatchKey.of(parameters))
+        choose_cuda_graphs(family, parameters, device, graphs, largest=largest)
     if not measure:
         return None
-    measure_batches(family, parameters, device, caps)
     return _timed_image(family, spec, parameters, device)
 
 
