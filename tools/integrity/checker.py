@@ -31,7 +31,9 @@ from common.domain.task_records import MAX_HISTORY
 from common.wire_formats.task_event import TaskEvent, ending_of
 from tools.integrity.evidence import Accepted, Evidence, StoredObject
 
-_IMAGE_NAME = re.compile(r"(?P<folder>tasks/[^/]+/[^/]+/)attempt-(?P<attempt>\d+)/(?P<index>\d+)\.\w+")
+_IMAGE_NAME = re.compile(
+    r"(?P<folder>tasks/[^/]+/[^/]+/)attempt-(?P<attempt>\d+)/(?P<index>\d+)\.(?:thumbnail\.)?\w+"
+)
 
 
 class Kind(StrEnum):

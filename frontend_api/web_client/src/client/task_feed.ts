@@ -51,7 +51,8 @@ export class TaskFeed {
     this.#count = count;
     this.#firestore.open(() => this.sources.openFirestore(), count);
     if (this.#api.isOpen) this.#openApi();
-    else this.#fallBackSoon();
+    else if (!this.#firestore.isLive) this.#fallBackSoon();
+    this.#showState();
   }
 
   stop(): void {

@@ -80,6 +80,7 @@ test("a reachable Firestore is the only source", async () => {
 
 test("the API replaces an unreachable Firestore within a second", async () => {
   await started();
+  expect(states).toEqual(["connecting"]);
   await vi.advanceTimersByTimeAsync(1_000);
   expect(api.isOpen).toBe(true);
   api.live(task("a"));
@@ -178,6 +179,15 @@ test("a stopped feed does not reconnect", async () => {
   feed.reconnect();
   await vi.advanceTimersByTimeAsync(60_000);
   expect(openings).toBe(1);
+  expect(api.subscriptions).toHaveLength(0);
+});
+
+test("a longer list keeps a live Firestore, without the API", async () => {
+  await started();
+  firestore.live(task("a"));
+  feed.start(100);
+  await vi.advanceTimersByTimeAsync(5_000);
+  expect(states.at(-1)).toBe("firestore");
   expect(api.subscriptions).toHaveLength(0);
 });
 
