@@ -130,6 +130,8 @@ def task_document(task: Task, **changes: Any) -> dict[str, Any]:
         "height": parameters.height,
         "imageCount": parameters.num_images,
         "outputFormat": parameters.output_format.value,
+        "outputQuality": parameters.output_quality,
+        "metadata": parameters.metadata.value,
         "image": None,
         "maskImage": None,
         "strength": None,

@@ -23,7 +23,10 @@ def set_fields(page: Page, **fields: int) -> None:
     if settings.get_attribute("open") is None:
         settings.locator("summary").click()
     for name, value in fields.items():
-        page.locator(f"#{name}").fill(str(value))
+        if name == "num_images":
+            page.locator(f'#image-counts input[value="{value}"]').check()
+        else:
+            page.locator(f"#{name}").fill(str(value))
 
 
 def submit(page: Page, prompt: str, **fields: int) -> Locator:
@@ -109,7 +112,7 @@ def test_form_follows_the_chosen_model(page: Page) -> None:
     expect(page.locator("#steps")).to_have_value("4")
     expect(page.locator("#steps-range")).to_have_text("1 to 8")
     expect(page.locator("#size-range")).to_have_text("256 to 1536 in multiples of 16")
-    page.get_by_text("Landscape").click()
+    page.get_by_role("radio", name="4:3").check()
     page.get_by_test_id("prompt-input").fill(PROMPT)
     show(page, "few-steps")
     page.route("**/v1/tasks", lambda route: route.fulfill(status=202, json={"id": "not-created"}))
@@ -132,14 +135,14 @@ def test_form_adapts_chosen_values_to_another_model_and_restores_them(page: Page
     for name, value in chosen.items():
         page.locator(f"#{name}").fill(value)
     page.locator("#sampler").select_option("dpmpp_2m_karras")
-    page.get_by_text("Portrait").click()
+    page.get_by_role("radio", name="9:16").check()
     page.locator("#model").select_option("few-steps")
     expect(page.locator("#steps")).to_have_value("8")
     expect(page.locator("#steps-note")).to_have_text("Changed from 60: this model accepts 1 to 8.")
     expect(page.locator("#sampler-note")).to_contain_text("DPM++ 2M Karras")
-    expect(page.locator("#width-note")).to_contain_text("portrait size")
+    expect(page.locator("#width-note")).to_contain_text("size of 9:16")
     expect(page.locator("#seed")).to_have_value("7")
-    expect(page.locator("#height")).to_have_value("1152")
+    expect(page.locator("#height")).to_have_value("1344")
     show(page, "adapted")
     page.reload()
     expect(page.locator("#steps")).to_have_value("8")
@@ -276,12 +279,13 @@ def test_delete_button_removes_the_task_from_all_open_pages(
     elsewhere.close()
 
 
-def test_reuse_seed_button_fills_the_seed_field(page: Page) -> None:
+def test_reuse_menu_fills_the_seed_field(page: Page) -> None:
     card = submit(page, PROMPT, steps=2)
     expect(card).to_have_attribute("data-status", "completed")
     task_id = card.get_attribute("data-task-id")
     seed = page.request.get(f"/v1/tasks/{task_id}").json()["parameters"]["seed"]
-    card.get_by_test_id("reuse-seed-button").click()
+    card.get_by_test_id("reuse-button").click()
+    page.get_by_role("button", name="Reuse seed").click()
     expect(page.get_by_test_id("seed-input")).to_have_value(str(seed))
 
 
@@ -296,7 +300,7 @@ def test_reused_settings_are_adapted_if_their_model_is_not_offered(
     later.route("**/v1/models", lambda route: route.fulfill(json=offered))
     later.goto("/")
     card_of(later, str(card.get_attribute("data-task-id"))).get_by_role("img").click()
-    later.get_by_role("button", name="Reuse settings").click()
+    later.get_by_role("dialog").get_by_role("button", name="Reuse all").click()
     expect(later.locator("#model")).to_have_value("few-steps")
     expect(later.locator("#steps")).to_have_value("8")
     expect(later.locator("#steps-note")).to_contain_text("Changed from 20")

@@ -11,14 +11,17 @@ import type { QueueEstimate } from "./queue_poller";
 import type { Seed } from "./seeds";
 import type { Session } from "./session";
 import type { TaskDocument } from "./task_document";
-import type { Warning } from "./form/warnings";
+import type { Estimate } from "./form/estimate";
+
+/** The parameters of a task by their names in the API. */
+export type Parameters = Readonly<Record<string, unknown>>;
 
 interface TaskResponse {
   readonly queue_position?: number | null;
   readonly eta?: { readonly p50_seconds?: number | null } | null;
   /** Whether a live worker serves the task's model; null: unknown. */
   readonly model_served?: boolean | null;
-  readonly parameters?: { readonly seed_text?: Seed };
+  readonly parameters?: Parameters & { readonly seed_text?: Seed };
   readonly images?: readonly { readonly index: number; readonly url?: string }[];
 }
 
@@ -42,10 +45,14 @@ export class Api {
     return { task: readTaskResponse(answer), served: answer.model_served ?? null };
   }
 
-  /** Return the warnings that a submission with this body would have. */
-  async warningsOf(body: string): Promise<readonly Warning[]> {
-    const response = await this.#http.send("POST", "v1/tasks:estimate", { body });
-    return ((await response.json()) as { warnings?: Warning[] }).warnings ?? [];
+  /** Return the parameters of a task, as `POST /v1/tasks` takes them. */
+  async parametersOf(taskId: string): Promise<Parameters> {
+    return submittedParameters((await this.#task(taskId)).parameters ?? {});
+  }
+
+  /** Return the estimate of a submission with this body. */
+  async estimate(body: string): Promise<Estimate> {
+    return (await this.#http.send("POST", "v1/tasks:estimate", { body })).json() as Promise<Estimate>;
   }
 
   /** Upload a picture that tasks can start from, and return its id. */
@@ -121,6 +128,13 @@ export class Api {
     const response = await this.#http.send("GET", taskPath(taskId));
     return (await response.json()) as TaskResponse;
   }
+}
+
+/** Pure. Without fields that the API adds or that have no value; the seed is text, because it may exceed JavaScript's numbers. */
+export function submittedParameters({ seed_text: seed, ...parameters }: Parameters): Parameters {
+  const hasNoValue = (value: unknown) => value === null || (Array.isArray(value) && value.length === 0);
+  const given = Object.entries(parameters).filter(([name, value]) => name !== "guidance" && !hasNoValue(value));
+  return { ...Object.fromEntries(given), ...(typeof seed === "string" ? { seed } : {}) };
 }
 
 function taskPath(taskId: string): string {

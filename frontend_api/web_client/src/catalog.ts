@@ -23,6 +23,8 @@ export interface ModelDefaults {
   readonly negative_prompt: string | null;
   /** Missing: `plain`. */
   readonly prompt_syntax?: string;
+  /** Missing: `full`. */
+  readonly metadata?: string;
 }
 
 export interface ModelTraits {
@@ -80,15 +82,19 @@ export interface Model {
 export const FIELD_NAMES = [
   "prompt", "negative_prompt", "model", "steps", "guidance_scale", "seed",
   "sampler", "width", "height", "num_images", "output_format", "image", "mask_image", "strength", "loras", "prompt_syntax",
-  "control_image", "controlnet", "control_scale",
+  "control_image", "controlnet", "control_scale", "output_quality", "metadata",
 ] as const;
 export type FieldName = (typeof FIELD_NAMES)[number];
 /** The fields that contain the id of an uploaded picture. */
 export const PICTURE_NAMES = ["image", "mask_image", "control_image"] as const;
 export type PictureName = (typeof PICTURE_NAMES)[number];
 
+/** The format without a quality: it keeps every pixel. */
+export const LOSSLESS_FORMAT = "png";
+
 /** Whether the model uses a field. The API rejects fields that the model does not use. */
-export function isUsed(name: FieldName, { traits, inputs, loras, controlnets, prompt_syntaxes }: Model): boolean {
+export function isUsed(name: FieldName, { traits, inputs, loras, controlnets, prompt_syntaxes, output_formats }: Model): boolean {
+  if (name === "output_quality") return output_formats.some((format) => format !== LOSSLESS_FORMAT);
   if (name === "control_image" || name === "controlnet" || name === "control_scale") return controlnets.length > 0;
   if (name === "prompt_syntax") return prompt_syntaxes.length > 1;
   if (name === "loras") return loras.length > 0;

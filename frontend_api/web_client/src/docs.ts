@@ -1,5 +1,6 @@
 /** Entry point of the API reference. The viewer defines the element `<openapi-explorer>` in docs.html. */
 
+import "./theme";
 import "openapi-explorer";
 
 /** The viewer shows an empty pane for a hash without a route. */

@@ -3,14 +3,22 @@
 import { announce } from "./announcer";
 import { Api } from "./api";
 import type { Model } from "./catalog";
+import { connectDensity } from "./density";
+import { byId } from "./dom";
 import { subscribeToApi } from "./client/api_tasks";
 import { loadConfiguration } from "./client/configuration";
 import { TaskFeed } from "./client/task_feed";
 import type { Subscribe } from "./client/task_source";
 import { HttpClient } from "./http_client";
 import { LiveConnection } from "./live_connection";
+import { clearDraft } from "./form/draft";
 import { ParameterForm } from "./form/parameter_form";
 import { ProblemError, errorText, formMessages } from "./problems";
+import { connectPictureDrop } from "./picture_drop";
+import { ReuseMenu } from "./reuse_menu";
+import { connectShortcuts } from "./shortcuts";
+import { connectTheme } from "./theme";
+import { TitleBadge } from "./title_badge";
 import { type Session, authFor, connectAuthButtons, showNotAllowed, showSignedIn } from "./session";
 import { dispatchSnapshot } from "./snapshot_event";
 import { SubmitIntent } from "./form/submit_intent";
@@ -30,7 +38,7 @@ let startTimer: ReturnType<typeof setTimeout> | undefined;
 
 const api = new Api(() => session);
 const intent = new SubmitIntent();
-const form = new ParameterForm(submit, (body) => api.warningsOf(body), api);
+const form = new ParameterForm(submit, (body) => api.estimate(body), api);
 const connection = new LiveConnection(() => {
   if (session === null) startOrRetry();
   else feed.reconnect();
@@ -41,6 +49,8 @@ const feed: TaskFeed = new TaskFeed(
   {
     onTasks: (tasks, hasMore) => {
       list.show(tasks, hasMore);
+      title.show(tasks);
+      form.setHistory(tasks.map(({ prompt }) => prompt));
       void viewer.openAddress();
     },
     onState: (state) => { connection.show(state); },
@@ -48,10 +58,25 @@ const feed: TaskFeed = new TaskFeed(
   },
 );
 const actions = createActions(api, form, (task, index, source) => { viewer.open(task, index, source); });
+const reuseMenu = new ReuseMenu((kind, task) => {
+  actions.reuse(kind, task).catch((error: unknown) => { form.setMessage(errorText(error), true); });
+});
+const title = new TitleBadge();
 const viewer = new Viewer({ ...actions, findTask: (id) => api.taskDocument(id) }, () => list.pictures);
-const list = new TaskList(actions, () => {
+const list = new TaskList({ ...actions, reuse: (task, button) => { reuseMenu.open(task, button); } }, () => {
   shownCount += PAGE_SIZE;
   feed.start(shownCount);
+});
+
+connectDensity(byId("task-list", HTMLElement));
+connectTheme(byId("theme", HTMLSelectElement));
+connectShortcuts(() => { form.focusField("prompt"); });
+connectPictureDrop(form);
+byId("empty", HTMLElement).addEventListener("click", (event) => {
+  const example = (event.target as Element).closest("[data-example]");
+  if (example === null) return;
+  form.fill({ prompt: example.textContent });
+  form.focusField("prompt");
 });
 
 async function submit(body: string): Promise<void> {
@@ -60,6 +85,7 @@ async function submit(body: string): Promise<void> {
     intent.settle();
     list.expect(task.id);
     feed.insert(task);
+    form.rememberSeed(task.seed);
     if (served === false) {
       form.setMessage("Task queued. It waits because no worker serves this model now.", true);
       refreshModelsLater();
@@ -69,14 +95,17 @@ async function submit(body: string): Promise<void> {
     if (!error.problem.retryable) intent.settle();
     const { fields, message } = formMessages(error.problem);
     form.show(fields);
-    form.setMessage(message ?? "Correct the marked fields.", true);
+    if (message !== null) form.setMessage(message, true);
   }
 }
 
 async function start(): Promise<void> {
   const configuration = await loadConfiguration();
   const auth = await authFor(configuration, async () => (await loadFirebase()).firebaseApp(configuration));
-  connectAuthButtons(auth, () => { announce("Signed out"); });
+  connectAuthButtons(auth, () => {
+    clearDraft();
+    announce("Signed out");
+  });
   auth.subscribe((user) => {
     feed.stop();
     if (user?.userId !== session?.userId) list.clear();

@@ -15,6 +15,11 @@ export function parseSeed(typed: string): Seed | null {
   return value <= MAX_SEED ? value.toString() : null;
 }
 
+/** A random seed, as the service chooses one. */
+export function randomSeed(): Seed {
+  return String(crypto.getRandomValues(new Uint32Array(1))[0] ?? 0);
+}
+
 /** The digits of a seed from Firestore; null if the number is too large to be exact. */
 export function exactSeed(value: unknown): Seed | null {
   if (typeof value === "bigint") return value.toString();

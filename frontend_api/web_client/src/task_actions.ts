@@ -4,14 +4,19 @@ import { announce } from "./announcer";
 import type { Api } from "./api";
 import { save } from "./dom";
 import { fileName } from "./formatting";
+import type { FormValues } from "./form/form_values";
 import { lorasText } from "./form/lora_field";
 import type { ParameterForm } from "./form/parameter_form";
+import { randomKey } from "./form/submit_intent";
 import type { Seed } from "./seeds";
 import type { TaskActions } from "./task_card";
 import type { TaskDocument } from "./task_document";
 import type { ViewerActions } from "./viewer/viewer";
 
-type Actions = Omit<TaskActions, "download"> & Pick<ViewerActions, "reuseSettings" | "imageSource"> & {
+/** How many images "more like this" generates, where the model permits it. */
+const MORE_IMAGES = 4;
+
+type Actions = Omit<TaskActions, "download" | "reuse"> & Pick<ViewerActions, "reuse" | "parametersOf" | "imageSource"> & {
   /** Download one image, or all images if `index` is missing. */
   download(task: TaskDocument, index?: number): Promise<void>;
 };
@@ -50,35 +55,66 @@ export function createActions(api: Api, form: ParameterForm, open: TaskActions["
         }
       }
     },
-    async reuseSeed(task) {
-      const seed = await seedOf(task);
-      form.useSeed(seed);
-      announce(`The form now uses seed ${seed}.`);
+    async reuse(kind, task, index) {
+      switch (kind) {
+        case "more": {
+          const parameters = await api.parametersOf(task.id);
+          // Without a seed, the service chooses one.
+          const body = JSON.stringify({ ...parameters, seed: null, num_images: form.imagesAtMost(MORE_IMAGES, task.model) });
+          await api.submit(body, randomKey());
+          form.setMessage("More images like this one are queued.");
+          return;
+        }
+        case "prompt":
+          form.fill({ prompt: task.prompt, negative_prompt: task.negativePrompt, prompt_syntax: task.promptSyntax });
+          form.focusField("prompt");
+          announce("The form now has this prompt.");
+          return;
+        case "seed": {
+          const seed = await seedOf(task, index ?? 0);
+          form.useSeed(seed);
+          announce(`The form now uses seed ${seed}.`);
+          return;
+        }
+        case "remix":
+          form.fill({ ...valuesOf(task, index), seed: "" });
+          form.focusField("prompt");
+          announce("The form now has the settings of this image, with a random seed.");
+          return;
+        case "all": {
+          const seed = await seedOf(task, index ?? 0);
+          form.fill(valuesOf(task, index));
+          form.useSeed(seed);
+          announce("The form now has the settings of this image.");
+        }
+      }
     },
-    async reuseSettings(task, index) {
-      const seed = await seedOf(task, index);
-      form.fill({
-        model: task.model,
-        prompt: task.prompt,
-        negative_prompt: task.negativePrompt,
-        prompt_syntax: task.promptSyntax,
-        steps: String(task.steps),
-        ...(task.guidanceScale === null ? {} : { guidance_scale: String(task.guidanceScale) }),
-        sampler: task.sampler,
-        width: String(task.width),
-        height: String(task.height),
-        output_format: task.outputFormat,
-        num_images: "1",
-        image: task.image ?? "",
-        mask_image: task.maskImage ?? "",
-        control_image: task.controlImage ?? "",
-        ...(task.controlnet === null ? {} : { controlnet: task.controlnet }),
-        ...(task.controlScale === null ? {} : { control_scale: String(task.controlScale) }),
-        loras: lorasText(task.loras),
-        ...(task.strength === null ? {} : { strength: String(task.strength) }),
-      });
-      form.useSeed(seed);
-      announce("The form now has the settings of this image.");
-    },
+    parametersOf: (task) => api.parametersOf(task.id),
+  };
+}
+
+/** The values of the form for a task; for one of its images if `index` is given. The seed is missing. */
+function valuesOf(task: TaskDocument, index?: number): Partial<FormValues> {
+  return {
+    model: task.model,
+    prompt: task.prompt,
+    negative_prompt: task.negativePrompt,
+    prompt_syntax: task.promptSyntax,
+    steps: String(task.steps),
+    ...(task.guidanceScale === null ? {} : { guidance_scale: String(task.guidanceScale) }),
+    sampler: task.sampler,
+    width: String(task.width),
+    height: String(task.height),
+    output_format: task.outputFormat,
+    output_quality: task.outputQuality === null ? "" : String(task.outputQuality),
+    metadata: task.metadata,
+    num_images: index === undefined ? String(task.imageCount) : "1",
+    image: task.image ?? "",
+    mask_image: task.maskImage ?? "",
+    control_image: task.controlImage ?? "",
+    ...(task.controlnet === null ? {} : { controlnet: task.controlnet }),
+    ...(task.controlScale === null ? {} : { control_scale: String(task.controlScale) }),
+    loras: lorasText(task.loras),
+    ...(task.strength === null ? {} : { strength: String(task.strength) }),
   };
 }

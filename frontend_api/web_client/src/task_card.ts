@@ -7,7 +7,7 @@ import { shortened, timeOrDay } from "./formatting";
 import { errorText } from "./problems";
 import { type QueueEstimate, QueuePoller } from "./queue_poller";
 import type { TaskDocument } from "./task_document";
-import { type TaskView, viewOf } from "./task_view";
+import { type TaskView, columnsFor, viewOf } from "./task_view";
 import { Tile } from "./tile";
 
 export interface TaskActions {
@@ -15,7 +15,8 @@ export interface TaskActions {
   delete(task: TaskDocument): Promise<void>;
   download(task: TaskDocument): Promise<void>;
   retry(task: TaskDocument): Promise<void>;
-  reuseSeed(task: TaskDocument): Promise<void>;
+  /** Offer to reuse parts of the task, in a menu beside the button. */
+  reuse(task: TaskDocument, button: HTMLButtonElement): void;
   open(task: TaskDocument, index: number, shownSource: string): void;
   thumbnailSource(task: TaskDocument, index: number): Promise<string>;
   /** Add the whole image to what is dragged, in place of its thumbnail. */
@@ -23,7 +24,7 @@ export interface TaskActions {
   queueEstimate(task: TaskDocument): Promise<QueueEstimate>;
 }
 
-type ActionName = "cancel" | "download" | "retry" | "reuseSeed" | "delete";
+type ActionName = "cancel" | "download" | "retry" | "reuse" | "delete";
 type PartName = "images" | "tiles" | "bar" | "fill" | "prompt" | "headline" | "step" | "explanation" | "warnings" | "message";
 
 const PARTS: Readonly<Record<PartName, string>> = {
@@ -86,6 +87,7 @@ export class TaskCard {
     const parts = this.#parts;
     setAttribute(this.element, "data-status", view.status);
     setAttribute(this.element, "data-phase", this.task.phase);
+    setAttribute(this.element, "data-has-images", view.hasImages ? "" : null);
     setText(parts.headline, view.headline);
     this.#showStep();
     setText(parts.explanation, view.explanation ?? "");
@@ -123,7 +125,9 @@ export class TaskCard {
       tiles.append(tile.element);
     }
     tiles.dataset.count = String(task.imageCount);
-    tiles.style.setProperty("--columns", String(Math.ceil(Math.sqrt(task.imageCount))));
+    const columns = columnsFor(task.imageCount, task.width / task.height);
+    tiles.style.setProperty("--columns", String(columns));
+    this.element.style.setProperty("--area-ratio", String((columns * task.width) / (Math.ceil(task.imageCount / columns) * task.height)));
     tiles.style.setProperty("--ratio", String(task.width / task.height));
     for (const preview of task.previews) this.#tiles[preview.index]?.showPreview(preview);
     for (const image of task.images) {
@@ -141,7 +145,7 @@ export class TaskCard {
     this.#showButton("cancel", view.isActive, view.isCancelling ? "Cancelling…" : "Cancel", view.isCancelling);
     this.#showButton("download", view.hasImages, "Download");
     this.#showButton("retry", view.canRetry, "Retry");
-    this.#showButton("reuseSeed", true, "Reuse seed");
+    this.#showButton("reuse", true, "Reuse");
     this.#showButton("delete", !view.isActive, isConfirming ? "Delete?" : "Delete");
     setAttribute(this.#button("delete"), "data-confirming", isConfirming ? "" : null);
     // A hidden button would lose the focus to the page.
@@ -165,12 +169,16 @@ export class TaskCard {
     const button = (event.target as Element).closest<HTMLButtonElement>(".task__actions [data-action]");
     if (!button || button.getAttribute("aria-disabled") === "true") return;
     const name = button.dataset.action as ActionName;
+    if (name === "reuse") {
+      this.actions.reuse(this.task, button);
+      return;
+    }
     const needsConfirmation = name === "delete" && this.#view.hasImages;
     if (needsConfirmation && !this.#confirmation.press(name)) announce("Press again to delete the images permanently.");
     else void this.#run(name, button);
   }
 
-  async #run(name: ActionName, button: HTMLButtonElement): Promise<void> {
+  async #run(name: Exclude<ActionName, "reuse">, button: HTMLButtonElement): Promise<void> {
     // The attribute `disabled` would remove the focus from the button.
     button.setAttribute("aria-disabled", "true");
     setText(this.#parts.message, "");

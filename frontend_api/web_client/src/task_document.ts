@@ -49,6 +49,9 @@ export interface TaskDocument {
   readonly height: number;
   readonly imageCount: number;
   readonly outputFormat: string;
+  /** Null: the usual quality of the format. */
+  readonly outputQuality: number | null;
+  readonly metadata: string;
   /** The ids of the pictures that the task starts from; null: none. */
   readonly image: string | null;
   readonly maskImage: string | null;
@@ -105,6 +108,8 @@ export function readTaskDocument(id: string, data: Fields): TaskDocument {
     height: number(parameters.height, 1),
     imageCount: Math.max(1, number(parameters.num_images, 1)),
     outputFormat: string(parameters.output_format),
+    outputQuality: typeof parameters.output_quality === "number" ? parameters.output_quality : null,
+    metadata: string(parameters.metadata) || "full",
     image: string(parameters.image) || null,
     maskImage: string(parameters.mask_image) || null,
     loras: list(parameters.loras).map(readLora),

@@ -131,3 +131,14 @@ function announcementOf(task: TaskDocument): string | null {
   const events = { processing: "Started", completed: "Completed", failed: "Failed", cancelled: "Cancelled" };
   return `${events[task.status]}: ${shortened(task.prompt, 60)}`;
 }
+
+/** The number of columns in which so many images of one aspect ratio (width / height) form the most square area. */
+export function columnsFor(count: number, ratio: number): number {
+  const distances = Array.from({ length: count }, (_, index) => {
+    const columns = index + 1;
+    const rows = Math.ceil(count / columns);
+    // An empty place is worse than an area that is not square.
+    return Math.abs(Math.log((columns * ratio) / rows)) + (columns * rows - count);
+  });
+  return distances.indexOf(Math.min(...distances)) + 1;
+}

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 
 import { readTaskDocument } from "../src/task_document";
-import { type TaskView, viewOf } from "../src/task_view";
+import { type TaskView, columnsFor, viewOf } from "../src/task_view";
 
 const at = (seconds: number) => ({ seconds, nanoseconds: 500_000_000 });
 
@@ -115,4 +115,18 @@ describe("viewOf", () => {
   ])("%s", (_name, change, expected) => {
     expect(view(change)).toMatchObject(expected);
   });
+});
+
+test.each([
+  [1, 1, 1],
+  [2, 1, 1],
+  [2, 2, 1],
+  [2, 0.5, 2],
+  [3, 1, 2],
+  [3, 2.5, 1],
+  [4, 1, 2],
+  [6, 1.2, 2],
+  [8, 0.5, 4],
+])("%d images of the aspect ratio %d have %d columns", (count, ratio, columns) => {
+  expect(columnsFor(count, ratio)).toBe(columns);
 });

@@ -1,7 +1,7 @@
 /** The choice of aspect ratio, which sets width and height. */
 
 import { byId, create } from "../dom";
-import type { Size } from "./form_values";
+import type { Size } from "./sizes";
 
 export function showAspectRatios(sizes: readonly Size[], onChoose: (size: Size) => void): void {
   const choices = sizes.map((size) => {

@@ -1,6 +1,6 @@
 /** The form's values: validation against a model's limits, and the request body. Pure. */
 
-import { type FieldErrors, type FieldName, type Model, PICTURE_NAMES, isUsed } from "../catalog";
+import { type FieldErrors, type FieldName, LOSSLESS_FORMAT, type Model, PICTURE_NAMES, isUsed } from "../catalog";
 import { parseSeed } from "../seeds";
 import { loraError, parseLoras } from "./lora_field";
 
@@ -15,8 +15,9 @@ export interface Range {
   readonly multiple: number | null;
 }
 
-const NUMBER_FIELDS = ["steps", "guidance_scale", "width", "height", "num_images", "strength", "control_scale"] as const;
+const NUMBER_FIELDS = ["steps", "guidance_scale", "width", "height", "num_images", "strength", "control_scale", "output_quality"] as const;
 const STRENGTH = { low: 0.05, high: 1, multiple: null, usual: 0.8 };
+const QUALITY = { low: 1, high: 100, multiple: 1 };
 const CONTROL_SCALE = { low: 0, high: 2, multiple: null, usual: 1 };
 /** The fields that change a picture, by the picture's field. */
 const FIELDS_OF_PICTURES = { image: ["mask_image", "strength"], control_image: ["controlnet", "control_scale"] } as const;
@@ -34,6 +35,7 @@ export function rangesOf(model: Model): [NumberField, Range][] {
     num_images: { low: 1, high: limits.max_images, multiple: 1 },
     strength: STRENGTH,
     control_scale: CONTROL_SCALE,
+    output_quality: QUALITY,
   };
   return NUMBER_FIELDS.filter((name) => isUsed(name, model)).map((name) => [name, ranges[name]]);
 }
@@ -55,8 +57,9 @@ export function numberOf(typed: string): number {
   return typed.trim() === "" ? Number.NaN : Number(typed);
 }
 
-/** Whether a field is used with these values: some fields need a picture. */
-export function isUsedWith(values: Pick<FormValues, "image" | "control_image">, name: FieldName, model: Model): boolean {
+/** Whether a field is used with these values: some fields need a picture, or a format with a quality. */
+export function isUsedWith(values: Pick<FormValues, "image" | "control_image" | "output_format">, name: FieldName, model: Model): boolean {
+  if (name === "output_quality" && values.output_format === LOSSLESS_FORMAT) return false;
   const needed = (["image", "control_image"] as const).find((picture) => (FIELDS_OF_PICTURES[picture] as readonly string[]).includes(name));
   return isUsed(name, model) && (needed === undefined || values[needed] !== "");
 }
@@ -72,7 +75,8 @@ export function validationErrors(values: FormValues, model: Model): FieldErrors 
       errors[name] = `Must be at most ${limits.max_prompt_characters} characters (${excess} too many).`;
   }
   for (const [name, { low, high, multiple }] of rangesOf(model)) {
-    if (!isUsedWith(values, name, model)) continue;
+    // Without a quality the service chooses that of the format.
+    if (!isUsedWith(values, name, model) || (name === "output_quality" && values[name].trim() === "")) continue;
     const value = numberOf(values[name]);
     if (!(value >= low && value <= high)) errors[name] = `Must be between ${low} and ${high}.`;
     else if (multiple !== null && value % multiple !== 0)
@@ -113,6 +117,8 @@ export function bodyOf(values: FormValues, model: Model): string {
     ...(seed === null ? {} : { seed }),
     ...Object.fromEntries(PICTURE_NAMES.filter((name) => values[name] !== "" && isUsedWith(values, name, model)).map((name) => [name, values[name]])),
     ...(values.loras !== "" && isUsed("loras", model) ? { loras: parseLoras(values.loras) } : {}),
+    ...(isUsedWith(values, "output_quality", model) && values.output_quality.trim() !== "" ? { output_quality: Number(values.output_quality) } : {}),
+    ...(values.metadata === defaultsOf(model).metadata ? {} : { metadata: values.metadata }),
     ...(isUsedWith(values, "strength", model) ? { strength: Number(values.strength) } : {}),
     ...(isUsedWith(values, "controlnet", model) ? { controlnet: values.controlnet, control_scale: Number(values.control_scale) } : {}),
   };
@@ -140,30 +146,7 @@ export function defaultsOf(model: Model): Omit<FormValues, "prompt" | "seed"> {
     control_image: "",
     controlnet: model.controlnets[0]?.name ?? "",
     control_scale: String(CONTROL_SCALE.usual),
+    output_quality: "",
+    metadata: defaults.metadata ?? "full",
   };
-}
-
-export interface Size {
-  readonly name: "Square" | "Portrait" | "Landscape";
-  readonly width: number;
-  readonly height: number;
-}
-
-/** Models of half a megapixel and more are trained at sides that are multiples of this many pixels. */
-const TRAINED_MULTIPLE = 64;
-const TRAINED_AREA = 512 * 512;
-
-/** Square, portrait and landscape sizes within the model's limits, with about its default area. */
-export function sizesOf({ limits, defaults: { width, height } }: Model): Size[] {
-  const area = width * height;
-  const isCoarse = area >= TRAINED_AREA && TRAINED_MULTIPLE % limits.side_multiple === 0;
-  const multiple = isCoarse ? TRAINED_MULTIPLE : limits.side_multiple;
-  const fit = (side: number) => fitted(side, { low: limits.min_side, high: limits.max_side, multiple });
-  const isSquare = width === height;
-  const square = isSquare ? width : fit(Math.sqrt(area));
-  const short = isSquare ? fit(Math.sqrt((area * 3) / 4)) : Math.min(width, height);
-  const long = isSquare ? fit(Math.sqrt((area * 4) / 3)) : Math.max(width, height);
-  const squareOnly: Size[] = [{ name: "Square", width: square, height: square }];
-  if (short === long) return squareOnly;
-  return [...squareOnly, { name: "Portrait", width: short, height: long }, { name: "Landscape", width: long, height: short }];
 }

@@ -5,10 +5,12 @@ import { byId, find, setAttribute, setText } from "../dom";
 import { promptSyntaxTitle, samplerTitle } from "../formatting";
 import { showAspectRatios } from "./aspect_ratios";
 import { modelFacts, modelHint } from "./field_messages";
-import { type Size, rangeText, rangesOf, sizesOf } from "./form_values";
+import { type FormValues, rangeText, rangesOf } from "./form_values";
+import { showImageCounts } from "./image_counts";
+import { sizesOf } from "./sizes";
 
 /** Show the fields, options and ranges of a model. */
-export function showModelControls(form: HTMLFormElement, model: Model, onSize: (size: Size) => void): void {
+export function showModelControls(form: HTMLFormElement, model: Model, onChoose: (values: Partial<FormValues>) => void): void {
   showModelTexts(model);
   for (const name of FIELD_NAMES) find(form, `[data-field="${name}"]`, HTMLElement).hidden = !isUsed(name, model);
   for (const [name, range] of rangesOf(model)) {
@@ -25,7 +27,8 @@ export function showModelControls(form: HTMLFormElement, model: Model, onSize: (
   showOptions(form, "prompt_syntax", model.prompt_syntaxes, promptSyntaxTitle);
   const titles = new Map(model.controlnets.map(({ name, title }) => [name, title || name]));
   showOptions(form, "controlnet", [...titles.keys()], (name) => titles.get(name) ?? name);
-  showAspectRatios(sizesOf(model), onSize);
+  showAspectRatios(sizesOf(model), ({ width, height }) => { onChoose({ width: String(width), height: String(height) }); });
+  showImageCounts(model.limits.max_images, (count) => { onChoose({ num_images: count }); });
 }
 
 /** Update the texts about a model, whose workers may change. */

@@ -3,7 +3,8 @@
 import type { FieldErrors, Model } from "../catalog";
 import { samplerTitle } from "../formatting";
 import { loraError, lorasText, parseLoras } from "./lora_field";
-import { type FormValues, defaultsOf, fitted, numberOf, rangeText, rangesOf, sizesOf } from "./form_values";
+import { type FormValues, defaultsOf, fitted, numberOf, rangeText, rangesOf } from "./form_values";
+import { sizesOf } from "./sizes";
 
 /** The values that the user chose; fields that are missing here have the model's defaults. */
 export type ChosenValues = Partial<Omit<FormValues, "model">>;
@@ -70,6 +71,6 @@ function sizeFor({ width, height }: ChosenValues, from: Model, to: Model) {
   if (name === undefined || size === undefined || isSame(size)) return null;
   return {
     values: { width: String(size.width), height: String(size.height) },
-    note: `Changed from ${width} × ${height} to this model's ${name.toLowerCase()} size.`,
+    note: `Changed from ${width} × ${height} to this model's size of ${name}.`,
   };
 }

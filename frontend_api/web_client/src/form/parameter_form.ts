@@ -1,18 +1,24 @@
 /** The form for new tasks: the chosen model and values, and the errors at their fields. */
 
 import { announce } from "../announcer";
-import { FIELD_NAMES, type FieldErrors, type FieldName, type Model, PICTURE_NAMES } from "../catalog";
+import { FIELD_NAMES, type FieldErrors, type FieldName, type Model, PICTURE_NAMES, isUsed } from "../catalog";
 import { byId, find, setText } from "../dom";
 import { errorText } from "../problems";
+import type { Seed } from "../seeds";
 import { checkAspectRatio } from "./aspect_ratios";
 import { loadDraft, saveDraft } from "./draft";
-import { showLoras } from "./lora_field";
+import { type Estimate, FormEstimate, estimateText, warningsByField } from "./estimate";
 import { type MessageKind, controlOf, modelLabel, showAtField } from "./field_messages";
 import { type FormValues, bodyOf, defaultsOf, isUsedWith, validationErrors } from "./form_values";
+import { checkImageCount } from "./image_counts";
+import { showLoras } from "./lora_field";
 import { showModelControls, showModelTexts } from "./model_controls";
 import { type ChosenValues, switchedValues } from "./model_switch";
 import { PictureField, type PictureStore } from "./picture_field";
-import { FormWarnings, type Warning } from "./warnings";
+import { showPromptCount } from "./prompt_counts";
+import { PromptHistory } from "./prompt_history";
+import { preventRepeatedSubmits } from "./repeated_submits";
+import { SeedButtons } from "./seed_buttons";
 
 type Control = HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement;
 
@@ -26,17 +32,22 @@ export class ParameterForm {
   /** The values that the user chose. They survive a change of the model. */
   #chosen: ChosenValues = {};
   #isSending = false;
-  readonly #warnings: FormWarnings;
+  /** The message beside the button is the number of fields with an error. */
+  #isCounting = false;
+  readonly #estimate: FormEstimate;
   readonly #pictures: readonly PictureField[];
+  readonly #seedButtons = new SeedButtons((seed) => { this.fill({ seed }); });
+  readonly #history = new PromptHistory(byId("prompt", HTMLTextAreaElement), (prompt) => { this.fill({ prompt }); });
 
   /** Both functions take the body of `POST /v1/tasks`. `send` reports its result with `show` and `setMessage`. */
   constructor(
     send: (body: string) => Promise<void>,
-    requestWarnings: (body: string) => Promise<readonly Warning[]>,
+    requestEstimate: (body: string) => Promise<Estimate>,
     pictures: PictureStore,
   ) {
-    this.#warnings = new FormWarnings(requestWarnings, (fields) => {
-      this.#showMessages("warning", fields);
+    this.#estimate = new FormEstimate(requestEstimate, (estimate) => {
+      this.#showMessages("warning", warningsByField(estimate?.warnings ?? []));
+      setText(byId("estimate", HTMLElement), estimateText(estimate ?? {}));
     });
     this.#pictures = PICTURE_NAMES.map((name) => new PictureField(
       this.#field(name),
@@ -50,10 +61,12 @@ export class ParameterForm {
       event.preventDefault();
       void this.#onSubmit(send);
     });
-    this.#form.addEventListener("keydown", (event) => {
-      if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) this.#form.requestSubmit();
-    });
+    preventRepeatedSubmits(this.#form, this.#submit, () => { this.#form.requestSubmit(); });
     this.#form.addEventListener("input", (event) => { this.#onInput(event.target as Element); });
+    byId("swap-sides", HTMLButtonElement).addEventListener("click", () => {
+      const { width, height } = this.#values();
+      this.fill({ width: height, height: width });
+    });
     byId("reset", HTMLButtonElement).addEventListener("click", () => {
       this.#chosen = { prompt: this.#control("prompt").value };
       this.#showValues({ ...defaultsOf(this.#model()), seed: "" });
@@ -91,17 +104,48 @@ export class ParameterForm {
     }
   }
 
-  useSeed(seed: string): void {
-    this.fill({ seed });
-    this.#settings.open = true;
-    const control = this.#control("seed");
+  focusField(name: FieldName): void {
+    const control = this.#control(name);
     control.focus();
     control.scrollIntoView({ block: "nearest" });
   }
 
-  /** Show the errors at their fields, and focus the first of these fields. */
+  /** The number of images, limited to what a model permits. */
+  imagesAtMost(count: number, model: string): number {
+    return Math.min(count, this.#models.find(({ name }) => name === model)?.limits.max_images ?? count);
+  }
+
+  /** Start from this picture. Return whether the model can. */
+  usePicture(picture: Blob): boolean {
+    const isOffered = this.#models.length > 0 && isUsed("image", this.#model());
+    if (isOffered) {
+      this.#settings.open = true;
+      void this.#pictures[0]?.choose(picture);
+    }
+    return isOffered;
+  }
+
+  useSeed(seed: string): void {
+    this.fill({ seed });
+    this.#settings.open = true;
+    this.focusField("seed");
+  }
+
+  /** Set the prompts to choose from, newest first. */
+  setHistory(prompts: readonly string[]): void {
+    this.#history.set(prompts);
+  }
+
+  /** A task was accepted with this seed. */
+  rememberSeed(seed: Seed | null): void {
+    this.#seedButtons.remember(seed);
+  }
+
+  /** Show the errors at their fields and their number beside the button, and focus the first of these fields. */
   show(errors: FieldErrors): void {
     this.#showMessages("error", errors);
+    this.#isCounting = true;
+    this.#showErrorCount();
     const first = FIELD_NAMES.find((name) => errors[name]);
     if (first === undefined) return;
     const control = controlOf(this.#field(first));
@@ -111,6 +155,7 @@ export class ParameterForm {
 
   /** Show a message beside the submit button. */
   setMessage(message: string, isError = false): void {
+    this.#isCounting = false;
     this.#message.classList.toggle("is-error", isError);
     setText(this.#message, message);
   }
@@ -120,7 +165,6 @@ export class ParameterForm {
     const values = this.#values();
     const errors = validationErrors(values, this.#model());
     this.show(errors);
-    this.setMessage("");
     if (Object.keys(errors).length > 0) return;
     this.#isSending = true;
     this.#submit.setAttribute("aria-disabled", "true");
@@ -156,6 +200,7 @@ export class ParameterForm {
   #onChange(name: FieldName): void {
     this.#chosen = { ...this.#chosen, [name]: this.#control(name).value };
     for (const kind of ["error", "note"] as const) this.#showMessage(kind, name, "");
+    this.#showErrorCount();
     this.#update();
   }
 
@@ -164,9 +209,7 @@ export class ParameterForm {
     const { values, chosen, notes } = switchedValues(this.#chosen, from, model);
     this.#shown = model;
     this.#chosen = chosen;
-    showModelControls(this.#form, model, ({ width, height }) => {
-      this.fill({ width: String(width), height: String(height) });
-    });
+    showModelControls(this.#form, model, (values) => { this.fill(values); });
     this.#showValues(values, notes);
     const changes = Object.keys(notes).length;
     if (changes > 0) announce(`${changes === 1 ? "One setting was" : `${changes} settings were`} adapted to the model.`);
@@ -182,6 +225,7 @@ export class ParameterForm {
       this.#showMessage("error", name, "");
       this.#showMessage("note", name, notes[name] ?? "");
     }
+    this.#showErrorCount();
     this.#update();
   }
 
@@ -199,13 +243,24 @@ export class ParameterForm {
     for (const range of this.#form.querySelectorAll<HTMLInputElement>("[data-range-for]"))
       range.value = this.#control(range.dataset.rangeFor as FieldName).value;
     checkAspectRatio(values.width, values.height);
+    checkImageCount(values.num_images);
+    this.#seedButtons.show(values.seed);
     setText(byId("settings-brief", HTMLElement), `${values.width} × ${values.height}, ${values.steps} steps`);
     if (this.#models.length === 0) return;
-    for (const name of ["mask_image", "strength", "controlnet", "control_scale"] as const) this.#field(name).hidden = !isUsedWith(values, name, this.#model());
+    for (const name of ["mask_image", "strength", "controlnet", "control_scale", "output_quality"] as const) this.#field(name).hidden = !isUsedWith(values, name, this.#model());
     for (const picture of this.#pictures) void picture.refresh();
+    showPromptCount(values.prompt, values.prompt_syntax, this.#model());
     saveDraft({ ...this.#chosen, model: values.model });
     const isValid = Object.keys(validationErrors(values, this.#model())).length === 0;
-    this.#warnings.onEdit(isValid ? bodyOf(values, this.#model()) : null);
+    this.#estimate.onEdit(isValid ? bodyOf(values, this.#model()) : null);
+  }
+
+  /** Fields below the fold may have errors, too: count them beside the button. */
+  #showErrorCount(): void {
+    if (!this.#isCounting) return;
+    const count = this.#form.querySelectorAll('[aria-invalid="true"]').length;
+    this.setMessage(count === 0 ? "" : `${count} ${count === 1 ? "field needs" : "fields need"} attention.`, count > 0);
+    this.#isCounting = count > 0;
   }
 
   /** Show the messages at their fields, and remove the others of this kind. */

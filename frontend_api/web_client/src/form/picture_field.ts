@@ -30,7 +30,7 @@ export class PictureField {
     this.#preview = find(field, "img", HTMLImageElement);
     this.#remove = find(field, "button", HTMLButtonElement);
     this.#state = find(field, "[role=status]", HTMLElement);
-    this.#file.addEventListener("change", () => void this.#choose(this.#file.files?.[0]));
+    this.#file.addEventListener("change", () => void this.choose(this.#file.files?.[0]));
     this.#remove.addEventListener("click", () => {
       this.#change("", null);
       this.#file.focus();
@@ -38,7 +38,9 @@ export class PictureField {
     field.addEventListener("dragover", (event) => { event.preventDefault(); });
     field.addEventListener("drop", (event) => {
       event.preventDefault();
-      void this.#choose(event.dataTransfer?.files[0]);
+      // Not also a drop on the page.
+      event.stopPropagation();
+      void this.choose(event.dataTransfer?.files[0]);
     });
   }
 
@@ -57,7 +59,8 @@ export class PictureField {
     }
   }
 
-  async #choose(picture: Blob | undefined): Promise<void> {
+  /** Upload a picture and use it. */
+  async choose(picture: Blob | undefined): Promise<void> {
     if (picture === undefined) return;
     setText(this.#state, "Uploading");
     try {

@@ -1,5 +1,6 @@
 /** Entry point of the operator page: creates its parts and connects them. */
 
+import "../theme";
 import { loadConfiguration } from "../client/configuration";
 import { byId } from "../dom";
 import { HttpClient } from "../http_client";

@@ -1,7 +1,13 @@
 /** The parameters of an image, as the viewer shows them. Pure. */
 
 import { samplerTitle } from "../formatting";
+import type { Seed } from "../seeds";
 import type { TaskDocument } from "../task_document";
+
+/** The seed of an image; null if it is too large for JavaScript's numbers. */
+export function seedOf(task: TaskDocument, index: number): Seed | null {
+  return task.images.find((image) => image.index === index)?.seed ?? task.seed;
+}
 
 export function factsOf(task: TaskDocument, index: number): [string, string][] {
   const facts: [string, string][] = [
@@ -9,7 +15,7 @@ export function factsOf(task: TaskDocument, index: number): [string, string][] {
     ["Size", `${task.width} × ${task.height}`],
     ["Steps", String(task.steps)],
     ["Sampler", samplerTitle(task.sampler)],
-    ["Seed", task.images.find((image) => image.index === index)?.seed ?? task.seed ?? "larger than 2^53"],
+    ["Seed", seedOf(task, index) ?? "larger than 2^53"],
   ];
   if (task.guidanceScale !== null) facts.push(["Guidance", String(task.guidanceScale)]);
   if (task.negativePrompt) facts.push(["Negative prompt", task.negativePrompt]);

@@ -9,13 +9,20 @@ import { byId, create, find, setAttribute, setText } from "../dom";
 import { shortened } from "../formatting";
 import { errorText } from "../problems";
 import type { TaskDocument } from "../task_document";
-import { factsOf } from "./facts";
+import type { Parameters } from "../api";
+import type { ReuseKind } from "../reuse_menu";
+import { CodePanel } from "./code_panel";
+import { copyImage } from "./copy_image";
+import { factsOf, seedOf } from "./facts";
 import { type PictureLink, parsePictureFragment, pictureFragment, pictureUrl } from "./picture_link";
 import { Zoom, onSwipe } from "./zoom";
 
 export interface ViewerActions {
   download(task: TaskDocument, index: number): Promise<void>;
-  reuseSettings(task: TaskDocument, index: number): Promise<void>;
+  /** Without an index: all images of the task. */
+  reuse(kind: ReuseKind, task: TaskDocument, index?: number): Promise<void>;
+  /** Return the parameters of a task, as `POST /v1/tasks` takes them. */
+  parametersOf(task: TaskDocument): Promise<Parameters>;
   imageSource(task: TaskDocument, index: number): Promise<string>;
   /** Return a task that is not in the list; null if it does not exist. */
   findTask(id: string): Promise<TaskDocument | null>;
@@ -26,7 +33,7 @@ export interface Picture {
   readonly index: number;
 }
 
-type ActionName = "download" | "settings" | "link" | "close" | "previous" | "next" | "zoomIn" | "zoomOut" | "fit" | "actualSize";
+type ActionName = "download" | "link" | "copyPrompt" | "copySeed" | "copyImage" | "copyCode" | "close" | "previous" | "next" | "zoomIn" | "zoomOut" | "fit" | "actualSize";
 
 /** Keys that work while the dialog is open, besides Escape. */
 const KEYS: Readonly<Record<string, ActionName>> = {
@@ -39,6 +46,7 @@ export class Viewer {
   readonly #image = find(this.#dialog, ".viewer__image", HTMLImageElement);
   readonly #facts = find(this.#dialog, ".viewer__facts", HTMLElement);
   readonly #message = find(this.#dialog, ".viewer__message", HTMLElement);
+  readonly #code: CodePanel;
   readonly #zoom: Zoom;
   #shown: Picture | null = null;
   /** An object URL that this viewer created; empty: none. */
@@ -47,18 +55,21 @@ export class Viewer {
 
   /** `pictures` returns all finished images of the list, in its order. */
   constructor(private readonly actions: ViewerActions, private readonly pictures: () => readonly Picture[]) {
+    this.#code = new CodePanel((task) => this.actions.parametersOf(task));
     this.#zoom = new Zoom(this.#stage, this.#image, (percent) => {
       setText(find(this.#dialog, ".viewer__zoom", HTMLElement), percent === null ? "" : `${percent} %`);
     });
     this.#dialog.addEventListener("click", (event) => {
       const target = event.target as Element;
       const name = target.closest<HTMLElement>("[data-action]")?.dataset.action;
-      if (name !== undefined) void this.#run(name as ActionName);
+      const kind = target.closest<HTMLElement>("[data-reuse]")?.dataset.reuse;
+      if (kind !== undefined) void this.#reuse(kind as ReuseKind);
+      else if (name !== undefined) void this.#run(name as ActionName);
       else if (target === this.#dialog) this.#dialog.close();
     });
     this.#dialog.addEventListener("keydown", (event) => {
       const name = KEYS[event.key];
-      if (name === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
+      if (name === undefined || event.target instanceof HTMLSelectElement || event.ctrlKey || event.metaKey || event.altKey) return;
       // The arrow keys scroll a zoomed image.
       if (event.key.startsWith("Arrow") && !this.#zoom.isFitted) return;
       event.preventDefault();
@@ -121,6 +132,7 @@ export class Viewer {
     setText(find(this.#dialog, ".viewer__position", HTMLElement), position === -1 ? "" : `${position + 1} of ${pictures.length}`);
     for (const [name, neighbour] of [["previous", position - 1], ["next", position + 1]] as const)
       setAttribute(find(this.#dialog, `[data-action="${name}"]`, HTMLElement), "aria-disabled", pictures[neighbour] === undefined ? "true" : null);
+    this.#code.setTask(task);
     void this.#load(picture, shownSource);
   }
 
@@ -170,16 +182,39 @@ export class Viewer {
       case "zoomOut": this.#zoom.step(-1); break;
       case "fit": this.#zoom.fit(); break;
       case "actualSize": this.#zoom.showActualSize(); break;
-      case "settings":
-        this.#dialog.close();
-        await this.actions.reuseSettings(task, index);
-        break;
+      case "copyPrompt": await this.#copy(task.prompt, "Prompt copied."); break;
+      case "copySeed": await this.#copy(seedOf(task, index) ?? "", "Seed copied."); break;
+      case "copyImage": await this.#copyImage(); break;
+      case "copyCode": await this.#copy(this.#code.text, "Code copied."); break;
       case "download":
         await this.actions.download(task, index).catch((error: unknown) => { setText(this.#message, errorText(error)); });
         break;
       case "link":
         await this.#copy(pictureUrl(location.href.replace(/[#?].*$/, ""), { taskId: task.id, index }), "Link copied.");
         break;
+    }
+  }
+
+  async #reuse(kind: ReuseKind): Promise<void> {
+    if (this.#shown === null) return;
+    const { task, index } = this.#shown;
+    setText(this.#message, "");
+    // The form is behind the dialog.
+    if (kind !== "more") this.#dialog.close();
+    try {
+      await this.actions.reuse(kind, task, index);
+      if (kind === "more") setText(this.#message, "More images are queued.");
+    } catch (error) {
+      setText(this.#message, errorText(error));
+    }
+  }
+
+  async #copyImage(): Promise<void> {
+    try {
+      await copyImage(this.#image);
+      setText(this.#message, "Image copied.");
+    } catch {
+      setText(this.#message, "The browser does not permit to copy this image. Download it instead.");
     }
   }
 

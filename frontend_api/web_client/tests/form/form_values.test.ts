@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 
-import { type FormValues, bodyOf, defaultsOf, sizesOf, validationErrors } from "../../src/form/form_values";
 import type { Model } from "../../src/catalog";
+import { type FormValues, bodyOf, defaultsOf, validationErrors } from "../../src/form/form_values";
 import { DEMO, PAINTER, SCHNELL } from "../models";
 
 const values: FormValues = { ...defaultsOf(DEMO), prompt: "a red circle", seed: "" };
@@ -86,40 +86,17 @@ describe("bodyOf", () => {
     expect(JSON.parse(bodyOf({ ...values, image: "a1", strength: "0.6" }, editing))).not.toHaveProperty("strength");
   });
 
+  test("contains the quality of a format that has one, and metadata that differ from the default", () => {
+    const typed = { ...values, output_quality: "80", metadata: "none" };
+    expect(JSON.parse(bodyOf(typed, DEMO))).not.toHaveProperty("output_quality");
+    const body = JSON.parse(bodyOf({ ...typed, output_format: "webp" }, DEMO)) as unknown;
+    expect(body).toMatchObject({ output_quality: 80, metadata: "none" });
+    expect(Object.keys(validationErrors({ ...typed, output_format: "webp", output_quality: "0" }, DEMO))).toEqual(["output_quality"]);
+  });
+
   test("omits mask and strength without a picture to start from", () => {
     const typed = { ...values, mask_image: "b2", strength: "" };
     expect(bodyOf(typed, PAINTER)).toBe(bodyOf(values, DEMO));
     expect(validationErrors(typed, PAINTER)).toEqual({});
-  });
-});
-
-describe("sizesOf", () => {
-  test("returns sizes within the limits and near the default area", () => {
-    expect(sizesOf(DEMO)).toEqual([
-      { name: "Square", width: 256, height: 256 },
-      { name: "Portrait", width: 192, height: 320 },
-      { name: "Landscape", width: 320, height: 192 },
-    ]);
-  });
-
-  test.each([
-    [{ width: 512, height: 512 }, ["512x512", "448x576", "576x448"]],
-    [{ width: 1024, height: 1024 }, ["1024x1024", "896x1152", "1152x896"]],
-    [{ width: 1328, height: 1328 }, ["1328x1328", "1152x1536", "1536x1152"]],
-    [{ width: 1216, height: 832 }, ["1024x1024", "832x1216", "1216x832"]],
-  ])("returns common training sizes for the default %j", (size, expected) => {
-    const sizes = sizesOf({ ...SCHNELL, defaults: { ...SCHNELL.defaults, ...size } });
-    expect(sizes.map(({ width, height }) => `${width}x${height}`)).toEqual(expected);
-  });
-
-  test("returns multiples within limits that are no multiples themselves", () => {
-    const limits = { ...SCHNELL.limits, min_side: 900, max_side: 1100 };
-    const sides = sizesOf({ ...SCHNELL, limits }).flatMap(({ width, height }) => [width, height]);
-    expect(new Set(sides)).toEqual(new Set([1024, 960, 1088]));
-  });
-
-  test("returns only a square for a model with one size", () => {
-    const fixed = { ...DEMO, limits: { ...DEMO.limits, min_side: 256, max_side: 256 } };
-    expect(sizesOf(fixed).map((size) => size.name)).toEqual(["Square"]);
   });
 });

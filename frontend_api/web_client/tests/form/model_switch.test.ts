@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 
-import { defaultsOf, sizesOf, validationErrors } from "../../src/form/form_values";
+import { defaultsOf, validationErrors } from "../../src/form/form_values";
 import { switchedValues } from "../../src/form/model_switch";
+import { sizesOf } from "../../src/form/sizes";
 import { DEMO, SCHNELL } from "../models";
 
 describe("switchedValues", () => {
@@ -30,11 +31,11 @@ describe("switchedValues", () => {
   });
 
   test("gives a chosen aspect ratio the size of the new model", () => {
-    const [, portrait] = sizesOf(DEMO);
+    const portrait = sizesOf(DEMO).find(({ name }) => name === "9:16");
     const chosen = { width: String(portrait?.width), height: String(portrait?.height) };
     const there = switchedValues(chosen, DEMO, SCHNELL);
-    expect(there.values).toMatchObject({ width: "896", height: "1152" });
-    expect(there.notes).toEqual({ width: "Changed from 192 × 320 to this model's portrait size." });
+    expect(there.values).toMatchObject({ width: "768", height: "1344" });
+    expect(there.notes).toEqual({ width: "Changed from 192 × 320 to this model's size of 9:16." });
     expect(switchedValues(there.chosen, SCHNELL, DEMO).values).toMatchObject(chosen);
   });
 

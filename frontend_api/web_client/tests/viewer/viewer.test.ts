@@ -1,5 +1,7 @@
 import { expect, test } from "vitest";
 
+import { submittedParameters } from "../../src/api";
+import { codeSample } from "../../src/viewer/code_samples";
 import { parsePictureFragment, pictureFragment, pictureUrl } from "../../src/viewer/picture_link";
 import { nextScale } from "../../src/viewer/zoom";
 
@@ -22,4 +24,22 @@ test("zooming out ends at the fitted image, zooming in at eight times", () => {
   expect(nextScale(1, 0.5, 1)).toBe(1.5);
   expect(nextScale(0.7, 0.5, -1)).toBeNull();
   expect(nextScale(7, 0.5, 1)).toBe(8);
+});
+
+const PARAMETERS = { prompt: "it's a \"fox\"", model: "demo", width: 256, height: 192, num_images: 2, seed: "9223372036854775807", loras: [{ name: "ink", scale: 0.5 }] };
+
+test.each([
+  ["curl", "'\\''s a"],
+  ["python", 'seed="9223372036854775807",'],
+  ["python", '{"name": "ink", "scale": 0.5}'],
+  ["javascript", 'fetch("https://example.com/p/v1/tasks"'],
+  ["openai", 'size="256x192"'],
+  ["openai", 'extra_body={"seed": "9223372036854775807"}'],
+] as const)("the sample for %s contains %s", (language, text) => {
+  expect(codeSample(language, PARAMETERS, "https://example.com/p/")).toContain(text);
+});
+
+test("the parameters of a response are reduced to those that a submission accepts", () => {
+  const response = { prompt: "x", seed: 9007199254740993, seed_text: "9007199254740993", guidance: "none", image: null, loras: [] };
+  expect(submittedParameters(response)).toEqual({ prompt: "x", seed: "9007199254740993" });
 });

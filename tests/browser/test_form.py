@@ -1,0 +1,117 @@
+"""The form of the page: what it sends, and the controls that help to fill it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import show
+from tests.browser.page_with_fakes import PageWithFakes
+
+pytestmark = pytest.mark.browser
+
+
+def ready_form(fakes: PageWithFakes, tasks: Sequence[dict[str, Any]] = ()) -> Page:
+    page = fakes.open(tasks=tasks)
+    expect(page.get_by_test_id("submit-button")).to_be_enabled()
+    return page
+
+
+def press_generate(page: Page, *, clicks: int = 1) -> None:
+    """Press the button, and wait until the form accepts the next press."""
+    button = page.get_by_test_id("submit-button")
+    with page.expect_response("**/v1/tasks"):
+        button.click(click_count=clicks)
+    expect(button).not_to_have_attribute("aria-disabled", "true")
+
+
+def test_held_shortcut_and_double_click_submit_once_each(fakes: PageWithFakes) -> None:
+    page = ready_form(fakes)
+    prompt = page.get_by_test_id("prompt-input")
+    prompt.fill("held")
+    page.keyboard.down("Control")
+    with page.expect_response("**/v1/tasks"):
+        page.keyboard.down("Enter")
+    expect(page.locator("#form-message")).to_contain_text("Task queued.")
+    for _ in range(3):
+        page.keyboard.down("Enter")  # repeated, because the key is still down
+    page.keyboard.up("Enter")
+    page.keyboard.up("Control")
+    prompt.fill("double")
+    press_generate(page, clicks=2)
+    # The second click of a double click, after the first one has been answered.
+    page.get_by_test_id("submit-button").dispatch_event("click", {"detail": 2})
+    prompt.fill("last")
+    press_generate(page)
+    assert [body["prompt"] for body in fakes.submissions()] == ["held", "double", "last"]
+
+
+def test_form_sends_what_its_controls_show(fakes: PageWithFakes) -> None:
+    page = ready_form(fakes)
+    expect(page.locator("#submit-hint")).to_have_text("Ctrl ↵")
+    page.route(
+        "**/v1/tasks:estimate",
+        lambda route: route.fulfill(
+            json={"eta": {"p50_seconds": 12.0}, "price": 0.002, "currency": "USD", "warnings": []}
+        ),
+    )
+    prompt = page.get_by_test_id("prompt-input")
+    prompt.fill("עיגול אדום גדול")
+    assert prompt.evaluate("field => getComputedStyle(field).direction") == "rtl"
+    prompt.fill("two\nlines")
+    expect(page.get_by_test_id("prompt-count")).to_contain_text("9 characters · about 2 of")
+    expect(page.get_by_test_id("estimate")).to_have_text("About 12 s · 0.0020 USD")
+    page.get_by_role("radio", name="2 images").check()
+    page.get_by_role("radio", name="16:9").check()
+    page.get_by_role("button", name="Swap width and height").click()
+    expect(page.get_by_role("radio", name="9:16")).to_be_checked()
+    expect(page.locator("#output_quality")).to_be_hidden()
+    page.locator("#output_format").select_option("webp")
+    page.locator("#output_quality").fill("80")
+    page.locator("#metadata").select_option("none")
+    show(page, "form")
+
+    page.get_by_test_id("seed-input").fill("1.5")
+    page.locator("#steps").fill("5000")
+    message = page.locator("#form-message")
+    page.get_by_test_id("submit-button").click()
+    expect(message).to_have_text("2 fields need attention.")
+    page.locator("#steps").fill("7")
+    expect(message).to_have_text("1 field needs attention.")
+    lock = page.get_by_role("button", name="Keep the seed")
+    expect(lock).to_have_attribute("aria-pressed", "true")
+    lock.click()
+    expect(page.get_by_test_id("seed-input")).to_be_empty()
+    expect(message).to_be_empty()
+
+    press_generate(page)
+    sent = fakes.submissions()[0]
+    assert sent["prompt"] == "two\nlines"
+    assert (sent["width"], sent["height"], sent["num_images"]) == (192, 320, 2)
+    assert (sent["output_format"], sent["output_quality"], sent["metadata"]) == ("webp", 80, "none")
+    assert "seed" not in sent
+
+    expect(message).to_contain_text("Task queued.")
+    lock.click()
+    (task,) = fakes.api.store.all_tasks
+    expect(page.get_by_test_id("seed-input")).to_have_value(str(task.parameters.seed))
+    page.get_by_role("button", name="Random seed").click()
+    expect(page.get_by_test_id("seed-input")).not_to_have_value(str(task.parameters.seed))
+
+
+def test_form_offers_earlier_prompts_and_keeps_the_draft_of_a_closed_tab(fakes: PageWithFakes) -> None:
+    tasks = [fakes.completed_task(name, prompt=f"{name} prompt") for name in ("second", "first")]
+    page = ready_form(fakes, tasks=tasks)
+    prompt = page.get_by_test_id("prompt-input")
+    page.get_by_test_id("prompt-history").locator("summary").click()
+    page.get_by_test_id("prompt-history").get_by_role("button", name="first prompt").click()
+    expect(prompt).to_have_value("first prompt")
+    expect(prompt).to_be_focused()
+    prompt.fill("a draft")
+    page.keyboard.press("Alt+ArrowUp")
+    expect(prompt).to_have_value("second prompt")
+    page.keyboard.press("Alt+ArrowDown")
+    expect(prompt).to_have_value("a draft")
+    page.close()
+    expect(ready_form(fakes).get_by_test_id("prompt-input")).to_have_value("a draft")
