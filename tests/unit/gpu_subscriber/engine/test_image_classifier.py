@@ -11,13 +11,25 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from transformers import CLIPImageProcessor
 
+from common.domain.task import Lane
 from common.settings import SettingsError
+from gpu_subscriber.engine import exit_codes
 from gpu_subscriber.engine.content_policy.safety_checker import SafetyChecker
+from gpu_subscriber.engine.engine_settings import EngineSettings
 from gpu_subscriber.engine.families.stable_diffusion import StableDiffusion
 from gpu_subscriber.engine.families.whole_pipeline import WholePipeline
-from gpu_subscriber.engine.messages import PreviewReady, RunFailed
+from gpu_subscriber.engine.main_loop import serve
+from gpu_subscriber.engine.messages import (
+    FromEngine,
+    ImageReady,
+    PreviewReady,
+    RunFailed,
+    Shutdown,
+    Start,
+    ToEngine,
+)
 from gpu_subscriber.settings import WorkerSettings
-from tests.unit.gpu_subscriber.engine.driven_engine import DrivenEngine, drawing
+from tests.unit.gpu_subscriber.engine.driven_engine import DrivenEngine, drawing, spec
 from tests.unit.gpu_subscriber.engine.tiny_pipelines import tiny_safety_checker
 
 CPU = torch.device("cpu")
@@ -35,6 +47,37 @@ class RefusesNumber:
         assert (pixels.shape[-1], pixels.dtype) == (3, torch.uint8)
         self.seen += 1
         return torch.tensor(self.seen == self.number)
+
+
+class ScriptedPipe:
+    """Starts one Run, and shuts the engine down after its answer."""
+
+    def __init__(self) -> None:
+        start = Start(run_id="run", parameters=drawing(), index=0, lane=Lane.INTERACTIVE, submitted_at=0.0)
+        self.inbox: list[ToEngine] = [start]
+        self.sent: list[FromEngine] = []
+
+    def send(self, message: FromEngine) -> None:
+        self.sent.append(message)
+        if isinstance(message, RunFailed | ImageReady):
+            self.inbox.append(Shutdown())
+
+    def receive(self, **_: Any) -> ToEngine | None:
+        return self.inbox.pop(0) if self.inbox else None
+
+
+def served(model: Path, classifier: Path) -> tuple[int, list[FromEngine]]:
+    """Return the exit code of an engine with this classifier, and what it sent."""
+    pipe: Any = ScriptedPipe()
+    settings = EngineSettings(
+        models=(spec(source=str(model)),),
+        device="cpu",
+        cpu_threads=1,
+        niceness=0,
+        measure_at_start=False,
+        image_classifier=classifier,
+    )
+    return serve(pipe, settings), pipe.sent
 
 
 def refuse_all(_: torch.Tensor) -> torch.Tensor:
@@ -136,6 +179,20 @@ def test_safety_checker_without_all_weights_is_refused(folders: dict[bool, Path]
     _stored(tmp_path, weights, like=folders[True])
     with pytest.raises(ValueError, match="lacks 1 weights of a safety checker, such as concept_embeds"):
         SafetyChecker.loaded(tmp_path, CPU)
+
+
+def test_engine_checks_images_with_the_classifier_of_its_settings(
+    stable_diffusion_folder: Path, folders: dict[bool, Path]
+) -> None:
+    code, sent = served(stable_diffusion_folder, folders[True])
+    (failed,) = [message for message in sent if isinstance(message, RunFailed)]
+    assert (code, failed.failure.code) == (exit_codes.STOPPED, "content_filtered")
+    code, sent = served(stable_diffusion_folder, folders[False])
+    assert (code, any(isinstance(message, ImageReady) for message in sent)) == (exit_codes.STOPPED, True)
+
+
+def test_engine_does_not_start_without_its_classifier(stable_diffusion_folder: Path, tmp_path: Path) -> None:
+    assert served(stable_diffusion_folder, tmp_path) == (exit_codes.ENGINE_BROKEN, [])
 
 
 def _stored(folder: Path, weights: dict[str, torch.Tensor], *, like: Path) -> None:
