@@ -66,7 +66,7 @@ def create_app(
     log_requests(app)
     count_responses(app, dependencies.operations.responses, exempt_paths=HEALTH_PATHS)
     limit_concurrency(app, dependencies.http, exempt_paths=HEALTH_PATHS)
-    add_security_headers(app)
+    add_security_headers(app, https_only=(address.origin or "").startswith("https://"))
     add_rate_limit_headers(app)
     handle_errors(app, ERROR_SHAPES)
     if trusted_hosts:

@@ -84,7 +84,12 @@ from frontend_api.webhooks.signing_secrets import SigningSecrets
 from frontend_api.webhooks.url_policy import CallbackUrlPolicy, PrivateReceivers
 
 _PAGE_FOLDER = Path(__file__).parent / "web_client" / "dist"
-_CLOUD_ORIGINS = ("https://*.googleapis.com",)
+_BUCKET_ORIGIN = "https://storage.googleapis.com"
+_CLOUD_ORIGINS = (
+    *("https://firestore.googleapis.com", _BUCKET_ORIGIN),
+    # Firebase signs in with these.
+    *("https://identitytoolkit.googleapis.com", "https://securetoken.googleapis.com"),
+)
 
 
 def build_app(settings: ApiSettings | None = None) -> Flask:
@@ -309,7 +314,13 @@ def _web_page(settings: ApiSettings) -> WebPage:
         "user_id": None,
     }
     if settings.firestore_emulator_host is None:
-        return WebPage(folder=_PAGE_FOLDER, config=config, connects_to=_CLOUD_ORIGINS)
+        return WebPage(
+            folder=_PAGE_FOLDER,
+            config=config,
+            connects_to=_CLOUD_ORIGINS,
+            images_from=(_BUCKET_ORIGIN,),
+            signs_in_at=_sign_in_origin(settings),
+        )
     emulator = settings.firestore_browser_host or settings.firestore_emulator_host
     host, _, port = emulator.rpartition(":")
     config |= {
@@ -320,6 +331,13 @@ def _web_page(settings: ApiSettings) -> WebPage:
     }
     bucket = () if settings.storage_emulator_host is None else (settings.storage_emulator_host,)
     return WebPage(folder=_PAGE_FOLDER, config=config, connects_to=(f"http://{emulator}", *bucket))
+
+
+def _sign_in_origin(settings: ApiSettings) -> str | None:
+    if settings.firebase_web_config is None:
+        return None
+    domain = settings.firebase_web_config.get("authDomain", f"{settings.project_id}.firebaseapp.com")
+    return f"https://{domain}"
 
 
 def _trusted_hosts(settings: ApiSettings) -> tuple[str, ...]:

@@ -10,9 +10,12 @@ from typing import Any
 class WebPage:
     """The browser client: the folder of its built files, and the content of `/config.json`.
 
-    `connects_to` are the origins, besides this one, that the page may connect to.
+    `connects_to` and `images_from` are the origins, besides this one, that the page may use.
     """
 
     folder: Path
     config: Mapping[str, Any]
     connects_to: tuple[str, ...] = ()
+    images_from: tuple[str, ...] = ()
+    signs_in_at: str | None = None
+    """The origin of Firebase's frame for signing in; None: the page does not sign in."""

@@ -1,7 +1,6 @@
 """The built pages at /, /operator and /docs, and their configuration at /config.json."""
 
 import json
-from collections.abc import Iterable
 from urllib.parse import quote
 
 from flask import Blueprint, Response, send_from_directory
@@ -30,7 +29,7 @@ def config() -> Response:
 @blueprint.get("/")
 def index() -> Response:
     """Return the page."""
-    return _page("index.html", current(WebPage).connects_to)
+    return _page("index.html", page_policy(current(WebPage)))
 
 
 @blueprint.get("/operator")
@@ -39,13 +38,13 @@ def operator() -> Response:
 
     It contains no secret: it requests its data with the credentials of the signed-in user.
     """
-    return _page("operator.html", current(WebPage).connects_to)
+    return _page("operator.html", page_policy(current(WebPage)))
 
 
 @blueprint.get("/docs")
 def docs() -> Response:
     """Return the API reference, which renders /openapi.json."""
-    return _page("docs.html")
+    return _page("docs.html", page_policy(WebPage(folder=current(WebPage).folder, config={})))
 
 
 @blueprint.get("/t/<task_id>")
@@ -59,12 +58,12 @@ def picture(task_id: str, number: int | None = None) -> Response:
     return Response(status=302, headers={"Location": f"{above}#/t/{quote(task_id, safe='')}{rest}"})
 
 
-def _page(name: str, connects_to: Iterable[str] = ()) -> Response:
+def _page(name: str, policy: str) -> Response:
     try:
         answer = send_from_directory(current(WebPage).folder, name)
     except NotFound:
         answer = Response(_NOT_BUILT, status=404, content_type="text/html; charset=utf-8")
-    answer.headers["Content-Security-Policy"] = page_policy(connects_to)
+    answer.headers["Content-Security-Policy"] = policy
     answer.headers["Cache-Control"] = "no-cache"
     return answer
 

@@ -1,8 +1,8 @@
 """Security headers for browsers on every response; pages get a policy that allows them to work."""
 
-from collections.abc import Iterable
-
 from flask import Flask, Response
+
+from frontend_api.browser.package import WebPage
 
 _EVERYWHERE = {
     "X-Content-Type-Options": "nosniff",
@@ -16,33 +16,35 @@ _EVERYWHERE = {
 }
 
 
-def add_security_headers(app: Flask) -> None:
+_HTTPS_ONLY = {"Strict-Transport-Security": "max-age=31536000"}
+"""For a year, browsers use https for this host. Other hosts of the domain are not included."""
+
+
+def add_security_headers(app: Flask, *, https_only: bool = False) -> None:
     """Set the headers on every response that has not set its own."""
+    headers = _EVERYWHERE | (_HTTPS_ONLY if https_only else {})
 
     @app.after_request
     def add(answer: Response) -> Response:
         own = {name.lower() for name, _ in answer.headers}
-        answer.headers.extend(
-            [(name, value) for name, value in _EVERYWHERE.items() if name.lower() not in own]
-        )
+        answer.headers.extend([(name, value) for name, value in headers.items() if name.lower() not in own])
         return answer
 
 
-def page_policy(connects_to: Iterable[str] = ()) -> str:
-    """Return the Content-Security-Policy of a page that may connect to these other origins.
+def page_policy(page: WebPage) -> str:
+    """Return the Content-Security-Policy of a page.
 
-    `style-src` permits inline styles, because each progress bar sets a width. Scripts must be this
-    server's files, or the one that Firebase's sign-in window loads.
+    `style-src` permits inline styles, which the API reference has. Scripts are this server's files
+    and, where Firebase signs in, the one that it loads.
     """
-    others = " ".join(connects_to)
-    signs_in = any("googleapis.com" in origin for origin in connects_to)
+    signs_in_at = page.signs_in_at
     directives = {
         "default-src": "'self'",
-        "connect-src": f"'self' {others}".strip(),
-        "img-src": "'self' data: blob: https://storage.googleapis.com",
+        "script-src": "'self'" if signs_in_at is None else "'self' https://apis.google.com",
         "style-src": "'self' 'unsafe-inline'",
-        "script-src": "'self' https://apis.google.com" if signs_in else "'self'",
-        "frame-src": "https://*.firebaseapp.com" if signs_in else "'none'",
+        "img-src": " ".join(("'self' data: blob:", *page.images_from)),
+        "connect-src": " ".join(("'self'", *page.connects_to)),
+        "frame-src": signs_in_at or "'none'",
         "object-src": "'none'",
         "base-uri": "'none'",
         "form-action": "'none'",

@@ -67,6 +67,12 @@ def test_cloud_rejects_internal_callers_by_default(client: FlaskClient) -> None:
         assert client.post("/internal/rescue?token=", headers=headers).status_code == 401
 
 
+def test_cloud_page_connects_to_googles_services_only(client: FlaskClient) -> None:
+    policy = client.get("/").headers["Content-Security-Policy"]
+    assert "*" not in policy
+    assert "connect-src 'self' https://firestore.googleapis.com https://storage.googleapis.com" in policy
+
+
 def test_cloud_page_config_has_no_emulator_and_no_token(client: FlaskClient) -> None:
     configuration = client.get("/config.json").get_json()
     assert [configuration[name] for name in ("firestore_emulator", "mock_user_token", "user_id")] == [

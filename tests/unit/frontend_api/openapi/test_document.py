@@ -12,10 +12,13 @@ from openapi_spec_validator import validate
 
 from common.domain.parameters import OutputFormat, Sampler
 from common.settings import SharedSettings
+from frontend_api.browser.package import WebPage
+from frontend_api.browser.security_headers import page_policy
 from frontend_api.http.api_doc import operation_of
 from frontend_api.http.problems import PROBLEMS, Problem
 from frontend_api.openapi import routes as documentation
 from frontend_api.openapi.document import openapi_document
+from frontend_api.public_address import PublicAddress
 from frontend_api.settings import ApiSettings
 from tests.unit.frontend_api.conftest import Api
 
@@ -240,6 +243,47 @@ def test_page_is_served_as_built_with_a_policy_of_its_own_origin(api: Api, path:
     assert page.headers["Cache-Control"] == "no-cache"
     assert "script-src 'self'" in page.headers["Content-Security-Policy"]
     assert "connect-src 'self'" in page.headers["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize("path", ["/", "/operator", "/docs"])
+def test_page_policy_permits_only_what_the_page_uses(api: Api, path: str) -> None:
+    policy = dict(
+        directive.split(" ", 1)
+        for directive in api.client.get(path).headers["Content-Security-Policy"].split("; ")
+    )
+    assert policy["base-uri"] == policy["form-action"] == policy["frame-src"] == "'none'"
+    assert policy["script-src"] == policy["connect-src"] == "'self'"
+    assert policy["img-src"] == "'self' data: blob:"
+
+
+def test_policy_permits_signing_in_where_it_is_offered(tmp_path: Path) -> None:
+    page = WebPage(
+        folder=tmp_path,
+        config={},
+        connects_to=("https://firestore.googleapis.com",),
+        images_from=("https://storage.googleapis.com",),
+        signs_in_at="https://login.example.com",
+    )
+    policy = page_policy(page).split("; ")
+    assert {
+        "script-src 'self' https://apis.google.com",
+        "frame-src https://login.example.com",
+        "connect-src 'self' https://firestore.googleapis.com",
+        "img-src 'self' data: blob: https://storage.googleapis.com",
+    } < set(policy)
+
+
+@pytest.mark.parametrize(
+    ("url", "header"),
+    [("https://example.com/pictures/", "max-age=31536000"), ("http://example.com/", None), (None, None)],
+)
+def test_hosts_with_https_tell_browsers_to_use_nothing_else(
+    tmp_path: Path, url: str | None, header: str | None
+) -> None:
+    address = PublicAddress() if url is None else PublicAddress.parse(url)
+    api = Api(folder=tmp_path, address=address)
+    for path in ("/", "/v1/models", "/v1/nothing"):
+        assert api.client.get(path).headers.get("Strict-Transport-Security") == header
 
 
 def test_assets_are_cached_and_the_config_names_the_project(api: Api) -> None:
