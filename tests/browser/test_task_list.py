@@ -160,3 +160,41 @@ def test_dragged_picture_is_the_whole_image(fakes: PageWithFakes) -> None:
     assert dragged[0] == url
     assert dragged[1].startswith("image/png:picture-0-")
     assert dragged[1].endswith(url)
+
+
+SHIFTS = """window.shifted = 0;
+new PerformanceObserver(list => { for (const { value } of list.getEntries()) window.shifted += value; })
+    .observe({ type: "layout-shift", buffered: true });"""
+
+
+MOVES_ARE_OVER = """Promise.all(document.getAnimations()
+    .filter(animation => animation.effect.getComputedTiming().iterations !== Infinity)
+    .map(animation => animation.finished.catch(() => null)))"""
+
+
+def test_task_from_elsewhere_does_not_make_the_cards_jump(fakes: PageWithFakes) -> None:
+    tasks = completed(fakes, 12)
+    page = fakes.open(tasks=tasks[1:])
+    expect(page.get_by_test_id("task-image").first).to_be_visible()
+    page.evaluate(SHIFTS)
+    before = page.evaluate("window.shifted")
+    update(page, *tasks)
+    expect(page.get_by_test_id("task-card")).to_have_count(12)
+    page.evaluate(MOVES_ARE_OVER)
+    assert page.evaluate("window.shifted") - before < 0.05
+
+
+def test_scrolled_list_announces_new_tasks_and_shows_them_on_request(fakes: PageWithFakes) -> None:
+    tasks = completed(fakes, 30)
+    page = fakes.open(tasks=tasks[2:])
+    cards, button = page.get_by_test_id("task-card"), page.get_by_test_id("new-tasks-button")
+    expect(cards).to_have_count(28)
+    cards.last.scroll_into_view_if_needed()
+    update(page, *tasks)
+    expect(button).to_have_text("2 new")
+    expect(cards).to_have_count(28)
+    show(page, "new-tasks")
+    button.click()
+    expect(cards).to_have_count(30)
+    expect(cards.first).to_be_in_viewport()
+    expect(button).to_be_hidden()
