@@ -139,7 +139,7 @@ class Link:
         async def done() -> None:
             action()
 
-        asyncio.run_coroutine_threadsafe(done(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(done(), self._loop).result(60)
 
     def _add_trap(self, trap: _Trap) -> threading.Event:
         self._run_on_loop(lambda: self._traps.append(trap))
@@ -259,7 +259,7 @@ class Network:
     def __exit__(self, *_: object) -> None:
         self._run(_cancel_other_tasks())
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self._thread.join(60)
         self._loop.close()
 
     def link(self, service_port: Callable[[], int]) -> Link:
@@ -269,7 +269,7 @@ class Network:
         return link
 
     def _run(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(60)
 
 
 async def _cancel_other_tasks() -> None:

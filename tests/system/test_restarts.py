@@ -37,7 +37,7 @@ def test_task_completes_when_processes_are_killed(tmp_path: Path) -> None:
             client.wait_until_under_way(task_id)
             for name in PROGRAMS:
                 stack.process(name).kill()
-            ended = client.wait_for_end(task_id)
+            ended = client.wait_for_end(task_id, timeout_seconds=250)
             assert (ended.status, len(ended.images)) == (TaskStatus.COMPLETED, 2)
             assert ended.attempt >= 2
             ready_again(news, set(PROGRAMS))

@@ -208,7 +208,7 @@ def test_rescue_publishes_a_task_accepted_without_pubsub(
     rescued = rescuer.post("/internal/rescue", headers={"Authorization": f"Bearer {token}"})
     assert rescued.status_code == 200
     assert rescued.get_json()["published"] >= 1
-    wait_for(lambda: store.get(task_id).enqueued_at is not None, "the confirmation", timeout_seconds=10)
+    wait_for(lambda: store.get(task_id).enqueued_at is not None, "the confirmation", timeout_seconds=60)
 
 
 def test_submission_fails_soon_without_firestore(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:

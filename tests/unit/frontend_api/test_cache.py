@@ -26,7 +26,7 @@ class Source:
         self.reads += 1
         reads = self.reads
         self.began.set()
-        assert self.gate.wait(10)
+        assert self.gate.wait(60)
         if self.failure is not None:
             raise self.failure
         return reads
@@ -54,9 +54,9 @@ def test_concurrent_first_callers_share_one_read(source: Source, clock: FakeCloc
     source.gate.clear()
     with ThreadPoolExecutor(8) as pool:
         calls = [pool.submit(cached) for _ in range(8)]
-        assert source.began.wait(10)
+        assert source.began.wait(60)
         source.gate.set()
-        assert [call.result(10) for call in calls] == [1] * 8
+        assert [call.result(60) for call in calls] == [1] * 8
 
 
 def test_previous_value_is_returned_while_a_new_one_is_read(source: Source, clock: FakeClock) -> None:
@@ -67,10 +67,10 @@ def test_previous_value_is_returned_while_a_new_one_is_read(source: Source, cloc
     source.gate.clear()
     with ThreadPoolExecutor(1) as pool:
         reading = pool.submit(cached)
-        assert source.began.wait(10)
+        assert source.began.wait(60)
         assert cached() == 1
         source.gate.set()
-        assert reading.result(10) == 2
+        assert reading.result(60) == 2
 
 
 def test_errors_are_raised_and_not_cached(source: Source, clock: FakeClock) -> None:

@@ -95,7 +95,7 @@ def test_default_exports_nothing_and_calls_no_metadata_server() -> None:
 def test_spans_are_sent_to_the_configured_endpoint(collector: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector)
     draw_a_span(span_processor(SharedSettings(), ELSEWHERE))
-    assert Collector.has_come.wait(10)
+    assert Collector.has_come.wait(60)
     assert Collector.shown is None
     assert Collector.path_asked == "/v1/traces"
     (exported,) = ExportTraceServiceRequest.FromString(Collector.received).resource_spans

@@ -135,7 +135,7 @@ def test_caller_gets_the_cached_workload_during_a_measurement(
     may_go_on, read = threading.Event(), reading.stats.active
 
     def slow(*, at_most: int) -> tuple[ActiveTask, ...]:
-        assert may_go_on.wait(10)
+        assert may_go_on.wait(60)
         return read(at_most=at_most)
 
     monkeypatch.setattr(reading.stats, "active", slow)
@@ -146,7 +146,7 @@ def test_caller_gets_the_cached_workload_during_a_measurement(
     may_go_on.set()
     for thread in threading.enumerate():
         if thread.name == "workload":
-            thread.join(10)
+            thread.join(60)
     assert reading.queued == 2
     assert reading.stats.calls["active"] == 2
     reading.clock.advance(2)

@@ -24,28 +24,28 @@ def test_limiter_makes_further_requests_wait(api: Api) -> None:
 
     def slow(task_id: str) -> Task:
         in_the_store.release()
-        assert goes_on.wait(10)
+        assert goes_on.wait(60)
         return read(task_id)
 
     api.store.get = slow  # type: ignore[method-assign]
     with ThreadPoolExecutor(3) as pool:
         answers = [pool.submit(api.client.get, f"/v1/tasks/{task.id}") for _ in range(3)]
-        assert in_the_store.acquire(timeout=10)
+        assert in_the_store.acquire(timeout=60)
         assert not in_the_store.acquire(timeout=0.2)
         goes_on.set()
-        assert [answer.result(10).status_code for answer in answers] == [200] * 3
+        assert [answer.result(60).status_code for answer in answers] == [200] * 3
 
 
 def test_limiter_releases_capacity_during_a_wait(api: Api) -> None:
     task = api.stored_task()
     with ThreadPoolExecutor(1) as pool:
         held = pool.submit(api.client.get, f"/v1/tasks/{task.id}", headers={"Prefer": "wait=30"})
-        assert api.changes.begun.acquire(timeout=10)
+        assert api.changes.begun.acquire(timeout=60)
         stream = api.client.get(f"/v1/tasks/{task.id}/events")
         assert api.submit().status_code == 202
         assert not held.done()
         api.client.post(f"/v1/tasks/{task.id}/cancel")
-        assert held.result(10).get_json()["status"] == "cancelled"
+        assert held.result(60).get_json()["status"] == "cancelled"
     stream.close()
 
 

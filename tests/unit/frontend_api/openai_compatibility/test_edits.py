@@ -43,10 +43,10 @@ def during(api: Api, request: Callable[[], Any]) -> tuple[Task, Any]:
     """Return the task of a request and its result; a worker completes the task meanwhile."""
     with ThreadPoolExecutor(1) as pool:
         result = pool.submit(request)
-        assert api.changes.begun.acquire(timeout=10)
+        assert api.changes.begun.acquire(timeout=60)
         (task,) = api.store.all_tasks
         api.complete(api.claim(task))
-        return task, result.result(10)
+        return task, result.result(60)
 
 
 def post(api: Api, **fields: Any) -> TestResponse:

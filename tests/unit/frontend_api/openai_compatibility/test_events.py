@@ -59,10 +59,10 @@ def streamed(api: Api, then: Callable[[Task], Any], **body: Any) -> list[tuple[s
     with ThreadPoolExecutor(1) as pool:
         post = api.app.test_client().post
         answer = pool.submit(lambda: post("/openai/v1/images/generations", json=asked))
-        assert api.changes.begun.acquire(timeout=10)
+        assert api.changes.begun.acquire(timeout=60)
         (task,) = api.store.all_tasks
         then(task)
-        response = answer.result(10)
+        response = answer.result(60)
     assert (response.status_code, response.content_type) == (200, "text/event-stream")
     assert response.headers["Cache-Control"] == "no-store, no-transform"
     events = events_of([response.text])

@@ -31,10 +31,10 @@ def answer_after(api: Api, then: Callable[[Task], Any], **body: Any) -> TestResp
     """Return the answer to a request; `then` gets its task while it waits."""
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(post, api, **body)
-        assert api.changes.begun.acquire(timeout=10)
+        assert api.changes.begun.acquire(timeout=60)
         (task,) = api.store.all_tasks
         then(task)
-        return answer.result(10)
+        return answer.result(60)
 
 
 def completing(api: Api) -> Callable[[Task], Task]:

@@ -32,7 +32,7 @@ def raised_after(api: Api, client: openai.OpenAI, then: Callable[[Task], Any], *
     """Return the exception of a generation; `then` gets its task while it waits."""
     with ThreadPoolExecutor(1) as pool:
         made = pool.submit(client.images.generate, prompt=PROMPT, **body)
-        assert api.changes.begun.acquire(timeout=10)
+        assert api.changes.begun.acquire(timeout=60)
         (task,) = api.store.all_tasks
         then(task)
         error = made.exception(10)
@@ -111,7 +111,7 @@ def test_cancelled_task_is_a_conflict_error_without_a_retry(api: Api) -> None:
 def test_failure_in_a_stream_is_an_api_error(api: Api) -> None:
     with client_of(api) as client, ThreadPoolExecutor(1) as pool:
         events = pool.submit(lambda: list(client.images.generate(prompt=PROMPT, stream=True)))
-        assert api.changes.begun.acquire(timeout=10)
+        assert api.changes.begun.acquire(timeout=60)
         (task,) = api.store.all_tasks
         failing(api, FailureCode.INVALID_OUTPUT)(task)
         error = events.exception(10)

@@ -19,10 +19,10 @@ def waiting_response(api: Api, ask: Callable[[], TestResponse], then: Callable[[
     """Return the answer to a request that is waiting when `then` runs."""
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(ask)
-        assert api.changes.begun.acquire(timeout=10)
+        assert api.changes.begun.acquire(timeout=60)
         assert not answer.done()
         then()
-        return answer.result(10)
+        return answer.result(60)
 
 
 def only_task(api: Api) -> Task:

@@ -84,7 +84,7 @@ def test_wait_ends_with_a_change_and_the_newest_state_is_taken(
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(connection.wait, subscription, LONG)
         newest = change(store, task, times=5)
-        assert waiting.result(10) is WaitOutcome.CHANGED
+        assert waiting.result(60) is WaitOutcome.CHANGED
     taken = taken_from(subscription)
     # The thread may have woken at the first of the five: it takes the newest by then; the rest
     # follow.
@@ -103,7 +103,7 @@ def test_wait_ends_when_the_caller_disconnects(
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(ClientConnection({"gunicorn.socket": server}).wait, subscription, LONG)
         caller.close()
-        assert waiting.result(10) is WaitOutcome.DISCONNECTED
+        assert waiting.result(60) is WaitOutcome.DISCONNECTED
 
 
 def test_wait_ends_with_client_data_only_when_data_is_accepted(
@@ -131,7 +131,7 @@ def test_change_waits_for_a_slow_reader_and_is_replaced_by_newer_ones(
         newest = change(store, task, times=3)
         assert not waiting.done()
         drain(caller)
-        assert waiting.result(10) is WaitOutcome.CHANGED
+        assert waiting.result(60) is WaitOutcome.CHANGED
     assert taken_from(subscription) == newest
 
 
@@ -164,7 +164,7 @@ def test_waits_end_when_the_process_stops(
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(ClientConnection({}).wait, subscription, LONG)
         subscriptions.shut_down()
-        assert waiting.result(10) is WaitOutcome.SHUTTING_DOWN
+        assert waiting.result(60) is WaitOutcome.SHUTTING_DOWN
     change(store, task)
     assert ClientConnection({}).wait(subscription, LONG) is WaitOutcome.SHUTTING_DOWN
     with subscriptions.subscribe(task) as late:
@@ -185,5 +185,5 @@ def test_subscription_closes_while_changes_arrive(
         for _ in range(200):
             subscriptions.subscribe(task).close()
         stop.set()
-        writing.result(10)
+        writing.result(60)
     assert store.observers == []

@@ -565,14 +565,14 @@ def test_hanging_receiver_does_not_delay_others(api: Api) -> None:
     with ThreadPoolExecutor(3) as pool:
         held = [pool.submit(push_of, api, task) for task in silent[:2]]
         for _ in held:
-            assert api.receiver.arrived.acquire(timeout=10)
+            assert api.receiver.arrived.acquire(timeout=60)
         busy = push_of(api, silent[2])
         assert (busy.status_code, busy.get_json()["code"]) == (429, "receiver_busy")
         assert int(busy.headers["Retry-After"]) > 0
         third = pool.submit(push_of, api, other)
-        assert api.receiver.arrived.acquire(timeout=10)
+        assert api.receiver.arrived.acquire(timeout=60)
         api.receiver.answers.set()
-        assert [one.result(10).status_code for one in (*held, third)] == [204] * 3
+        assert [one.result(60).status_code for one in (*held, third)] == [204] * 3
     assert push_of(api, silent[2]).status_code == 204
     assert deliveries_of(api, silent[2])["deliveries"][0]["tries_made"] == 1
 
@@ -583,10 +583,10 @@ def test_two_concurrent_pushes_of_one_event_are_both_logged(api: Api) -> None:
     with ThreadPoolExecutor(2) as pool:
         both = [pool.submit(push_of, api, task) for _ in range(2)]
         for _ in both:
-            assert api.receiver.arrived.acquire(timeout=10)
+            assert api.receiver.arrived.acquire(timeout=60)
         api.receiver.outcomes = [REFUSED]
         api.receiver.answers.set()
         # A delivery that failed finds that the other one succeeded, or is pushed again.
-        assert {one.result(10).status_code for one in both} <= {204, 502}
+        assert {one.result(60).status_code for one in both} <= {204, 502}
     (delivery,) = deliveries_of(api, task)["deliveries"]
     assert (delivery["state"], delivery["tries_made"]) == ("delivered", 2)

@@ -231,9 +231,9 @@ def test_wake_triggers_a_beat_and_stop_ends_the_thread(setting: Setting) -> None
         thread = threading.Thread(target=setting.heartbeat.run)
         thread.start()
         setting.draw_to(1)
-        assert updated.wait(10)
+        assert updated.wait(60)
         setting.heartbeat.stop()
-        thread.join(10)
+        thread.join(60)
     assert not thread.is_alive()
 
 

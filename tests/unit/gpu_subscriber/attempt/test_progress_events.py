@@ -98,5 +98,5 @@ def test_production_publishes_events_on_a_separate_thread() -> None:
     events = RecordingEventPublisher()
     course = ProgressEvents(events, clock=FakeClock(), progress_seconds=5.0)
     course.started(claimed())
-    assert events.published.wait(10)
+    assert events.published.wait(60)
     assert [event.type for event in events.events] == ["task.started"]
