@@ -70,6 +70,11 @@ def test_prose_of_a_page_wraps_at_100_columns(name: str) -> None:
     assert [line for line in lines if len(line) > 100 and "https://" not in line] == []
 
 
+def test_each_decision_has_its_own_number() -> None:
+    numbers = [path.name[:4] for path in (ROOT / "docs" / "adr").glob("[0-9]*.md")]
+    assert sorted(numbers) == sorted(set(numbers))
+
+
 def test_tests_in_the_pages_exist() -> None:
     tests = "\n".join((ROOT / name).read_text() for name in FILES if re.search(r"(?:^|/)test_\w+\.py$", name))
     named = {code for name in PAGES for code in code_of(ROOT / name) if re.fullmatch(r"test_\w+", code)}
