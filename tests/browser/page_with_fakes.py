@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.sync_api import BrowserContext, Page, Route
+from playwright.sync_api import BrowserContext, Page, Route, expect
 
 from common.domain.task import Task
 from tests.factories import claim_of, parameters, stored_image
@@ -56,10 +56,12 @@ class PageWithFakes:
         self.api.subscriptions.shut_down()
 
     def open(self, path: str = "/", *, tasks: Sequence[dict[str, Any]] = ()) -> Page:
-        """Open the page with these tasks, newest first."""
+        """Open the page with these tasks, newest first, and wait until it shows them."""
         page = self.context.new_page()
         page.add_init_script(f"window.firstTasks = {json.dumps(list(tasks))}")
         page.goto(f"{ADDRESS}{path}")
+        # The page subscribes to its tasks after its load event.
+        expect(page.get_by_test_id("task-list")).to_have_attribute("aria-busy", "false")
         return page
 
     def completed_task(self, task_id: str, **changes: Any) -> dict[str, Any]:
