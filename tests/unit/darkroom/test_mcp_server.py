@@ -3,12 +3,14 @@
 import base64
 import json
 import sys
+import threading
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import anyio
+import pytest
 from mcp import Client, StdioServerParameters
 from mcp_types import ProgressNotification
 
@@ -134,4 +136,28 @@ def test_abandoned_call_cancels_its_task(api: Api, url: str) -> None:
         while (await only_task(api)).status is not TaskStatus.CANCELLED:
             await anyio.sleep(0.01)
 
+    with_client(url, use)
+
+
+def test_call_that_is_abandoned_while_it_submits_cancels_its_task(
+    api: Api, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create, may_answer = api.store.create, threading.Event()
+
+    def create_and_wait(task: Task) -> Task:
+        stored = create(task)
+        assert may_answer.wait(60)
+        return stored
+
+    async def use(client: Any, _received: list[Any]) -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(client.call_tool, "generate", {"prompt": "a fox"})
+            await only_task(api)
+            group.cancel_scope.cancel()
+        await client.list_tools()  # the server has read the cancellation, which was sent before
+        may_answer.set()
+        while (await only_task(api)).status is not TaskStatus.CANCELLED:
+            await anyio.sleep(0.01)
+
+    monkeypatch.setattr(api.store, "create", create_and_wait)
     with_client(url, use)

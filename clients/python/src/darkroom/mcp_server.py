@@ -100,7 +100,8 @@ class _Tools:
             num_images=num_images,
         )
         with _reported():
-            task = await self._client.submit(prompt, **fields)
+            with anyio.CancelScope(shield=True):  # a stored task must be known, or it cannot be cancelled
+                task = await self._client.submit(prompt, **fields)
             try:
                 task = await self._followed(context, task, wait_seconds)
             except anyio.get_cancelled_exc_class():
