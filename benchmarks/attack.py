@@ -14,18 +14,28 @@ from functools import partial
 from benchmarks.measurement import percentile, percentiles, ratios
 from benchmarks.whole_system import running_system, steady_submissions
 from frontend_api.identity.emulator_tokens import unsigned_token
+from frontend_api.settings import ApiSettings
 
 ROUNDS = 3
 SUBMISSIONS = 150
 PER_SECOND = 10
 TARGET = 3
+LIMITS = {
+    name: str(ApiSettings.model_fields[name.removeprefix("DARKROOM_").lower()].default)
+    for name in (
+        "DARKROOM_MAX_REFUSED_PER_MINUTE",
+        "DARKROOM_MAX_REQUESTS_PER_MINUTE",
+        "DARKROOM_MAX_WAITING_PER_CALLER",
+    )
+}
+"""The defaults of a deployment. Those of the local stack are far higher, because one caller uses it all."""
 
 
 def run() -> Iterator[str]:
     quiet: list[list[float]] = []
     attacked: list[list[float]] = []
     reports: list[str] = []
-    with running_system(workers=0) as (stack, client):
+    with running_system(workers=0, extra_environment=LIMITS) as (stack, client):
         port, token = (
             stack.ports["api"],
             partial(unsigned_token, project_id=stack.environment["DARKROOM_PROJECT_ID"]),
