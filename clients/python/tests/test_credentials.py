@@ -9,8 +9,9 @@ NOTHING: dict[str, str] = {}
 
 
 def resolved(environment: dict[str, str], **given: str) -> Address:
-    arguments = {"url": None, "token": None, "api_key": None, **given}
-    return resolve_address(**arguments, environment=environment)
+    return resolve_address(
+        url=given.get("url"), token=given.get("token"), api_key=given.get("api_key"), environment=environment
+    )
 
 
 def test_address_defaults_to_the_environment() -> None:
