@@ -19,6 +19,7 @@ ROOTS = (
     "accelerate",
     "cachetools",
     "diffusers",
+    "nvidia-ml-py",
     "pydantic",
     "safetensors",
     "structlog",

@@ -25,7 +25,14 @@ def test_api_key_is_limited_to_its_scopes_and_usage_is_shown(system: System) -> 
 
         accepted = program.post("/v1/tasks", json={"prompt": "a small blue square", "steps": 4})
         assert accepted.status_code == 202
-        limits = r'"submissions";r=\d+;t=\d+, "refused-submissions";r=\d+;t=\d+, "active-tasks";r=\d+'
+        limits = ", ".join(
+            (
+                r'"requests";r=\d+;t=\d+',
+                r'"submissions";r=\d+;t=\d+',
+                r'"refused-submissions";r=\d+;t=\d+',
+                r'"active-tasks";r=\d+',
+            )
+        )
         assert re.fullmatch(limits, accepted.headers["RateLimit"])
         task_id = accepted.json()["id"]
         system.client.wait_for_end(task_id)

@@ -93,7 +93,8 @@ def test_prompts_are_encoded_before_the_steps_that_wait_for_them(streams: Stream
     streams.encoding.handed_over.clear()
     streams.driven.start("run", drawing(prompt="a dog", guidance_scale=1.0, steps=8))
     streams.driven.step()
-    assert streams.log == ["encoding begins", "encode", "encoding ends", "steps wait for encoding", "step"]
+    before = ["encoding begins", "encode", "encoding ends", "steps wait for encoding", "step"]
+    assert streams.log[: len(before)] == before  # a preview may follow
     (embeddings,) = streams.family.encode_alone(drawing(prompt="a dog", guidance_scale=1.0))
     assert [id(row) for row in streams.encoding.handed_over] == [id(row) for row in embeddings.values()]
 
