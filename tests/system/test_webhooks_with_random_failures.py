@@ -17,6 +17,8 @@ from common.adapters.pubsub_event_publisher import PubSubEventPublisher
 from common.adapters.pubsub_topic import PubSubTopic
 from common.domain.task import Task
 from common.wire_formats.task_event import ending_of
+from frontend_api.record_seal import RecordSeal
+from frontend_api.webhooks.callback_seal import CallbackSeal
 from tests.chaos.waiting import wait_for
 from tests.factories import NOW, submitted_task
 from tests.fakes.webhook_receiver import WebhookReceiver
@@ -56,6 +58,7 @@ def ended_tasks(system: System, count: int, callback_url: str) -> list[Task]:
     events = PubSubEventPublisher(
         PubSubTopic(publisher, project, environment["DARKROOM_EVENTS_TOPIC"], timeout_seconds=60)
     )
+    seal = CallbackSeal(RecordSeal.derived_from(environment["DARKROOM_WEBHOOK_KEY"].encode()))
     tasks = []
     for number in range(count):
         submitted = submitted_task(
@@ -66,7 +69,7 @@ def ended_tasks(system: System, count: int, callback_url: str) -> list[Task]:
             callback_url=callback_url,
         )
         # A fixed timestamp: the event's id depends on it, and the pseudo-random status on the id.
-        tasks.append(store.create(submitted.cancelled(NOW + timedelta(seconds=1))))
+        tasks.append(store.create(seal.on(submitted).cancelled(NOW + timedelta(seconds=1))))
         events.publish(tasks[-1])
     firestore.close()
     return tasks
