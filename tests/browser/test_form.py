@@ -100,6 +100,17 @@ def test_form_sends_what_its_controls_show(fakes: PageWithFakes) -> None:
     expect(page.get_by_test_id("seed-input")).not_to_have_value(str(task.parameters.seed))
 
 
+def test_form_does_not_move_when_the_list_arrives(fakes: PageWithFakes) -> None:
+    """A button that moves while it is pressed gets no click."""
+    page = ready_form(fakes)
+    history, settings = page.get_by_test_id("prompt-history"), page.locator("#settings")
+    expect(history).to_be_hidden()
+    before = settings.bounding_box()
+    page.evaluate("tasks => window.showTasks(tasks)", [fakes.completed_task("first")])
+    expect(history).to_be_visible()
+    assert settings.bounding_box() == before
+
+
 def test_form_offers_earlier_prompts_and_keeps_the_draft_of_a_closed_tab(fakes: PageWithFakes) -> None:
     tasks = [fakes.completed_task(name, prompt=f"{name} prompt") for name in ("second", "first")]
     page = ready_form(fakes, tasks=tasks)

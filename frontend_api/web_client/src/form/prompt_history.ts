@@ -43,7 +43,8 @@ export class PromptHistory {
   /** Set the prompts, newest first. */
   set(prompts: readonly string[]): void {
     this.#prompts = distinctPrompts(prompts);
-    this.#menu.hidden = this.#prompts.length === 0;
+    // Its place is reserved: the list arrives late, and a button that moves under the pointer loses its click.
+    this.#menu.classList.toggle("is-empty", this.#prompts.length === 0);
   }
 
   #step(text: string, direction: 1 | -1): void {
