@@ -10,7 +10,7 @@ from typing import Any, Self
 import torch
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion_img2img import retrieve_latents
 
-from gpu_subscriber.engine.families.starting_image import Beginning, ImageEncoder, pixels_of
+from gpu_subscriber.engine.families.starting_image import Beginning, ImageEncoder, image_of, initial_latents
 from gpu_subscriber.engine.messages import Inputs
 
 _PICTURE = "edited_picture"
@@ -26,7 +26,7 @@ class EditedPicture:
     @classmethod
     def encoded(cls, encoder: ImageEncoder, inputs: Inputs) -> Self:
         """Encode the picture of a task, which draws no noise."""
-        return cls.of_pixels(encoder, pixels_of("image", inputs).to(encoder.device) * 2 - 1)
+        return cls.of_pixels(encoder, image_of(encoder, inputs))
 
     @classmethod
     def of_pixels(cls, encoder: ImageEncoder, pixels: torch.Tensor) -> Self:
@@ -38,8 +38,7 @@ class EditedPicture:
         self, noise: torch.Tensor, scheduler: Any, timesteps: torch.Tensor, generator: torch.Generator
     ) -> Beginning:
         """Return how a Run with this picture begins: from noise."""
-        latents = noise * getattr(scheduler, "init_noise_sigma", 1.0)
-        return Beginning(latents=latents, rows={_PICTURE: self.tokens})
+        return Beginning(latents=initial_latents(noise, scheduler), rows={_PICTURE: self.tokens})
 
 
 def with_edited_picture(latents: torch.Tensor, rows: Batch) -> tuple[torch.Tensor, Batch]:

@@ -16,8 +16,9 @@ from common.domain.parameters import GenerationParameters
 from gpu_subscriber.engine.families.starting_image import (
     Beginning,
     ImageEncoder,
+    image_of,
+    initial_latents,
     noised,
-    pixels_of,
     white_of,
 )
 from gpu_subscriber.engine.messages import Inputs
@@ -46,7 +47,7 @@ class MaskedPicture:
         generator: torch.Generator,
     ) -> Self:
         """Encode the picture, unless all steps are computed; that draws from the generator."""
-        pixels = pixels_of("image", inputs).to(encoder.device) * 2 - 1
+        pixels = image_of(encoder, inputs)
         white = white_of("mask_image", inputs).to(encoder.device)
         clean = None
         if parameters.strength != 1.0:
@@ -59,7 +60,7 @@ class MaskedPicture:
     ) -> Beginning:
         """Return how a Run with this picture begins, and the rows of the masked picture."""
         if self.clean is None:
-            latents = noise * getattr(scheduler, "init_noise_sigma", 1.0)
+            latents = initial_latents(noise, scheduler)
         else:
             latents = noised(self.clean, noise, scheduler, timesteps)
         mask = interpolate(self.white, size=noise.shape[-2:]).to(noise)

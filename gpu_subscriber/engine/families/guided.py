@@ -28,7 +28,7 @@ from gpu_subscriber.engine.batches.graphed_passes import Forward, GraphedPasses
 from gpu_subscriber.engine.conditions.control_networks import CONTROLNET, ControlNetworks
 from gpu_subscriber.engine.conditions.prompt_embeddings import Kind, PromptEmbeddings, Text
 from gpu_subscriber.engine.families.decoded import Decoded, scaled, unscaled
-from gpu_subscriber.engine.families.starting_image import Beginning, Starting, StartingImage
+from gpu_subscriber.engine.families.starting_image import Beginning, Starting, StartingImage, initial_latents
 from gpu_subscriber.engine.loras.model_loras import ModelLoras
 from gpu_subscriber.engine.messages import NO_INPUTS, Inputs
 from gpu_subscriber.engine.models.model_provenance import (
@@ -247,7 +247,7 @@ class GuidedFamily:
         if hasattr(scheduler, "set_begin_index"):
             scheduler.set_begin_index(skipped)
         timesteps = scheduler.timesteps[skipped:]
-        begun = Beginning(latents=noise * getattr(scheduler, "init_noise_sigma", 1.0))
+        begun = Beginning(latents=initial_latents(noise, scheduler))
         if picture is not None:
             begun = picture.begun(noise, scheduler, timesteps, generator)
         extra |= begun.rows

@@ -97,8 +97,7 @@ class StartingImage:
         """
         if parameters.image is None:
             return None
-        pixels = pixels_of("image", inputs).to(encoder.device) * 2 - 1
-        encoding = encoder.encode_image(pixels)
+        encoding = encoder.encode_image(image_of(encoder, inputs))
         latents = retrieve_latents(encoding, generator=generator).to(encoder.denoiser.dtype)
         grid, mask = encoder.scaled(latents), None
         if parameters.mask_image is not None:
@@ -115,13 +114,19 @@ class StartingImage:
         if self.mask is None:
             return Beginning(latents=noised(self.clean, noise, scheduler, timesteps))
         if self.strength == 1.0:
-            latents = noise * getattr(scheduler, "init_noise_sigma", 1.0)
+            latents = initial_latents(noise, scheduler)
         else:
             latents = noised(self.clean, noise, scheduler, timesteps)
         # The stock calls also encode the masked picture, for networks that read it. Samplers and
         # decoders draw from the generator after that.
         retrieve_latents(self.encoding, generator=generator)
         return Beginning(latents=latents, after_step=KeptParts(clean=self.clean, noise=noise, mask=self.mask))
+
+
+def initial_latents(noise: torch.Tensor, scheduler: Any) -> torch.Tensor:
+    """Return the latents of a Run that starts from noise alone."""
+    latents: torch.Tensor = noise * getattr(scheduler, "init_noise_sigma", 1.0)
+    return latents
 
 
 def noised(clean: torch.Tensor, noise: torch.Tensor, scheduler: Any, timesteps: torch.Tensor) -> torch.Tensor:
@@ -135,6 +140,11 @@ def noised(clean: torch.Tensor, noise: torch.Tensor, scheduler: Any, timesteps: 
         # `add_noise` moves it to the device, where reading it in a step would wait for the device.
         scheduler.alphas_cumprod = on_cpu
     return diffused
+
+
+def image_of(encoder: ImageEncoder, inputs: Inputs) -> torch.Tensor:
+    """Return the task's picture as the autoencoder reads it: (1, 3, H, W) in [-1, 1], on the device."""
+    return pixels_of("image", inputs).to(encoder.device) * 2 - 1
 
 
 def white_of(name: str, inputs: Inputs) -> torch.Tensor:
