@@ -102,9 +102,8 @@ def _contribution_of(char: str) -> str:
         return f" {char} "
     if category[0] in "LMN":
         return char
-    return (
-        "" if category == "Cf" else " "
-    )  # invisible characters, such as a zero-width space, separate no words
+    # Invisible characters, such as a zero-width space, separate no words.
+    return "" if category == "Cf" else " "
 
 
 def _follows_negative_prompt(parameters: GenerationParameters) -> bool:

@@ -305,21 +305,11 @@ class RenderTask:
     def __call__(self, task: Task) -> Snapshot:
         """Serialize a task with links to its images where they can be signed, position and ETA."""
         links = signed_links(task, self.image_links)
-        response = self.response(task, links, estimate=self.estimator(task))
-        return Snapshot(
-            json=response.model_dump_json(by_alias=True),
-            etag=_etag(response),
-            is_last=task.status.is_terminal,
-        )
+        return _snapshot(task, self.response(task, links, estimate=self.estimator(task)))
 
     def listed(self, task: Task) -> Snapshot:
         """Serialize a task as one of a list: without signed links, position and ETA."""
-        response = self.response(task)
-        return Snapshot(
-            json=response.model_dump_json(by_alias=True),
-            etag=_etag(response),
-            is_last=task.status.is_terminal,
-        )
+        return _snapshot(task, self.response(task))
 
     def response(
         self, task: Task, links: Mapping[int, SignedLink] = NO_LINKS, *, estimate: Estimate = NO_ESTIMATE
@@ -341,6 +331,14 @@ _CHANGES_BY_ITSELF: Any = {
     "model_served": True,
     "images": {"__all__": {"url"}},
 }
+
+
+def _snapshot(task: Task, response: TaskResponse) -> Snapshot:
+    return Snapshot(
+        json=response.model_dump_json(by_alias=True),
+        etag=_etag(response),
+        is_last=task.status.is_terminal,
+    )
 
 
 def _etag(response: TaskResponse) -> str:

@@ -125,6 +125,19 @@ _STABLE_DIFFUSION_XL = PipelineClass(
     has_clip_options=True,
     readings=(CLIP,),
 )
+_QWEN_IMAGE = PipelineClass(
+    family="qwen_image",
+    inputs=_WITH_IMAGES,
+    guidance=_CFG,
+    samplers=(Sampler.OWN, Sampler.FLOW_EULER, Sampler.UNIPC),
+    shifts_always=True,
+    guidance_argument="true_cfg_scale",
+    packs=True,
+    min_steps=2,
+    usual={_CFG: Usual(steps=50, guidance_scale=4.0), _NONE: Usual(steps=8)},
+    # The instruction before the prompt is not a part of the length.
+    readings=(PromptReading(length=512),),
+)
 _WHOLE: dict[str, Any] = {
     "family": None,
     "inputs": TEXT_ONLY,
@@ -198,31 +211,14 @@ KNOWN_PIPELINES = {
         usual={_CFG: Usual(steps=40, guidance_scale=3.0)},
         readings=(PromptReading(length=512, special_tokens=1),),
     ),
-    "QwenImagePipeline": PipelineClass(
-        family="qwen_image",
-        inputs=_WITH_IMAGES,
-        guidance=_CFG,
-        samplers=(Sampler.OWN, Sampler.FLOW_EULER, Sampler.UNIPC),
-        shifts_always=True,
-        guidance_argument="true_cfg_scale",
-        packs=True,
-        min_steps=2,
-        usual={_CFG: Usual(steps=50, guidance_scale=4.0), _NONE: Usual(steps=8)},
-        # The instruction before the prompt is not a part of the length.
-        readings=(PromptReading(length=512),),
-    ),
-    "QwenImageEditPipeline": PipelineClass(
+    "QwenImagePipeline": _QWEN_IMAGE,
+    "QwenImageEditPipeline": replace(
+        _QWEN_IMAGE,
         family="qwen_image_edit",
         inputs=(Input.TEXT, Input.IMAGE),
         required_inputs=lambda _configs: (Input.IMAGE,),
         edits_pictures=True,
-        guidance=_CFG,
-        samplers=(Sampler.OWN, Sampler.FLOW_EULER, Sampler.UNIPC),
-        shifts_always=True,
-        guidance_argument="true_cfg_scale",
-        packs=True,
-        min_steps=2,
-        usual={_CFG: Usual(steps=50, guidance_scale=4.0), _NONE: Usual(steps=8)},
+        readings=(),
     ),
     "ZImagePipeline": PipelineClass(
         family="z_image",
