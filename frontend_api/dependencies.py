@@ -220,7 +220,7 @@ def build_dependencies(
         ),
         estimates=Estimates(workload_cache=workload_cache, estimator=estimator),
         health=readiness,
-        http=ConcurrencyLimiter(at_once=requests_at_once),
+        http=ConcurrencyLimiter(at_once=requests_at_once, per_caller=-(-requests_at_once // 2)),
         identity=identity,
         images=images,
         inputs=inputs,

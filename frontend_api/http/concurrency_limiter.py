@@ -1,40 +1,87 @@
-"""The gate that limits how many requests run at once; further requests wait.
+"""The gate that limits how many requests run at once; further requests wait, each caller in its own queue.
 
 Most threads of the process exist to wait for changes. Without a gate, a burst of submissions would
 spread over all of them, each with a small share of the processor: calls to Pub/Sub would time out.
 """
 
+import hashlib
 import threading
+from collections import Counter, deque
 from collections.abc import Container, Iterator
 from contextlib import contextmanager
 
 from flask import Flask, g, request
 
+_CREDENTIALS = ("Authorization", "X-API-Key")
+
 
 class ConcurrencyLimiter:
-    """Admits `at_once` requests. A request that waits for changes leaves the gate meanwhile."""
+    """Admits `at_once` requests, and of each caller at most `per_caller`.
 
-    def __init__(self, *, at_once: int) -> None:
-        self._slots = threading.BoundedSemaphore(at_once)
+    Free capacity goes to the caller with the fewest running requests, among equals in turn, so that a
+    burst of one caller delays another caller's request by one request and not by the whole burst. A
+    request that waits for changes leaves the gate meanwhile.
+    """
 
-    def enter(self) -> None:
-        """Wait for capacity and take it."""
-        self._slots.acquire()
-        g.holds_slot = True
+    def __init__(self, *, at_once: int, per_caller: int) -> None:
+        self._per_caller = per_caller
+        self._lock = threading.Lock()
+        self._free = at_once
+        self._running: Counter[str] = Counter()
+        self._waiting: dict[str, deque[threading.Event]] = {}
+        """The waiting requests of each caller. The callers are in the order of their turns."""
 
-    def leave(self) -> None:
-        """Release the capacity; no effect for a request that holds none."""
-        if g.pop("holds_slot", False):
-            self._slots.release()
+    def enter(self, caller: str) -> threading.Event:
+        """Queue a request of this caller; the event is set once it holds capacity."""
+        admitted = threading.Event()
+        with self._lock:
+            self._waiting.setdefault(caller, deque()).append(admitted)
+            self._admit()
+        return admitted
+
+    def leave(self, caller: str) -> None:
+        """Release the capacity of one request of this caller."""
+        with self._lock:
+            self._free += 1
+            self._running[caller] -= 1
+            if not self._running[caller]:
+                del self._running[caller]
+            self._admit()
 
     @contextmanager
     def released(self) -> Iterator[None]:
-        """Release the capacity within the block and take it again afterwards."""
-        self.leave()
+        """Release the current request's capacity within the block and take it again afterwards."""
+        self.end_request()
         try:
             yield
         finally:
-            self.enter()
+            self.begin_request()
+
+    def begin_request(self) -> None:
+        """Wait for capacity for the current request."""
+        caller = _caller()
+        self.enter(caller).wait()
+        g.gate_caller = caller
+
+    def end_request(self) -> None:
+        """Release the current request's capacity; no effect if it holds none."""
+        if (caller := g.pop("gate_caller", None)) is not None:
+            self.leave(caller)
+
+    def _admit(self) -> None:
+        """Give the free capacity to waiting requests."""
+        while self._free and (caller := self._next_caller()) is not None:
+            waiting = self._waiting.pop(caller)
+            waiting.popleft().set()
+            self._free -= 1
+            self._running[caller] += 1
+            if waiting:
+                self._waiting[caller] = waiting  # behind the others
+
+    def _next_caller(self) -> str | None:
+        """Return the caller with the fewest running requests, among equals the one whose turn it is."""
+        caller = min(self._waiting, key=self._running.__getitem__, default=None)
+        return caller if caller is not None and self._running[caller] < self._per_caller else None
 
 
 def limit_concurrency(app: Flask, gate: ConcurrencyLimiter, *, exempt_paths: Container[str] = ()) -> None:
@@ -46,6 +93,15 @@ def limit_concurrency(app: Flask, gate: ConcurrencyLimiter, *, exempt_paths: Con
     @app.before_request
     def enter() -> None:
         if request.path not in exempt_paths:
-            gate.enter()
+            gate.begin_request()
 
-    app.teardown_request(lambda _error: gate.leave())
+    app.teardown_request(lambda _error: gate.end_request())
+
+
+def _caller() -> str:
+    """Return a digest of the credentials, unverified: checking them is part of what the gate limits.
+
+    Requests without credentials count as one caller.
+    """
+    credentials = "\n".join(request.headers.get(name, "") for name in _CREDENTIALS)
+    return hashlib.sha256(credentials.encode()).hexdigest()

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from common.domain.task import Task
+from frontend_api.http.concurrency_limiter import ConcurrencyLimiter
 from tests.unit.frontend_api.conftest import Api
 
 
@@ -55,3 +56,53 @@ def test_limiter_releases_capacity_after_an_error(api: Api) -> None:
         assert api.client.get("/v1/tasks", headers={"Host": "elsewhere.example"}).status_code == 400
         assert api.submit(steps=0).status_code == 422
     assert api.submit().status_code == 202
+
+
+def test_free_capacity_goes_to_callers_in_turn() -> None:
+    limiter = ConcurrencyLimiter(at_once=1, per_caller=1)
+    running = limiter.enter("greedy")
+    burst = [limiter.enter("greedy") for _ in range(3)]
+    other = limiter.enter("other")
+    order = {"burst 0": burst[0], "other": other, "burst 1": burst[1], "burst 2": burst[2]}
+    assert running.is_set()
+    admitted: list[str] = []
+    for caller in ("greedy", "greedy", "other", "greedy"):
+        limiter.leave(caller)
+        admitted += [name for name, event in order.items() if event.is_set() and name not in admitted]
+    assert admitted == list(order)
+
+
+def test_caller_takes_at_most_its_share_of_the_capacity() -> None:
+    limiter = ConcurrencyLimiter(at_once=3, per_caller=2)
+    greedy = [limiter.enter("greedy") for _ in range(4)]
+    assert [each.is_set() for each in greedy] == [True, True, False, False]
+    others = [limiter.enter("other"), limiter.enter("third")]
+    assert [each.is_set() for each in others] == [True, False]
+    limiter.leave("greedy")
+    assert others[1].is_set()  # its turn comes first, although the other caller asked before
+    assert not greedy[2].is_set()
+    limiter.leave("other")
+    assert greedy[2].is_set()
+    assert not greedy[3].is_set()
+
+
+def test_requests_of_other_callers_pass_a_burst(tmp_path: Path) -> None:
+    api = Api(folder=tmp_path, requests_at_once=2)
+    task = api.stored_task()
+    in_the_store, goes_on, read = threading.Semaphore(0), threading.Event(), api.store.get
+
+    def slow(task_id: str) -> Task:
+        in_the_store.release()
+        assert goes_on.wait(60)
+        return read(task_id)
+
+    api.store.get = slow  # type: ignore[method-assign]
+    with ThreadPoolExecutor(4) as pool:
+        burst = [pool.submit(api.client.get, f"/v1/tasks/{task.id}") for _ in range(4)]
+        assert in_the_store.acquire(timeout=60)
+        # A caller without these credentials, and one with others: neither waits for the burst.
+        other = api.client.get("/v1/models", headers={"X-API-Key": "another"})
+        goes_on.set()
+        assert [answer.result(60).status_code for answer in burst] == [200] * 4
+    assert other.status_code < 500
+    api.subscriptions.shut_down()
