@@ -41,6 +41,16 @@ def api_process(stack: LocalStack) -> psutil.Process:
     return worker
 
 
+def engine_of(stack: LocalStack) -> psutil.Process:
+    """Return the engine process of the first GPU worker."""
+    (engine,) = (
+        child
+        for child in psutil.Process(stack.process("worker-0").pid).children()
+        if any("spawn_main" in word for word in child.cmdline())
+    )
+    return engine
+
+
 def generate_all(client: SystemClient) -> float:
     """Submit all prompts at once; return the seconds until the last image."""
     started = time.perf_counter()
