@@ -83,6 +83,11 @@ class LocalStack:
         """The addresses and settings that a program needs to connect to this stack."""
         return self._composition.environment
 
+    @property
+    def processes(self) -> Mapping[str, ChildProcess]:
+        """The processes by name."""
+        return self._supervisor.processes
+
     def process(self, name: str) -> ChildProcess:
         """Return a process. For an unknown name, raises KeyError with the known names."""
         if name not in self._supervisor.processes:

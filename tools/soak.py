@@ -1,7 +1,11 @@
-"""Soak test: random tasks and random faults for a given time.
+"""Soak test: random tasks and random faults for a given time, or until a number of tasks.
 
 A seed repeats the tasks and the faults in their order, but not their timing. The test writes a
 report to the folder of `--report`, and exits with 1 when a guarantee was violated.
+
+With `--tasks`, the test consists of parts of `--minutes`, each with a new system and the next seed.
+Each part is checked and saved when it ends, so a stopped test continues with its next part when it
+is started again with the same `--report`.
 """
 
 import argparse
@@ -12,6 +16,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +29,7 @@ from tests.chaos.engines import DEADLY, DEMO_MODEL, STAND_IN
 from tests.chaos.rig import Rig, Site
 from tests.chaos.waiting import pause
 from tools.soak_faults import Faults
+from tools.soak_memory import MemorySampler
 from tools.soak_report import SoakReport, create_report
 
 _ENGINES = {"demo": DEMO_MODEL, "stand_in": STAND_IN}
@@ -132,7 +138,9 @@ def soak(
         # A deadly task crashes four engines, and the demo engine takes seconds to start.
         poison_share = 0.002 if engine == "stand_in" else 0.001
         run = Soak(rig, seed=seed, fault_every_seconds=fault_every_seconds, poison_share=poison_share)
-        run.run(minutes * 60)
+        memory = MemorySampler(processes=partial(_running_processes, rig), tasks=lambda: len(rig.accepted))
+        with memory.sampling():
+            run.run(minutes * 60)
         evidence, verdict = rig.check_evidence()
     return create_report(
         seed=seed,
@@ -143,12 +151,35 @@ def soak(
         documents=evidence.documents,
         verdict=verdict,
         tasks=len(evidence.accepted),
+        growth=memory.growth(),
     )
+
+
+def _running_processes(rig: Rig) -> dict[str, int]:
+    processes = [*rig.site.stack.processes.values(), *(worker.process for worker in rig.workers)]
+    return {process.name: process.pid for process in processes if process.is_running}
+
+
+def soak_in_parts(folder: Path, part: Callable[[int], SoakReport], *, seed: int, tasks: int) -> SoakReport:
+    """Add parts to those in the folder until this many tasks are accepted or a guarantee is violated.
+
+    `part` takes the part's seed. The report of all parts is written after each.
+    """
+    parts = [SoakReport.read(path) for path in sorted((folder / "parts").glob("*.json"))]
+    first = parts[0].seed if parts else seed
+    while not parts or (sum(each.tasks for each in parts) < tasks and not parts[-1].findings):
+        report = part(first + len(parts))
+        report.write(folder / "parts", f"{len(parts):04}")
+        parts.append(report)
+        SoakReport.combined(parts).write(folder)
+        _print(f"{sum(each.tasks for each in parts)} of {tasks} tasks in {len(parts)} parts")
+    return SoakReport.combined(parts)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=30.0)
+    parser.add_argument("--tasks", type=int, help="repeat until so many tasks; continues an earlier test")
     parser.add_argument("--seed", type=int, default=None, help="default: random")
     parser.add_argument("--engine", choices=sorted(_ENGINES), default="demo")
     parser.add_argument("--fault-every", type=float, default=3.0, metavar="SECONDS", help="mean interval")
@@ -156,16 +187,24 @@ def main() -> int:
     arguments = parser.parse_args()
     os.environ.update(no_proxy_environment(os.environ))
     seed = arguments.seed if arguments.seed is not None else secrets.randbelow(1_000_000)
-    _print(f"Soak test of {arguments.minutes:g} minutes. Repeat it with SEED={seed}.")
-    with tempfile.TemporaryDirectory(prefix="darkroom-soak-") as folder:
-        report = soak(
-            Path(folder),
-            seed=seed,
-            minutes=arguments.minutes,
-            engine=arguments.engine,
-            fault_every_seconds=arguments.fault_every,
-        )
-    report.write(arguments.report)
+    until = "" if arguments.tasks is None else f", repeated until {arguments.tasks} tasks"
+    _print(f"Soak test of {arguments.minutes:g} minutes{until}. Repeat it with SEED={seed}.")
+
+    def part(seed: int) -> SoakReport:
+        with tempfile.TemporaryDirectory(prefix="darkroom-soak-") as folder:
+            return soak(
+                Path(folder),
+                seed=seed,
+                minutes=arguments.minutes,
+                engine=arguments.engine,
+                fault_every_seconds=arguments.fault_every,
+            )
+
+    if arguments.tasks is None:
+        report = part(seed)
+        report.write(arguments.report)
+    else:
+        report = soak_in_parts(arguments.report, part, seed=seed, tasks=arguments.tasks)
     _print(report.table())
     return 1 if report.findings else 0
 

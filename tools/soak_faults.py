@@ -39,6 +39,7 @@ class Faults:
             self._half_open_link: 1,
             partial(self._restart, "api"): 1,
             partial(self._restart, "bucket-server"): 1,
+            partial(self._restart, "firestore-emulator"): 1,
         }
 
     def inject(self) -> str:

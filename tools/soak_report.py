@@ -4,12 +4,26 @@ import json
 import os
 import platform
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any, Self
 
 from common.domain.task import Task
 from tools.integrity.checker import Kind, Verdict
+
+_SUMS = (
+    "minutes",
+    "tasks",
+    "rejected",
+    "lost",
+    "doubled",
+    "corrupt",
+    "miscounted",
+    "gpu_seconds",
+    "wasted_gpu_seconds",
+    "leftovers",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,12 +49,39 @@ class SoakReport:
     wasted_gpu_seconds: float
     """From the tasks' documents; for a killed worker, until its last heartbeat."""
     leftovers: int
+    growth: Mapping[str, float]
+    """MiB of memory per thousand tasks, by process; the largest of all parts."""
     findings: tuple[str, ...]
 
-    def write(self, folder: Path) -> None:
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read what `write` wrote."""
+        fields = json.loads(path.read_text("utf-8"))
+        return cls(**{**fields, "findings": tuple(fields["findings"])})
+
+    @classmethod
+    def combined(cls, parts: Sequence[Self]) -> Self:
+        """Return the sum of at least one part. The seed is the first part's."""
+
+        def counts(name: str) -> dict[str, int]:
+            return _count(key for part in parts for key in Counter(getattr(part, name)).elements())
+
+        sums: dict[str, Any] = {name: sum(getattr(part, name) for part in parts) for name in _SUMS}
+        names = sorted({name for part in parts for name in part.growth})
+        return replace(
+            parts[0],
+            **sums,
+            statuses=counts("statuses"),
+            attempts=counts("attempts"),
+            faults=counts("faults"),
+            growth={name: max(part.growth[name] for part in parts if name in part.growth) for name in names},
+            findings=tuple(finding for part in parts for finding in part.findings),
+        )
+
+    def write(self, folder: Path, name: str = "soak") -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "soak.json").write_text(json.dumps(asdict(self), indent=2) + "\n", "utf-8")
-        (folder / "soak.md").write_text(self.table(), "utf-8")
+        (folder / f"{name}.json").write_text(json.dumps(asdict(self), indent=2) + "\n", "utf-8")
+        (folder / f"{name}.md").write_text(self.table(), "utf-8")
 
     def table(self) -> str:
         fault_count = sum(self.faults.values())
@@ -61,6 +102,9 @@ class SoakReport:
             "**miscounted**": str(self.miscounted),
             "GPU seconds, wasted GPU seconds": f"{self.gpu_seconds:.1f}, {self.wasted_gpu_seconds:.1f}",
             "objects of crashed attempts": str(self.leftovers),
+            "growth of memory, MiB per 1,000 tasks": ", ".join(
+                f"{name}: {mebibytes:.1f}" for name, mebibytes in self.growth.items()
+            ),
         }
         lines = ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())]
         return "\n".join([*lines, "", *self.findings]) + "\n"
@@ -76,6 +120,7 @@ def create_report(
     documents: Mapping[str, Task],
     verdict: Verdict,
     tasks: int,
+    growth: Mapping[str, float],
 ) -> SoakReport:
     found = documents.values()
     return SoakReport(
@@ -95,6 +140,7 @@ def create_report(
         gpu_seconds=sum(task.usage.gpu_seconds or 0.0 for task in found),
         wasted_gpu_seconds=sum(task.usage.wasted_gpu_seconds for task in found),
         leftovers=len(verdict.leftovers),
+        growth=growth,
         findings=tuple(str(finding) for finding in verdict.findings),
     )
 
