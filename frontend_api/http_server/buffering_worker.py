@@ -30,8 +30,9 @@ from frontend_api.http.error_shape import shape_at
 from frontend_api.http.json_body import MAX_BODY_BYTES
 from frontend_api.http.problems import Problem
 from frontend_api.http.request_log import HEALTH_PATHS
-from frontend_api.http_server.incoming_request import IncomingRequest, address_of_caller
+from frontend_api.http_server.incoming_request import IncomingRequest
 from frontend_api.http_server.unfinished_requests import UnfinishedLimits, UnfinishedRequests
+from frontend_api.identity.caller_address import address_of_caller
 from frontend_api.inputs.request_body import FORM_BYTES
 from frontend_api.inputs.responses import PATH as INPUTS_PATH
 from frontend_api.internal.schemas import MAX_ENVELOPE_BYTES

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from frontend_api.http_server.incoming_request import IncomingRequest, address_of_caller
+from frontend_api.http_server.incoming_request import IncomingRequest
 from frontend_api.http_server.unfinished_requests import UnfinishedLimits, UnfinishedRequests
 
 HEAD = b"POST /v1/tasks?x=1 HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: 1.2.3.4, 5.6.7.8\r\n"
@@ -70,26 +70,6 @@ def test_request_without_a_certain_end_is_malformed(request_bytes: bytes) -> Non
     incoming = arriving()
     incoming.feed(request_bytes)
     assert incoming.is_malformed or incoming.is_too_large
-
-
-@pytest.mark.parametrize(
-    ("peer", "forwarded", "proxies", "caller"),
-    [
-        ("10.0.0.1", ("1.2.3.4",), 0, "10.0.0.1"),
-        ("10.0.0.1", ("6.6.6.6", "1.2.3.4"), 1, "1.2.3.4"),
-        ("10.0.0.1", ("6.6.6.6", "1.2.3.4", "35.0.0.1"), 2, "1.2.3.4"),
-        ("10.0.0.1", (), 1, "10.0.0.1"),
-        ("10.0.0.1", ("1.2.3.4",), 2, "10.0.0.1"),
-        ("10.0.0.1", ("2001:db8:1:2:3:4:5:6",), 1, "2001:db8:1:2::/64"),
-        ("::1", (), 0, "::/64"),
-        ("::ffff:192.0.2.1", (), 0, "192.0.2.1"),
-        ("10.0.0.1", ("unknown",), 1, "unknown"),
-    ],
-)
-def test_callers_address_comes_from_trusted_proxies(
-    peer: str, forwarded: tuple[str, ...], proxies: int, caller: str
-) -> None:
-    assert address_of_caller(peer, forwarded, trusted_proxies=proxies) == caller
 
 
 def unfinished(**limits: float) -> UnfinishedRequests[str]:
