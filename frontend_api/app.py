@@ -33,6 +33,8 @@ from frontend_api.operations.routes import blueprint as operations
 from frontend_api.operations.routes import count_responses
 from frontend_api.public_address import PublicAddress, mount
 from frontend_api.quotas.headers import add_rate_limit_headers
+from frontend_api.shares.routes import blueprint as shares
+from frontend_api.shares.routes import links
 from frontend_api.stats.routes import blueprint as queue
 from frontend_api.streams.routes import events, lists, sockets
 from frontend_api.tasks.routes import batches, results
@@ -78,7 +80,7 @@ def create_app(
         mount(app, address)
     for resource in (
         tasks, batches, estimates, events, lists, sockets, results, webhooks, images, previews,
-        inputs, resumable_uploads, models, openai, queue,
+        shares, links, inputs, resumable_uploads, models, openai, queue,
         usage, keys, dead_letters, operations, internal, autoscaling, health, documentation, web_page,
     ):  # fmt: skip
         app.register_blueprint(resource)

@@ -22,6 +22,7 @@ from frontend_api.estimates.workload_cache import WorkloadCache
 from frontend_api.health.readiness import CheckReadiness, Probe
 from frontend_api.http.concurrency_limiter import ConcurrencyLimiter
 from frontend_api.identity.ports import Identity
+from frontend_api.identity.request_rate import RequestRate
 from frontend_api.images.ports import Images
 from frontend_api.inputs.delete import DeleteInput, RemoveExpiredInputs
 from frontend_api.inputs.package import Inputs
@@ -41,6 +42,9 @@ from frontend_api.record_seal import RecordSeal
 from frontend_api.rescue.lock import RescueLock
 from frontend_api.rescue.policy import RescuePolicy
 from frontend_api.rescue.rescue import RescueStaleTasks
+from frontend_api.shares.package import Sharing
+from frontend_api.shares.ports import ShareStore
+from frontend_api.shares.shares import Shares
 from frontend_api.stats.ports import TaskStats
 from frontend_api.stats.queue import ReadQueue
 from frontend_api.streams.package import Streams
@@ -88,6 +92,7 @@ class Dependencies:
     operations: ReadOperations
     quotas: Quotas
     rescue: RescueStaleTasks
+    shares: Sharing
     stats: ReadQueue
     streams: Streams
     tasks: Tasks
@@ -126,12 +131,16 @@ def build_dependencies(
     webhook_secrets: SigningSecrets,
     webhook_limiter: DeliveryLimiter,
     api_keys: ApiKeyStore,
+    shares: ShareStore,
+    share_visits: RequestRate,
     identity: Identity,
     probes: tuple[Probe, ...],
     web_page: WebPage,
     address: PublicAddress,
     quota_limits: QuotaLimits,
     alert_limits: AlertLimits,
+    max_share_lifetime: timedelta,
+    trusted_proxies: int,
     rescue_policy: RescuePolicy,
     max_waiting: int,
     max_waiting_per_caller: int,
@@ -245,6 +254,12 @@ def build_dependencies(
             clock=clock,
             policy=rescue_policy,
         ),
+        shares=Sharing(
+            shares=Shares(store=shares, tasks=store, clock=clock, max_lifetime=max_share_lifetime),
+            visits=share_visits,
+            trusted_proxies=trusted_proxies,
+            origin=address.origin,
+        ),
         stats=read_queue,
         streams=Streams(
             subscriptions=Subscriptions(
@@ -264,6 +279,7 @@ def build_dependencies(
                 store=store,
                 images=images.bucket,
                 inputs=inputs.use,
+                shares=shares,
                 webhook_logs=webhook_logs,
                 cancel_task=cancel,
                 clock=clock,

@@ -118,6 +118,13 @@ class ApiSettings(SharedSettings):
     """How many bytes all uploaded pictures of one caller may have; 0 means no limit."""
     keep_unused_inputs_hours: float = Field(default=24, gt=0)
     """How long an uploaded picture is kept that no task uses."""
+    max_share_days: int = Field(default=30, ge=0, le=365)
+    """How long a link to a picture may be valid; 0 means no links, and earlier ones show nothing."""
+    max_share_requests_per_minute: int = Field(default=600, ge=0)
+    """How many requests for links of one network address each process accepts per minute.
+
+    0 means no limit.
+    """
     max_queued_tasks: int = Field(default=20_000, ge=0)
     """How many tasks of all callers may be queued; 0 means no limit."""
     api_key_cache_seconds: float = Field(default=30, ge=0, le=3_600)

@@ -33,6 +33,7 @@ from frontend_api.adapters.firestore.dead_letter_archive import FirestoreDeadLet
 from frontend_api.adapters.firestore.input_uses import FirestoreInputUses
 from frontend_api.adapters.firestore.rescue_lock import FirestoreRescueLock
 from frontend_api.adapters.firestore.secret_rotations import FirestoreSecretRotations
+from frontend_api.adapters.firestore.shares import FirestoreShares
 from frontend_api.adapters.firestore.task_batches import FirestoreTaskBatches
 from frontend_api.adapters.firestore.task_changes import FirestoreTaskChanges
 from frontend_api.adapters.firestore.task_stats import FirestoreTaskStats
@@ -199,6 +200,10 @@ def _dependencies(settings: ApiSettings) -> Dependencies:
             in_all=settings.webhooks_at_once,
         ),
         api_keys=api_keys,
+        shares=FirestoreShares(
+            firestore, seal=RecordSeal.derived_from(webhook_key), timeout_seconds=store_timeout
+        ),
+        share_visits=RequestRate(limit=settings.max_share_requests_per_minute, clock=clock),
         identity=_identity(settings, api_keys),
         probes=(
             FirestoreProbe(client=firestore),
@@ -223,6 +228,8 @@ def _dependencies(settings: ApiSettings) -> Dependencies:
             failed_share=settings.alert_failed_share,
             wasted_share=settings.alert_wasted_share,
         ),
+        max_share_lifetime=timedelta(days=settings.max_share_days),
+        trusted_proxies=settings.trusted_proxies,
         rescue_policy=RescuePolicy(
             confirm_within=timedelta(seconds=settings.rescue_never_enqueued_seconds),
             deliver_within=timedelta(seconds=settings.rescue_enqueued_seconds),

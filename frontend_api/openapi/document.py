@@ -18,6 +18,7 @@ from frontend_api.http.api_doc import Operation, ResponseDoc, operation_of
 from frontend_api.http.problems import PROBLEMS
 from frontend_api.http.schemas import IDEMPOTENCY_KEY, MAX_IDEMPOTENCY_KEY
 from frontend_api.quotas.headers import RATE_LIMITED_PATHS
+from frontend_api.shares.share import SHARE_ID
 from frontend_api.tasks.responses import WebhookBody
 
 Json = dict[str, Any]
@@ -25,6 +26,7 @@ _TAGS = (
     "tasks",
     "results",
     "images",
+    "shares",
     "inputs",
     "models",
     "queue",
@@ -54,6 +56,7 @@ _PARAMETERS: dict[str, dict[str, Any]] = {
         "description": "The dead letter's id.",
         "schema": {"type": "string", "pattern": f"^{LETTER_ID}$"},
     },
+    "share_id": {"description": "The share's id.", "schema": {"type": "string", "pattern": f"^{SHARE_ID}$"}},
     "number": {"description": "The delivery's number, from 1.", "schema": {"type": "integer", "minimum": 1}},
     "name": {
         "description": "The model's name.",

@@ -1,4 +1,4 @@
-"""Delete a task with its images and its webhook log: for its owner, or after it has expired."""
+"""Delete a task with all that belongs to it: for its owner, or after it has expired."""
 
 from dataclasses import dataclass
 
@@ -9,6 +9,7 @@ from common.observability.metrics import TASKS_EXPIRED, counter
 from common.ports import Clock, TaskStore
 from frontend_api.images.ports import ImageBucket
 from frontend_api.inputs.use import UseInputs
+from frontend_api.shares.ports import ShareStore
 from frontend_api.tasks.changes import CancelTask
 from frontend_api.webhooks.ports import WebhookLogs
 
@@ -21,19 +22,22 @@ class DeleteTask:
     store: TaskStore
     images: ImageBucket
     inputs: UseInputs
+    shares: ShareStore
     webhook_logs: WebhookLogs
     cancel_task: CancelTask
     clock: Clock
 
     def __call__(self, user_id: str, task_id: str) -> None:
-        """Cancel the task if needed, then delete its images, its webhook log and its document.
+        """Cancel the task if needed, then delete its links, images, webhook log and document.
 
         Raises TaskNotFoundError. The document is deleted after the others: otherwise a failure midway
         would leave data that a second call could not find. Then the others are deleted again: until
         then, a retry or a webhook try may have stored more. Later, a worker or a try finds no
-        document and removes what it has stored. The task's cost stays in its owner's usage.
+        document and removes what it has stored. A link that is created meanwhile shows nothing and
+        expires. The task's cost stays in its owner's usage.
         """
         task = self.cancel_task(user_id, task_id)
+        self.shares.delete_all_of(task_id)
         self.images.remove_folder(task.folder)
         self.webhook_logs.delete(task_id)
         self.store.delete(task_id, now=self.clock.now())
@@ -47,7 +51,7 @@ class DeleteTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoveExpiredTasks:
-    """Deletes expired tasks with their images and webhook logs (ADR 9)."""
+    """Deletes expired tasks with their images and webhook logs (ADR 9). Their links show nothing, and expire."""
 
     store: TaskStore
     images: ImageBucket

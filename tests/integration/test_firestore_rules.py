@@ -38,6 +38,7 @@ def firestore(emulators: Emulators) -> Iterator[httpx.Client]:
             ("tasks/of-alice/deliveries/1", "alice"),
             ("api_keys/1", "alice"),
             ("dead_letters/1", "alice"),
+            ("shares/1", "alice"),
             ("workers/1", "alice"),
             ("usage_of_deleted_tasks/1", "alice"),
         ]:
@@ -150,6 +151,7 @@ def test_client_deletes_are_denied(firestore: httpx.Client) -> None:
         "tasks/of-alice/deliveries/1",
         "api_keys/1",
         "dead_letters/1",
+        "shares/1",
         "workers/1",
         "usage_of_deleted_tasks/1",
     ],

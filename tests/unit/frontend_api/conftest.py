@@ -55,6 +55,7 @@ from tests.fakes.in_memory_image_bucket import InMemoryImageBucket
 from tests.fakes.in_memory_input_store import InMemoryInputStore, InMemoryInputUses
 from tests.fakes.in_memory_rescue_lock import InMemoryRescueLock
 from tests.fakes.in_memory_secret_rotations import InMemorySecretRotations
+from tests.fakes.in_memory_shares import InMemoryShares
 from tests.fakes.in_memory_task_batches import InMemoryTaskBatches
 from tests.fakes.in_memory_task_changes import InMemoryTaskChanges
 from tests.fakes.in_memory_task_queue import InMemoryTaskQueue
@@ -91,6 +92,7 @@ class Api:
     inputs: InMemoryInputStore = field(default_factory=InMemoryInputStore)
     dead_letters: InMemoryDeadLetterArchive = field(default_factory=InMemoryDeadLetterArchive)
     api_keys: InMemoryApiKeys = field(default_factory=InMemoryApiKeys)
+    shares: InMemoryShares = field(default_factory=InMemoryShares)
     links: FakeImageLinks = field(default_factory=FakeImageLinks)
     rescue_lock: InMemoryRescueLock = field(default_factory=InMemoryRescueLock)
     reports: InMemoryWorkerReports = field(default_factory=InMemoryWorkerReports)
@@ -101,6 +103,9 @@ class Api:
     tokenizers: WordTokenizers = field(default_factory=WordTokenizers)
     quota_limits: QuotaLimits = field(default_factory=QuotaLimits)
     requests_per_minute: int = 0
+    share_requests_per_minute: int = 0
+    max_share_lifetime: timedelta = timedelta(days=30)
+    trusted_proxies: int = 0
     content_policy: ContentPolicy = field(default_factory=WordList)
     input_limits: InputLimits = INPUT_LIMITS
     gpu_price: GpuPrice | None = None
@@ -170,6 +175,10 @@ class Api:
             usage_book=self.usage_book,
             gpu_price=self.gpu_price,
             api_keys=api_keys,
+            shares=self.shares,
+            share_visits=RequestRate(limit=self.share_requests_per_minute, clock=self.clock),
+            max_share_lifetime=self.max_share_lifetime,
+            trusted_proxies=self.trusted_proxies,
             identity=Identity(
                 authenticator=authenticator,
                 operators=NamedOperators(names=frozenset({"olga"}), authenticators=(authenticator,)),

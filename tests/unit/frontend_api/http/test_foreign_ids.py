@@ -12,13 +12,14 @@ from werkzeug.test import TestResponse
 
 from common.domain.images import Preview
 from common.domain.task import Failure, Task
+from frontend_api.shares.share import Share
 from tests.factories import claim_of
 from tests.pictures import png
 from tests.unit.frontend_api.conftest import PNG, Api, signed_in_as, stored_image
 
 ADA, BOB, OLGA = signed_in_as("ada"), signed_in_as("bob"), signed_in_as("olga")
 UNKNOWN = {"task_id": "0" * 32, "key_id": "0" * 16, "input_id": "0" * 64}
-REST_OF_THE_ADDRESS = {"index": "0", "extension": "png", "number": "1"}
+REST_OF_THE_ADDRESS = {"index": "0", "extension": "png", "number": "1", "share_id": "0" * 32}
 """Values for parameters beside the id; chosen so that the foreign resource has them."""
 BODIES = {"POST /v1/tasks/<task_id>/labels": {"labels": {"a": "b"}}}
 
@@ -36,6 +37,8 @@ class Kind(Enum):
     SUBMITS = auto()
     OPERATORS = auto()
     MACHINES = auto()
+    OF_A_LINK = auto()
+    """Needs no credentials, only the token in the address: see test_shares.py."""
     EVERYBODYS = auto()
     """The same for all callers; belongs to no user."""
 
@@ -65,6 +68,11 @@ KINDS = {
     "POST /v1/keys": Kind.THE_CALLERS,
     "GET /v1/keys": Kind.THE_CALLERS,
     "DELETE /v1/keys/<key_id>": Kind.OF_A_KEY,
+    "POST /v1/tasks/<task_id>/shares": Kind.OF_A_TASK,
+    "GET /v1/tasks/<task_id>/shares": Kind.OF_A_TASK,
+    "DELETE /v1/tasks/<task_id>/shares/<share_id>": Kind.OF_A_TASK,
+    "GET /s/<token>": Kind.OF_A_LINK,
+    "GET /s/<token>/image": Kind.OF_A_LINK,
     "POST /v1/inputs": Kind.THE_CALLERS,
     "POST /v1/inputs:start": Kind.THE_CALLERS,
     "POST /v1/inputs:complete": Kind.THE_CALLERS,
@@ -148,7 +156,19 @@ def processing(api: Api) -> Task:
 
 
 def completed(api: Api) -> Task:
-    return api.completed_task(user_id="bob", task_id="b" * 32)
+    task = api.completed_task(user_id="bob", task_id="b" * 32)
+    api.shares.add(
+        Share(
+            id=REST_OF_THE_ADDRESS["share_id"],
+            user_id=task.user_id,
+            task_id=task.id,
+            image_index=0,
+            object_name=stored_image(task).object_name,
+            created_at=api.clock.now(),
+            expires_at=api.clock.now() + timedelta(days=7),
+        )
+    )
+    return task
 
 
 def failed(api: Api) -> Task:
@@ -179,13 +199,14 @@ def test_other_users_task_gets_the_response_of_a_missing_one(
     api: Api, ada: dict[str, str], route: str, bobs: Callable[[Api], Task]
 ) -> None:
     task = bobs(api)
-    published = list(api.queue.published)
+    published, shares = list(api.queue.published), api.shares.all_shares
     foreign = asked(api, route, ada, task_id=task.id)
     unknown = asked(api, route, ada, task_id=UNKNOWN["task_id"])
     assert unknown.status_code == 404
     assert visible_parts(foreign, task.id) == visible_parts(unknown, UNKNOWN["task_id"])
     assert api.stored(task.id) == task
     assert api.queue.published == published
+    assert api.shares.all_shares == shares
     if task.images:
         assert api.images.objects[stored_image(task).object_name] == PNG
 

@@ -59,6 +59,7 @@ class Call:
 CALLS = {
     "submitTask": Call(method="post", path="/v1/tasks", body=IMAGES),
     "labelTask": Call(method="post", path="/v1/tasks/{task_id}/labels", body={"labels": {"team": "a"}}),
+    "createShare": Call(method="post", path="/v1/tasks/{task_id}/shares", body={}),
     "listTasks": Call(method="get", path="/v1/tasks"),
     "createApiKey": Call(method="post", path="/v1/keys", body={"name": "nightly", "scopes": ["read"]}),
     "startUpload": Call(
@@ -94,6 +95,7 @@ OF_THE_MODEL = (
 )
 REASONS = {
     "callback_headers": "is set by darkroom|must name each header once",
+    "expires_in_hours": "must be at most 720 in this deployment",
     "image": "must be the id of one of your inputs",
     "labels": "a task has at most 16 labels",
     "seed": "must be an integer",
