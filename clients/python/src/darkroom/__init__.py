@@ -49,6 +49,7 @@ from darkroom.models.dead_letter import DeadLetter
 from darkroom.models.estimate import Estimate
 from darkroom.models.provenance import Environment, Provenance, Resume
 from darkroom.models.queue import QueueStatus
+from darkroom.models.share import CreatedShare, Share
 from darkroom.models.stored_input import Input
 from darkroom.models.task import GenerationParameters, Progress, StoredImage, Task, TaskStatus
 from darkroom.models.webhook import WebhookDeliveries, WebhookDelivery, WebhookSecret, WebhookTry
@@ -72,6 +73,7 @@ __all__ = [
     "ConflictError",
     "ContentPolicyError",
     "CreatedApiKey",
+    "CreatedShare",
     "DamagedImageError",
     "DeadLetter",
     "DeadLetterNotFoundError",
@@ -102,6 +104,7 @@ __all__ = [
     "RecordDifference",
     "Resume",
     "RetryPolicy",
+    "Share",
     "StoredImage",
     "Submission",
     "SubmissionFields",

@@ -14,6 +14,7 @@ from darkroom.cli.commands import (
     inputs,
     mcp,
     models,
+    shares,
     submissions,
     tasks,
     verification,
@@ -51,6 +52,7 @@ app.command()(account.usage)
 app.command()(doctor.doctor)
 app.command()(mcp.mcp)
 app.add_typer(account.keys, name="keys")
+app.add_typer(shares.app, name="shares")
 app.add_typer(webhooks.app, name="webhooks")
 app.add_typer(dead_letters.app, name="dead-letters")
 

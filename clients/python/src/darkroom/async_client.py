@@ -21,6 +21,7 @@ from darkroom.models.catalog import ModelSpec
 from darkroom.models.dead_letter import DeadLetter
 from darkroom.models.estimate import Estimate
 from darkroom.models.queue import QueueStatus
+from darkroom.models.share import CreatedShare, Share
 from darkroom.models.stored_input import Input
 from darkroom.models.task import Task, TaskRef
 from darkroom.models.webhook import WebhookDeliveries, WebhookDelivery, WebhookSecret
@@ -35,6 +36,7 @@ from darkroom.resources import (
     generation,
     images,
     inputs,
+    shares,
     tasks,
     webhooks,
 )
@@ -190,6 +192,20 @@ class AsyncClient:
     async def usage(self, *, first: date | None = None, last: date | None = None) -> UsageReport:
         """Return the usage of the caller's tasks, total and per day; by default of the last week."""
         return await self._run(account.usage(self._calls, first, last))
+
+    async def share(
+        self, task: TaskRef, index: int = 0, *, expires_in_hours: int | None = None
+    ) -> CreatedShare:
+        """Create a link that shows one picture and its prompt to any holder."""
+        return await self._run(shares.create(self._calls, task, index, expires_in_hours))
+
+    async def shares(self, task: TaskRef) -> tuple[Share, ...]:
+        """Return the links of a task that work, without their addresses, newest first."""
+        return await self._run(shares.list_active(self._calls, task))
+
+    async def revoke_share(self, task: TaskRef, share_id: str) -> None:
+        """Revoke a link, which shows nothing from then on."""
+        await self._run(shares.revoke(self._calls, task, share_id))
 
     async def keys(self) -> tuple[ApiKey, ...]:
         """Return the caller's API keys without their secrets, newest first."""

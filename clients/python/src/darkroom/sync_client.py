@@ -20,6 +20,7 @@ from darkroom.models.catalog import ModelSpec
 from darkroom.models.dead_letter import DeadLetter
 from darkroom.models.estimate import Estimate
 from darkroom.models.queue import QueueStatus
+from darkroom.models.share import CreatedShare, Share
 from darkroom.models.stored_input import Input
 from darkroom.models.task import Task, TaskRef
 from darkroom.models.webhook import WebhookDeliveries, WebhookDelivery, WebhookSecret
@@ -34,6 +35,7 @@ from darkroom.resources import (
     generation,
     images,
     inputs,
+    shares,
     tasks,
     webhooks,
 )
@@ -227,6 +229,21 @@ class Client:
     def usage(self, *, first: date | None = None, last: date | None = None) -> UsageReport:
         """Return the usage of the caller's tasks, total and per day; by default of the last week."""
         return self._run(account.usage(self._calls, first, last))
+
+    def share(self, task: TaskRef, index: int = 0, *, expires_in_hours: int | None = None) -> CreatedShare:
+        """Create a link that shows one picture and its prompt to any holder, by default for a week.
+
+        `url` is returned only by this call, which is not retried if the response is lost.
+        """
+        return self._run(shares.create(self._calls, task, index, expires_in_hours))
+
+    def shares(self, task: TaskRef) -> tuple[Share, ...]:
+        """Return the links of a task that work, without their addresses, newest first."""
+        return self._run(shares.list_active(self._calls, task))
+
+    def revoke_share(self, task: TaskRef, share_id: str) -> None:
+        """Revoke a link, which shows nothing from then on."""
+        self._run(shares.revoke(self._calls, task, share_id))
 
     def keys(self) -> tuple[ApiKey, ...]:
         """Return the caller's API keys without their secrets, newest first."""
