@@ -12,6 +12,7 @@ VENV := .venv
 BIN  := $(VENV)/bin
 WEB  := frontend_api/web_client
 SDK  := clients/python
+WEB_SDK := clients/web
 # Programs of the environment come first: it contains Java and Node if they are missing.
 export PATH := $(abspath $(BIN)):$(PATH)
 export PORT DATA_DIR
@@ -66,7 +67,7 @@ test-unit: install-dev ## run the fast unit tests: no emulators, no torch
 test-engine: install-dev ## run the tests of the step engine and the demo model
 	$(BIN)/python -m pytest $(TORCH_TESTS) tests/gpu -q
 
-check: check-python check-web ## run the linters, type checks, import rules and the browser client's tests; report advisories
+check: check-python check-web ## run the linters, type checks, import rules and the TypeScript packages' tests; report advisories
 
 check-python: install-dev
 	$(BIN)/ruff check .
@@ -79,8 +80,8 @@ check-python: install-dev
 audit: install-dev ## compare the pinned packages with known advisories (needs api.osv.dev)
 	@$(BIN)/python -m tools.audit
 
-check-web: $(WEB)/node_modules/.installed
-	cd $(WEB) && npm run --silent lint && npm run --silent typecheck && npm run --silent test
+check-web: node_modules/.installed
+	npm run --silent lint && npm run --silent typecheck && npm run --silent test
 
 terraform: ## check terraform/ with the installed tools: format, validity, plans, tests, policies
 	@scripts/check_terraform
@@ -103,7 +104,7 @@ browser: ## install a Chromium and an nginx for the tests
 	@scripts/install_nginx
 
 clean: ## delete the environment and all build results; keep DATA_DIR
-	rm -rf $(VENV) $(WEB)/node_modules $(WEB)/dist
+	rm -rf $(VENV) node_modules $(WEB)/dist $(WEB_SDK)/dist
 
 $(VENV)/bin/pip:
 	@scripts/make_environment "$(or $(PYTHON),python3)" $(VENV)
@@ -122,12 +123,12 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	@$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]' --editable '$(SDK)[dev]'
 	@touch $@
 
-$(WEB)/node_modules/.installed: $(WEB)/package.json $(WEB)/package-lock.json | $(VENV)/.installed
-	@echo "installing the web client's packages"
-	@cd $(WEB) && npm ci --no-audit --no-fund --loglevel=error
+node_modules/.installed: package.json package-lock.json $(WEB)/package.json $(WEB_SDK)/package.json | $(VENV)/.installed
+	@echo "installing the packages of the web client"
+	@npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
-$(WEB)/dist/index.html: $(WEB)/node_modules/.installed $(WEB)/index.html $(WEB)/operator.html $(WEB)/docs.html docs/operating/runbook.md $(shell find $(WEB)/src $(WEB)/public -type f 2>/dev/null)
+$(WEB)/dist/index.html: node_modules/.installed $(WEB)/index.html $(WEB)/operator.html $(WEB)/docs.html docs/operating/runbook.md $(shell find $(WEB)/src $(WEB)/public $(WEB_SDK)/src -type f 2>/dev/null)
 	@echo "building the web client"
-	@cd $(WEB) && npm run --silent build -- --logLevel warn
+	@npm run --silent build -- --logLevel warn
 	@touch $@

@@ -1,6 +1,6 @@
 """Compare the pinned packages with the advisories of OSV: `python -m tools.audit`; `make audit`.
 
-One request names every package of constraints.txt and of the page's package-lock.json. Advisories
+One request names every package of constraints.txt and of package-lock.json. Advisories
 make the exit status 1, except with `--report`, because they appear without a change of the code.
 Without a connection the tool reports that and succeeds.
 """
@@ -37,11 +37,11 @@ def pinned_packages(root: Path) -> tuple[Package, ...]:
     """Return every pinned package of Python and of the page, once each."""
     lines = (root / "constraints.txt").read_text().splitlines()
     python = [Package("PyPI", *found.groups()) for line in lines if (found := _PIN.match(line))]
-    lock = json.loads((root / "frontend_api/web_client/package-lock.json").read_text())
+    lock = json.loads((root / "package-lock.json").read_text())
     page = [
         Package("npm", path.rpartition("node_modules/")[2], entry["version"])
         for path, entry in lock["packages"].items()
-        if path and "version" in entry
+        if "node_modules/" in path and "version" in entry
     ]
     return tuple(sorted({*python, *page}))
 

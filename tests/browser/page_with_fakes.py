@@ -48,7 +48,7 @@ class PageWithFakes:
         context.route("**/*", self._answer)
         context.route("**/config.json", lambda route: route.fulfill(json=_CONFIGURATION))
         context.route(
-            "**/assets/firebase_session-*.js",
+            "**/assets/firestore-*.js",
             lambda route: route.fulfill(body=_TASKS_FROM_THE_TEST, content_type="text/javascript"),
         )
 

@@ -15,7 +15,7 @@ from tests.system.conftest import System
 
 pytestmark = pytest.mark.end_to_end
 ROOT = Path(__file__).parents[2]
-EXAMPLES, WEB_CLIENT = ROOT / "examples", ROOT / "frontend_api" / "web_client"
+EXAMPLES = ROOT / "examples"
 PROMPT = "a large green triangle on a white background"
 
 
@@ -30,7 +30,7 @@ def run(system: System, folder: Path, *command: str) -> subprocess.CompletedProc
 @functools.cache
 def compiled(example: Path) -> Path:
     """Check the types of a TypeScript example, and compile it for versions of Node that cannot run it."""
-    modules = WEB_CLIENT / "node_modules"
+    modules = ROOT / "node_modules"
     if not (modules / ".bin" / "tsc").exists():
         pytest.skip("no TypeScript: `make web` installs it")
     folder = Path(tempfile.mkdtemp())

@@ -19,10 +19,7 @@ from tests.system.conftest import StartSystem, System
 
 pytestmark = pytest.mark.end_to_end
 ROOT = Path(__file__).parents[2]
-WEB_CLIENT, NODE_PROGRAM = (
-    ROOT / "frontend_api" / "web_client",
-    ROOT / "tests" / "system" / "openai_client.mjs",
-)
+NODE_PROGRAM = ROOT / "tests" / "system" / "openai_client.mjs"
 PROMPT = "a large red circle above a small blue square"
 LONG = {"steps": 100}
 """With four images of the largest size: many seconds, also on a fast machine."""
@@ -161,7 +158,7 @@ def test_api_key_authenticates_the_client(system: System) -> None:
 
 
 def test_node_package_works(system: System) -> None:
-    package = WEB_CLIENT / "node_modules" / "openai"
+    package = ROOT / "node_modules" / "openai"
     node = shutil.which("node")
     if node is None or not package.is_dir():
         pytest.skip("the `openai` package for Node is not installed: `make web` installs it")
@@ -170,7 +167,7 @@ def test_node_package_works(system: System) -> None:
     # Read from standard input, the program finds the packages of the folder that it runs in.
     ran = subprocess.run(
         [node, "--input-type=module", "-", f"{system.stack.page_url}openai/v1", key],
-        cwd=WEB_CLIENT, input=NODE_PROGRAM.read_text(), capture_output=True, text=True, timeout=240, check=False,
+        cwd=ROOT, input=NODE_PROGRAM.read_text(), capture_output=True, text=True, timeout=240, check=False,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
     seen = json.loads(ran.stdout)

@@ -1,6 +1,6 @@
 /** Which tasks a scrolled list shows: new ones from elsewhere wait, so that the shown ones do not move. Pure. */
 
-import type { TaskDocument } from "./task_document";
+import type { TaskDocument } from "@darkroom/web";
 
 export interface Arrivals {
   readonly shown: readonly TaskDocument[];

@@ -1,6 +1,7 @@
 /** The state of the connection that updates the list, as the page shows it. */
 
-import type { FeedState } from "./client/task_feed";
+import type { FeedState } from "@darkroom/web";
+
 import { ConnectionStatus } from "./connection_status";
 import { byId, setAttribute } from "./dom";
 

@@ -1,19 +1,14 @@
 /** Entry point of the page: creates its parts and connects them. */
 
+import { DarkroomClient, type Model, ProblemError, type Subscribe, TaskFeed, loadConfiguration } from "@darkroom/web";
+
 import { announce } from "./announcer";
-import { Api } from "./api";
-import type { Model } from "./catalog";
 import { connectDensity } from "./density";
 import { byId } from "./dom";
-import { subscribeToApi } from "./client/api_tasks";
-import { loadConfiguration } from "./client/configuration";
-import { TaskFeed } from "./client/task_feed";
-import type { Subscribe } from "./client/task_source";
-import { HttpClient } from "./http_client";
 import { LiveConnection } from "./live_connection";
 import { clearDraft } from "./form/draft";
 import { ParameterForm } from "./form/parameter_form";
-import { ProblemError, errorText, formMessages } from "./problems";
+import { errorText, formMessages } from "./problems";
 import { connectPictureDrop } from "./picture_drop";
 import { ReuseMenu } from "./reuse_menu";
 import { connectShortcuts } from "./shortcuts";
@@ -36,16 +31,15 @@ let modelTimer: ReturnType<typeof setTimeout> | undefined;
 let isStarted = false;
 let startTimer: ReturnType<typeof setTimeout> | undefined;
 
-const api = new Api(() => session);
+const api = new DarkroomClient({ token: async () => (await session?.token()) ?? null });
 const intent = new SubmitIntent();
 const form = new ParameterForm(submit, (body) => api.estimate(body), api);
 const connection = new LiveConnection(() => {
   if (session === null) startOrRetry();
   else feed.reconnect();
 });
-const http = new HttpClient(() => session);
 const feed: TaskFeed = new TaskFeed(
-  { openFirestore, api: (count, listener) => subscribeToApi(http, count, listener) },
+  { openFirestore, api: api.subscribe },
   {
     onTasks: (tasks, hasMore) => {
       list.show(tasks, hasMore);
@@ -119,8 +113,8 @@ async function start(): Promise<void> {
 }
 
 /** The Firestore SDK is most of the page's size. */
-function loadFirebase(): Promise<typeof import("./firebase_session")> {
-  return import("./firebase_session");
+function loadFirebase(): Promise<typeof import("@darkroom/web/firestore")> {
+  return import("@darkroom/web/firestore");
 }
 
 async function openFirestore(): Promise<Subscribe> {

@@ -1,7 +1,7 @@
 /** A picture that is dropped on the page, or chosen: use its parameters, or start from it. */
 
 import { announce } from "./announcer";
-import { FIELD_NAMES } from "./catalog";
+import { FIELD_NAMES } from "./form/fields";
 import { byId, find } from "./dom";
 import { lorasText, parseLoras } from "./form/lora_field";
 import type { FormValues } from "./form/form_values";

@@ -1,57 +1,13 @@
-/** Error responses of the API (RFC 9457 problem documents). */
+/** The messages of failed actions. */
 
-import { FIELD_NAMES, type FieldErrors } from "./catalog";
+import { type Problem, ProblemError } from "@darkroom/web";
+
+import { FIELD_NAMES, type FieldErrors } from "./form/fields";
 import { plainText } from "./formatting";
-
-export interface Problem {
-  readonly status: number;
-  readonly code: string;
-  readonly title: string;
-  readonly detail: string;
-  readonly errors: readonly { readonly pointer: string; readonly detail: string }[];
-  readonly retryable: boolean;
-  readonly retryAfterSeconds: number | null;
-}
-
-export class ProblemError extends Error {
-  override readonly name = "ProblemError";
-
-  constructor(readonly problem: Problem) {
-    super(problem.detail || problem.title);
-  }
-}
 
 /** The text for users about a failed action. */
 export function errorText(error: unknown, otherwise = "The action failed. Try again."): string {
   return error instanceof ProblemError ? asSentence(error.message) : otherwise;
-}
-
-/** Read an error response. A proxy may return a page instead of a problem document. */
-export function problemFrom(status: number, body: string, retryAfter: string | null): Problem {
-  const document = parseObject(body);
-  const seconds = Number(retryAfter ?? Number.NaN);
-  return {
-    status,
-    code: text(document.code) || `http_${status}`,
-    title: text(document.title) || (status >= 500 ? "The service is unavailable" : "The request was rejected"),
-    detail: text(document.detail),
-    errors: Array.isArray(document.errors) ? document.errors.filter(isFieldError) : [],
-    retryable: typeof document.retryable === "boolean" ? document.retryable : status >= 500 || status === 429,
-    retryAfterSeconds: Number.isFinite(seconds) ? seconds : null,
-  };
-}
-
-/** The problem of a request that got no response. */
-export function unreachable(): Problem {
-  return {
-    status: 0,
-    code: "unreachable",
-    title: "The service is unreachable",
-    detail: "The service is unreachable. Check your connection and try again: no task is created twice.",
-    errors: [],
-    retryable: true,
-    retryAfterSeconds: null,
-  };
 }
 
 /** Split a problem into the messages of form fields and the message beside the submit button. */
@@ -76,23 +32,4 @@ function asSentence(words: string): string {
 
 function capitalize(words: string): string {
   return words.charAt(0).toUpperCase() + words.slice(1);
-}
-
-function parseObject(body: string): Record<string, unknown> {
-  try {
-    const parsed: unknown = JSON.parse(body);
-    return typeof parsed === "object" && parsed !== null ? (parsed as Record<string, unknown>) : {};
-  } catch {
-    return {};
-  }
-}
-
-function text(value: unknown): string {
-  return typeof value === "string" ? value : "";
-}
-
-function isFieldError(value: unknown): value is { pointer: string; detail: string } {
-  if (typeof value !== "object" || value === null) return false;
-  const { pointer, detail } = value as Record<string, unknown>;
-  return typeof pointer === "string" && typeof detail === "string";
 }

@@ -1,15 +1,8 @@
 /** Queue position and remaining time of a queued task. Firestore does not push them, so the page polls the API. */
 
-import { duration } from "./formatting";
+import type { QueueEstimate } from "@darkroom/web";
 
-export interface QueueEstimate {
-  /** Number of tasks ahead in the queue. */
-  readonly position: number | null;
-  /** Median time until the task is finished. */
-  readonly seconds: number | null;
-  /** Whether a live worker serves the task's model. */
-  readonly served: boolean | null;
-}
+import { duration } from "./formatting";
 
 const UNKNOWN: QueueEstimate = { position: null, seconds: null, served: null };
 const MIN_DELAY_MILLISECONDS = 1_500;

@@ -1,7 +1,8 @@
 /** The menu that reuses parts of a task: its prompt, its seed, or all of its settings. */
 
+import type { TaskDocument } from "@darkroom/web";
+
 import { byId, find } from "./dom";
-import type { TaskDocument } from "./task_document";
 
 /** All settings; the prompt; the seed; all but the seed; more images with random seeds. */
 export type ReuseKind = "all" | "prompt" | "seed" | "remix" | "more";

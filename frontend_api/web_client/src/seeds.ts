@@ -1,6 +1,6 @@
-/** Seeds are 64-bit, but JavaScript numbers are exact only up to 2^53. The page stores and sends a seed as its decimal digits. */
+/** Seeds that users type, and random seeds. */
 
-export type Seed = string;
+import type { Seed } from "@darkroom/web";
 
 export const MAX_SEED = 2n ** 63n - 1n;
 
@@ -18,10 +18,4 @@ export function parseSeed(typed: string): Seed | null {
 /** A random seed, as the service chooses one. */
 export function randomSeed(): Seed {
   return String(crypto.getRandomValues(new Uint32Array(1))[0] ?? 0);
-}
-
-/** The digits of a seed from Firestore; null if the number is too large to be exact. */
-export function exactSeed(value: unknown): Seed | null {
-  if (typeof value === "bigint") return value.toString();
-  return typeof value === "number" && Number.isSafeInteger(value) ? value.toString() : null;
 }

@@ -1,8 +1,8 @@
 /** The signed-in user: the local stack's only user, or a user of Firebase Auth. */
 
+import type { Configuration } from "@darkroom/web";
 import type { FirebaseApp } from "firebase/app";
 
-import type { Configuration } from "./client/configuration";
 import { byId, setText } from "./dom";
 
 export interface Session {

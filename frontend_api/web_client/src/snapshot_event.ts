@@ -1,6 +1,6 @@
 /** The event `darkroom:snapshot` of the window, a public hook for latency measurements (see README.md). */
 
-import type { TaskDocument } from "./task_document";
+import type { TaskDocument } from "@darkroom/web";
 
 export interface SnapshotDetail {
   readonly taskId: string;

@@ -1,16 +1,14 @@
 /** The actions of the buttons of cards and of the viewer. */
 
+import type { DarkroomClient, Seed, TaskDocument } from "@darkroom/web";
+
 import { announce } from "./announcer";
-import type { Api } from "./api";
 import { save } from "./dom";
 import { fileName } from "./formatting";
 import type { FormValues } from "./form/form_values";
 import { lorasText } from "./form/lora_field";
 import type { ParameterForm } from "./form/parameter_form";
-import { randomKey } from "./form/submit_intent";
-import type { Seed } from "./seeds";
 import type { TaskActions } from "./task_card";
-import type { TaskDocument } from "./task_document";
 import type { ViewerActions } from "./viewer/viewer";
 
 /** How many images "more like this" generates, where the model permits it. */
@@ -21,7 +19,7 @@ type Actions = Omit<TaskActions, "download" | "reuse"> & Pick<ViewerActions, "re
   download(task: TaskDocument, index?: number): Promise<void>;
 };
 
-export function createActions(api: Api, form: ParameterForm, open: TaskActions["open"]): Actions {
+export function createActions(api: DarkroomClient, form: ParameterForm, open: TaskActions["open"]): Actions {
   /** The document has the seed unless it is too large for JavaScript's numbers; then the API has it. */
   const seedOf = async (task: TaskDocument, index = 0): Promise<Seed> =>
     task.images.find((image) => image.index === index)?.seed ?? (index === 0 ? task.seed : null) ?? (await api.seedOf(task.id)) ?? "";
@@ -60,8 +58,7 @@ export function createActions(api: Api, form: ParameterForm, open: TaskActions["
         case "more": {
           const parameters = await api.parametersOf(task.id);
           // Without a seed, the service chooses one.
-          const body = JSON.stringify({ ...parameters, seed: null, num_images: form.imagesAtMost(MORE_IMAGES, task.model) });
-          await api.submit(body, randomKey());
+          await api.submit({ ...parameters, seed: null, num_images: form.imagesAtMost(MORE_IMAGES, task.model) });
           form.setMessage("More images like this one are queued.");
           return;
         }

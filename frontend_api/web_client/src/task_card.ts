@@ -1,12 +1,13 @@
 /** A task's card. It is created from the template in index.html and updated with each task document. */
 
+import type { QueueEstimate, TaskDocument } from "@darkroom/web";
+
 import { announce } from "./announcer";
 import { Confirmation } from "./confirmation";
 import { find, setAttribute, setItems, setText } from "./dom";
-import { shortened, timeOrDay } from "./formatting";
+import { plainText, shortened, timeOrDay } from "./formatting";
 import { errorText } from "./problems";
-import { type QueueEstimate, QueuePoller } from "./queue_poller";
-import type { TaskDocument } from "./task_document";
+import { QueuePoller } from "./queue_poller";
 import { type TaskView, columnsFor, viewOf } from "./task_view";
 import { Tile } from "./tile";
 
@@ -92,7 +93,7 @@ export class TaskCard {
     this.#showStep();
     setText(parts.explanation, view.explanation ?? "");
     parts.explanation.hidden = view.explanation === null;
-    setItems(parts.warnings, this.task.warnings);
+    setItems(parts.warnings, this.task.warnings.map(plainText));
     setAttribute(parts.bar, "data-shown", view.isActive ? "" : null);
     setAttribute(parts.bar, "data-indeterminate", view.isIndeterminate ? "" : null);
     setAttribute(parts.bar, "aria-valuenow", this.task.step);

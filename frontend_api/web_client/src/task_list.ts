@@ -1,11 +1,12 @@
 /** The list of the user's tasks, newest first. */
 
+import type { TaskDocument } from "@darkroom/web";
+
 import { arrivalsOf } from "./arrivals";
 import { byId, setAttribute, setText } from "./dom";
 import { KeyedList } from "./keyed_list";
 import { animateMoves } from "./moves";
 import { type TaskActions, TaskCard } from "./task_card";
-import type { TaskDocument } from "./task_document";
 
 export class TaskList {
   readonly #element = byId("task-list", HTMLElement);

@@ -1,7 +1,8 @@
 /** The texts and buttons of a task's card. Pure. */
 
+import type { Status, TaskDocument } from "@darkroom/web";
+
 import { duration, ordinal, shortened } from "./formatting";
-import type { Status, TaskDocument } from "./task_document";
 
 export interface TaskView {
   readonly status: Status;

@@ -5,9 +5,10 @@
  * URL is revoked together with its layer.
  */
 
+import type { Preview } from "@darkroom/web";
+
 import { create } from "./dom";
 import { whenNear } from "./near_viewport";
-import type { Preview } from "./task_document";
 
 /** The durations of the fades in styles/tiles.css. */
 const PREVIEW_FADE_MILLISECONDS = 600;

@@ -1,6 +1,6 @@
 /** The page's title: how many tasks are unfinished, and whether tasks have finished while the page was hidden. */
 
-import type { TaskDocument } from "./task_document";
+import type { TaskDocument } from "@darkroom/web";
 
 /** Pure. */
 export function titleOf(activeCount: number, hasUnseen: boolean): string {

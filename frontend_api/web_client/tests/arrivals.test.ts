@@ -1,7 +1,7 @@
+import { readTaskDocument } from "@darkroom/web";
 import { expect, test } from "vitest";
 
 import { arrivalsOf } from "../src/arrivals";
-import { readTaskDocument } from "../src/task_document";
 
 const tasks = (...ids: string[]) => ids.map((id) => readTaskDocument(id, {}));
 const arrivals = (ids: string[], known: string[], { own = [] as string[], isScrolled = true } = {}) => {

@@ -1,4 +1,3 @@
-import type { Lora, Model } from "../src/catalog";
 
 export const DEMO: Model = {
   name: "demo",
@@ -36,6 +35,9 @@ export const DEMO: Model = {
 };
 
 /** A model without guidance, of few steps, with large images and only its own sampler. */
+
+import type { Lora, Model } from "@darkroom/web";
+
 export const SCHNELL: Model = {
   ...DEMO,
   name: "flux-schnell",

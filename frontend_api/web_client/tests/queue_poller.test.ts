@@ -1,6 +1,7 @@
+import type { QueueEstimate } from "@darkroom/web";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 
-import { type QueueEstimate, QueuePoller, estimateText, nextDelay } from "../src/queue_poller";
+import { QueuePoller, estimateText, nextDelay } from "../src/queue_poller";
 
 beforeEach(() => {
   vi.useFakeTimers();

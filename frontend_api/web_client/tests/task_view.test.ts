@@ -1,6 +1,6 @@
+import { readTaskDocument } from "@darkroom/web";
 import { describe, expect, test } from "vitest";
 
-import { readTaskDocument } from "../src/task_document";
 import { type TaskView, columnsFor, viewOf } from "../src/task_view";
 
 const at = (seconds: number) => ({ seconds, nanoseconds: 500_000_000 });

@@ -1,20 +1,9 @@
 /** The estimate of a submission: its duration, its price, and warnings about parameters that the model follows only in part. */
 
-import type { FieldErrors, FieldName } from "../catalog";
+import type { Estimate, Warning } from "@darkroom/web";
+
+import type { FieldErrors, FieldName } from "./fields";
 import { duration, plainText } from "../formatting";
-
-export interface Warning {
-  readonly pointer: string;
-  readonly detail: string;
-}
-
-/** The fields of `POST /v1/tasks:estimate` that the page uses. */
-export interface Estimate {
-  readonly eta?: { readonly p50_seconds?: number | null } | null;
-  readonly price?: number | null;
-  readonly currency?: string | null;
-  readonly warnings?: readonly Warning[];
-}
 
 const TYPING_PAUSE_MILLISECONDS = 500;
 

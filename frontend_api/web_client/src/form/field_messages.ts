@@ -1,6 +1,7 @@
 /** Messages below the fields of the form. */
 
-import type { Model } from "../catalog";
+import type { Model } from "@darkroom/web";
+
 import { create, setAttribute, setText } from "../dom";
 
 /** An error, an adapted value after a change of the model, or the API's warning. */

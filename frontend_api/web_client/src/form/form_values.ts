@@ -1,6 +1,8 @@
 /** The form's values: validation against a model's limits, and the request body. Pure. */
 
-import { type FieldErrors, type FieldName, LOSSLESS_FORMAT, type Model, PICTURE_NAMES, isUsed } from "../catalog";
+import type { Model } from "@darkroom/web";
+
+import { type FieldErrors, type FieldName, LOSSLESS_FORMAT, PICTURE_NAMES, isUsed } from "./fields";
 import { parseSeed } from "../seeds";
 import { loraError, parseLoras } from "./lora_field";
 

@@ -1,6 +1,7 @@
 /** The field of the LoRAs: a check box and a scale for each one that the model offers. */
 
-import type { Lora } from "../catalog";
+import type { Lora } from "@darkroom/web";
+
 import { byId, create } from "../dom";
 
 /** A LoRA of a task, as `POST /v1/tasks` takes it. */

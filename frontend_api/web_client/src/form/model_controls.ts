@@ -1,6 +1,8 @@
 /** The parts of the form that depend on the chosen model: options, ranges, hidden fields and the texts about it. */
 
-import { FIELD_NAMES, type FieldName, type Model, isUsed } from "../catalog";
+import type { Model } from "@darkroom/web";
+
+import { FIELD_NAMES, type FieldName, isUsed } from "./fields";
 import { byId, find, setAttribute, setText } from "../dom";
 import { promptSyntaxTitle, samplerTitle } from "../formatting";
 import { showAspectRatios } from "./aspect_ratios";

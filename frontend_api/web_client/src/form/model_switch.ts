@@ -1,6 +1,8 @@
 /** The form's values after another model is chosen. Pure. */
 
-import type { FieldErrors, Model } from "../catalog";
+import type { Model } from "@darkroom/web";
+
+import type { FieldErrors } from "./fields";
 import { samplerTitle } from "../formatting";
 import { loraError, lorasText, parseLoras } from "./lora_field";
 import { type FormValues, defaultsOf, fitted, numberOf, rangeText, rangesOf } from "./form_values";

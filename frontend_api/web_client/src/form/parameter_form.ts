@@ -1,13 +1,14 @@
 /** The form for new tasks: the chosen model and values, and the errors at their fields. */
 
+import type { Estimate, Model, Seed } from "@darkroom/web";
+
 import { announce } from "../announcer";
-import { FIELD_NAMES, type FieldErrors, type FieldName, type Model, PICTURE_NAMES, isUsed } from "../catalog";
+import { FIELD_NAMES, type FieldErrors, type FieldName, PICTURE_NAMES, isUsed } from "./fields";
 import { byId, find, setText } from "../dom";
 import { errorText } from "../problems";
-import type { Seed } from "../seeds";
 import { checkAspectRatio } from "./aspect_ratios";
 import { loadDraft, saveDraft } from "./draft";
-import { type Estimate, FormEstimate, estimateText, warningsByField } from "./estimate";
+import { FormEstimate, estimateText, warningsByField } from "./estimate";
 import { type MessageKind, controlOf, modelLabel, showAtField } from "./field_messages";
 import { type FormValues, bodyOf, defaultsOf, isUsedWith, validationErrors } from "./form_values";
 import { checkImageCount } from "./image_counts";

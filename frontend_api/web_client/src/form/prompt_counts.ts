@@ -1,6 +1,7 @@
 /** The length of the prompt in characters and tokens. */
 
-import type { Model } from "../catalog";
+import type { Model } from "@darkroom/web";
+
 import { byId, setText } from "../dom";
 
 /** A weighted prompt is read in so many parts of the model's limit. */

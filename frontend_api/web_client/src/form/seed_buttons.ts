@@ -1,7 +1,9 @@
 /** The dice, which sets a random seed, and the lock, which keeps a seed for the next images. */
 
+import type { Seed } from "@darkroom/web";
+
 import { byId, setAttribute } from "../dom";
-import { type Seed, randomSeed } from "../seeds";
+import { randomSeed } from "../seeds";
 
 export class SeedButtons {
   readonly #lock = byId("seed-lock", HTMLButtonElement);

@@ -1,6 +1,7 @@
 /** The sizes that the form offers for a model. Pure. */
 
-import type { Model } from "../catalog";
+import type { Model } from "@darkroom/web";
+
 import { fitted } from "./form_values";
 
 export interface Size {

@@ -4,11 +4,13 @@
  * A body that is sent again after a network error or a retryable error keeps its key, so the API creates one task. Once
  * a submission is settled, the same body gets a new key and creates another task.
  */
+import { newIdempotencyKey } from "@darkroom/web";
+
 export class SubmitIntent {
   #body: string | null = null;
   #key = "";
 
-  constructor(private readonly newKey: () => string = randomKey) {}
+  constructor(private readonly newKey: () => string = newIdempotencyKey) {}
 
   keyFor(body: string): string {
     if (this.#body !== body) {
@@ -22,13 +24,4 @@ export class SubmitIntent {
   settle(): void {
     this.#body = null;
   }
-}
-
-/** Return a random UUID. `crypto.randomUUID` exists in secure contexts only, but the page also works over HTTP. */
-export function randomKey(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x40;
-  bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
-  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
-  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
 }

@@ -1,10 +1,10 @@
 /** Entry point of the operator page: creates its parts and connects them. */
 
+import { HttpClient, ProblemError, loadConfiguration } from "@darkroom/web";
+
 import "../theme";
-import { loadConfiguration } from "../client/configuration";
 import { byId } from "../dom";
-import { HttpClient } from "../http_client";
-import { ProblemError, errorText } from "../problems";
+import { errorText } from "../problems";
 import { type Session, authFor, connectAuthButtons, showSignedIn } from "../session";
 import { AlertList } from "./alert_list";
 import { DataStatus } from "./data_status";
@@ -19,7 +19,7 @@ import { Tables } from "./tables";
 
 let session: Session | null = null;
 
-const api = new OperatorApi(new HttpClient(() => session));
+const api = new OperatorApi(new HttpClient({ token: async () => (await session?.token()) ?? null }));
 const summary = new Summary();
 const alerts = new AlertList();
 const figures = new Figures();

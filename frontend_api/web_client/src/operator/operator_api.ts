@@ -1,6 +1,7 @@
 /** The REST API calls of the operator page. */
 
-import type { HttpClient } from "../http_client";
+import type { HttpClient } from "@darkroom/web";
+
 import type { DeadLetterPage, Operations } from "./operations";
 
 const LETTERS = "v1/dead-letters";

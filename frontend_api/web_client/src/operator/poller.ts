@@ -1,6 +1,6 @@
 /** Requests data every few seconds while the page is visible, and less often after errors. */
 
-import { ProblemError } from "../problems";
+import { ProblemError } from "@darkroom/web";
 
 const INTERVAL_MILLISECONDS = 3_000;
 const MAX_INTERVAL_MILLISECONDS = 30_000;

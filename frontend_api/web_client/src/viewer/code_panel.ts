@@ -1,9 +1,9 @@
 /** The shown task as a program, in the language that the user chooses. */
 
-import type { Parameters } from "../api";
+import type { Parameters, TaskDocument } from "@darkroom/web";
+
 import { byId, find, setText } from "../dom";
 import { errorText } from "../problems";
-import type { TaskDocument } from "../task_document";
 import { type Language, codeSample } from "./code_samples";
 
 export class CodePanel {

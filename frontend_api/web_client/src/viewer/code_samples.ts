@@ -1,6 +1,6 @@
 /** Programs that submit a task's parameters. Pure. */
 
-import type { Parameters } from "../api";
+import type { Parameters } from "@darkroom/web";
 
 export type Language = "curl" | "python" | "javascript" | "openai";
 

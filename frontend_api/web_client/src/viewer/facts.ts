@@ -1,8 +1,8 @@
 /** The parameters of an image, as the viewer shows them. Pure. */
 
+import type { Seed, TaskDocument } from "@darkroom/web";
+
 import { samplerTitle } from "../formatting";
-import type { Seed } from "../seeds";
-import type { TaskDocument } from "../task_document";
 
 /** The seed of an image; null if it is too large for JavaScript's numbers. */
 export function seedOf(task: TaskDocument, index: number): Seed | null {

@@ -4,12 +4,12 @@
  * While it is open, the page's address contains the picture: Back closes it, and a reload opens it again.
  */
 
+import type { Parameters, TaskDocument } from "@darkroom/web";
+
 import { announce } from "../announcer";
 import { byId, create, find, setAttribute, setText } from "../dom";
 import { shortened } from "../formatting";
 import { errorText } from "../problems";
-import type { TaskDocument } from "../task_document";
-import type { Parameters } from "../api";
 import type { ReuseKind } from "../reuse_menu";
 import { CodePanel } from "./code_panel";
 import { copyImage } from "./copy_image";

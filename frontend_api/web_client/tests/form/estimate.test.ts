@@ -1,6 +1,7 @@
+import type { Estimate, Warning } from "@darkroom/web";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
-import { type Estimate, FormEstimate, type Warning, estimateText, warningsByField } from "../../src/form/estimate";
+import { FormEstimate, estimateText, warningsByField } from "../../src/form/estimate";
 
 const truncated: Warning = { pointer: "/prompt", detail: "41 tokens, 30 are read." };
 const weights: Warning = { pointer: "/prompt", detail: "Weights are read literally." };

@@ -1,6 +1,6 @@
+import type { Model } from "@darkroom/web";
 import { describe, expect, test } from "vitest";
 
-import type { Model } from "../../src/catalog";
 import { type FormValues, bodyOf, defaultsOf, validationErrors } from "../../src/form/form_values";
 import { DEMO, PAINTER, SCHNELL } from "../models";
 

@@ -1,7 +1,7 @@
+import { ProblemError, problemFrom } from "@darkroom/web";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 
 import { Poller } from "../../src/operator/poller";
-import { ProblemError, problemFrom } from "../../src/problems";
 
 /** A document that can be hidden and shown. */
 class Page extends EventTarget {

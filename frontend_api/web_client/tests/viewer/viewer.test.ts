@@ -1,6 +1,5 @@
 import { expect, test } from "vitest";
 
-import { submittedParameters } from "../../src/api";
 import { codeSample } from "../../src/viewer/code_samples";
 import { parsePictureFragment, pictureFragment, pictureUrl } from "../../src/viewer/picture_link";
 import { nextScale } from "../../src/viewer/zoom";
@@ -37,9 +36,4 @@ test.each([
   ["openai", 'extra_body={"seed": "9223372036854775807"}'],
 ] as const)("the sample for %s contains %s", (language, text) => {
   expect(codeSample(language, PARAMETERS, "https://example.com/p/")).toContain(text);
-});
-
-test("the parameters of a response are reduced to those that a submission accepts", () => {
-  const response = { prompt: "x", seed: 9007199254740993, seed_text: "9007199254740993", guidance: "none", image: null, loras: [] };
-  expect(submittedParameters(response)).toEqual({ prompt: "x", seed: "9007199254740993" });
 });

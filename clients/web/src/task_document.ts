@@ -5,8 +5,7 @@
  * list.
  */
 
-import { plainText } from "./formatting";
-import { exactSeed, type Seed } from "./seeds";
+import { exactSeed, type Seed } from "./seeds.js";
 
 const STATUSES = ["queued", "processing", "completed", "failed", "cancelled"] as const;
 export type Status = (typeof STATUSES)[number];
@@ -130,7 +129,7 @@ export function readTaskDocument(id: string, data: Fields): TaskDocument {
     imageProgress: list(progress.images).map(readImageProgress),
     previews: list(data.previews).flatMap(readPreview),
     images: list(data.images).map(readImage),
-    warnings: list(data.warnings).map((warning) => plainText(string(record(warning).detail))),
+    warnings: list(data.warnings).map((warning) => string(record(warning).detail)),
     failedImages: list(data.failed_images).map(readFailedImage),
     failure: data.failure ? string(record(data.failure).message) : null,
   };

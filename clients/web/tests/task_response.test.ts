@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 
-import { readTaskResponse } from "../../src/client/task_response";
+import { readTaskResponse } from "../src/task_response.js";
 
 const RESPONSE = {
   id: "t1",
@@ -24,7 +24,7 @@ test("a response is read like the document of Firestore", () => {
   const task = readTaskResponse(RESPONSE);
   expect(task).toMatchObject({
     id: "t1", status: "processing", prompt: "a circle", imageCount: 2, step: 5, totalSteps: 20, progress: 0.25,
-    inferenceSeconds: 2.5, cancelRequested: false, previews: [], warnings: ["prompt is cut"],
+    inferenceSeconds: 2.5, cancelRequested: false, previews: [], warnings: ["`prompt` is cut"],
   });
   expect(task.images).toEqual([{ index: 1, seed: "1", contentType: "image/png", sha256: "ab" }]);
 });

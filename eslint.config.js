@@ -1,9 +1,9 @@
 import tseslint from "typescript-eslint";
 
 export default tseslint.config(
-  { ignores: ["dist/"] },
+  { ignores: ["**/dist/"] },
   {
-    files: ["src/**/*.ts", "tests/**/*.ts"],
+    files: ["**/src/**/*.ts", "**/tests/**/*.ts", "clients/web/examples/**/*.ts"],
     extends: [tseslint.configs.strictTypeChecked, tseslint.configs.stylisticTypeChecked],
     languageOptions: { parserOptions: { projectService: true } },
     rules: {

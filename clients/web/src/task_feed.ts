@@ -5,8 +5,8 @@
  * Firestore, and returns to it. It retries everything by itself: also after a refusal, which may be a passing one.
  */
 
-import type { TaskDocument } from "../task_document";
-import type { SourceName, Subscribe, TaskListener, Unsubscribe } from "./task_source";
+import type { TaskDocument } from "./task_document.js";
+import type { SourceName, Subscribe, TaskListener, Unsubscribe } from "./task_source.js";
 
 export type FeedState =
   | { readonly kind: "connecting" }
@@ -21,8 +21,8 @@ export interface FeedListener {
 }
 
 export interface FeedSources {
-  /** Read the configuration and open Firestore, at the start and for each new attempt. */
-  openFirestore(): Promise<Subscribe>;
+  /** Read the configuration and open Firestore, at the start and for each new attempt; missing: only the API is used. */
+  readonly openFirestore?: () => Promise<Subscribe>;
   readonly api: Subscribe;
 }
 
@@ -49,7 +49,7 @@ export class TaskFeed {
   /** Show the newest `count` tasks: at the start, and to change their number. */
   start(count: number): void {
     this.#count = count;
-    this.#firestore.open(() => this.sources.openFirestore(), count);
+    this.#openFirestore();
     if (this.#api.isOpen) this.#openApi();
     else if (!this.#firestore.isLive) this.#fallBackSoon();
     this.#showState();
@@ -72,7 +72,7 @@ export class TaskFeed {
     this.#api.close();
     this.#firestore.close();
     this.#showState();
-    this.#firestore.open(() => this.sources.openFirestore(), this.#count);
+    this.#openFirestore();
     this.#fallBackSoon();
   }
 
@@ -106,7 +106,16 @@ export class TaskFeed {
     this.#showState();
   }
 
+  #openFirestore(): void {
+    const { openFirestore } = this.sources;
+    if (openFirestore !== undefined) this.#firestore.open(openFirestore, this.#count);
+  }
+
   #fallBackSoon(): void {
+    if (this.sources.openFirestore === undefined) {
+      this.#openApi();
+      return;
+    }
     this.#fallbackTimer ??= setTimeout(() => {
       this.#fallbackTimer = undefined;
       if (!this.#firestore.isLive) this.#openApi();

@@ -1,6 +1,10 @@
-/** The user's tasks from one Firestore snapshot listener, newest task first. */
+/**
+ * The user's tasks from one Firestore snapshot listener, newest task first.
+ *
+ * Everything that needs the Firebase SDK is here. The SDK is large, so load this module with `import()`.
+ */
 
-import type { FirebaseApp } from "firebase/app";
+import { type FirebaseApp, getApps, initializeApp } from "firebase/app";
 import {
   type DocumentChange,
   type Firestore,
@@ -12,16 +16,41 @@ import {
   onSnapshot,
   orderBy,
   query,
+  terminate,
   where,
 } from "firebase/firestore";
 
-import { type TaskDocument, readTaskDocument } from "../task_document";
-import type { Configuration } from "./configuration";
-import type { TaskListener, Unsubscribe } from "./task_source";
+import { type TaskDocument, readTaskDocument } from "./task_document.js";
+import type { Configuration } from "./configuration.js";
+import type { Subscribe, TaskListener, Unsubscribe } from "./task_source.js";
 
 const DENIED_CODES: readonly string[] = ["permission-denied", "unauthenticated"];
 
-export function openFirestore(app: FirebaseApp, configuration: Configuration): Firestore {
+let opened: { readonly key: string; readonly firestore: Firestore } | null = null;
+
+/** The app with which users sign in. */
+export function firebaseApp(configuration: Configuration): FirebaseApp {
+  return getApps()[0] ?? initializeApp(appOptions(configuration));
+}
+
+/** Open Firestore, again only if its address or the local user has changed. */
+export function tasksOf(configuration: Configuration, userId: string): Subscribe {
+  const { firestore_emulator, mock_user_token, project_id } = configuration;
+  const key = JSON.stringify([project_id, firestore_emulator, mock_user_token]);
+  if (opened?.key !== key) {
+    const app = opened === null ? firebaseApp(configuration) : initializeApp(appOptions(configuration), key);
+    if (opened !== null) void terminate(opened.firestore);
+    opened = { key, firestore: openFirestore(app, configuration) };
+  }
+  const { firestore } = opened;
+  return (count, listener) => subscribeToFirestore(firestore, userId, count, listener);
+}
+
+function appOptions(configuration: Configuration): { projectId: string; apiKey: string } {
+  return configuration.firebase ?? { projectId: configuration.project_id, apiKey: "emulator" };
+}
+
+function openFirestore(app: FirebaseApp, configuration: Configuration): Firestore {
   const firestore = initializeFirestore(app, {});
   const emulator = configuration.firestore_emulator;
   if (emulator !== null) {
@@ -32,7 +61,7 @@ export function openFirestore(app: FirebaseApp, configuration: Configuration): F
 }
 
 /** Subscribe to the newest `count` tasks of a user. */
-export function subscribeToFirestore(
+function subscribeToFirestore(
   firestore: Firestore,
   userId: string,
   count: number,

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 
-import { EventParser } from "../../src/client/event_stream";
+import { EventParser } from "../src/event_stream.js";
 
 test("events are complete after an empty line", () => {
   const parser = new EventParser();

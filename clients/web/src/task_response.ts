@@ -1,6 +1,6 @@
 /** A task as the REST API returns it. Pure. */
 
-import { type TaskDocument, readTaskDocument } from "../task_document";
+import { type TaskDocument, readTaskDocument } from "./task_document.js";
 
 /** A preview whose bytes must be requested from the API. */
 export interface PreviewLink {

@@ -1,11 +1,11 @@
 /** The user's tasks from the event stream of the REST API, newest task first. */
 
-import type { HttpClient } from "../http_client";
-import { ProblemError } from "../problems";
-import type { TaskDocument } from "../task_document";
-import { type ServerSentEvent, readEvents } from "./event_stream";
-import { type PreviewLink, previewLinksOf, readTaskResponse } from "./task_response";
-import type { TaskListener, Unsubscribe } from "./task_source";
+import type { HttpClient } from "./http_client.js";
+import { ProblemError } from "./problems.js";
+import type { TaskDocument } from "./task_document.js";
+import { type ServerSentEvent, readEvents } from "./event_stream.js";
+import { type PreviewLink, previewLinksOf, readTaskResponse } from "./task_response.js";
+import type { TaskListener, Unsubscribe } from "./task_source.js";
 
 const FIRST_RETRY_MILLISECONDS = 250;
 const MAX_RETRY_MILLISECONDS = 8_000;

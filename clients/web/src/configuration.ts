@@ -1,5 +1,7 @@
 /** `GET /config.json`: the Firestore database and the way users sign in. */
 
+import { HttpClient } from "./http_client.js";
+
 export interface Configuration {
   readonly project_id: string;
   /** Only in the cloud, where users sign in with Firebase Auth. */
@@ -15,8 +17,7 @@ export interface Configuration {
   readonly user_id: string | null;
 }
 
-export async function loadConfiguration(): Promise<Configuration> {
-  const response = await fetch("config.json", { headers: { accept: "application/json" } });
-  if (!response.ok) throw new Error(`GET /config.json returned ${response.status}`);
-  return (await response.json()) as Configuration;
+/** Read the configuration, which needs no credentials. */
+export async function loadConfiguration(baseUrl = ""): Promise<Configuration> {
+  return (await (await new HttpClient({ baseUrl }).send("GET", "config.json")).json()) as Configuration;
 }

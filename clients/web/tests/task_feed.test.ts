@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 
-import { TaskFeed, type FeedState } from "../../src/client/task_feed";
-import type { Subscribe, TaskListener } from "../../src/client/task_source";
-import { type TaskDocument, readTaskDocument } from "../../src/task_document";
+import { TaskFeed, type FeedState } from "../src/task_feed.js";
+import type { Subscribe, TaskListener } from "../src/task_source.js";
+import { type TaskDocument, readTaskDocument } from "../src/task_document.js";
 
 /** A source whose subscriptions the test drives. */
 class FakeSource {
@@ -199,4 +199,15 @@ test("a longer list keeps the source in use", async () => {
   await vi.advanceTimersByTimeAsync(0);
   expect(api.subscriptions.at(-1)?.count).toBe(100);
   expect(firestore.subscriptions.at(-1)?.count).toBe(100);
+});
+
+test("without Firestore the API is used from the start", async () => {
+  feed = new TaskFeed({ api: api.subscribe }, feed.listener);
+  feed.start(50);
+  await vi.advanceTimersByTimeAsync(0);
+  api.live(task("a"));
+  expect([states.at(-1), shown]).toEqual(["api", ["a"]]);
+  feed.reconnect();
+  await vi.advanceTimersByTimeAsync(0);
+  expect([api.subscriptions.length, api.isOpen]).toEqual([2, true]);
 });

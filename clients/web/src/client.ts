@@ -1,20 +1,38 @@
-/**
- * The REST API calls of the page. `client/` contains the sources of task updates.
- *
- * Paths are relative to the page, which a proxy may offer below a path of its own.
- */
+/** The calls of the REST API that a page needs. */
 
-import type { Model } from "./catalog";
-import { readTaskResponse } from "./client/task_response";
-import { HttpClient } from "./http_client";
-import type { QueueEstimate } from "./queue_poller";
-import type { Seed } from "./seeds";
-import type { Session } from "./session";
-import type { TaskDocument } from "./task_document";
-import type { Estimate } from "./form/estimate";
+import { subscribeToApi } from "./api_tasks.js";
+import { type Connection, HttpClient } from "./http_client.js";
+import { newIdempotencyKey } from "./idempotency_key.js";
+import type { Model } from "./models.js";
+import type { Seed } from "./seeds.js";
+import type { TaskDocument } from "./task_document.js";
+import { readTaskResponse } from "./task_response.js";
+import type { Subscribe } from "./task_source.js";
 
-/** The parameters of a task by their names in the API. */
+/** The parameters of a task by their names in the API. A seed may be text: it may exceed JavaScript's numbers. */
 export type Parameters = Readonly<Record<string, unknown>>;
+
+export interface QueueEstimate {
+  /** Number of tasks ahead in the queue. */
+  readonly position: number | null;
+  /** Median time until the task is finished. */
+  readonly seconds: number | null;
+  /** Whether a live worker serves the task's model. */
+  readonly served: boolean | null;
+}
+
+export interface Warning {
+  readonly pointer: string;
+  readonly detail: string;
+}
+
+/** Fields of the response of `POST /v1/tasks:estimate`. */
+export interface Estimate {
+  readonly eta?: { readonly p50_seconds?: number | null } | null;
+  readonly price?: number | null;
+  readonly currency?: string | null;
+  readonly warnings?: readonly Warning[];
+}
 
 interface TaskResponse {
   readonly queue_position?: number | null;
@@ -25,20 +43,31 @@ interface TaskResponse {
   readonly images?: readonly { readonly index: number; readonly url?: string }[];
 }
 
-export class Api {
+export class DarkroomClient {
   readonly #http: HttpClient;
 
-  constructor(private readonly session: () => Session | null) {
-    this.#http = new HttpClient(session);
+  constructor(connection: Connection = {}) {
+    this.#http = new HttpClient(connection);
   }
+
+  /** Subscribe to the caller's newest tasks: the API's source for a TaskFeed. */
+  readonly subscribe: Subscribe = (count, listener) => subscribeToApi(this.#http, count, listener);
 
   async models(): Promise<readonly Model[]> {
     const response = await this.#http.send("GET", "v1/models");
     return ((await response.json()) as { models: Model[] }).models;
   }
 
-  /** Submit a task. Return it, and whether a live worker serves its model; null: unknown. */
-  async submit(body: string, idempotencyKey: string): Promise<{ task: TaskDocument; served: boolean | null }> {
+  /**
+   * Submit a task. Return it, and whether a live worker serves its model; null: unknown.
+   *
+   * A submission that is repeated after an error creates no second task if it has the same body and key.
+   */
+  async submit(
+    parameters: Parameters | string,
+    idempotencyKey = newIdempotencyKey(),
+  ): Promise<{ task: TaskDocument; served: boolean | null }> {
+    const body = bodyOf(parameters);
     const headers = { "idempotency-key": idempotencyKey };
     const response = await this.#http.send("POST", "v1/tasks", { body, headers });
     const answer = (await response.json()) as TaskResponse & Readonly<Record<string, unknown>>;
@@ -50,8 +79,9 @@ export class Api {
     return submittedParameters((await this.#task(taskId)).parameters ?? {});
   }
 
-  /** Return the estimate of a submission with this body. */
-  async estimate(body: string): Promise<Estimate> {
+  /** Return the estimate of a submission. */
+  async estimate(parameters: Parameters | string): Promise<Estimate> {
+    const body = bodyOf(parameters);
     return (await this.#http.send("POST", "v1/tasks:estimate", { body })).json() as Promise<Estimate>;
   }
 
@@ -98,30 +128,40 @@ export class Api {
   }
 
   /**
-   * Return a URL for an <img>, which cannot send a token: the API's own URL where no token is needed, else the signed
-   * URL of the bucket, else a blob URL with the image's bytes.
+   * Return a URL for an <img>: the API's own URL where an <img> can load it, else the signed URL of the bucket, else a
+   * blob URL with the image's bytes. Revoke a blob URL when it is no longer shown.
    */
   async imageSource(taskId: string, index: number): Promise<string> {
-    if (!(await this.session()?.token())) return imagePath(taskId, index);
+    const address = this.imageAddress(taskId, index);
+    if (await this.#canEmbed()) return address;
     const url = (await this.#task(taskId)).images?.find((image) => image.index === index)?.url;
-    if (url && new URL(url, location.href).origin !== location.origin) return url;
+    if (url && new URL(url, address).origin !== new URL(address).origin) return url;
     return URL.createObjectURL(await this.imageBytes(taskId, index));
   }
 
   /** Return the absolute URL of an image, for programs without credentials of their own. */
   imageAddress(taskId: string, index: number): string {
-    return new URL(imagePath(taskId, index), location.href).href;
+    return this.#absolute(imagePath(taskId, index));
   }
 
-  /** Return a URL of a small version for an <img>. */
+  /** Return a URL of a small version for an <img>, like `imageSource`. */
   async thumbnailSource(taskId: string, index: number): Promise<string> {
     const path = `${imagePath(taskId, index)}/thumbnail`;
-    if (!(await this.session()?.token())) return path;
+    if (await this.#canEmbed()) return this.#absolute(path);
     return URL.createObjectURL(await (await this.#http.send("GET", path)).blob());
   }
 
   async imageBytes(taskId: string, index: number): Promise<Blob> {
     return (await this.#http.send("GET", imagePath(taskId, index))).blob();
+  }
+
+  /** An <img> sends no token, and the API's images can only be embedded by pages of its own origin. */
+  async #canEmbed(): Promise<boolean> {
+    return new URL(this.#absolute("")).origin === location.origin && !(await this.#http.token());
+  }
+
+  #absolute(path: string): string {
+    return new URL(this.#http.urlOf(path), location.href).href;
   }
 
   async #task(taskId: string): Promise<TaskResponse> {
@@ -135,6 +175,10 @@ export function submittedParameters({ seed_text: seed, ...parameters }: Paramete
   const hasNoValue = (value: unknown) => value === null || (Array.isArray(value) && value.length === 0);
   const given = Object.entries(parameters).filter(([name, value]) => name !== "guidance" && !hasNoValue(value));
   return { ...Object.fromEntries(given), ...(typeof seed === "string" ? { seed } : {}) };
+}
+
+function bodyOf(parameters: Parameters | string): string {
+  return typeof parameters === "string" ? parameters : JSON.stringify(parameters);
 }
 
 function taskPath(taskId: string): string {

@@ -1,7 +1,13 @@
-/** Requests to the REST API with the credentials of the signed-in user. Throws a ProblemError for an error response. */
+/** Requests to the REST API with the user's credentials. Throws a ProblemError for an error response. */
 
-import { ProblemError, problemFrom, unreachable } from "./problems";
-import type { Session } from "./session";
+import { ProblemError, problemFrom, unreachable } from "./problems.js";
+
+export interface Connection {
+  /** The address of the API, such as `https://darkroom.example/`; without one, the API is below the page's own address. */
+  readonly baseUrl?: string;
+  /** Return a valid token; null where the API needs none, as on the local stack. Called before each request. */
+  readonly token?: () => Promise<string | null>;
+}
 
 export interface RequestOptions {
   /** Text is sent as JSON, other bodies with their own media type. */
@@ -11,14 +17,25 @@ export interface RequestOptions {
 }
 
 export class HttpClient {
-  constructor(private readonly session: () => Session | null) {}
+  readonly token: () => Promise<string | null>;
+  readonly #base: string;
+
+  constructor({ baseUrl = "", token = () => Promise.resolve(null) }: Connection = {}) {
+    this.#base = baseUrl === "" || baseUrl.endsWith("/") ? baseUrl : `${baseUrl}/`;
+    this.token = token;
+  }
+
+  /** The URL of a path of the API: relative to the page if the client has no address. */
+  urlOf(path: string): string {
+    return this.#base + path;
+  }
 
   async send(method: string, path: string, options: RequestOptions = {}): Promise<Response> {
-    const token = await this.session()?.token();
+    const token = await this.token();
     const headers = new Headers({ accept: "application/json", ...options.headers });
     if (typeof options.body === "string") headers.set("content-type", "application/json");
     if (token) headers.set("authorization", `Bearer ${token}`);
-    const response = await fetch(path, { ...options, method, headers }).catch(() => {
+    const response = await fetch(this.urlOf(path), { ...options, method, headers }).catch(() => {
       throw new ProblemError(unreachable());
     });
     if (response.ok) return response;

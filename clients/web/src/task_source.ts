@@ -1,6 +1,6 @@
 /** What every source of tasks offers: Firestore's listener and the API's event stream. */
 
-import type { TaskDocument } from "../task_document";
+import type { TaskDocument } from "./task_document.js";
 
 export type SourceName = "firestore" | "api";
 

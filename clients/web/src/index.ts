@@ -1,0 +1,13 @@
+/** The public interface of `@darkroom/web`. The Firestore source is in `@darkroom/web/firestore`. */
+
+export { DarkroomClient, type Estimate, type Parameters, type QueueEstimate, type Warning, submittedParameters } from "./client.js";
+export { type Configuration, loadConfiguration } from "./configuration.js";
+export { type Connection, HttpClient, type RequestOptions } from "./http_client.js";
+export { newIdempotencyKey } from "./idempotency_key.js";
+export type { ControlNetwork, Lora, Model, ModelDefaults, ModelLimits, ModelTraits } from "./models.js";
+export { type Problem, ProblemError, problemFrom } from "./problems.js";
+export type { Seed } from "./seeds.js";
+export { type ImageProgress, type Preview, type Status, type StoredImage, type TaskDocument, readTaskDocument } from "./task_document.js";
+export { type FeedListener, type FeedSources, type FeedState, TaskFeed } from "./task_feed.js";
+export { readTaskResponse } from "./task_response.js";
+export type { SourceName, Subscribe, TaskListener, Unsubscribe } from "./task_source.js";

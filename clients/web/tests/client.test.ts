@@ -1,0 +1,79 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+
+import { DarkroomClient, submittedParameters } from "../src/client.js";
+
+const TASK = { id: "t1", status: "queued", parameters: { prompt: "a circle", seed_text: "7" }, model_served: false };
+
+let requests: Request[];
+
+/** Answer each request with the next response, as JSON. */
+function answer(...responses: readonly unknown[]): void {
+  const remaining = [...responses];
+  vi.stubGlobal("fetch", (url: string, options: RequestInit) => {
+    requests.push(new Request(new URL(url, location.href), options));
+    return Promise.resolve(Response.json(remaining.shift()));
+  });
+}
+
+beforeEach(() => {
+  requests = [];
+  vi.stubGlobal("location", new URL("https://page.example/app/"));
+});
+
+afterEach(() => { vi.unstubAllGlobals(); });
+
+test("submit sends the parameters with a key, and returns the task", async () => {
+  answer(TASK, TASK);
+  const client = new DarkroomClient();
+  const { task, served } = await client.submit({ prompt: "a circle" });
+  expect([task.id, task.prompt, task.seed, served]).toEqual(["t1", "a circle", "7", false]);
+  await client.submit('{"prompt":"a circle"}', "order-1");
+  const [first, second] = requests;
+  expect(first?.url).toBe("https://page.example/app/v1/tasks");
+  expect(first?.headers.get("idempotency-key")).toMatch(/^[0-9a-f-]{36}$/);
+  expect(second?.headers.get("idempotency-key")).toBe("order-1");
+  expect(await first?.text()).toBe(await second?.text());
+});
+
+test("requests carry the token, and go to the given address", async () => {
+  answer({ models: [] });
+  const client = new DarkroomClient({ baseUrl: "https://api.example/darkroom", token: () => Promise.resolve("secret") });
+  expect(await client.models()).toEqual([]);
+  expect(requests[0]?.url).toBe("https://api.example/darkroom/v1/models");
+  expect(requests[0]?.headers.get("authorization")).toBe("Bearer secret");
+});
+
+test("task ids are escaped in paths", async () => {
+  answer({});
+  await new DarkroomClient().cancel("../keys");
+  expect(requests[0]?.url).toBe("https://page.example/app/v1/tasks/..%2Fkeys/cancel");
+});
+
+describe("imageSource", () => {
+  const address = "v1/tasks/t1/images/0";
+
+  test("is the API's own address without a token and on the same origin", async () => {
+    answer();
+    expect(await new DarkroomClient().imageSource("t1", 0)).toBe(`https://page.example/app/${address}`);
+    expect(requests).toEqual([]);
+  });
+
+  test("is the signed address where there is one", async () => {
+    const signed = "https://bucket.example/image.png?signature=1";
+    answer({ ...TASK, images: [{ index: 0, url: signed }] });
+    const client = new DarkroomClient({ token: () => Promise.resolve("secret") });
+    expect(await client.imageSource("t1", 0)).toBe(signed);
+  });
+
+  test("is an address of the bytes for a page of another origin", async () => {
+    answer({ ...TASK, images: [{ index: 0, url: `/${address}` }] }, "bytes");
+    const source = await new DarkroomClient({ baseUrl: "https://api.example/" }).imageSource("t1", 0);
+    expect(source).toMatch(/^blob:/);
+    expect(requests.map(({ url }) => url)).toEqual(["https://api.example/v1/tasks/t1", `https://api.example/${address}`]);
+  });
+});
+
+test("submittedParameters are those that a submission accepts", () => {
+  const parameters = { prompt: "a circle", seed: 1, seed_text: "9007199254740993", image: null, loras: [], guidance: "none" };
+  expect(submittedParameters(parameters)).toEqual({ prompt: "a circle", seed: "9007199254740993" });
+});
