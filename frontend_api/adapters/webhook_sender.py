@@ -55,19 +55,21 @@ class PinnedWebhookSender:
         """
         began = time.monotonic()
         deadline = _Deadline(began + self._timeout)
-        status, error = None, None
+        status, error, is_final = None, None, False
         try:
             addresses = self._resolve(url, deadline)
             with self._limiter.slot(addresses):
                 status = self._post(url, headers, body, _PinnedBackend(addresses, deadline))
         except (CallbackRefusedError, UnresolvableError) as refusal:
             error = f"the callback URL {refusal}"
+            is_final = isinstance(refusal, CallbackRefusedError)
         except httpcore.TimeoutException:
             error = "the receiver did not respond in time"
         except tuple(_REASONS) as failure:
             reason = next(text for kind, text in _REASONS.items() if isinstance(failure, kind))
             error = ": ".join(filter(None, (f"the receiver {reason}", str(failure))))
-        return Outcome(status=status, error=error, duration_seconds=time.monotonic() - began)
+        seconds = time.monotonic() - began
+        return Outcome(status=status, error=error, duration_seconds=seconds, is_final=is_final)
 
     def _resolve(self, url: CallbackUrl, deadline: "_Deadline") -> Sequence[Address]:
         addresses = self._addresses_of(url.host, deadline.left(None))

@@ -59,8 +59,9 @@ class DeliverEvent:
     def __call__(self, event: TaskEvent) -> None:
         """Deliver the event, unless it is already delivered or no longer relevant.
 
-        Pub/Sub may call this any number of times with the same event. After
-        WebhookNotDeliveredError, ReceiverBusyError and DependencyUnavailableError it must retry.
+        A callback that darkroom refuses is abandoned after one try. Pub/Sub may call this any number
+        of times with the same event. After WebhookNotDeliveredError, ReceiverBusyError and
+        DependencyUnavailableError it must retry.
         """
         try:
             task = self.store.get(event.task_id)
@@ -101,13 +102,14 @@ class DeliverEvent:
     def _try(self, event: TaskEvent, task: Task, url: str, at: datetime) -> Outcome:
         if not self.callback_seal.is_valid(task):
             _refused.add(1, {"record": "callback"})
-            _log.warning("callback_refused", task_id=task.id, reason="the seal is missing or invalid")
-            return Outcome(error="the callback was stored with another webhook key, or changed since")
+            return Outcome(
+                error="the callback was stored with another webhook key, or changed since", is_final=True
+            )
         try:
             receiver = self.url_policy.parse(url)
             own = self.header_cipher.decrypt(task.user_id, task.callback_headers)
         except CallbackRefusedError as error:  # the policy or the key has changed since the submission
-            return Outcome(error=f"the callback URL {error}")
+            return Outcome(error=f"the callback URL {error}", is_final=True)
         with self.limiter.slot(receiver.host, user_id=task.user_id):
             keys = [secret.key for secret in self.secrets.of(task.user_id)]
             body = self.body_of(event, task)
@@ -145,6 +147,8 @@ def _record(event: TaskEvent, outcome: Outcome) -> None:
         error=outcome.error,
         duration_seconds=round(outcome.duration_seconds, 3),
     )
+    if outcome.is_final:
+        _log.warning("callback_refused", task_id=event.task_id, event_id=event.id, reason=outcome.error)
 
 
 def _is_current(event: TaskEvent, task: Task) -> bool:

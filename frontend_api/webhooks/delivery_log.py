@@ -31,7 +31,7 @@ class DeliveryState(StrEnum):
     """Pub/Sub will retry it."""
     DELIVERED = "delivered"
     ABANDONED = "abandoned"
-    """It failed for a day. It is sent again only by a replay."""
+    """It failed for a day, or no try can succeed. It is sent again only by a replay."""
     STOPPED = "stopped"
     """The receiver returned 410: no further events of this task are sent."""
 
@@ -43,6 +43,8 @@ class Outcome:
     status: int | None = None
     error: str | None = None
     duration_seconds: float = 0.0
+    is_final: bool = False
+    """darkroom refuses the callback, so a later try would not succeed either."""
 
     @property
     def is_success(self) -> bool:
@@ -131,7 +133,7 @@ class WebhookLog:
         after = replace(
             before,
             retried_until=retried_until,
-            abandoned=not outcome.is_success and at >= retried_until,
+            abandoned=not outcome.is_success and (outcome.is_final or at >= retried_until),
             tries_made=before.tries_made + 1,
             tries=(*before.tries, made)[-MAX_TRIES_KEPT:],
             # Of two concurrent tries, the failed one may be recorded after the successful one.

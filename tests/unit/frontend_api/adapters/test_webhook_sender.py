@@ -207,6 +207,7 @@ def test_refused_connection_is_reported() -> None:
         port = taken.getsockname()[1]
     outcome, _ = post(f"http://127.0.0.1:{port}/")
     assert str(outcome.error).startswith("the receiver cannot be connected to")
+    assert not outcome.is_final
 
 
 # ── connections ──────────────────────────────────────────────────────────────────────────────────────────
@@ -234,6 +235,7 @@ def test_private_address_is_never_connected_to(
         addresses_of=resolving(*addresses),
     )
     assert re.search("not a public address|may be a metadata server", str(outcome.error))
+    assert outcome.is_final
     assert not connected
     assert not receiver.requests
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 from standardwebhooks import Webhook, WebhookVerificationError
+from structlog.testing import capture_logs
 from werkzeug.test import TestResponse
 
 from common.domain.task import Task
@@ -471,6 +472,28 @@ def test_delivery_is_abandoned_after_a_day_and_replayed_on_request(api: Api) -> 
     assert push_of(api, task).status_code == 204
     (delivery,) = deliveries_of(api, task)["deliveries"]
     assert (delivery["state"], delivery["tries_made"]) == ("delivered", 5)
+
+
+def test_delivery_to_a_refused_url_is_abandoned_at_once(api: Api) -> None:
+    """The policy may have changed since the submission."""
+    task = completed(api, callback_url="https://10.0.0.7/hook")
+    with capture_logs() as logs:
+        assert push_of(api, task).status_code == 204  # Pub/Sub does not retry
+    (refusal,) = [each for each in logs if each["event"] == "callback_refused"]
+    assert (refusal["task_id"], "not a public address" in refusal["reason"]) == (task.id, True)
+    (delivery,) = deliveries_of(api, task)["deliveries"]
+    assert (delivery["state"], delivery["tries"][0]["error"]) == ("abandoned", refusal["reason"])
+    assert replay(api, task).get_json()["state"] == "pending"
+    assert push_of(api, task).status_code == 204
+    assert deliveries_of(api, task)["deliveries"][0]["tries_made"] == 2
+    assert not api.receiver.sent
+
+
+def test_delivery_to_a_refused_address_is_abandoned_at_once(api: Api) -> None:
+    api.receiver.outcomes = [Outcome(error="the callback URL leads to 10.0.0.7", is_final=True)]
+    task = completed(api)
+    assert push_of(api, task).status_code == 204
+    assert deliveries_of(api, task)["deliveries"][0]["state"] == "abandoned"
 
 
 def test_replay_resumes_after_a_410(api: Api) -> None:
