@@ -30,11 +30,13 @@ def api(*, port: int, environment: Mapping[str, str]) -> ProcessSpec:
     )
 
 
-def worker(*, number: int, health_port: int, environment: Mapping[str, str]) -> ProcessSpec:
+def worker(
+    *, number: int, health_port: int, environment: Mapping[str, str], module: str = "gpu_subscriber"
+) -> ProcessSpec:
     """One worker: the Pub/Sub process and the engine process that it starts."""
     return _python_process(
         name=f"worker-{number}",
-        argv=_module("gpu_subscriber"),
+        argv=_module(module),
         environment={
             **environment,
             "DARKROOM_HEALTH_HOST": LOOPBACK,

@@ -160,6 +160,7 @@ class Composition:
             number=number,
             health_port=self._port(name),
             environment=self._telemetry_environment(name) | self._pool_environment(number),
+            module=self._settings.worker_module,
         )
 
     def scheduler(self, *, queue_created_at: datetime) -> ProcessSpec:

@@ -32,6 +32,8 @@ class StackSettings:
     """The models of each worker, in the format of WORKER_MODELS; None: every worker serves every
     model.
     """
+    worker_module: str = "gpu_subscriber"
+    """The module that a worker runs."""
     model_catalog: Path | None = None
     """None selects the catalog of the environment, else the embedded one."""
     writes_traces: bool = False

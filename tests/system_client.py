@@ -48,7 +48,7 @@ class SystemClient:
         return str(answer.json()["id"])
 
     def wait_until(
-        self, task_id: str, holds: Callable[[Task], bool], *, timeout_seconds: float = 120.0
+        self, task_id: str, holds: Callable[[Task], bool], *, timeout_seconds: float = 240.0
     ) -> Task:
         """Block until the stored task satisfies `holds`. Raises TimeoutError with the task's state."""
         return self._wait([task_id], holds, timeout_seconds)[task_id]
@@ -64,11 +64,7 @@ class SystemClient:
             ),
         )
 
-    def wait_until_under_way(self, task_id: str) -> Task:
-        """Block until a tenth of the task's steps is done, for one of its images or over several."""
-        return self.wait_until(task_id, lambda task: task.progress.value >= 0.1)
-
-    def wait_for_end(self, task_id: str, *, timeout_seconds: float = 120.0) -> Task:
+    def wait_for_end(self, task_id: str, *, timeout_seconds: float = 240.0) -> Task:
         """Block until the task is terminal."""
         return self.wait_until(task_id, lambda task: task.status.is_terminal, timeout_seconds=timeout_seconds)
 

@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,9 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 from common.domain.models.catalog import DEMO_MODEL, ModelCatalog, ModelDefaults, ModelLimits, ModelSpec
 from common.domain.models.traits import NO_GUIDANCE, Guidance, ModelTraits
 from common.domain.parameters import Sampler
-from local_stack.settings import StackSettings
 from local_stack.stack import LocalStack
 from tests.browser.page_with_fakes import PageWithFakes
+from tests.system.conftest import System, start
 
 # Without these Chromium contacts its vendor's servers at every start.
 QUIET_CHROMIUM = (
@@ -66,13 +67,18 @@ FEW_STEPS_MODEL = ModelSpec(
 
 
 @pytest.fixture(scope="module")
-def running_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
-    """A stack that offers the demo model and FEW_STEPS_MODEL."""
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """A system that offers the demo model and FEW_STEPS_MODEL."""
     folder = tmp_path_factory.mktemp("browser")
     catalog = folder / "models.json"
     catalog.write_text(ModelCatalog(models=(DEMO_MODEL, FEW_STEPS_MODEL)).model_dump_json(exclude_none=True))
-    with LocalStack(StackSettings(data_directory=folder, model_catalog=catalog)) as stack:
-        yield stack
+    with ExitStack() as exits:
+        yield start(exits, folder, model_catalog=catalog)
+
+
+@pytest.fixture(scope="module")
+def running_stack(system: System) -> LocalStack:
+    return system.stack
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from local_stack.loopback import PortReservations
 from local_stack.processes.child_process import ChildProcess
 from local_stack.processes.orphans import STACK_ID_VARIABLE
 from tests.chaos.network import Link, Network
+from tests.engine_gate import WORKER_MODULE, engine_of
 
 
 class Links:
@@ -60,14 +61,11 @@ class ChaosWorker:
         self._ports = PortReservations()
         health_port = self._ports.reserve()
         self.health_url = f"http://127.0.0.1:{health_port}"
-        spec = application.worker(number=number, health_port=health_port, environment=environment)
-        spec = replace(
-            spec,
-            name=f"chaos-worker-{number}",
-            argv=(spec.argv[0], "-m", "tests.chaos.worker_program"),
+        spec = application.worker(
+            number=number, health_port=health_port, environment=environment, module=WORKER_MODULE
         )
         self.process = ChildProcess(
-            spec,
+            replace(spec, name=f"chaos-worker-{number}"),
             logs_directory=logs,
             stack_environment={
                 STACK_ID_VARIABLE: stack_id,
@@ -83,10 +81,7 @@ class ChaosWorker:
     @property
     def engine(self) -> psutil.Process:
         """The engine process. Raises LookupError while there is none."""
-        for child in psutil.Process(self.process.pid).children():
-            if any("spawn_main" in argument for argument in child.cmdline()):
-                return child
-        raise LookupError(f"{self.name} has no engine")
+        return engine_of(self.process)
 
     @property
     def active_tasks(self) -> int:

@@ -16,6 +16,7 @@ from gpu_subscriber.engine.engine_process import run_engine
 from gpu_subscriber.engine.engine_settings import EngineSettings
 from gpu_subscriber.engine.messages import FromEngine, Start, StepDone, ToEngine
 from tests.chaos.stand_in_engine import serve_stand_in
+from tests.engine_gate import GatedConnection, run_gated_engine
 
 DEADLY = "deadly"
 CAPACITY = 2
@@ -48,11 +49,11 @@ class DeadlyPipe:
 
 
 def demo_model(pipe: Any, settings: EngineSettings) -> None:
-    run_engine(DeadlyPipe(pipe), settings)  # type: ignore[arg-type]
+    run_gated_engine(DeadlyPipe(pipe), settings)
 
 
 def stand_in(pipe: Any, settings: EngineSettings) -> None:
-    serve_stand_in(DeadlyPipe(pipe), settings)
+    serve_stand_in(GatedConnection(DeadlyPipe(pipe)), settings)
 
 
 def narrow(pipe: Any, settings: EngineSettings) -> None:

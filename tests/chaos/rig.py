@@ -31,6 +31,7 @@ from tests.chaos.chaos_worker import ChaosWorker, Links
 from tests.chaos.collectors import Documents, EventMailbox, Objects
 from tests.chaos.network import LOOPBACK, Network
 from tests.chaos.waiting import wait_for
+from tests.engine_gate import EngineGate
 from tests.system_client import SystemClient
 from tools.integrity.checker import Verdict, check
 from tools.integrity.evidence import COMPLETED, Accepted, Evidence
@@ -61,6 +62,11 @@ PRODUCTION: Mapping[str, Any] = {
     "DARKROOM_HOLDER_SILENCE_SECONDS": 7,
     "DARKROOM_LEASE_SECONDS": 60,
     "DARKROOM_CHECKPOINT_INTERVAL_SECONDS": 2,
+}
+LASTING_CLAIMS: Mapping[str, Any] = {
+    # No claim of a slow worker expires or is taken over.
+    "DARKROOM_CLAIM_TTL_SECONDS": 300,
+    "DARKROOM_HOLDER_SILENCE_SECONDS": 300,
 }
 _numbers = count()  # numbers all workers of this program: each has its own log
 RecordProperty = Callable[[str, object], None]
@@ -153,6 +159,7 @@ class Rig:
         self.queue_was_lost = False
         self._engine = engine
         self._stack_id = secrets.token_hex(8)
+        self._gate = EngineGate(site.logs.with_name("gates") / self._stack_id)
         self._verified: set[str] = set()
 
     def __enter__(self) -> Self:
@@ -179,6 +186,18 @@ class Rig:
     def start_worker(self, *, engine: str | None = None, **settings: Any) -> ChaosWorker:
         return self.start_workers(1, engine=engine, **settings)[0]
 
+    def hold(self, *, steps: int = 1, images: int = 0) -> None:
+        """Hold the engines of all running workers once their Runs have taken this many steps, or
+        once they have finished this many images. Later engines are not held.
+        """
+        for worker in self.workers:
+            if worker.process.is_running:
+                self._gate.hold(worker.engine, steps=steps, images=images)
+
+    def release(self) -> None:
+        """Let all held engines continue."""
+        self._gate.release()
+
     def holder_of(self, task: Task) -> ChaosWorker:
         assert task.claim is not None, f"task {task.id} is {task.status}"
         for worker in self.workers:
@@ -194,7 +213,8 @@ class Rig:
             environment={
                 **self.site.stack.environment,
                 **links.environment,
-                "CHAOS_ENGINE": engine,
+                **self._gate.environment,
+                "WORKER_ENGINE": engine,
                 **{name: str(value) for name, value in settings.items()},
             },
             logs=self.site.logs,

@@ -5,7 +5,7 @@ from http import HTTPStatus
 import pytest
 
 from common.domain.task import TaskStatus
-from tests.chaos.rig import Rig
+from tests.chaos.rig import LASTING_CLAIMS, Rig
 
 pytestmark = pytest.mark.chaos
 
@@ -37,11 +37,17 @@ def test_rescue_fails_a_task_after_its_deadline(rig: Rig) -> None:
 
 
 def test_task_is_cancelled_once_when_cancelled_twice(rig: Rig) -> None:
-    rig.start_worker(CHAOS_STEP_SECONDS=0.05)
-    task_id, other = (rig.submit(steps=100) for _ in range(2))
-    rig.wait_until_drawn(task_id, step=3)
+    worker = rig.start_worker(**LASTING_CLAIMS)
+    rig.hold(steps=3)
+    task_id, other = (rig.submit(steps=20) for _ in range(2))
+    for each in (task_id, other):
+        rig.wait_until_drawn(each)
+    worker.process.suspend()  # the task must not be cancelled before the second request
     for _ in range(2):
         assert rig.cancel(task_id).status_code == HTTPStatus.ACCEPTED
+    worker.process.resume()
+    rig.wait_until(task_id, lambda task: task.status is TaskStatus.CANCELLED)
+    rig.release()
     tasks = rig.verify()
     assert tasks[task_id].status is TaskStatus.CANCELLED
     assert (tasks[other].status, tasks[other].attempt) == (TaskStatus.COMPLETED, 1)
@@ -51,8 +57,9 @@ def test_task_is_cancelled_once_when_cancelled_twice(rig: Rig) -> None:
 
 def test_task_is_cancelled_while_its_worker_drains(rig: Rig) -> None:
     # The worker polls so rarely that only the drain can find the cancellation.
-    worker = rig.start_worker(CHAOS_STEP_SECONDS=0.2, DARKROOM_CANCELLATION_LOOK_SECONDS=30)
-    task_id, other = (rig.submit(steps=100) for _ in range(2))
+    worker = rig.start_worker(DARKROOM_CANCELLATION_LOOK_SECONDS=30)
+    rig.hold()
+    task_id, other = (rig.submit(steps=20) for _ in range(2))
     for one in (task_id, other):
         rig.wait_until_drawn(one)
     rig.cancel(task_id)

@@ -4,7 +4,7 @@ import pytest
 
 from common.domain.task import TaskStatus
 from tests.chaos.chaos_worker import ChaosWorker
-from tests.chaos.rig import PRODUCTION, Rig
+from tests.chaos.rig import LASTING_CLAIMS, PRODUCTION, Rig
 from tests.chaos.waiting import pause, wait_for
 
 pytestmark = pytest.mark.chaos
@@ -20,12 +20,14 @@ def abandoned(worker: ChaosWorker, task_id: str) -> bool:
 
 
 def test_task_runs_once_despite_repeated_deliveries(rig: Rig) -> None:
-    rig.start_workers(2, CHAOS_STEP_SECONDS=0.05)
-    task_id = rig.submit(steps=30)
+    rig.start_workers(2, **LASTING_CLAIMS)
+    rig.hold(steps=5)
+    task_id = rig.submit(steps=20)
     rig.redeliver(task_id, times=3)
     rig.wait_until_drawn(task_id, step=5)
     rig.redeliver(task_id, times=3)
-    rig.verify()
+    rig.release()
+    assert rig.site.mailbox.wait_for([task_id], timeout_seconds=90)
     rig.redeliver(task_id)
     assert rig.site.mailbox.wait_for_copies(task_id, 2, timeout_seconds=60)
     task = rig.verify()[task_id]
@@ -33,9 +35,10 @@ def test_task_runs_once_despite_repeated_deliveries(rig: Rig) -> None:
 
 
 def test_result_of_a_zombie_is_rejected(rig: Rig) -> None:
-    zombie = rig.start_worker(CHAOS_STEP_SECONDS=0.05)
-    task_id = rig.submit(steps=60)
-    rig.wait_until_drawn(task_id, step=40)
+    zombie = rig.start_worker()
+    rig.hold(steps=10)
+    task_id = rig.submit(steps=20)
+    rig.wait_until_drawn(task_id, step=10)
     zombie.process.suspend()
     rig.start_worker()
     ended = rig.client.wait_for_end(task_id)
@@ -63,8 +66,9 @@ def test_worker_abandons_its_task_when_its_heartbeat_is_blocked(rig: Rig) -> Non
 
 
 def test_restarted_pod_does_not_renew_its_predecessors_claim(rig: Rig) -> None:
-    worker = rig.start_worker(CHAOS_STEP_SECONDS=0.05)
-    task_id = rig.submit(steps=60)
+    worker = rig.start_worker()
+    rig.hold(steps=5)
+    task_id = rig.submit(steps=20)
     rig.wait_until_drawn(task_id, step=5)
     worker.kill()
     worker.restart()
@@ -139,7 +143,7 @@ def test_task_runs_once_when_its_lease_expires(rig: Rig) -> None:
 
 def test_clock_skew_of_30_seconds_causes_no_violation(rig: Rig) -> None:
     for skew in (-30, 30):
-        rig.start_worker(CHAOS_CLOCK_SKEW_SECONDS=skew, CHAOS_STEP_SECONDS=0.05)
+        rig.start_worker(WORKER_CLOCK_SKEW_SECONDS=skew, CHAOS_STEP_SECONDS=0.05)
     task_ids = [rig.submit(steps=30) for _ in range(8)]
     for task_id in task_ids:
         rig.redeliver(task_id)

@@ -22,11 +22,13 @@ def test_accepted_tasks_survive_a_killed_firestore(rig: Rig) -> None:
 
 
 def test_running_tasks_survive_a_killed_firestore(rig: Rig) -> None:
-    rig.start_worker(CHAOS_STEP_SECONDS=0.05)
-    drawn = rig.submit(steps=60)
+    rig.start_worker()
+    rig.hold()
+    drawn = rig.submit(steps=20)
     waiting = [rig.submit(steps=4) for _ in range(5)]
-    rig.wait_until_drawn(drawn, step=5)
+    rig.wait_until_drawn(drawn)
     rig.site.stack.restart("firestore-emulator")
+    rig.release()
     waiting.append(rig.submit(steps=4))
     tasks = rig.verify()
     assert set(tasks) == {drawn, *waiting}

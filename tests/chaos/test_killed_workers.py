@@ -12,7 +12,7 @@ import pytest
 from common.domain.task import Task, TaskStatus
 from tests.chaos.chaos_worker import ChaosWorker
 from tests.chaos.rig import PRODUCTION, RecordProperty, Rig
-from tests.chaos.waiting import pause
+from tests.chaos.waiting import pause, wait_for
 
 pytestmark = pytest.mark.chaos
 
@@ -78,8 +78,10 @@ def test_task_survives_a_killed_worker(rig: Rig, moment: str) -> None:
 
 def test_task_of_a_killed_worker_resumes_from_its_checkpoint(rig: Rig) -> None:
     victim = rig.start_worker()
+    rig.hold(steps=50)
     task_id = rig.submit(steps=100)
-    rig.wait_until_drawn(task_id, step=50)
+    rig.wait_until_drawn(task_id, step=50)  # of 0.02 s: longer than the interval of checkpoints
+    wait_for(lambda: any("checkpoint" in name for name in rig.site.objects.of([task_id])), "a checkpoint")
     victim.kill()
     successor = rig.start_worker()
     task = rig.verify()[task_id]
@@ -116,8 +118,9 @@ def test_killed_worker_loses_at_most_a_tenth_of_a_run(rig: Rig, record_property:
 
 
 def test_engine_exits_when_its_parent_is_killed(rig: Rig) -> None:
-    worker = rig.start_worker(CHAOS_STEP_SECONDS=0.05)
-    task_id = rig.submit(steps=100)
+    worker = rig.start_worker()
+    rig.hold(steps=5)
+    task_id = rig.submit(steps=20)
     rig.wait_until_drawn(task_id, step=5)
     engine = worker.engine
     worker.kill_parent()

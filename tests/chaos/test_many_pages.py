@@ -95,7 +95,7 @@ def test_page_loads_and_tasks_leak_no_resources(
     for name, value in measured.items():
         record_property(name, value)
 
-    assert prober.longest_failure_seconds < 5, measured
+    assert prober.longest_failure_seconds < 30, measured
     assert measured["emulator_mib"] < 1_500, measured
     assert measured["emulator_threads"] < 100, measured  # the emulator keeps one thread per channel
     assert measured["largest_log_mib"] <= 16, measured

@@ -6,7 +6,7 @@ import pytest
 
 from common.domain.task import Task, TaskStatus
 from tests.chaos.rig import Rig
-from tests.chaos.stand_in_engine import REFUSED, SEQUENTIAL
+from tests.chaos.stand_in_engine import REFUSED, SEQUENTIAL, STEP_SECONDS
 
 pytestmark = pytest.mark.chaos
 MAY_LACK_IMAGES = frozenset({TaskStatus.COMPLETED, TaskStatus.FAILED})
@@ -16,11 +16,13 @@ def submit_four(rig: Rig, prompt: str = "a large red circle", **fields: object) 
     return rig.submit(f"{prompt}, {SEQUENTIAL}", num_images=4, seed=7, steps=20, **fields)
 
 
-def wait_for_two(rig: Rig, task_id: str) -> Task:
-    """Wait until the document of a still processing task contains two images."""
-    task = rig.wait_until(task_id, lambda found: len(found.images) >= 2)
+def submit_and_wait_for_two(rig: Rig) -> str:
+    """Submit a task to a worker that generates two of its images; wait for them, and return its id."""
+    rig.hold(images=2)
+    task_id = submit_four(rig)
+    task = rig.wait_until(task_id, lambda found: len(found.images) == 2)
     assert task.status is TaskStatus.PROCESSING
-    return task
+    return task_id
 
 
 def attempts_of(task: Task) -> dict[int, int]:
@@ -44,21 +46,19 @@ def test_task_keeps_its_images_and_names_the_failed_one(rig: Rig) -> None:
 
 
 def test_finished_images_survive_a_cancellation(rig: Rig) -> None:
-    rig.start_worker(CHAOS_STEP_SECONDS=0.1)
-    task_id = submit_four(rig)
-    wait_for_two(rig, task_id)
+    rig.start_worker()
+    task_id = submit_and_wait_for_two(rig)
     early = [rig.client.image(task_id, index) for index in (0, 1)]
     rig.cancel(task_id)
     task = rig.verify()[task_id]
     assert task.status is TaskStatus.CANCELLED
     assert [rig.client.image(task_id, index) for index in (0, 1)] == early
-    assert task.usage.gpu_seconds == pytest.approx(20 * 0.1 * len(task.images))
+    assert task.usage.gpu_seconds == pytest.approx(20 * STEP_SECONDS * len(task.images))
 
 
 def test_images_of_a_killed_worker_are_reused(rig: Rig) -> None:
-    victim = rig.start_worker(CHAOS_STEP_SECONDS=0.1)
-    task_id = submit_four(rig)
-    wait_for_two(rig, task_id)
+    victim = rig.start_worker()
+    task_id = submit_and_wait_for_two(rig)
     victim.kill()
     rig.start_worker()
     task = rig.verify()[task_id]
@@ -71,15 +71,14 @@ def test_images_of_a_killed_worker_are_reused(rig: Rig) -> None:
 
 def test_stopped_worker_hands_over_images_and_usage(rig: Rig) -> None:
     useful_before, wasted_before = total_usage(rig)
-    first = rig.start_worker(CHAOS_STEP_SECONDS=0.1, DARKROOM_DRAIN_DEADLINE_SECONDS=0)
-    task_id = submit_four(rig)
-    wait_for_two(rig, task_id)
+    first = rig.start_worker(DARKROOM_DRAIN_DEADLINE_SECONDS=0)
+    task_id = submit_and_wait_for_two(rig)
     assert first.stop() == 0
     handed_back = rig.wait_until(task_id, lambda found: found.status is TaskStatus.QUEUED)
     spent = handed_back.history[0].gpu_seconds
     assert spent is not None
-    assert spent >= 2 * 20 * 0.1
-    rig.start_worker(CHAOS_STEP_SECONDS=0.02)
+    assert spent >= 2 * 20 * STEP_SECONDS
+    rig.start_worker()
     task = rig.verify()[task_id]
     assert (attempts_of(task)[0], attempts_of(task)[3]) == (1, 2)
     assert task.usage.gpu_seconds is not None

@@ -41,8 +41,9 @@ def test_undecodable_messages_are_dead_lettered(rig: Rig) -> None:
 
 
 def test_poisonous_task_fails_without_costing_others_attempts(rig: Rig) -> None:
-    worker = rig.start_worker(CHAOS_STEP_SECONDS=0.05)
-    neighbours = [rig.submit(steps=100) for _ in range(2)]
+    worker = rig.start_worker()
+    rig.hold()
+    neighbours = [rig.submit(steps=20) for _ in range(2)]
     for neighbour in neighbours:
         rig.wait_until_drawn(neighbour)
     poison = rig.submit(DEADLY, permitted=FAILED)
@@ -64,8 +65,9 @@ def test_poisonous_task_fails_without_costing_others_attempts(rig: Rig) -> None:
 
 
 def test_task_is_retried_when_the_engine_is_killed(rig: Rig) -> None:
-    worker = rig.start_worker(CHAOS_STEP_SECONDS=0.05)
-    task_id = rig.submit(steps=60)
+    worker = rig.start_worker()
+    rig.hold(steps=5)
+    task_id = rig.submit(steps=20)
     rig.wait_until_drawn(task_id, step=5)
     worker.engine.kill()  # as the OOM killer does with the process that uses the memory
     task = rig.verify()[task_id]
@@ -73,10 +75,9 @@ def test_task_is_retried_when_the_engine_is_killed(rig: Rig) -> None:
 
 
 def test_task_completes_after_its_engine_hangs(rig: Rig) -> None:
-    worker = rig.start_worker(CHAOS_STEP_SECONDS=0.05, DARKROOM_ENGINE_SILENCE_SECONDS=2)
-    task_id = rig.submit(steps=60)
-    rig.wait_until_drawn(task_id, step=5)
-    worker.engine.suspend()
+    rig.start_worker(DARKROOM_ENGINE_SILENCE_SECONDS=2)
+    rig.hold(steps=5)  # without end
+    task_id = rig.submit(steps=20)
     task = rig.verify()[task_id]
     assert [ended.ending for ended in task.history] == ["engine_hung", "completed"]
 

@@ -115,7 +115,7 @@ def test_probes_request_paths_that_the_worker_serves(build: Build) -> None:
     try:
         for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
             path = build.worker[probe]["httpGet"]["path"]
-            with urllib.request.urlopen(f"http://127.0.0.1:{server.server_port}{path}", timeout=10) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{server.server_port}{path}", timeout=60) as answer:
                 assert answer.status == 200
     finally:
         server.shutdown()

@@ -74,7 +74,7 @@ def test_drain_subscription_moves_every_message_to_its_models_pool(pools: Pools)
     large = [*pools.publish("sdxl", count=120), *pools.publish("flux", count=5)]
     small = pools.publish("demo", count=3)
 
-    with pools.start_draining(quiet_seconds=4) as drain:
+    with pools.start_draining(quiet_seconds=10) as drain:
         said, complained = drain.communicate(timeout=TIMEOUT_SECONDS)
 
     assert (drain.returncode, complained) == (0, "")
@@ -110,7 +110,7 @@ def test_drain_subscription_leaves_a_message_whose_model_is_in_no_pool(pools: Po
     pools.publish("gone", count=2)
     pools.publish("demo")
 
-    with pools.start_draining(quiet_seconds=4) as drain:
+    with pools.start_draining(quiet_seconds=10) as drain:
         said, complained = drain.communicate(timeout=TIMEOUT_SECONDS)
 
     assert drain.returncode == 1

@@ -3,7 +3,7 @@ for tests that break it.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import pytest
 
 from local_stack.settings import StackSettings
 from local_stack.stack import LocalStack
+from tests.engine_gate import WORKER_MODULE, EngineGate, engine_of
 from tests.system_client import SystemClient
 
 IMPATIENT = {
@@ -30,6 +31,13 @@ class System:
     stack: LocalStack
     data_directory: Path
     client: SystemClient
+    gate: EngineGate
+
+    @contextmanager
+    def held_engine(self, *, steps: int = 1) -> Iterator[None]:
+        """Within the block, the engine takes only so many steps: no longer task can finish."""
+        with self.gate.held(engine_of(self.stack.process("worker-0")), steps=steps):
+            yield
 
 
 StartSystem = Callable[..., System]
@@ -37,10 +45,21 @@ StartSystem = Callable[..., System]
 
 def start(exits: ExitStack, data_directory: Path, **settings: Any) -> System:
     """Start a stack that `exits` stops."""
-    stack = exits.enter_context(LocalStack(StackSettings(data_directory=data_directory, **settings)))
+    gate = EngineGate(data_directory / "gate")
+    environment = {**gate.environment, **settings.pop("extra_environment", {})}
+    stack = exits.enter_context(
+        LocalStack(
+            StackSettings(
+                data_directory=data_directory,
+                worker_module=WORKER_MODULE,
+                extra_environment=environment,
+                **settings,
+            )
+        )
+    )
     assert stack.page_url is not None
     client = exits.enter_context(SystemClient(stack.page_url, stack.environment))
-    return System(stack=stack, data_directory=data_directory, client=client)
+    return System(stack=stack, data_directory=data_directory, client=client, gate=gate)
 
 
 @pytest.fixture(scope="session")

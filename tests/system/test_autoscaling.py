@@ -9,8 +9,6 @@ from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 from tests.system.conftest import System
 
 pytestmark = pytest.mark.end_to_end
-LONG = {"steps": 100, "width": 512, "height": 512}
-"""Long enough that no task finishes before the metric includes all."""
 
 
 def test_demand_rises_with_tasks_and_requires_the_token(system: System) -> None:
@@ -22,16 +20,14 @@ def test_demand_rises_with_tasks_and_requires_the_token(system: System) -> None:
     by_token = {"Authorization": f"Bearer {system.stack.environment['DARKROOM_INTERNAL_TOKEN']}"}
     address = "/internal/autoscaling?models=demo&target_seconds=10"
     before = http.get(address, headers=by_token).json()
-    submitted = [
-        http.post("/v1/tasks", json={"prompt": "a large red circle", **LONG}).json()["id"] for _ in range(8)
-    ]
-    try:
+    with system.held_engine():
+        submitted = [system.client.submit("a large red circle", steps=100) for _ in range(8)]
         demand = _asked_until(lambda: http.get(address, headers=by_token).json(), tasks=len(submitted))
-        assert demand["gpu_seconds"] > before["gpu_seconds"]
-        assert 1 <= demand["workers"] <= demand["tasks"]
-    finally:
         for task_id in submitted:
             http.post(f"/v1/tasks/{task_id}/cancel")
+    assert demand["gpu_seconds"] > before["gpu_seconds"]
+    assert 1 <= demand["workers"] <= demand["tasks"]
+    system.client.wait_for_all(submitted)
 
 
 def _asked_until(ask: Callable[[], dict[str, Any]], *, tasks: int) -> dict[str, Any]:

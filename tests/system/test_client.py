@@ -26,8 +26,6 @@ from tests.system.conftest import System
 
 pytestmark = pytest.mark.end_to_end
 PROMPT = "a large green triangle on a white background"
-LONG = {"steps": 100, "num_images": 4, "width": 512, "height": 512}
-"""Long enough that no task finishes before a test has checked it."""
 
 
 @pytest.fixture
@@ -136,29 +134,31 @@ def test_idempotency_key_creates_one_task(darkroom: Client) -> None:
         darkroom.submit(PROMPT, steps=3, idempotency_key="order-1815")
 
 
-def test_wait_timeout_lets_the_task_continue(darkroom: Client) -> None:
-    task = darkroom.submit(PROMPT, **LONG)  # type: ignore[arg-type]
-    with pytest.raises(WaitTimeoutError) as late:
-        darkroom.wait(task, timeout_seconds=1)
-    assert late.value.task_id == task.id
-    assert not darkroom.get(task).status.is_terminal
-    darkroom.cancel(task)
-    cancelled = darkroom.wait(task, timeout_seconds=120)
+def test_wait_timeout_lets_the_task_continue(system: System, darkroom: Client) -> None:
+    with system.held_engine():
+        task = darkroom.submit(PROMPT, steps=100)
+        with pytest.raises(WaitTimeoutError) as late:
+            darkroom.wait(task, timeout_seconds=1)
+        assert late.value.task_id == task.id
+        assert not darkroom.get(task).status.is_terminal
+        darkroom.cancel(task)
+        cancelled = darkroom.wait(task, timeout_seconds=120)
     assert cancelled.status is TaskStatus.CANCELLED
 
 
-def test_cancelled_task_is_retried_and_deleted(darkroom: Client) -> None:
-    task = darkroom.submit(PROMPT, **LONG)  # type: ignore[arg-type]
-    darkroom.cancel(task)
-    assert darkroom.wait(task, timeout_seconds=120).status is TaskStatus.CANCELLED
-    assert darkroom.retry(task).status is TaskStatus.QUEUED
-    with pytest.raises(InvalidTransitionError):
-        darkroom.retry(task)
-    followed = darkroom.stream(task)
-    while next(followed).status is not TaskStatus.PROCESSING:
-        continue  # a waiting task is cancelled before it is deleted, which ends the stream
-    darkroom.delete(task)
-    with pytest.raises(TaskDeletedError):
-        list(followed)
+def test_cancelled_task_is_retried_and_deleted(system: System, darkroom: Client) -> None:
+    with system.held_engine():
+        task = darkroom.submit(PROMPT, steps=100)
+        darkroom.cancel(task)
+        assert darkroom.wait(task, timeout_seconds=120).status is TaskStatus.CANCELLED
+        assert darkroom.retry(task).status is TaskStatus.QUEUED
+        with pytest.raises(InvalidTransitionError):
+            darkroom.retry(task)
+        followed = darkroom.stream(task)
+        while next(followed).status is not TaskStatus.PROCESSING:
+            continue  # a waiting task is cancelled before it is deleted, which ends the stream
+        darkroom.delete(task)
+        with pytest.raises(TaskDeletedError):
+            list(followed)
     with pytest.raises(TaskNotFoundError):
         darkroom.get(task)

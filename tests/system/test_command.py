@@ -9,7 +9,7 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,8 @@ from tests.system.conftest import System
 pytestmark = pytest.mark.end_to_end
 DARKROOM = Path(sys.executable).with_name("darkroom")
 PROMPT = "a large green triangle on a white background"
-LONG = ("--steps", "100", "--num-images", "4", "--width", "512", "--height", "512")
-"""Long enough that no task finishes before a test has checked it."""
+LONG = ("--steps", "100")
+"""More steps than a held engine takes."""
 ITERM2_IMAGE = "\x1b]1337;File=inline=1;"
 KITTY_IMAGE = "\x1b_Ga=T,f=100,"
 
@@ -56,8 +56,17 @@ class Terminal:
             stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
 
-    def output_of(self, *words: str, environment: Mapping[str, str]) -> str:
-        """Return everything that a command writes to a terminal."""
+    def output_of(
+        self,
+        *words: str,
+        environment: Mapping[str, str],
+        until: str | None = None,
+        reached: Callable[[], object] = lambda: None,
+    ) -> str:
+        """Return everything that a command writes to a terminal.
+
+        Calls `reached` once the output matches the pattern `until`.
+        """
         outside, inside = pty.openpty()
         process = subprocess.Popen(
             [DARKROOM, *words], cwd=self._folder, env={**self._environment, "LINES": "40", **environment},
@@ -65,7 +74,7 @@ class Terminal:
         )  # fmt: skip
         os.close(inside)
         try:
-            output = _all_of(outside)
+            output = _all_of(outside, until, reached)
             assert process.wait(120) == 0, output
         finally:
             process.kill()
@@ -73,7 +82,7 @@ class Terminal:
         return output
 
 
-def _all_of(terminal: int) -> str:
+def _all_of(terminal: int, until: str | None, reached: Callable[[], object]) -> str:
     output = b""
     while select.select([terminal], [], [], 120)[0]:
         try:
@@ -81,6 +90,10 @@ def _all_of(terminal: int) -> str:
         except OSError:  # Linux reports this when the last process has closed the terminal
             break
         output += chunk
+        if until is not None and re.search(until.encode(), output):
+            reached()
+            until = None
+    assert until is None, f"the output lacks {until!r}: {output!r}"
     return output.decode()
 
 
@@ -118,36 +131,38 @@ def test_submit_watch_and_download_return_the_same_task(terminal: Terminal, tmp_
 def test_ctrl_c_lets_the_task_continue_or_cancels_it(
     terminal: Terminal, system: System, tmp_path: Path
 ) -> None:
-    process = terminal.start("generate", PROMPT, *LONG)
-    assert process.stderr is not None
-    task_id = process.stderr.readline().partition(":")[0]
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=120)
-    assert (process.returncode, out) == (ExitCode.INTERRUPTED, "")
-    assert f"Task {task_id} continues on the server.\n  Watch it: darkroom watch {task_id}\n" in err
-    assert "Traceback" not in err
-    assert terminal.json("show", task_id)["status"] in ("queued", "processing")
-    assert list(tmp_path.iterdir()) == []
+    with system.held_engine():
+        process = terminal.start("generate", PROMPT, *LONG)
+        assert process.stderr is not None
+        task_id = process.stderr.readline().partition(":")[0]
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=120)
+        assert (process.returncode, out) == (ExitCode.INTERRUPTED, "")
+        assert f"Task {task_id} continues on the server.\n  Watch it: darkroom watch {task_id}\n" in err
+        assert "Traceback" not in err
+        assert terminal.json("show", task_id)["status"] in ("queued", "processing")
+        assert list(tmp_path.iterdir()) == []
 
-    again = terminal.start("watch", task_id, "--cancel-on-interrupt")
-    assert again.stderr is not None
-    again.stderr.readline()
-    again.send_signal(signal.SIGINT)
-    _, err = again.communicate(timeout=120)
-    assert again.returncode == ExitCode.INTERRUPTED
-    assert re.search(rf"Task {task_id} (was|is being) cancelled\.\n", err)
-    assert system.client.wait_for_end(task_id).status is TaskStatus.CANCELLED
+        again = terminal.start("watch", task_id, "--cancel-on-interrupt")
+        assert again.stderr is not None
+        again.stderr.readline()
+        again.send_signal(signal.SIGINT)
+        _, err = again.communicate(timeout=120)
+        assert again.returncode == ExitCode.INTERRUPTED
+        assert re.search(rf"Task {task_id} (was|is being) cancelled\.\n", err)
+        assert system.client.wait_for_end(task_id).status is TaskStatus.CANCELLED
     assert terminal.run("watch", task_id).returncode == ExitCode.TASK_CANCELLED
 
 
-def test_task_is_cancelled_retried_and_deleted(terminal: Terminal) -> None:
-    task_id = terminal.run("submit", PROMPT, *LONG).stdout.strip()
-    assert [task["id"] for task in terminal.json("cancel", task_id)] == [task_id]
-    assert terminal.run("watch", task_id).returncode == ExitCode.TASK_CANCELLED
-    assert [task["status"] for task in terminal.json("retry", task_id)] == ["queued"]
-    late = terminal.run("watch", task_id, "--timeout", "0")
-    assert (late.returncode, "Traceback" in late.stderr) == (ExitCode.TIMED_OUT, False)
-    assert terminal.json("delete", task_id, "--yes") == {"deleted": [task_id]}
+def test_task_is_cancelled_retried_and_deleted(terminal: Terminal, system: System) -> None:
+    with system.held_engine():
+        task_id = terminal.run("submit", PROMPT, *LONG).stdout.strip()
+        assert [task["id"] for task in terminal.json("cancel", task_id)] == [task_id]
+        assert terminal.run("watch", task_id).returncode == ExitCode.TASK_CANCELLED
+        assert [task["status"] for task in terminal.json("retry", task_id)] == ["queued"]
+        late = terminal.run("watch", task_id, "--timeout", "0")
+        assert (late.returncode, "Traceback" in late.stderr) == (ExitCode.TIMED_OUT, False)
+        assert terminal.json("delete", task_id, "--yes") == {"deleted": [task_id]}
     assert terminal.run("show", task_id).returncode == ExitCode.NOT_FOUND
 
 
@@ -159,18 +174,30 @@ def test_usage_and_queue_show_finished_tasks(terminal: Terminal) -> None:
     assert {"demo"} <= {line["model"] for line in terminal.json("queue")["models"]}
 
 
-def test_generate_shows_a_bar_in_a_terminal(terminal: Terminal) -> None:
-    output = terminal.output_of("generate", PROMPT, "--steps", "40", environment={"TERM": "xterm-256color"})
-    assert re.search(r"generating \d+/40", output)
+def test_generate_shows_a_bar_in_a_terminal(terminal: Terminal, system: System) -> None:
+    xterm = {"TERM": "xterm-256color"}
+    with system.held_engine(steps=20):
+        output = terminal.output_of(
+            *("generate", PROMPT, "--steps", "40"),
+            environment=xterm,
+            until=r"generating \d+/40",
+            reached=system.gate.release,
+        )
     assert "completed" in output
     assert ITERM2_IMAGE not in output
     assert KITTY_IMAGE not in output
 
 
-def test_generate_shows_previews_in_iterm2(terminal: Terminal) -> None:
+def test_generate_shows_previews_in_iterm2(terminal: Terminal, system: System) -> None:
     iterm2 = {"TERM": "xterm-256color", "TERM_PROGRAM": "iTerm.app"}
-    output = terminal.output_of("generate", PROMPT, "--steps", "40", environment=iterm2)
-    assert output.count(ITERM2_IMAGE) > 1, "no preview, or no image"
+    with system.held_engine(steps=20):
+        output = terminal.output_of(
+            *("generate", PROMPT, "--steps", "40"),
+            environment=iterm2,
+            until=re.escape(ITERM2_IMAGE),
+            reached=system.gate.release,
+        )
+    assert output.count(ITERM2_IMAGE) > 1, "no image after the preview"
     without_preview = terminal.output_of(
         "generate", PROMPT, "--steps", "2", "--no-preview", environment=iterm2
     )

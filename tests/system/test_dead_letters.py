@@ -14,11 +14,8 @@ from google.pubsub_v1.types import DeadLetterPolicy, PubsubMessage, RetryPolicy,
 from common.adapters.grpc_channels import publisher_client
 from common.domain.task import TaskStatus
 from gpu_subscriber.adapters.pubsub_subscriber import subscriber_client
-from local_stack.settings import StackSettings
-from local_stack.stack import LocalStack
 from tests.chaos.waiting import wait_for
-from tests.system.conftest import System
-from tests.system_client import SystemClient
+from tests.system.conftest import StartSystem, System
 
 pytestmark = pytest.mark.end_to_end
 PROMPT = "a large green triangle on a white background"
@@ -61,7 +58,7 @@ class Desk:
         """Publish a message on the tasks' topic, for the demo model's workers."""
         topic = f"projects/{self._project}/topics/{self._tasks_topic}"
         messages = [PubsubMessage(data=body, attributes={"model": "demo"})]
-        publisher_client(emulator_host=self._pubsub_host).publish(topic=topic, messages=messages, timeout=20)
+        publisher_client(emulator_host=self._pubsub_host).publish(topic=topic, messages=messages, timeout=60)
 
     def return_until_the_task_has_failed(self, task_id: str) -> None:
         """Pull the task's message, the only one, and return it, until Pub/Sub dead-letters it."""
@@ -81,7 +78,7 @@ class Desk:
         )
         # The emulator dead-letters the message at the pull that returns nothing.
         while self._system.client.http.get(f"/v1/tasks/{task_id}").json()["status"] == "queued":
-            for taken in subscriber.pull(subscription=path, max_messages=1, timeout=3).received_messages:
+            for taken in subscriber.pull(subscription=path, max_messages=1, timeout=30).received_messages:
                 subscriber.modify_ack_deadline(
                     subscription=path, ack_ids=[taken.ack_id], ack_deadline_seconds=0
                 )
@@ -118,27 +115,25 @@ def test_unreadable_message_is_archived_and_purged(desk: Desk) -> None:
     assert (gone.returncode, "dead_letter_not_found" in gone.stderr) == (5, True)
 
 
-def test_dead_lettered_task_completes_after_a_replay(tmp_path: Path) -> None:
-    with LocalStack(StackSettings(data_directory=tmp_path, workers=0)) as stack:
-        assert stack.page_url is not None
-        with SystemClient(stack.page_url, stack.environment) as client:
-            desk = Desk(System(stack=stack, data_directory=tmp_path, client=client))
-            task_id = client.submit(PROMPT, steps=2)
-            desk.return_until_the_task_has_failed(task_id)
-            failed = client.wait_for_end(task_id)
-            assert failed.failure is not None
-            assert (failed.status, failed.failure.code) == (TaskStatus.FAILED, "dead_lettered")
+def test_dead_lettered_task_completes_after_a_replay(start_system: StartSystem) -> None:
+    system = start_system(workers=0)
+    client, desk = system.client, Desk(system)
+    task_id = client.submit(PROMPT, steps=2)
+    desk.return_until_the_task_has_failed(task_id)
+    failed = client.wait_for_end(task_id)
+    assert failed.failure is not None
+    assert (failed.status, failed.failure.code) == (TaskStatus.FAILED, "dead_lettered")
 
-            (letter,) = desk.letters()
-            assert (letter["task_id"], letter["delivery_count"]) == (task_id, 5)
-            replayed = desk.darkroom("replay", letter["id"])
-            assert replayed.stdout == f"{letter['id']}: task {task_id} is queued.\n", replayed.stderr
+    (letter,) = desk.letters()
+    assert (letter["task_id"], letter["delivery_count"]) == (task_id, 5)
+    replayed = desk.darkroom("replay", letter["id"])
+    assert replayed.stdout == f"{letter['id']}: task {task_id} is queued.\n", replayed.stderr
 
-            stack.add_worker()
-            drawn = client.wait_for_end(task_id)
-            assert (drawn.status, drawn.attempt, drawn.attempts_left) == (TaskStatus.COMPLETED, 1, 3)
-            assert [attempt.ending for attempt in drawn.history] == ["completed"]
-            assert "(replayed " in desk.darkroom("list").stdout
+    system.stack.add_worker()
+    drawn = client.wait_for_end(task_id)
+    assert (drawn.status, drawn.attempt, drawn.attempts_left) == (TaskStatus.COMPLETED, 1, 3)
+    assert [attempt.ending for attempt in drawn.history] == ["completed"]
+    assert "(replayed " in desk.darkroom("list").stdout
 
-            assert desk.darkroom("purge", "--older-than", "0s", "--yes").stdout == "Deleted 1 dead letter.\n"
-            assert desk.darkroom("list").stdout == "No dead letters.\n"
+    assert desk.darkroom("purge", "--older-than", "0s", "--yes").stdout == "Deleted 1 dead letter.\n"
+    assert desk.darkroom("list").stdout == "No dead letters.\n"

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from frontend_api.identity.emulator_tokens import unsigned_token
+from tests.chaos.waiting import wait_for
 from tests.system.conftest import System
 
 pytestmark = pytest.mark.end_to_end
@@ -43,7 +44,8 @@ def test_api_key_is_limited_to_its_scopes_and_usage_is_shown(system: System) -> 
         total = owner.get("/v1/usage").json()["total"]
         assert total["tasks"] == 1
         assert 0 < total["gpu_seconds"] == pytest.approx(task["metrics"]["gpu_seconds"], abs=0.001)
-        assert program.get("/v1/queue").json()["completed_per_minute"] > 0
+        # Measurements are cached for seconds.
+        wait_for(lambda: program.get("/v1/queue").json()["completed_per_minute"] > 0, "the completion")
 
         assert program.delete(f"/v1/tasks/{task_id}").status_code == 204
         assert owner.get("/v1/usage").json()["total"] == total

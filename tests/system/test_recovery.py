@@ -18,7 +18,6 @@ pytestmark = pytest.mark.end_to_end
 PROMPT = "a large blue square on a white background"
 SETTINGS = {
     **IMPATIENT,
-    # On a fast machine all of the work would fit into the default deadline.
     "DARKROOM_DRAIN_DEADLINE_SECONDS": "1",
     "DARKROOM_PUBLISH_TIMEOUT_SECONDS": "5",
     "DARKROOM_RESCUE_NEVER_ENQUEUED_SECONDS": "2",
@@ -34,11 +33,12 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
 
 
 def test_stopped_workers_task_is_finished_by_another(system: System) -> None:
-    task_id = system.client.submit(PROMPT, steps=100, num_images=2, seed=5)
-    system.client.wait_until_under_way(task_id)
-    worker = system.stack.process("worker-0")
-    worker.ask_to_stop()
-    assert worker.wait_stopped(timeout_seconds=60)
+    with system.held_engine(steps=10):
+        task_id = system.client.submit(PROMPT, steps=100, num_images=2, seed=5)
+        system.client.wait_until_drawn(task_id, step=10)
+        worker = system.stack.process("worker-0")
+        worker.ask_to_stop()
+        assert worker.wait_stopped(timeout_seconds=60)
     assert worker.exit_code == 0
     handed_back = system.client.wait_until(task_id, lambda task: task.status is TaskStatus.QUEUED)
     assert handed_back.attempts_left == 4
@@ -48,10 +48,11 @@ def test_stopped_workers_task_is_finished_by_another(system: System) -> None:
 
 
 def test_killed_workers_task_is_generated_by_another(system: System) -> None:
-    task_id = system.client.submit(PROMPT, steps=100, num_images=2, width=128, height=128)
-    system.client.wait_until_under_way(task_id)
-    system.stack.restart("worker-0")
-    ended = system.client.wait_for_end(task_id, timeout_seconds=120)
+    with system.held_engine(steps=10):
+        task_id = system.client.submit(PROMPT, steps=100, num_images=2, width=128, height=128)
+        system.client.wait_until_drawn(task_id, step=10)
+        system.stack.restart("worker-0")
+    ended = system.client.wait_for_end(task_id)
     assert (ended.status, ended.attempt, ended.attempts_left) == (TaskStatus.COMPLETED, 2, 2)
 
 
@@ -92,8 +93,9 @@ def test_submissions_complete_after_an_outage_of_pubsub(
 
 
 def test_stream_survives_a_restart_of_the_api(system: System) -> None:
-    with Client(system.stack.page_url, retries=RetryPolicy(max_retries=20)) as darkroom:
-        task = darkroom.submit(PROMPT, steps=100, num_images=4, width=512, height=512)
+    retries = RetryPolicy(max_retries=20)
+    with system.held_engine(), Client(system.stack.page_url, retries=retries) as darkroom:
+        task = darkroom.submit(PROMPT, steps=100)
         snapshots = darkroom.stream(task)
         assert not next(snapshots).status.is_terminal
         system.stack.restart("api")

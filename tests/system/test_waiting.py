@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.sync.client import connect
+from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin
 
 from common.adapters.firestore_client import firestore_client
@@ -49,10 +49,24 @@ class Api:
 
     def opened(self, task_id: str, exits: ExitStack) -> Iterator[ServerSentEvent]:
         """Return the events after the first one of a stream. `exits` closes the stream."""
-        answer = exits.enter_context(self.http.stream("GET", f"/v1/tasks/{task_id}/events"))
+        path = f"/v1/tasks/{task_id}/events"
+        while (answer := exits.enter_context(self.http.stream("GET", path))).status_code == 429:
+            continue  # a caller of an earlier test still has a slot
         events = events_of(answer.iter_text())
         assert status_of(next(events)) == "queued"
         return events
+
+    def opened_socket(self, task_id: str, exits: ExitStack) -> ClientConnection:
+        """Return a WebSocket after its first message. `exits` closes it."""
+        while True:
+            try:
+                caller = exits.enter_context(connect(self.socket_url(task_id)))
+            except InvalidStatus as refusal:
+                if refusal.response.status_code != 429:
+                    raise
+            else:
+                assert json.loads(caller.recv(PATIENCE_SECONDS))["status"] == "queued"
+                return caller
 
     def socket_url(self, task_id: str) -> str:
         return f"ws://localhost:{self.stack.ports['api']}/v1/tasks/{task_id}/ws"
@@ -97,7 +111,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
             emulator_host=stack.environment["FIRESTORE_EMULATOR_HOST"],
         )
         with httpx.Client(base_url=stack.page_url, timeout=90) as http:
-            api = Api(stack=stack, http=http, store=FirestoreTaskStore(client))
+            api = Api(stack=stack, http=http, store=FirestoreTaskStore(client, timeout_seconds=60))
             with api.pool:
                 yield api
 
@@ -221,8 +235,7 @@ def test_disconnected_websockets_free_their_slots(api: Api) -> None:
     task_id, _ = api.submit()
     with ExitStack() as callers:
         for _ in range(PLACES):
-            caller = callers.enter_context(connect(api.socket_url(task_id)))
-            assert json.loads(caller.recv(PATIENCE_SECONDS))["status"] == "queued"
+            api.opened_socket(task_id, callers)
         assert api.probe(task_id) == 429
     api.wait_until_free(task_id)
 
@@ -230,9 +243,7 @@ def test_disconnected_websockets_free_their_slots(api: Api) -> None:
 def test_open_websockets_do_not_delay_the_shutdown(ended_api: Api) -> None:
     task_id, _ = ended_api.submit()
     with ExitStack() as callers:
-        opened = [callers.enter_context(connect(ended_api.socket_url(task_id))) for _ in range(PLACES)]
-        for caller in opened:
-            caller.recv(PATIENCE_SECONDS)
+        opened = [ended_api.opened_socket(task_id, callers) for _ in range(PLACES)]
         process = ended_api.stack.process("api")
         process.ask_to_stop()
         assert process.wait_stopped(timeout_seconds=PATIENCE_SECONDS)

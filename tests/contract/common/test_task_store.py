@@ -47,7 +47,7 @@ def client(emulators: Emulators) -> Client:
 def store(request: pytest.FixtureRequest) -> TaskStore:
     if request.param == "fake":
         return InMemoryTaskStore()
-    return FirestoreTaskStore(request.getfixturevalue("client"))
+    return FirestoreTaskStore(request.getfixturevalue("client"), timeout_seconds=60)
 
 
 def stored_task(store: TaskStore, **changes: object) -> Task:

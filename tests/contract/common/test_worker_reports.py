@@ -27,7 +27,7 @@ def reports(request: pytest.FixtureRequest) -> WorkerReports:
         return InMemoryWorkerReports()
     emulators: Emulators = request.getfixturevalue("emulators")
     client = firestore_client(f"demo-{uuid.uuid4().hex[:12]}", emulator_host=emulators.firestore_host)
-    return FirestoreWorkerReports(client, timeout_seconds=10)
+    return FirestoreWorkerReports(client, timeout_seconds=60)
 
 
 def times_of(model: str) -> ModelTimes:
@@ -94,7 +94,7 @@ def test_latest_finds_the_model_behind_other_reports(reports: WorkerReports) -> 
 @pytest.mark.emulator
 def test_alive_skips_undecodable_reports(emulators: Emulators) -> None:
     client = firestore_client(f"demo-{uuid.uuid4().hex[:12]}", emulator_host=emulators.firestore_host)
-    reports = FirestoreWorkerReports(client, timeout_seconds=10)
+    reports = FirestoreWorkerReports(client, timeout_seconds=60)
     reports.publish(worker_report())
     client.collection(COLLECTION).document("newer").set({"version": "2.0", "alive_until": NOW + SECOND})
     assert ids(reports.alive(NOW)) == ["worker-1"]

@@ -28,7 +28,7 @@ SEAL = RecordSeal.derived_from(b"known to the API only")
 def keys(request: pytest.FixtureRequest) -> ApiKeyStore:
     if request.param == "fake":
         return InMemoryApiKeys()
-    return FirestoreApiKeys(request.getfixturevalue("firestore"), seal=SEAL, timeout_seconds=10)
+    return FirestoreApiKeys(request.getfixturevalue("firestore"), seal=SEAL, timeout_seconds=60)
 
 
 @pytest.fixture(params=["fake", "emulator"])
@@ -95,7 +95,7 @@ def test_get_raises_not_found_for_malformed_ids(keys: ApiKeyStore, key_id: str) 
 
 @pytest.mark.emulator
 def test_unknown_scope_is_ignored(firestore: Client) -> None:
-    unsealed = FirestoreApiKeys(firestore, seal=RecordSeal(None), timeout_seconds=10)
+    unsealed = FirestoreApiKeys(firestore, seal=RecordSeal(None), timeout_seconds=60)
     key = made_key()
     unsealed.add(key)
     firestore.collection(COLLECTION).document(key.id).update({"scopes": ["read", "everything"]})
@@ -128,7 +128,7 @@ def forged(field: str, key: ApiKey) -> dict[str, Any]:
     ],
 )  # fmt: skip
 def test_record_that_another_process_changed_is_no_key(firestore: Client, field: str) -> None:
-    store = FirestoreApiKeys(firestore, seal=SEAL, timeout_seconds=10)
+    store = FirestoreApiKeys(firestore, seal=SEAL, timeout_seconds=60)
     key = made_key()
     store.add(key)
     counted = CountedMetrics()
@@ -142,13 +142,13 @@ def test_record_that_another_process_changed_is_no_key(firestore: Client, field:
 @pytest.mark.emulator
 def test_record_written_with_a_workers_rights_does_not_authenticate(firestore: Client) -> None:
     """A worker may write any document, but has no seal: it copies one, or makes one of its own."""
-    store = FirestoreApiKeys(firestore, seal=SEAL, timeout_seconds=10)
+    store = FirestoreApiKeys(firestore, seal=SEAL, timeout_seconds=60)
     theirs = made_key()
     store.add(theirs)
     sealed = firestore.collection(COLLECTION).document(theirs.id).get().to_dict() or {}
     key_id, shown = new_key()
     own = {**sealed, "id": key_id, "secret_sha256": hashed(shown)}
-    guessed = FirestoreApiKeys(firestore, seal=RecordSeal.derived_from(b"a guess"), timeout_seconds=10)
+    guessed = FirestoreApiKeys(firestore, seal=RecordSeal.derived_from(b"a guess"), timeout_seconds=60)
     authenticator = KeyOrTokenAuthenticator(
         keys=store,
         others=EmulatorAuthenticator(project_id="demo-unit"),

@@ -19,7 +19,7 @@ from tests.fakes.in_memory_dead_letter_archive import InMemoryDeadLetterArchive
 def archive(request: pytest.FixtureRequest) -> DeadLetterArchive:
     if request.param == "fake":
         return InMemoryDeadLetterArchive()
-    return FirestoreDeadLetterArchive(request.getfixturevalue("firestore"), timeout_seconds=10)
+    return FirestoreDeadLetterArchive(request.getfixturevalue("firestore"), timeout_seconds=60)
 
 
 @pytest.fixture(params=["fake", "emulator"])

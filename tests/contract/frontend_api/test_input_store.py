@@ -186,7 +186,7 @@ def tasks_and_uses(request: pytest.FixtureRequest) -> tuple[TaskStore, InputUses
         tasks = InMemoryTaskStore()
         return tasks, InMemoryInputUses(tasks)
     firestore = request.getfixturevalue("firestore")
-    return FirestoreTaskStore(firestore), FirestoreInputUses(firestore, timeout_seconds=10)
+    return FirestoreTaskStore(firestore), FirestoreInputUses(firestore, timeout_seconds=60)
 
 
 def test_uses_finds_the_tasks_of_an_input(tasks_and_uses: tuple[TaskStore, InputUses], owner: str) -> None:

@@ -69,8 +69,8 @@ def stored(request: pytest.FixtureRequest, unreachable_firestore: Client) -> Sto
         return Stored(tasks, InMemoryTaskBatches(tasks), InMemoryRescueLock(), cut_off)
     client = request.getfixturevalue("firestore")
     return Stored(
-        FirestoreTaskStore(client),
-        FirestoreTaskBatches(client, timeout_seconds=10),
+        FirestoreTaskStore(client, timeout_seconds=60),
+        FirestoreTaskBatches(client, timeout_seconds=60),
         FirestoreRescueLock(client),
         FirestoreRescueLock(unreachable_firestore, timeout_seconds=0.5),
     )

@@ -36,8 +36,8 @@ def arranged(request: pytest.FixtureRequest, unreachable_firestore: Client) -> A
         return Arranged(InMemoryTaskBatches(store), store, InMemoryTaskBatches(unavailable_store))
     client = request.getfixturevalue("firestore")
     return Arranged(
-        FirestoreTaskBatches(client, timeout_seconds=10),
-        FirestoreTaskStore(client),
+        FirestoreTaskBatches(client, timeout_seconds=60),
+        FirestoreTaskStore(client, timeout_seconds=60),
         FirestoreTaskBatches(unreachable_firestore, timeout_seconds=1),
     )
 

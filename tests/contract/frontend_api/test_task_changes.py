@@ -59,7 +59,7 @@ def watched(request: pytest.FixtureRequest) -> Watched:
         fake = InMemoryTaskStore()
         return Watched(fake, InMemoryTaskChanges(fake))
     client = request.getfixturevalue("firestore")
-    return Watched(FirestoreTaskStore(client), FirestoreTaskChanges(client))
+    return Watched(FirestoreTaskStore(client, timeout_seconds=60), FirestoreTaskChanges(client))
 
 
 def test_change_is_reported_as_stored_and_known_states_are_not(watched: Watched) -> None:

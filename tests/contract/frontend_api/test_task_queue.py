@@ -82,7 +82,7 @@ def arranged(request: pytest.FixtureRequest) -> Arranged:
 
 def received(subscriber: SubscriberClient, topic: str) -> list[PubsubMessage]:
     subscription = subscriber.subscription_path(PROJECT, topic)
-    response = subscriber.pull(subscription=subscription, max_messages=10, timeout=20)
+    response = subscriber.pull(subscription=subscription, max_messages=10, timeout=60)
     return [message.message for message in response.received_messages]
 
 

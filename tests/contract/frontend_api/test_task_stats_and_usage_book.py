@@ -102,10 +102,10 @@ def own_client(emulators: Emulators) -> firestore.Client:
 
 def measured_by(client: firestore.Client) -> Measured:
     return Measured(
-        store=FirestoreTaskStore(client),
-        dead_letters=FirestoreDeadLetterArchive(client, timeout_seconds=10),
-        stats=FirestoreTaskStats(client, timeout_seconds=10),
-        book=FirestoreUsageBook(client, timeout_seconds=10),
+        store=FirestoreTaskStore(client, timeout_seconds=60),
+        dead_letters=FirestoreDeadLetterArchive(client, timeout_seconds=60),
+        stats=FirestoreTaskStats(client, timeout_seconds=60),
+        book=FirestoreUsageBook(client, timeout_seconds=60),
     )
 
 
@@ -203,9 +203,9 @@ def test_backlog_counts_documents_without_work_units(emulators: Emulators) -> No
     store = FirestoreTaskStore(client)
     old, new = (store.create(submitted_task(task_id=uuid.uuid4().hex)) for _ in range(2))
     client.collection(COLLECTION).document(old.id).update({"work_units": firestore.DELETE_FIELD})
-    backlog = FirestoreTaskStats(client, timeout_seconds=10).backlog("demo", queued_before=NOW + SECOND)
+    backlog = FirestoreTaskStats(client, timeout_seconds=60).backlog("demo", queued_before=NOW + SECOND)
     assert backlog.queued[Lane.INTERACTIVE].units == pytest.approx(new.parameters.work_units)
-    listed = FirestoreTaskStats(client, timeout_seconds=10).active(at_most=20)
+    listed = FirestoreTaskStats(client, timeout_seconds=60).active(at_most=20)
     assert {task.id: task.units for task in listed} == {old.id: 0.0, new.id: new.parameters.work_units}
 
 
@@ -421,7 +421,7 @@ def test_totals_of_counts_a_deletion_once_when_its_response_is_lost(
     emulators: Emulators, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = own_client(emulators)
-    store, book = FirestoreTaskStore(client), FirestoreUsageBook(client, timeout_seconds=10)
+    store, book = FirestoreTaskStore(client), FirestoreUsageBook(client, timeout_seconds=60)
     task = store.create(submitted_task())
     commit, answers = store._writes.commit, 0
 

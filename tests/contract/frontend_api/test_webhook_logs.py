@@ -34,7 +34,7 @@ def stores(request: pytest.FixtureRequest) -> Stores:
         return Stores(InMemoryWebhookLogs(), InMemorySecretRotations())
     client = request.getfixturevalue("firestore")
     return Stores(
-        FirestoreWebhookLogs(client, timeout_seconds=10), FirestoreSecretRotations(client, timeout_seconds=10)
+        FirestoreWebhookLogs(client, timeout_seconds=60), FirestoreSecretRotations(client, timeout_seconds=60)
     )
 
 

@@ -30,7 +30,7 @@ def generator(request: pytest.FixtureRequest) -> Iterator[ImageGenerator]:
     supervisor = threading.Thread(target=client.run, args=(lambda _ready: None,))
     supervisor.start()
     yield client
-    client.stop(within_seconds=20)
+    client.stop(within_seconds=60)
     supervisor.join(60)
 
 

@@ -63,7 +63,7 @@ def firestore(emulators: Emulators) -> Iterator[Client]:
 
 @pytest.fixture
 def store(firestore: Client) -> FirestoreTaskStore:
-    return FirestoreTaskStore(firestore)
+    return FirestoreTaskStore(firestore, timeout_seconds=60)
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def test_concurrent_equal_submissions_create_one_task(app: Flask, client: FlaskC
     together = threading.Barrier(50)
 
     def post(_: int) -> tuple[int, str]:
-        together.wait(30)
+        together.wait(120)
         answer = app.test_client().post("/v1/tasks", json=PROMPT, headers=key)
         return answer.status_code, answer.text
 

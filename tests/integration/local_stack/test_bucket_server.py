@@ -109,8 +109,8 @@ def test_idle_connections_do_not_block_others(bucket: storage.Bucket, emulators:
     with ExitStack() as connections:
         for _ in range(80):
             connections.enter_context(socket.create_connection((address.hostname, address.port or 0)))
-        bucket.blob("a").upload_from_string(b"x", timeout=20)
-        assert bucket.blob("a").download_as_bytes(timeout=20) == b"x"
+        bucket.blob("a").upload_from_string(b"x", timeout=60)
+        assert bucket.blob("a").download_as_bytes(timeout=60) == b"x"
 
 
 def test_concurrent_clients_read_their_own_writes(bucket: storage.Bucket) -> None:

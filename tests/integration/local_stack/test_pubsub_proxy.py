@@ -131,13 +131,15 @@ def test_message_arrives_soon_after_its_publication(desk: Desk) -> None:
     desk.listen(subscription, inbox)
     desk.publish(b"first")
     inbox.bodies(1)
-    waits = []
-    for _ in range(5):
+
+    def seconds_until_the_next_arrives() -> float:
         started = time.monotonic()
         desk.publish(b"next")
         inbox.bodies(1)
-        waits.append(time.monotonic() - started)
-    assert min(waits) < 0.2  # the minimum, because a busy machine delays some of them
+        return time.monotonic() - started
+
+    # One of many, because a busy machine delays some of them.
+    assert any(seconds_until_the_next_arrives() < 0.2 for _ in range(100))
 
 
 def test_cancelled_stream_leases_nothing(desk: Desk) -> None:

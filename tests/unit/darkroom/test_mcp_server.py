@@ -35,7 +35,7 @@ def with_client(url: str, use: Callable[[Any, list[Any]], Awaitable[None]], *wor
         received.append(message)
 
     async def main() -> None:
-        with anyio.fail_after(60):
+        with anyio.fail_after(150):
             async with Client(command, message_handler=receive) as client:
                 await use(client, received)
 

@@ -49,13 +49,14 @@ class EngineUnderTest:
         *,
         attempt_timeout_seconds: float = 60.0,
         allowed_silence: AllowedSilence = AllowedSilence(),  # noqa: B008 (frozen)
+        interrupt_grace_seconds: float = 5.0,
     ) -> None:
         self.lives = threading.Semaphore(0)
         self.client = EngineClient(
             spawn,
             attempt_timeout_seconds=attempt_timeout_seconds,
             allowed_silence=allowed_silence,
-            interrupt_grace_seconds=0.5 if attempt_timeout_seconds < 1 else 5.0,
+            interrupt_grace_seconds=interrupt_grace_seconds,
             first_pause_seconds=0.001,
         )
         self.supervisor = threading.Thread(target=self.client.run, args=(self._ready,))

@@ -29,7 +29,7 @@ MAX_RESULT_BYTES = 600_000
 _SHOWN_FORMATS = {"image/png": "png", "image/jpeg": "jpeg", "image/webp": "webp"}
 _SMALLEST_SIDE = 64
 _PREVIEW_SECONDS = 1.0
-_CANCEL_SECONDS = 5.0
+_CANCEL_SECONDS = 10.0
 _DEFAULT_WAIT_SECONDS = 50.0
 """Below the minute after which many assistants abandon a call."""
 _INSTRUCTIONS = (

@@ -69,7 +69,7 @@ class Caller:
         event = self.next()
         assert isinstance(event, CloseConnection)
         self.say(event.response())
-        self.conversation.result(20)
+        self.conversation.result(60)
         return int(event.code)
 
     def say(self, event: Event) -> None:
@@ -77,7 +77,7 @@ class Caller:
 
     def close(self) -> None:
         self.end.close()
-        self.conversation.result(20)
+        self.conversation.result(60)
         self.server.close()
         self._pool.shutdown()
 
@@ -133,7 +133,7 @@ def test_socket_closes_with_going_away_when_the_process_stops(api: Api) -> None:
 
 
 def test_socket_closes_when_the_api_key_is_revoked(tmp_path: Path) -> None:
-    api = Api(folder=tmp_path, heartbeat_seconds=0.5)
+    api = Api(folder=tmp_path, heartbeat_seconds=1)
     body = {"name": "watcher", "scopes": ["read"]}
     key = api.client.post("/v1/keys", json=body).get_json()
     caller = Caller(api, api.stored_task().id, X_API_Key=key["key"])
@@ -150,7 +150,7 @@ def test_socket_closes_when_the_api_key_is_revoked(tmp_path: Path) -> None:
 
 
 def test_socket_closes_when_pings_are_not_answered(tmp_path: Path) -> None:
-    api = Api(folder=tmp_path, heartbeat_seconds=0.5)
+    api = Api(folder=tmp_path, heartbeat_seconds=1)
     caller = Caller(api, api.stored_task().id)
     caller.task()
     for _ in range(2):
@@ -177,7 +177,7 @@ def test_socket_answers_pings_and_close_frames_and_ignores_messages(api: Api) ->
     assert caller.task()["status"] == "processing"
     caller.say(CloseConnection(code=1000))
     assert isinstance(caller.next(), CloseConnection)
-    caller.conversation.result(20)
+    caller.conversation.result(60)
     assert api.changes.subscribers == 0
     caller.close()
 
@@ -189,7 +189,7 @@ def test_socket_closes_on_an_invalid_frame(api: Api) -> None:
     event = caller.next()
     assert isinstance(event, CloseConnection)
     assert event.code == 1002
-    caller.conversation.result(20)
+    caller.conversation.result(60)
     caller.close()
 
 

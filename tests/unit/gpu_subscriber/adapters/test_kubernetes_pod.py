@@ -30,7 +30,7 @@ class Cluster:
 
     def annotations(self) -> dict[str, str]:
         trusted = ssl.create_default_context(cafile=str(self.access / "ca.crt"))
-        with urllib.request.urlopen(self.api + POD, context=trusted, timeout=10) as answer:
+        with urllib.request.urlopen(self.api + POD, context=trusted, timeout=60) as answer:
             annotations: dict[str, str] = json.load(answer)["metadata"]["annotations"]
             return annotations
 

@@ -18,8 +18,8 @@ from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
-from gpu_subscriber.engine.engine_process import run_engine
 from gpu_subscriber.engine.engine_settings import EngineSettings
+from tests.engine_gate import run_gated_engine
 
 ODD_ENGINE = f"{__name__}:run_odd_engine"
 ODD_STEP = 2
@@ -87,4 +87,4 @@ def run_odd_engine(pipe: Connection, settings: EngineSettings) -> None:
         return OddFamily(family.pipeline)
 
     vars(main_loop)["load_family"] = load_odd_family
-    run_engine(pipe, settings)
+    run_gated_engine(pipe, settings)

@@ -1,5 +1,6 @@
 """Failures inside the shipped engine, in its own process, caused by a misbehaving model."""
 
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +14,7 @@ from gpu_subscriber.engine_host.process import EngineProcess
 from gpu_subscriber.engine_host.watchdog import AllowedSilence
 from gpu_subscriber.errors import GenerationFailedError
 from gpu_subscriber.ports import FailedRun, GeneratedImage
+from tests.engine_gate import EngineGate, engine_below
 from tests.factories import submitted_task
 from tests.unit.gpu_subscriber.engine.driven_engine import drawing, spec
 from tests.unit.gpu_subscriber.engine.odd_engine import ODD_ENGINE
@@ -22,7 +24,16 @@ START_SECONDS = 120.0
 
 
 @pytest.fixture(scope="module")
-def engine(stable_diffusion_folder: Path) -> Iterator[EngineUnderTest]:
+def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineGate]:
+    gate = EngineGate(tmp_path_factory.mktemp("gate"))
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in gate.environment.items():
+            patch.setenv(name, value)
+        yield gate
+
+
+@pytest.fixture(scope="module")
+def engine(stable_diffusion_folder: Path, gate: EngineGate) -> Iterator[EngineUnderTest]:
     """One engine for all tests: it is replaced whenever it dies, which is part of the test."""
     settings = EngineSettings(
         models=(spec(source=str(stable_diffusion_folder)),),
@@ -46,13 +57,21 @@ def task(prompt: str, **changes: int) -> Task:
     return submitted_task(task_id=f"{prompt} {wanted.seed}", parameters=wanted)
 
 
-def test_hanging_task_is_found_and_its_neighbour_generated(engine: EngineUnderTest) -> None:
-    listener = Listener()
-    with capture_logs() as lines, ThreadPoolExecutor() as callbacks:
-        neighbour = callbacks.submit(engine.drawn, task("a red fox", steps=200), listener)
-        assert listener.drawing.wait(START_SECONDS)
+def test_hanging_task_is_found_and_its_neighbour_generated(engine: EngineUnderTest, gate: EngineGate) -> None:
+    listeners = Listener(), Listener()
+    assert engine.lives.acquire(timeout=START_SECONDS)
+    with (
+        capture_logs() as lines,
+        ThreadPoolExecutor() as callbacks,
+        gate.held(engine_below(os.getpid())),
+    ):
+        neighbour = callbacks.submit(engine.drawn, task("a red fox", steps=20), listeners[0])
+        assert listeners[0].drawing.wait(START_SECONDS)
+        hanging = callbacks.submit(engine.drawn, task("spin", seed=99), listeners[1])
+        assert listeners[1].drawing.wait(START_SECONDS)
+        gate.release()
         with pytest.raises(GenerationFailedError) as raised:
-            engine.drawn(task("spin", seed=99))
+            hanging.result(START_SECONDS)
         assert isinstance(neighbour.result(START_SECONDS)[-1], GeneratedImage)
     assert (raised.value.failure.code, raised.value.failure.retryable) == ("engine_hung", True)
     ends = [line for line in lines if line["event"] == "engine_ended"]

@@ -98,7 +98,7 @@ def test_started_run_returns_the_stock_pipelines_image(child: Child, stock: Any)
 
 
 def test_interrupt_is_handled_between_steps(child: Child) -> None:
-    child.pipe.send(start("long", steps=1000, width=128, height=128))
+    child.pipe.send(start("long", steps=1000, width=512, height=512))
     first = child.next(StepDone)
     child.pipe.send(Interrupt(run_id="long", want_checkpoint=True))
     stopped = child.next(RunInterrupted, ImageReady)
@@ -115,7 +115,7 @@ def test_engine_ignores_signals_to_the_group(child: Child) -> None:
 
 def test_shutdown_returns_checkpoints_and_exits(stable_diffusion_folder: Path) -> None:
     child = Child(settings_for(stable_diffusion_folder))
-    child.pipe.send(start("long", steps=1000, width=128, height=128))
+    child.pipe.send(start("long", steps=1000, width=512, height=512))
     child.next(StepDone)
     child.pipe.send(Shutdown(want_checkpoints=True))
     assert child.next(RunInterrupted).checkpoint

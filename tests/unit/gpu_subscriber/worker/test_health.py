@@ -47,7 +47,7 @@ class Probed:
     def get(self, path: str) -> tuple[int, dict[str, object]]:
         url = f"http://127.0.0.1:{self.server.server_port}{path}"
         try:
-            with urllib.request.urlopen(url, timeout=10) as answer:
+            with urllib.request.urlopen(url, timeout=60) as answer:
                 return answer.status, json.load(answer)
         except urllib.error.HTTPError as error:
             return error.code, {} if error.code == 404 else json.load(error)

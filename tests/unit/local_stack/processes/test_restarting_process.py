@@ -127,13 +127,15 @@ def test_restarts_stop_after_repeated_failed_starts(
 def test_restarts_stop_when_a_process_never_becomes_ready(
     tmp_path: Path, restarted: Callable[..., ProcessSpec]
 ) -> None:
-    spec = restarted("unready", f"{FIRST_START_SUCCEEDS}\n    time.sleep(600)", ready_within=3)
+    spec = restarted("unready", f"{FIRST_START_SUCCEEDS}\n    time.sleep(600)")
     one_failure = replace(FAST, max_failed_starts=1)
     with WatchedSupervisor(tmp_path, spec, policy=one_failure) as watch:
+        process = watch.supervisor.processes["unready"]
+        process.spec = replace(process.spec, ready_within_seconds=0.5)
         (tmp_path / "unready.ready").unlink()
-        watch.supervisor.processes["unready"].kill()
-        assert "was not ready after 3 s: ready() was not called" in str(watch.raised_failure())
-        assert not watch.supervisor.processes["unready"].is_running
+        process.kill()
+        assert "was not ready after 0.5 s: ready() was not called" in str(watch.raised_failure())
+        assert not process.is_running
 
 
 def test_restart_ends_orphaned_children_first(tmp_path: Path, restarted: Callable[..., ProcessSpec]) -> None:

@@ -1,9 +1,9 @@
 """The production worker, with settings that a test must be able to choose:
 
-CHAOS_ENGINE                which engine it starts, `module:function`
-CHAOS_CLOCK_SKEW_SECONDS    the error of its clock
+WORKER_ENGINE                which engine it starts, `module:function`
+WORKER_CLOCK_SKEW_SECONDS    the error of its clock
 
-python -m tests.chaos.worker_program
+python -m tests.worker_program
 
 A package, because multiprocessing's spawn imports a plain main module again in the engine process.
 """
@@ -18,13 +18,13 @@ from gpu_subscriber import __main__ as program
 
 class SkewedClock(SystemClock):
     def now(self) -> datetime:
-        return super().now() + timedelta(seconds=float(os.environ["CHAOS_CLOCK_SKEW_SECONDS"]))
+        return super().now() + timedelta(seconds=float(os.environ["WORKER_CLOCK_SKEW_SECONDS"]))
 
 
 def main() -> int:
     chosen: dict[str, Any] = vars(program)
-    chosen["ENGINE_ENTRY_POINT"] = os.environ["CHAOS_ENGINE"]
-    if "CHAOS_CLOCK_SKEW_SECONDS" in os.environ:
+    chosen["ENGINE_ENTRY_POINT"] = os.environ["WORKER_ENGINE"]
+    if "WORKER_CLOCK_SKEW_SECONDS" in os.environ:
         chosen["SystemClock"] = SkewedClock
     return program.main()
 
