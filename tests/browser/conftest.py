@@ -43,7 +43,7 @@ def chromium() -> Iterator[Browser]:
         if os.environ.get("CI"):
             pytest.fail("no Chromium: `make browser` installs one")
         pytest.skip("no Chromium: `make browser` installs one")
-    expect.set_options(timeout=60_000)  # a busy machine renders slowly, and these tests do not measure speed
+    expect.set_options(timeout=120_000)  # a busy machine renders slowly, and these tests do not measure speed
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=list(QUIET_CHROMIUM))
         yield browser
@@ -84,7 +84,7 @@ def running_stack(system: System) -> LocalStack:
 @pytest.fixture
 def context(chromium: Browser, running_stack: LocalStack) -> Iterator[BrowserContext]:
     opened = chromium.new_context(base_url=running_stack.page_url, accept_downloads=True)
-    opened.set_default_timeout(60_000)
+    opened.set_default_timeout(120_000)
     yield opened
     opened.close()
 
@@ -104,7 +104,7 @@ def page(context: BrowserContext) -> Page:
 def fakes(chromium: Browser) -> Iterator[PageWithFakes]:
     """The built page with the API's fakes. It needs no running stack."""
     context = chromium.new_context(permissions=["clipboard-read", "clipboard-write"])
-    context.set_default_timeout(60_000)
+    context.set_default_timeout(120_000)
     page = PageWithFakes(context)
     yield page
     context.close()

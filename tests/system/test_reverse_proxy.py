@@ -150,7 +150,7 @@ def test_page_generates_an_image(address: str) -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=list(QUIET_CHROMIUM))
         page = browser.new_page()
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(120_000)
         failed: list[str] = []
         page.on("response", lambda answer: failed.append(answer.url) if answer.status >= 400 else None)
         page.goto(address)
@@ -158,11 +158,11 @@ def test_page_generates_an_image(address: str) -> None:
         page.get_by_test_id("submit-button").click()
         card = page.get_by_test_id("task-card").filter(has_text="a small green star")
         image = card.get_by_test_id("task-image")
-        expect(image).to_be_visible(timeout=60_000)
+        expect(image).to_be_visible(timeout=120_000)
         assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") == 256
         for link, title in (("Operations", "darkroom operations"), ("API reference", "darkroom API")):
             page.get_by_role("link", name=link).first.click()
-            expect(page).to_have_title(title, timeout=60_000)
+            expect(page).to_have_title(title, timeout=120_000)
             assert page.url.startswith(address)
         browser.close()
     assert failed == []
