@@ -40,12 +40,14 @@ def main() -> int:
     return 0
 
 
-def described(source: Path, *, config: Path | None = None) -> dict[str, Any]:
+def described(source: Path, *, config: Path | None = None, variant: str | None = None) -> dict[str, Any]:
     """Return the catalog entry of this model. Raises UnservableModelError."""
     paths = {"source": str(source.absolute())}
     if config is not None:
         paths["config"] = str(config.absolute())
-    found = model_traits(ModelFiles(**paths))
+    if variant is not None:
+        paths["variant"] = variant
+    found = model_traits(ModelFiles.model_validate(paths))
     if found is None:
         raise UnservableModelError(
             f"{source} is neither a .safetensors file nor a folder with a model_index.json"

@@ -9,6 +9,15 @@ from pathlib import Path
 _LENGTH_BYTES = 8
 _MAX_HEADER_BYTES = 100_000_000
 """The limit of the format's own library."""
+_BITS = {
+    **dict.fromkeys(("C64", "F64", "I64", "U64"), 64),
+    **dict.fromkeys(("F32", "I32", "U32"), 32),
+    **dict.fromkeys(("F16", "BF16", "I16", "U16"), 16),
+    **dict.fromkeys(("BOOL", "I8", "U8", "F8_E4M3", "F8_E5M2", "F8_E8M0"), 8),
+    **dict.fromkeys(("F6_E2M3", "F6_E3M2"), 6),
+    "F4": 4,
+}
+"""Bits of an element, by number format."""
 
 
 class InvalidSafetensorsError(Exception):
@@ -44,3 +53,46 @@ def read_tensors(file: Path) -> Mapping[str, TensorHeader]:
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InvalidSafetensorsError(f"{file} is not a readable safetensors file: {error}") from error
+
+
+def header_bytes(start: bytes, *, size: int) -> int:
+    """Return how many bytes at the start of a file of this size are its header, with its length.
+
+    Raises InvalidSafetensorsError.
+    """
+    length = int.from_bytes(start[:_LENGTH_BYTES], "little")
+    if len(start) < _LENGTH_BYTES or not 0 < length <= min(_MAX_HEADER_BYTES, size - _LENGTH_BYTES):
+        raise InvalidSafetensorsError("its header has an impossible length")
+    return _LENGTH_BYTES + length
+
+
+def check_layout(start: bytes, *, size: int) -> None:
+    """Check that the tensors of a file of this size are in it: one after another, without gaps, to its end.
+
+    `start` has at least the header. Raises InvalidSafetensorsError.
+    """
+    end = header_bytes(start, size=size)
+    try:
+        header = json.loads(start[_LENGTH_BYTES:end])
+        header.pop("__metadata__", None)
+        tensors = sorted(
+            (
+                *map(int, tensor["data_offsets"]),
+                prod(map(int, tensor["shape"])) * _BITS[tensor["dtype"]],
+                name,
+            )
+            for name, tensor in header.items()
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InvalidSafetensorsError(f"its header is not readable: {error!r}") from error
+    expected = 0
+    for first, last, bits, name in tensors:
+        if first != expected or last < first:
+            raise InvalidSafetensorsError(f"the tensor {name!r} begins at {first} instead of {expected}")
+        if 8 * (last - first) != bits:
+            raise InvalidSafetensorsError(
+                f"the tensor {name!r} has {last - first} bytes, its shape {bits // 8}"
+            )
+        expected = last
+    if expected != size - end:
+        raise InvalidSafetensorsError(f"its tensors have {expected} bytes, and the file {size - end}")
