@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from statistics import fmean, median
 
+from benchmarks.autoscaling import cold_start
 from benchmarks.autoscaling.autoscalers import OURS, TUTORIAL_KEDA, Autoscaler
 from benchmarks.autoscaling.comparison import (
     AUTOSCALERS,
@@ -24,7 +25,7 @@ TARGETS_SECONDS = (30, 60, 120, 220, 300)
 
 
 def run(*, seeds: Sequence[int] = SEEDS) -> Iterator[str]:
-    """Yield the tables of the scenarios, of the gap between bursts, and of the target."""
+    """Yield the tables of the scenarios, of the gap between bursts, of the target, and of cold starts."""
     for scenario in SCENARIOS:
         yield from _scenario_table(scenario, seeds)
     yield "from a burst to its first image, by the time since the previous burst"
@@ -36,6 +37,7 @@ def run(*, seeds: Sequence[int] = SEEDS) -> Iterator[str]:
     for target in TARGETS_SECONDS:
         autoscaler = replace(OURS, name=f"target {target} s", target_seconds=float(target))
         yield _row(autoscaler, run_scenario(SCENARIOS[0], autoscaler, seeds))
+    yield from cold_start.table(seeds)
 
 
 def _scenario_table(scenario: Scenario, seeds: Sequence[int]) -> Iterator[str]:
