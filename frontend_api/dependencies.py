@@ -10,6 +10,9 @@ from common.shared_values import AlertLimits
 from frontend_api.api_keys.api_keys import ApiKeys
 from frontend_api.api_keys.ports import ApiKeyStore
 from frontend_api.autoscaling.demand import ReadFleetDemand
+from frontend_api.autoscaling.package import Autoscaling
+from frontend_api.autoscaling.ports import DemandHistory
+from frontend_api.autoscaling.scale_pool import ManagedPool, ScalePool
 from frontend_api.browser.package import WebPage
 from frontend_api.content_policy.ports import ContentPolicy
 from frontend_api.dead_letters.archive import ArchiveDeadLetter
@@ -78,7 +81,7 @@ class Dependencies:
     """One field per package. A package with a single use case is that use case."""
 
     api_keys: ApiKeys
-    autoscaling: ReadFleetDemand
+    autoscaling: Autoscaling
     browser: WebPage
     dead_letters: DeadLetters
     estimates: Estimates
@@ -125,6 +128,8 @@ def build_dependencies(
     gpu_price: GpuPrice | None,
     dead_letters: DeadLetterArchive,
     rescue_lock: RescueLock,
+    demand_history: DemandHistory,
+    managed_pool: ManagedPool | None,
     callback_url_policy: CallbackUrlPolicy,
     webhook_logs: WebhookLogs,
     webhook_sender: WebhookSender,
@@ -205,9 +210,17 @@ def build_dependencies(
         quotas=quotas,
     )
     readiness = CheckReadiness(probes=probes, clock=clock)
+    read_demand = ReadFleetDemand(catalog=catalog, workload_cache=workload_cache, clock=clock)
     return Dependencies(
         api_keys=ApiKeys(store=api_keys, clock=clock),
-        autoscaling=ReadFleetDemand(catalog=catalog, workload_cache=workload_cache, clock=clock),
+        autoscaling=Autoscaling(
+            read_demand=read_demand,
+            scale_pool=None
+            if managed_pool is None
+            else ScalePool(
+                managed=managed_pool, history=demand_history, read_demand=read_demand, clock=clock
+            ),
+        ),
         browser=web_page,
         dead_letters=DeadLetters(
             stored=dead_letters,

@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import structlog
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
 from common.domain.models.catalog import ModelCatalog
 from common.settings import SettingsError, SharedSettings
 from common.shared_values import SHARED
+from frontend_api.autoscaling.policy import TARGET_SECONDS
 from frontend_api.identity.allowed_users import AllowedUsers
 from frontend_api.public_address import PublicAddress
 from frontend_api.webhooks.url_policy import PrivateReceivers
@@ -36,6 +37,21 @@ def _checked_receivers(entries: tuple[str, ...]) -> tuple[str, ...]:
 def _checked_users(entries: tuple[str, ...]) -> tuple[str, ...]:
     AllowedUsers.parse(entries)
     return entries
+
+
+class CloudRunWorkers(BaseModel):
+    """A worker pool of Cloud Run whose instance count the API sets."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=r"^projects/[^/]+/locations/[^/]+/workerPools/[^/]+$")
+    """Its resource name."""
+    models: tuple[str, ...] = Field(min_length=1)
+    """The models that its workers serve."""
+    min_instances: int = Field(default=0, ge=0)
+    max_instances: int = Field(ge=0)
+    target_seconds: float = Field(default=TARGET_SECONDS, ge=10, le=3_600)
+    """Time within which the pool should finish its tasks."""
 
 
 class ApiSettings(SharedSettings):
@@ -152,6 +168,8 @@ class ApiSettings(SharedSettings):
 
     Without it, the callers of /internal may call it.
     """
+    cloud_run_workers: CloudRunWorkers | None = None
+    """The worker pool whose instance count follows the demand (JSON), on calls of /internal/scale-workers."""
     firestore_browser_host: str | None = None
     """Firestore emulator's `host:port` for web pages; default FIRESTORE_EMULATOR_HOST."""
     firebase_web_config: dict[str, Any] | None = None

@@ -27,9 +27,11 @@ from common.observability.telemetry import configure_telemetry
 from common.settings import SettingsError
 from common.shared_values import AlertLimits
 from frontend_api.adapters.address_resolver import SystemResolver
+from frontend_api.adapters.cloud_run_worker_pool import CloudRunWorkerPool
 from frontend_api.adapters.dependency_probes import FirestoreProbe, PubSubProbe
 from frontend_api.adapters.firestore.api_keys import FirestoreApiKeys
 from frontend_api.adapters.firestore.dead_letter_archive import FirestoreDeadLetterArchive
+from frontend_api.adapters.firestore.demand_history import FirestoreDemandHistory
 from frontend_api.adapters.firestore.input_uses import FirestoreInputUses
 from frontend_api.adapters.firestore.rescue_lock import FirestoreRescueLock
 from frontend_api.adapters.firestore.secret_rotations import FirestoreSecretRotations
@@ -55,6 +57,8 @@ from frontend_api.api_keys.authenticator import KeyOrTokenAuthenticator
 from frontend_api.api_keys.cache import CachedApiKeys
 from frontend_api.api_keys.ports import ApiKeyStore
 from frontend_api.app import create_app
+from frontend_api.autoscaling.pool_size import PoolLimits
+from frontend_api.autoscaling.scale_pool import ManagedPool
 from frontend_api.browser.origin_check import LOOPBACK_NAMES
 from frontend_api.browser.package import WebPage
 from frontend_api.content_policy.ports import ContentPolicy
@@ -176,6 +180,8 @@ def _dependencies(settings: ApiSettings) -> Dependencies:
         gpu_price=_gpu_price(settings),
         dead_letters=FirestoreDeadLetterArchive(firestore, timeout_seconds=store_timeout),
         rescue_lock=FirestoreRescueLock(firestore, timeout_seconds=store_timeout),
+        demand_history=FirestoreDemandHistory(firestore, timeout_seconds=store_timeout),
+        managed_pool=_managed_pool(settings),
         callback_url_policy=callback_url_policy,
         webhook_logs=FirestoreWebhookLogs(firestore, timeout_seconds=store_timeout),
         webhook_sender=PinnedWebhookSender(
@@ -254,6 +260,19 @@ def _content_policy(settings: ApiSettings) -> ContentPolicy:
         return WordList.read(settings.refused_words_file)
     except WordListError as error:
         raise SettingsError(f"DARKROOM_REFUSED_WORDS_FILE: {error}") from error
+
+
+def _managed_pool(settings: ApiSettings) -> ManagedPool | None:
+    workers = settings.cloud_run_workers
+    if workers is None:
+        return None
+    return ManagedPool(
+        name=workers.name.rpartition("/")[2],
+        models=workers.models,
+        limits=PoolLimits(min_instances=workers.min_instances, max_instances=workers.max_instances),
+        workers=CloudRunWorkerPool(workers.name),
+        target_seconds=workers.target_seconds,
+    )
 
 
 def _gpu_price(settings: ApiSettings) -> GpuPrice | None:

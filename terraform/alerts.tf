@@ -2,7 +2,7 @@
 # (docs/operating/observability.md) and Google's own.
 
 resource "google_monitoring_alert_policy" "alerts" {
-  for_each = { for name, rule in local.alert_rules : name => rule if var.cluster.enabled || !try(rule.cluster_only, false) }
+  for_each = { for name, rule in local.alert_rules : name => rule if(var.cluster.enabled || !try(rule.cluster_only, false)) && (var.cloud_run_workers != null || !try(rule.cloud_run_only, false)) }
 
   project               = local.project
   display_name          = "darkroom ${var.environment}: ${each.value.title}"

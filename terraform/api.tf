@@ -37,6 +37,15 @@ locals {
   api_environment = merge(
     local.api_derived,
     local.prices,
+    var.cloud_run_workers == null ? {} : {
+      # The pool whose size the API sets.
+      DARKROOM_CLOUD_RUN_WORKERS = jsonencode({
+        name          = "projects/${var.project_id}/locations/${var.region}/workerPools/${local.worker_pool}"
+        models        = var.model_pools[var.cloud_run_workers.model_pool]
+        min_instances = var.cloud_run_workers.instances.min
+        max_instances = var.cloud_run_workers.instances.max
+      })
+    },
     var.model_catalog_file == null ? {} : { DARKROOM_MODEL_CATALOG = "/weights/${local.model_catalog}" },
   )
   api_decided = toset(concat(keys(local.api_environment), [for secret in local.secrets : secret.variable]))
@@ -141,8 +150,9 @@ resource "google_cloud_run_v2_service" "api" {
       content {
         name = "weights"
         gcs {
-          bucket    = google_storage_bucket.weights.name
-          read_only = true
+          bucket        = google_storage_bucket.weights.name
+          read_only     = true
+          mount_options = ["implicit-dirs"]
         }
       }
     }

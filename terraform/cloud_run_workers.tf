@@ -1,16 +1,16 @@
-# Workers on Cloud Run, with the same image, for one or two GPUs without a cluster. Their number is set manually.
+# Workers on Cloud Run, with the same image, for a few GPUs without a cluster. The API sets their number by the demand.
 
 resource "google_cloud_run_v2_worker_pool" "workers" {
   count = var.cloud_run_workers == null ? 0 : 1
 
   project             = local.project
-  name                = "darkroom-worker"
+  name                = local.worker_pool
   location            = var.region
   deletion_protection = var.deletion_protection
 
   scaling {
     scaling_mode          = "MANUAL"
-    manual_instance_count = var.cloud_run_workers.instances
+    manual_instance_count = var.cloud_run_workers.instances.min
   }
 
   template {
@@ -77,21 +77,52 @@ resource "google_cloud_run_v2_worker_pool" "workers" {
     volumes {
       name = "weights"
       gcs {
-        bucket    = google_storage_bucket.weights.name
-        read_only = true
+        bucket        = google_storage_bucket.weights.name
+        read_only     = true
+        mount_options = ["implicit-dirs"] # the job that downloads models creates objects, but no folders
       }
     }
   }
 
   lifecycle {
-    ignore_changes = [client, client_version]
+    # The API sets the count each minute: docs/adr/0050-the-api-sets-the-size-of-cloud-runs-workers.md.
+    ignore_changes = [client, client_version, scaling[0].manual_instance_count]
   }
 
   # Its instances do not start without these permissions.
   depends_on = [time_sleep.roles_take_effect]
 }
 
+# It can read and change this worker pool, and no other. A change needs permission to use the pool's account, too.
+resource "google_cloud_run_v2_worker_pool_iam_member" "api_sets_size" {
+  count = var.cloud_run_workers == null ? 0 : 1
+
+  project  = local.project
+  location = google_cloud_run_v2_worker_pool.workers[0].location
+  name     = google_cloud_run_v2_worker_pool.workers[0].name
+  role     = google_project_iam_custom_role.pool_sizer.name
+  member   = google_service_account.api.member
+}
+
+resource "google_service_account_iam_member" "api_updates_workers" {
+  count = var.cloud_run_workers == null ? 0 : 1
+
+  service_account_id = google_service_account.worker.name
+  role               = "roles/iam.serviceAccountUser"
+  member             = google_service_account.api.member
+}
+
+resource "google_project_iam_custom_role" "pool_sizer" {
+  project     = local.project
+  role_id     = "darkroomPoolSizer"
+  title       = "darkroom: pool sizer"
+  description = "Read and change a worker pool of Cloud Run, but not create or delete it"
+  permissions = ["run.workerPools.get", "run.workerPools.update"]
+}
+
 locals {
+  worker_pool = "darkroom-worker"
+
   # The settings of every worker, here and in gpu_subscriber/k8s/environment/settings.env.
   worker_settings = {
     DARKROOM_DEAD_LETTER_TOPIC = local.topics.dead_letters

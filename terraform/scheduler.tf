@@ -1,4 +1,4 @@
-# Scheduled jobs: rescue each minute, the removal of expired tasks each hour.
+# Scheduled jobs: rescue and the size of Cloud Run's workers each minute, the removal of expired tasks each hour.
 
 locals {
   clockwork = {
@@ -14,11 +14,17 @@ locals {
       deadline    = "600s"
       description = "Removes expired tasks with their objects"
     }
+    darkroom-scale-workers = {
+      path        = "/internal/scale-workers"
+      schedule    = "* * * * *"
+      deadline    = "50s"
+      description = "Sets the number of Cloud Run's workers by the demand for them"
+    }
   }
 }
 
 resource "google_cloud_scheduler_job" "clockwork" {
-  for_each = local.clockwork
+  for_each = { for name, job in local.clockwork : name => job if name != "darkroom-scale-workers" || var.cloud_run_workers != null }
 
   project          = local.project
   region           = coalesce(var.scheduler_region, var.region)

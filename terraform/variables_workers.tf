@@ -1,11 +1,11 @@
 # Pools of models, and the machines that their workers run on.
 
 variable "cloud_run_workers" {
-  description = "Workers on Cloud Run GPUs instead of a cluster, for few workers: image, model pool and number of instances. Null: none."
+  description = "Workers on Cloud Run GPUs instead of a cluster, for few workers: image, model pool, and the bounds of their number, which follows the demand. Equal bounds fix the number. Null: none."
   type = object({
     image      = string
     model_pool = string
-    instances  = optional(number, 1)
+    instances  = optional(object({ min = optional(number, 0), max = optional(number, 1) }), {})
     gpu        = optional(string, "nvidia-l4")
     cpu        = optional(string, "4")
     memory     = optional(string, "16Gi")
@@ -30,8 +30,13 @@ variable "cloud_run_workers" {
     error_message = "cloud_run_workers: Cloud Run requires at least 4 cpu and 16Gi with nvidia-l4 (8 cpu for more memory), and 20 cpu and 80Gi with nvidia-rtx-pro-6000. memory is in whole Gi."
   }
   validation {
-    condition     = var.cloud_run_workers == null ? true : var.cloud_run_workers.instances >= 0 && var.cloud_run_workers.instances <= 20
-    error_message = "cloud_run_workers: instances must be from 0 to 20. For more, a cluster is cheaper and scales with the queue."
+    condition = var.cloud_run_workers == null ? true : (
+      0 <= var.cloud_run_workers.instances.min && var.cloud_run_workers.instances.min <= var.cloud_run_workers.instances.max &&
+      1 <= var.cloud_run_workers.instances.max && var.cloud_run_workers.instances.max <= 20 &&
+      floor(var.cloud_run_workers.instances.min) == var.cloud_run_workers.instances.min &&
+      floor(var.cloud_run_workers.instances.max) == var.cloud_run_workers.instances.max
+    )
+    error_message = "cloud_run_workers: instances.min and instances.max must be whole numbers with 0 <= min <= max, and max from 1 to 20. For more, a cluster is cheaper."
   }
 }
 
@@ -175,6 +180,20 @@ variable "model_pools" {
   validation {
     condition     = var.model_catalog_file == null ? true : length(setsubtract(flatten(values(var.model_pools)), local.catalog_models)) == 0
     error_message = "model_pools: ${coalesce(var.model_catalog_file, "model_catalog_file")} does not have ${join(", ", try(setsubtract(flatten(values(var.model_pools)), local.catalog_models), []))}: the pool's workers would not start. Add each model to the catalog, or remove it from its pool."
+  }
+}
+
+variable "weights_job" {
+  description = "A Cloud Run job that downloads models of the Hugging Face Hub into the folder models of the weights bucket: the worker's image, and whether it gets the hub's token, for gated models. The token is the latest version of the secret darkroom-hub-token, which is created with the job; add a version before you set hub_token. Null: none."
+  type = object({
+    image     = string
+    hub_token = optional(bool, false)
+  })
+  default = null
+
+  validation {
+    condition     = var.weights_job == null ? true : can(regex("^[a-z0-9.-]+\\.pkg\\.dev/.+[:@].+$", var.weights_job.image))
+    error_message = "weights_job: image must be the worker's image in Artifact Registry with a tag or digest, such as REGION-docker.pkg.dev/PROJECT/darkroom/darkroom-worker:BUILD_ID."
   }
 }
 

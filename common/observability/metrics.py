@@ -216,6 +216,13 @@ WORKER_READY = _shows(
 )
 WORKER_TASKS = _shows("darkroom.worker.tasks", "{task}", "Tasks that a worker holds.")
 
+POOL_UPDATES = _counts(
+    "darkroom.worker_pool.updates",
+    "{update}",
+    "Steps of the autoscaler of Cloud Run's workers: `unchanged`, `grown`, `shrunk`, or `failed` without a change.",
+    "outcome",
+)
+
 # ── webhooks ─────────────────────────────────────────────────────────────────────────────────────────────
 
 WEBHOOK_TRIES = _counts(

@@ -6,7 +6,7 @@ from flask import Blueprint, Response, request
 from pydantic import Field
 
 from common.domain.errors import UnknownModelError
-from frontend_api.autoscaling.demand import ReadFleetDemand
+from frontend_api.autoscaling.package import Autoscaling
 from frontend_api.autoscaling.policy import TARGET_SECONDS
 from frontend_api.http.api_doc import ApiDoc, ResponseDoc
 from frontend_api.http.problems import Complaint, RequestRefusedError, rejected
@@ -67,7 +67,7 @@ def read() -> Response:
     asked = query(AutoscalingQuery)
     models = [name.strip() for name in asked.models.split(",") if name.strip()]
     try:
-        demand = current(ReadFleetDemand)(models, target_seconds=asked.target_seconds)
+        demand = current(Autoscaling).read_demand(models, target_seconds=asked.target_seconds)
     except UnknownModelError as error:
         complaint = Complaint(
             "parameter", "models", f"{error.name[:100]!r} is not one of {', '.join(error.offered)}"

@@ -9,9 +9,11 @@ from common.observability.metrics import DEAD_LETTERS_ARCHIVED, counter
 from common.observability.tracing import link_to_span
 from common.wire_formats.task_event import decode_task_event
 from common.wire_formats.versions import UndecodableError
+from frontend_api.autoscaling.package import Autoscaling
 from frontend_api.dead_letters.dead_letter import DeadMessage
 from frontend_api.dead_letters.package import DeadLetters
 from frontend_api.http.api_doc import ApiDoc, ResponseDoc
+from frontend_api.http.problems import Problem, RequestRefusedError
 from frontend_api.http.request_log import log_task_id
 from frontend_api.http.requests import current, json_body
 from frontend_api.http.responses import json_response
@@ -19,6 +21,7 @@ from frontend_api.identity.ports import Identity
 from frontend_api.inputs.package import Inputs
 from frontend_api.internal.schemas import (
     MAX_ENVELOPE_BYTES,
+    PoolChangeResponse,
     PushEnvelope,
     RemovalResponse,
     RescueRequest,
@@ -65,6 +68,24 @@ def remove_expired() -> Response:
     current(Inputs).remove_expired()
     current(Inputs).resumable.remove_abandoned()
     return json_response(RemovalResponse(removed=removed))
+
+
+@blueprint.post("/scale-workers")
+@doc(
+    "scaleWorkers",
+    {200: ResponseDoc("The number of instances before and after.", PoolChangeResponse)},
+    problems=("not_found",),
+)
+def scale_workers() -> Response:
+    """Set the number of Cloud Run's workers by the demand for them.
+
+    Safe to call at any time. Without a demand the number stays as it is, and the response is 503.
+    """
+    scale_pool = current(Autoscaling).scale_pool
+    if scale_pool is None:
+        detail = "DARKROOM_CLOUD_RUN_WORKERS is not set: the API sets the size of no pool of workers"
+        raise RequestRefusedError(Problem(code="not_found", detail=detail))
+    return json_response(PoolChangeResponse.model_validate(scale_pool()))
 
 
 @blueprint.post("/events")

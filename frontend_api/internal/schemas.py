@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Base64Bytes, BaseModel, ConfigDict, Field
 
-from frontend_api.http.schemas import WHOLE, ResponseBody, Timestamp
+from frontend_api.http.schemas import WHOLE, ResponseBody, RoundedSeconds, Timestamp
 from frontend_api.rescue.policy import Verdict
 
 MAX_ENVELOPE_BYTES = 16 * 1024 * 1024
@@ -52,6 +52,14 @@ class RescueResponse(ResponseBody):
     abandoned: int
     left: int
     by_verdict: dict[Verdict, int]
+
+
+class PoolChangeResponse(ResponseBody):
+    """The number of instances before and after one step of the autoscaler."""
+
+    before: int
+    after: int
+    workers: RoundedSeconds = Field(description="The demand, to be rounded up.")
 
 
 class RemovalResponse(ResponseBody):

@@ -271,7 +271,7 @@ run "values_that_are_refused_fourth" {
   command = plan
   variables {
     api               = { cpu = "4", memory = "1Gi" }
-    cloud_run_workers = { image = "image", model_pool = "demo", instances = 21 }
+    cloud_run_workers = { image = "image", model_pool = "demo", instances = { max = 21 } }
     gpu_pools         = { l4 = { machine_type = "g2-standard-8", accelerator = "nvidia-l4", zones = ["us-central1-a"] } }
     network_ranges    = { nodes = "10.64.0.0/33" }
   }
@@ -327,4 +327,20 @@ run "compute_class_with_a_capital" {
     gpu_pools = { l4 = { machine_type = "g2-standard-8", accelerator = "nvidia-l4", compute_class = "L4" } }
   }
   expect_failures = [var.gpu_pools]
+}
+
+run "more_workers_at_least_than_at_most" {
+  command = plan
+  variables {
+    cloud_run_workers = { image = "image", model_pool = "demo", instances = { min = 3, max = 2 } }
+  }
+  expect_failures = [var.cloud_run_workers]
+}
+
+run "weights_job_without_an_image_of_the_registry" {
+  command = plan
+  variables {
+    weights_job = { image = "darkroom-worker" }
+  }
+  expect_failures = [var.weights_job]
 }

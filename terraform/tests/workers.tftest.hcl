@@ -87,7 +87,7 @@ run "cloud_run_workers_need_no_cluster" {
 
   variables {
     cluster           = { enabled = false }
-    cloud_run_workers = { image = "europe-west4-docker.pkg.dev/example-project/darkroom/darkroom-worker:1", model_pool = "demo", instances = 2 }
+    cloud_run_workers = { image = "europe-west4-docker.pkg.dev/example-project/darkroom/darkroom-worker:1", model_pool = "demo", instances = { min = 1, max = 4 } }
   }
 
   assert {
@@ -96,14 +96,75 @@ run "cloud_run_workers_need_no_cluster" {
   }
   assert {
     condition = (
-      google_cloud_run_v2_worker_pool.workers[0].scaling[0].manual_instance_count == 2 &&
+      google_cloud_run_v2_worker_pool.workers[0].scaling[0].manual_instance_count == 1 &&
       google_cloud_run_v2_worker_pool.workers[0].template[0].containers[0].resources[0].limits["nvidia.com/gpu"] == "1"
     )
-    error_message = "two workers with one GPU each run on Cloud Run"
+    error_message = "the pool begins with its smallest number of workers, with one GPU each"
   }
   assert {
     condition = alltrue([for name, value in { DARKROOM_SUBSCRIPTION = "darkroom-tasks-demo", DARKROOM_MODELS = "demo", DARKROOM_DEVICE = "cuda" } :
     contains([for env in google_cloud_run_v2_worker_pool.workers[0].template[0].containers[0].env : "${env.name}=${env.value}"], "${name}=${value}")])
     error_message = "the worker pulls from its pool's subscription"
+  }
+  assert {
+    condition = contains([for env in google_cloud_run_v2_service.api.template[0].containers[0].env : "${env.name}=${coalesce(env.value, "-")}"],
+    "DARKROOM_CLOUD_RUN_WORKERS=${jsonencode({ name = "projects/example-project/locations/europe-west4/workerPools/darkroom-worker", models = ["demo"], min_instances = 1, max_instances = 4 })}")
+    error_message = "the API sets the pool's size within its bounds"
+  }
+  assert {
+    condition = (
+      google_cloud_scheduler_job.clockwork["darkroom-scale-workers"].schedule == "* * * * *" &&
+      google_cloud_run_v2_worker_pool_iam_member.api_sets_size[0].name == "darkroom-worker" &&
+      contains(keys(google_monitoring_alert_policy.alerts), "workers_not_scaled") &&
+      !contains(keys(google_monitoring_alert_policy.alerts), "autoscaler_is_blind")
+    )
+    error_message = "the scheduler calls the API each minute, the API may change this pool, and an alert reports when it does not"
+  }
+}
+
+run "pool_without_cloud_run_workers_is_not_scaled_by_the_api" {
+  command = plan
+
+  assert {
+    condition = (
+      !contains(keys(google_cloud_scheduler_job.clockwork), "darkroom-scale-workers") &&
+      !contains(keys(google_monitoring_alert_policy.alerts), "workers_not_scaled") &&
+      length(google_cloud_run_v2_worker_pool_iam_member.api_sets_size) + length(google_service_account_iam_member.api_updates_workers) == 0 &&
+      !contains(google_cloud_run_v2_service.api.template[0].containers[0].env[*].name, "DARKROOM_CLOUD_RUN_WORKERS")
+    )
+    error_message = "without workers on Cloud Run the API has no rights on them, and no job calls it"
+  }
+}
+
+run "weights_job_writes_models_and_reads_its_token" {
+  command = plan
+
+  variables {
+    weights_job = { image = "europe-west4-docker.pkg.dev/example-project/darkroom/darkroom-worker:1", hub_token = true }
+  }
+
+  assert {
+    condition = (
+      google_cloud_run_v2_job.weights[0].template[0].template[0].containers[0].command[3] == "--to=gs://example-project-darkroom-weights/models" &&
+      google_storage_bucket_iam_member.job_writes_weights[0].condition[0].expression == "resource.name.startsWith(\"projects/_/buckets/example-project-darkroom-weights/objects/models/\")"
+    )
+    error_message = "the job writes below models/, where alone its account may write"
+  }
+  assert {
+    condition     = one(google_cloud_run_v2_job.weights[0].template[0].template[0].containers[0].env).value_source[0].secret_key_ref[0].secret == "darkroom-hub-token"
+    error_message = "the token is read from Secret Manager"
+  }
+}
+
+run "weights_job_without_a_token_starts_without_its_secret" {
+  command = plan
+
+  variables {
+    weights_job = { image = "europe-west4-docker.pkg.dev/example-project/darkroom/darkroom-worker:1" }
+  }
+
+  assert {
+    condition     = length(google_cloud_run_v2_job.weights[0].template[0].template[0].containers[0].env) == 0
+    error_message = "Cloud Run refuses a secret without a version"
   }
 }

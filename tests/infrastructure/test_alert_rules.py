@@ -112,7 +112,7 @@ def test_runbook_has_an_entry_for_every_alert() -> None:
 def test_alert_rule_is_complete(name: str) -> None:
     rule = ALERTS[name]
     required = {"title", "severity", "runbook", "duration_seconds", "description", "query"}
-    assert required <= set(rule) <= required | {"cluster_only", "page_title"}
+    assert required <= set(rule) <= required | {"cloud_run_only", "cluster_only", "page_title"}
     assert ("page_title" in rule) == (name in {shown.name for shown in ALERT_RULES})
     assert rule["severity"] in ("CRITICAL", "ERROR", "WARNING")
 

@@ -9,13 +9,15 @@ from typing import Any
 from tests.infrastructure.terraform_files import TERRAFORM, local, parsed
 
 PROJECT = "project"
-API, WORKER, NODES, BUILDER, KEDA = "api", "worker", "nodes", "builder", "keda[0]"
+API, WORKER, NODES, BUILDER, KEDA, WEIGHTS = "api", "worker", "nodes", "builder", "keda[0]", "weights[0]"
 PUBSUB, SCHEDULER = "agent of pubsub", "agent of scheduler"
 GRANTS = {
     (API, "own documents", PROJECT),
     (API, "own image_keeper", "bucket images"),
     (API, "own input_writer", "bucket images"),
     (API, "own link_signer", "account api"),
+    (API, "own pool_sizer", "worker pool workers[0]"),
+    (API, "roles/iam.serviceAccountUser", "account worker"),
     (API, "roles/pubsub.publisher", "topic tasks"),
     (API, "roles/pubsub.publisher", "topic events"),
     (API, "roles/secretmanager.secretAccessor", "secret webhook_key"),
@@ -44,6 +46,8 @@ GRANTS = {
     (BUILDER, "roles/ondemandscanning.admin", PROJECT),
     (BUILDER, "roles/run.developer", "service api"),
     (BUILDER, "roles/storage.objectUser", "bucket builds"),
+    (WEIGHTS, "own weights_writer", "bucket weights"),
+    (WEIGHTS, "roles/secretmanager.secretAccessor", "secret hub_token"),
     (PUBSUB, "roles/iam.serviceAccountOpenIdTokenCreator", "account caller"),
     (PUBSUB, "roles/pubsub.publisher", "topic dead_letters"),
     (PUBSUB, "roles/pubsub.subscriber", "subscription of each pool"),
@@ -76,8 +80,9 @@ TARGETS = {
     "topic": r'google_pubsub_topic\.topics\["(\w+)"\]\.name',
     "repository": r"google_artifact_registry_repository\.(\w+)\.name",
     "service": r"google_cloud_run_v2_service\.(\w+)\.name",
+    "worker pool": r"google_cloud_run_v2_worker_pool\.([\w\[\]]+)\.name",
     "account": r"google_service_account\.([\w\[\]]+)\.name",
-    "secret": r'google_secret_manager_secret\.secrets\["(\w+)"\]\.secret_id',
+    "secret": r'google_secret_manager_secret\.(?:secrets\[")?(\w+)(?:"\]|\[0\])\.secret_id',
 }
 MEMBERS = {
     "": r"google_service_account\.([\w\[\]]+)\.member",

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.infrastructure.terraform_files import TERRAFORM, block, resources
+from tests.infrastructure.terraform_files import TERRAFORM, resources
 
 ROOT = TERRAFORM.parent
 ADAPTERS = {"api": ("common", "frontend_api"), "worker": ("common", "gpu_subscriber")}
 KINDS = (
+    "google_cloud_run_v2_worker_pool_iam_member",
     "google_project_iam_member",
     "google_pubsub_subscription_iam_member",
     "google_pubsub_topic_iam_member",
@@ -41,6 +42,7 @@ NEEDS = {
         "reload": {"storage.objects.get"},
         "upload_from_string": {"storage.objects.create", "storage.objects.delete"},
     },
+    "cloud": {"_call": {"run.workerPools.get", "run.workerPools.update"}},
     "pubsub": {
         "publish": {"pubsub.topics.publish"},
         "subscribe": {"pubsub.subscriptions.consume"},
@@ -55,12 +57,12 @@ HOLDS = {
     },
     "roles/storage.objectViewer": {"storage.objects.get", "storage.objects.list"},
 }
-OWN_ROLES = ("documents", "image_keeper", "input_writer", "link_signer")
+OWN_ROLES = ("documents", "image_keeper", "input_writer", "link_signer", "pool_sizer")
 each_process = pytest.mark.parametrize("process", sorted(ADAPTERS))
 
 
 def own_role(name: str) -> set[str]:
-    return set(block("identity.tf", "resource", "google_project_iam_custom_role", name)["permissions"])
+    return set(resources("google_project_iam_custom_role")[name]["permissions"])
 
 
 def needed(process: str) -> set[str]:
@@ -117,7 +119,8 @@ def test_only_the_api_may_read_the_key_of_the_seals() -> None:
     """A worker may write every document; without the key it cannot seal one."""
     readers = resources("google_secret_manager_secret_iam_member")
     members = {name: reader["member"] for name, reader in readers.items()}
-    assert set(members) == {"api", "keda"}
+    assert set(members) == {"api", "job_reads_hub_token", "keda"}
+    assert "hub_token[0]" in readers["job_reads_hub_token"]["secret_id"]
     assert "service_account.api." in members["api"]
     assert "autoscaling_token" in readers["keda"]["secret_id"]
     assert not any("google_project_iam" in kind for kind in _kinds_with("roles/secretmanager"))

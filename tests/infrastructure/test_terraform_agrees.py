@@ -74,7 +74,8 @@ LEFT_TO_OPERATORS = {
     )
 }
 DERIVED_WHERE_SET = {
-    f"DARKROOM_{name}" for name in ("MODEL_CATALOG", "PRICE_CURRENCY", "PRICE_PER_GPU_SECOND")
+    f"DARKROOM_{name}"
+    for name in ("CLOUD_RUN_WORKERS", "MODEL_CATALOG", "PRICE_CURRENCY", "PRICE_PER_GPU_SECOND")
 }
 """Set only if the variable that they follow from is not null."""
 GIBIBYTE = 2**30
@@ -213,7 +214,7 @@ def test_terraform_calls_existing_routes_of_the_api() -> None:
     (container,) = template["containers"]
     probes = [*container["startup_probe"], *container["liveness_probe"]]
     called = {call["path"] for call in calls} | {probe["http_get"][0]["path"] for probe in probes}
-    assert len(called) == 6
+    assert len(called) == 7
     assert called <= routes
 
 

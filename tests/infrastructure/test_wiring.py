@@ -65,7 +65,8 @@ def test_each_process_runs_as_its_own_account() -> None:
         in values
     )
     assert {name: account["account_id"] for name, account in resources("google_service_account").items()} == {
-        name: f"darkroom-{name}" for name in ("api", "builder", "caller", "keda", "nodes", "worker")
+        name: f"darkroom-{name}"
+        for name in ("api", "builder", "caller", "keda", "nodes", "weights", "worker")
     }
 
 

@@ -20,6 +20,7 @@ from common.shared_values import SHARED, AlertLimits
 from frontend_api.api_keys.authenticator import KeyOrTokenAuthenticator
 from frontend_api.api_keys.cache import CachedApiKeys
 from frontend_api.app import create_app
+from frontend_api.autoscaling.scale_pool import ManagedPool
 from frontend_api.browser.origin_check import LOOPBACK_NAMES
 from frontend_api.browser.package import WebPage
 from frontend_api.content_policy.ports import ContentPolicy
@@ -64,6 +65,7 @@ from tests.fakes.in_memory_task_store import InMemoryTaskStore
 from tests.fakes.in_memory_upload_sessions import InMemoryUploadSessions
 from tests.fakes.in_memory_usage_book import InMemoryUsageBook
 from tests.fakes.in_memory_webhook_logs import InMemoryWebhookLogs
+from tests.fakes.in_memory_worker_pool import InMemoryDemandHistory
 from tests.fakes.in_memory_worker_reports import InMemoryWorkerReports
 from tests.fakes.recording_publishers import RecordingEventPublisher
 from tests.fakes.scripted_webhook_sender import ScriptedWebhookSender
@@ -95,6 +97,8 @@ class Api:
     shares: InMemoryShares = field(default_factory=InMemoryShares)
     links: FakeImageLinks = field(default_factory=FakeImageLinks)
     rescue_lock: InMemoryRescueLock = field(default_factory=InMemoryRescueLock)
+    demand_history: InMemoryDemandHistory = field(default_factory=InMemoryDemandHistory)
+    managed_pool: ManagedPool | None = None
     reports: InMemoryWorkerReports = field(default_factory=InMemoryWorkerReports)
     webhook_logs: InMemoryWebhookLogs = field(default_factory=InMemoryWebhookLogs)
     receiver: ScriptedWebhookSender = field(default_factory=ScriptedWebhookSender)
@@ -156,6 +160,8 @@ class Api:
             input_limits=self.input_limits,
             dead_letters=self.dead_letters,
             rescue_lock=self.rescue_lock,
+            demand_history=self.demand_history,
+            managed_pool=self.managed_pool,
             callback_url_policy=CallbackUrlPolicy(is_enabled=self.webhook_key is not None),
             webhook_logs=self.webhook_logs,
             webhook_sender=self.receiver,
