@@ -17,7 +17,7 @@ BENCHMARKS = (
     "service_tax",
     "submit_latency",
     "submission_cost",
-    "refused_bodies",
+    "costly_bodies",
     "slow_callers",
     "open_streams",
     "attack",

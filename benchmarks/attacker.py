@@ -13,8 +13,8 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack, closing, suppress
 
+from benchmarks.costly_bodies import costly_batch, costly_body
 from benchmarks.measurement import repeating
-from benchmarks.refused_bodies import costly_batch, costly_body
 from benchmarks.slow_callers import SlowCallers
 from local_stack.loopback import LOOPBACK
 
