@@ -1,7 +1,7 @@
 """Predict a task's GPU time, queue position and finish time, from a cached workload."""
 
 import threading
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Iterable, MutableMapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -84,10 +84,17 @@ class TaskEstimator:
 
         Runs at most one count in the store, if the task's position is not cached.
         """
-        if task.status.is_terminal:
-            return NO_ESTIMATE
-        workload = self._workload_cache.latest()
-        if workload is None:
+        (estimate,) = self.each((task,))
+        return estimate
+
+    def each(self, tasks: Sequence[Task]) -> tuple[Estimate, ...]:
+        """Predict stored tasks from one workload."""
+        is_over = all(task.status.is_terminal for task in tasks)
+        workload = None if is_over else self._workload_cache.latest()
+        return tuple(self._estimate_stored(workload, task) for task in tasks)
+
+    def _estimate_stored(self, workload: Workload | None, task: Task) -> Estimate:
+        if workload is None or task.status.is_terminal:
             return NO_ESTIMATE
         is_served = bool(workload.workers_of(task.parameters.model))
         return replace(self._estimate_active(workload, task), model_served=is_served)

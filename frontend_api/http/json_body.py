@@ -4,6 +4,7 @@ import json
 from typing import Any, NoReturn
 
 MAX_BODY_BYTES = 1_000_000
+"""Bounds the processor time of a request, also of an accepted batch with as many values as it may have."""
 MAX_VALUES = 1_000
 """Far more than any valid request has; bounds the work that a rejected body can cause."""
 _MAX_INTEGER_DIGITS = 400

@@ -40,7 +40,6 @@ from frontend_api.openai_compatibility.edits import MAX_FILES as EDIT_FILES
 from frontend_api.openai_compatibility.edits import PATH as EDITS_PATH
 from frontend_api.openai_compatibility.errors import ERROR_SHAPES
 from frontend_api.settings import ApiSettings
-from frontend_api.tasks.schemas import MAX_BATCH_BYTES
 
 _log = structlog.get_logger(__name__)
 _RECEIVE_BYTES = 64 * 1024
@@ -77,7 +76,7 @@ def max_body_bytes(path: str, *, max_input_bytes: int) -> int:
         return max_input_bytes + FORM_BYTES
     if path == EDITS_PATH:
         return EDIT_FILES * max_input_bytes + FORM_BYTES
-    return max(MAX_BODY_BYTES, MAX_BATCH_BYTES) + _RECEIVE_BYTES
+    return MAX_BODY_BYTES + _RECEIVE_BYTES
 
 
 class _Connection(TConn):  # type: ignore[misc]

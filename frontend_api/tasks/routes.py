@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError
 
 from common.domain.task import Task, TaskStatus
 from common.observability.metrics import TASKS_SUBMITTED, counter
+from frontend_api.estimates.estimate import NO_ESTIMATE, Estimate
 from frontend_api.estimates.package import Estimates
 from frontend_api.http.api_doc import ApiDoc, ResponseDoc
 from frontend_api.http.error_mapping import body_problem, header_problem, problem_of
@@ -44,7 +45,6 @@ from frontend_api.streams.package import Streams
 from frontend_api.tasks.package import Tasks
 from frontend_api.tasks.responses import TaskPageResponse, TaskResponse, task_path
 from frontend_api.tasks.schemas import (
-    MAX_BATCH_BYTES,
     MAX_BATCH_VALUES,
     BatchItem,
     LabelChange,
@@ -320,7 +320,7 @@ def submit_batch() -> Response:
     if "Idempotency-Key" in request.headers:
         detail = "applies to a single submission; set `idempotency_key` in each item instead"
         raise RequestRefusedError(header_problem("Idempotency-Key", detail))
-    items = tuple(json_body(TaskBatch, max_bytes=MAX_BATCH_BYTES, max_values=MAX_BATCH_VALUES).checked())
+    items = tuple(json_body(TaskBatch, max_values=MAX_BATCH_VALUES).checked())
     valid = [item for item in items if isinstance(item, BatchItem)]
     user_id = caller_id()
     submissions = [item.submission(user_id=user_id, idempotency_key=item.idempotency_key) for item in valid]
@@ -333,7 +333,12 @@ def _batch_response(results: Sequence[Outcome | ValidationError]) -> BatchRespon
     new = [result.task for result in results if isinstance(result, Submitted) and not result.replayed]
     for (model, lane), count in Counter((task.parameters.model, task.lane) for task in new).items():
         _accepted.add(count, {"model": model, "lane": lane.value})
-    results_of_items = tuple(_batch_result(index, result) for index, result in enumerate(results))
+    tasks = [result.task for result in results if isinstance(result, Submitted)]
+    estimates = iter(current(Estimates).estimator.each(tasks))
+    results_of_items = tuple(
+        _batch_result(index, result, next(estimates) if isinstance(result, Submitted) else NO_ESTIMATE)
+        for index, result in enumerate(results)
+    )
     if any(one.status in REJECTED_FOR_CONTENT for one in results_of_items):
         current(Quotas).count_rejected(caller_id())
     counts = Counter(one.outcome for one in results_of_items)
@@ -342,9 +347,8 @@ def _batch_response(results: Sequence[Outcome | ValidationError]) -> BatchRespon
     )
 
 
-def _batch_result(index: int, result: Outcome | ValidationError) -> BatchResultResponse:
+def _batch_result(index: int, result: Outcome | ValidationError, estimate: Estimate) -> BatchResultResponse:
     if isinstance(result, Submitted):
-        estimate = current(Estimates).estimator(result.task)
         return BatchResultResponse(
             index=index,
             outcome=BatchOutcome.REPLAYED if result.replayed else BatchOutcome.ACCEPTED,

@@ -70,8 +70,6 @@ MAX_LABEL_CHARACTERS = 100
 MAX_DEADLINE_SECONDS = 7 * 24 * 3_600
 """Pub/Sub keeps a message for seven days."""
 MAX_BATCH_ITEMS = 100
-MAX_BATCH_BYTES = 4_000_000
-"""Enough for a hundred submissions with the longest texts in the widest script."""
 MAX_BATCH_VALUES = 10_000
 """Enough for a hundred submissions with every field, label, header and LoRA."""
 _MAX_FIELDS = 40

@@ -22,6 +22,7 @@ MAX_ALL_CHARACTERS = 8_000
 """Many servers refuse requests with more."""
 HEADER_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}"
 HEADER_VALUE = r"[\x21-\x7E]([\x20-\x7E]*[\x21-\x7E])?"
+_NAME, _VALUE = re.compile(HEADER_NAME), re.compile(HEADER_VALUE)
 _RESERVED = frozenset(
     (
         "baggage", "connection", "content-encoding", "content-length", "content-type", "expect", "host", "keep-alive",
@@ -33,11 +34,11 @@ _RESERVED_PREFIXES = ("proxy-", "webhook-")
 
 def check_header(name: str, value: str) -> None:
     """Raise ValueError for a header that callers may not add. The message contains no value."""
-    if not re.fullmatch(HEADER_NAME, name):
+    if not _NAME.fullmatch(name):
         raise ValueError("names must be 1 to 100 letters, digits or `-`")
     if name.lower() in _RESERVED or name.lower().startswith(_RESERVED_PREFIXES):
         raise ValueError(f"{name} is set by darkroom and cannot be changed")
-    if len(value) > MAX_VALUE_CHARACTERS or not re.fullmatch(HEADER_VALUE, value):
+    if len(value) > MAX_VALUE_CHARACTERS or not _VALUE.fullmatch(value):
         raise ValueError(
             f"the value of {name} must be 1 to {MAX_VALUE_CHARACTERS} printable ASCII characters, without spaces "
             "at its ends"
@@ -51,16 +52,22 @@ class HeaderCipher:
     webhook_key: bytes | None = field(repr=False)
 
     def encrypt(self, user_id: str, headers: Mapping[str, str]) -> dict[str, str]:
+        if not headers:
+            return {}
+        cipher = self._cipher
         return {
-            name: base64.b64encode(self._cipher.encrypt(value.encode(), _bound_to(user_id, name))).decode()
+            name: base64.b64encode(cipher.encrypt(value.encode(), _bound_to(user_id, name))).decode()
             for name, value in headers.items()
         }
 
     def decrypt(self, user_id: str, headers: Mapping[str, str]) -> dict[str, str]:
         """Return the values. Raises CallbackRefusedError if the webhook key has changed."""
+        if not headers:
+            return {}
+        cipher = self._cipher
         try:
             return {
-                name: self._cipher.decrypt(base64.b64decode(value), _bound_to(user_id, name)).decode()
+                name: cipher.decrypt(base64.b64decode(value), _bound_to(user_id, name)).decode()
                 for name, value in headers.items()
             }
         except (InvalidTag, ValueError) as error:

@@ -51,6 +51,17 @@ def test_submit_many_returns_a_task_or_an_error_per_item(api: ScriptedApi) -> No
     assert first["idempotency_key"] != second["idempotency_key"]
 
 
+def test_submit_many_sends_no_body_that_is_too_large(api: ScriptedApi) -> None:
+    items: list[Submission] = [{"prompt": "🌅" * 2_000, "negative_prompt": "🌅" * 2_000}] * 150
+    parts = (61, 61, 28)
+    api.run(
+        batches.submit_many(api.calls, items),
+        *(results(*(accepted(str(number)) for number in range(count))) for count in parts),
+    )
+    assert tuple(map(len, sent(api))) == parts
+    assert all(len(request.content) <= 1_000_000 for request in api.recording.requests)
+
+
 def test_submit_many_retries_only_retryable_items(api: ScriptedApi) -> None:
     operation = batches.submit_many(api.calls, [{"prompt": "a"}, {"prompt": "b", "idempotency_key": "k"}])
     api.run(

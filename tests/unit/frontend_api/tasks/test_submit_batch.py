@@ -8,10 +8,10 @@ from werkzeug.test import TestResponse
 
 from common.domain.models.lora import MAX_LORAS
 from common.domain.task import Lane
-from frontend_api.http.json_body import parse_json_object
+from frontend_api.http.json_body import MAX_BODY_BYTES, parse_json_object
 from frontend_api.quotas.limits import QuotaLimits
 from frontend_api.tasks.changes import MAX_LABELS
-from frontend_api.tasks.schemas import MAX_BATCH_BYTES, MAX_BATCH_ITEMS, MAX_BATCH_VALUES, BatchItem
+from frontend_api.tasks.schemas import MAX_BATCH_ITEMS, MAX_BATCH_VALUES, BatchItem
 from frontend_api.tasks.submit_batch import MAX_COUNTED_CHARACTERS
 from frontend_api.webhooks.callback_headers import MAX_HEADERS
 from tests.unit.frontend_api.conftest import Api
@@ -198,7 +198,7 @@ def test_batch_refuses_the_idempotency_key_header(api: Api) -> None:
     assert api.has_taken_nothing()
 
 
-def test_batch_accepts_the_longest_texts_and_no_more(api: Api) -> None:
+def test_batch_accepts_the_longest_prompts_and_no_more_bytes(api: Api) -> None:
     longest = {"prompt": "🔴" * 2_000, "negative_prompt": "🔴" * 2_000}
     answer = api.client.post(
         "/v1/tasks:batch",
@@ -208,7 +208,7 @@ def test_batch_accepts_the_longest_texts_and_no_more(api: Api) -> None:
     assert statuses(answer) == [(202, None)] * 100
     assert statuses(submit(api, longest)) == [(202, None)]
     too_large = api.client.post(
-        "/v1/tasks:batch", data=b" " * (MAX_BATCH_BYTES + 1), content_type="application/json"
+        "/v1/tasks:batch", data=b" " * (MAX_BODY_BYTES + 1), content_type="application/json"
     )
     assert (too_large.status_code, too_large.get_json()["code"]) == (413, "body_too_large")
 

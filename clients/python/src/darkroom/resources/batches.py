@@ -1,5 +1,6 @@
 """Submission of many tasks: as few calls as possible, with retries per item."""
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -16,9 +17,11 @@ from darkroom.models.task import Task
 from darkroom.pictures import PICTURE_FIELDS
 from darkroom.resources.inputs import with_ids
 from darkroom.sansio import Operation, Sleep
-from darkroom.submission import Submission, idempotency_key_or_new, submission_body
+from darkroom.submission import Submission, idempotency_key_or_new, json_value, submission_body
 
 MAX_ITEMS = 100
+MAX_BYTES = 990_000
+"""A little less than the API's limit, for the text around the items."""
 Outcome: TypeAlias = Task | ClientError
 """The outcome of one submission."""
 
@@ -45,8 +48,7 @@ def submit_many(calls: Calls, submissions: Iterable[Submission]) -> Operation[tu
     pending = list(range(len(items)))
     failures = 0
     while True:
-        for start in range(0, len(pending), MAX_ITEMS):
-            indexes = pending[start : start + MAX_ITEMS]
+        for indexes in _parts(pending, items):
             results = yield from _submit(calls, [items[index] for index in indexes])
             outcomes.update(zip(indexes, results, strict=True))
         # A call that failed as a whole was retried already: its errors have more than one attempt.
@@ -67,6 +69,21 @@ def submit_many(calls: Calls, submissions: Iterable[Submission]) -> Operation[tu
         yield Sleep(pause)
         pending = list(retried)
     return tuple(outcomes[index] for index in range(len(items)))
+
+
+def _parts(indexes: Iterable[int], items: Sequence[dict[str, Any]]) -> Iterator[list[int]]:
+    """Yield the indexes of the items of each call."""
+    part: list[int] = []
+    part_bytes = 0
+    for index in indexes:
+        item_bytes = len(json.dumps(json_value(items[index]), ensure_ascii=False).encode()) + 2
+        if part and (len(part) == MAX_ITEMS or part_bytes + item_bytes > MAX_BYTES):
+            yield part
+            part, part_bytes = [], 0
+        part.append(index)
+        part_bytes += item_bytes
+    if part:
+        yield part
 
 
 def batch_item(submission: Submission) -> dict[str, Any]:
