@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
+from typing import Any
 
 _LENGTH_BYTES = 8
 _MAX_HEADER_BYTES = 100_000_000
@@ -75,14 +76,7 @@ def check_layout(start: bytes, *, size: int) -> None:
     try:
         header = json.loads(start[_LENGTH_BYTES:end])
         header.pop("__metadata__", None)
-        tensors = sorted(
-            (
-                *map(int, tensor["data_offsets"]),
-                prod(map(int, tensor["shape"])) * _BITS[tensor["dtype"]],
-                name,
-            )
-            for name, tensor in header.items()
-        )
+        tensors = sorted(_place(name, tensor) for name, tensor in header.items())
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InvalidSafetensorsError(f"its header is not readable: {error!r}") from error
     expected = 0
@@ -96,3 +90,9 @@ def check_layout(start: bytes, *, size: int) -> None:
         expected = last
     if expected != size - end:
         raise InvalidSafetensorsError(f"its tensors have {expected} bytes, and the file {size - end}")
+
+
+def _place(name: str, tensor: Mapping[str, Any]) -> tuple[int, int, int, str]:
+    """Return where a tensor begins and ends, how many bits its shape has, and its name."""
+    begin, end = map(int, tensor["data_offsets"])
+    return begin, end, prod(map(int, tensor["shape"])) * _BITS[tensor["dtype"]], name

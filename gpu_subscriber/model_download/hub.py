@@ -17,8 +17,11 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 from huggingface_hub.file_download import http_get
-from huggingface_hub.utils._headers import build_hf_headers
-from huggingface_hub.utils._http import hf_raise_for_status, http_stream_backoff
+from huggingface_hub.utils import (  # type: ignore[attr-defined]  # exported at run time only
+    build_hf_headers,
+    hf_raise_for_status,
+    http_stream_backoff,
+)
 
 from gpu_subscriber.model_download.digests import Digest
 

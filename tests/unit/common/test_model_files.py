@@ -9,7 +9,7 @@ import pytest
 
 from common.domain.models.model_files import ModelFiles
 from common.model_files.local_model import LocalModel, local_model
-from common.model_files.safetensors_header import InvalidSafetensorsError, read_tensors
+from common.model_files.safetensors_header import InvalidSafetensorsError, check_layout, read_tensors
 from common.model_files.single_file import CONFIGS
 from common.model_files.weights import UnservableModelError, components_of, folder_weights
 
@@ -151,3 +151,48 @@ def test_entry_with_unusable_files_is_refused(fields: dict[str, Any], reason: st
 
 def test_file_that_is_elsewhere_is_left_to_the_worker(tmp_path: Path) -> None:
     assert local_model(ModelFiles(source=str(tmp_path / "missing.safetensors"))) is None
+
+
+def start_of_file(**tensors: tuple[str, list[int], list[int]]) -> bytes:
+    """Return the header of a file with these tensors: number format, shape and offsets of each."""
+    header = {
+        name: {"dtype": dtype, "shape": shape, "data_offsets": offsets}
+        for name, (dtype, shape, offsets) in tensors.items()
+    }
+    text = json.dumps({"__metadata__": {"format": "pt"}, **header}).encode()
+    return struct.pack("<Q", len(text)) + text
+
+
+@pytest.mark.parametrize(
+    "tensors",
+    [
+        {"a": ("F32", [2, 3], [0, 24])},
+        {"b": ("BF16", [4], [1, 9]), "a": ("I8", [1], [0, 1])},
+        {"a": ("F4", [3, 2], [0, 3]), "scalar": ("F64", [], [3, 11]), "none": ("U8", [0], [11, 11])},
+    ],
+)
+def test_tensors_that_fill_the_file_are_accepted(tensors: dict[str, Any]) -> None:
+    start = start_of_file(**tensors)
+    data = max(end for _, _, (_, end) in tensors.values())
+    check_layout(start, size=len(start) + data)
+    for wrong in (data - 1, data + 1):
+        with pytest.raises(InvalidSafetensorsError, match="its tensors have"):
+            check_layout(start, size=len(start) + wrong)
+
+
+@pytest.mark.parametrize(
+    ("tensors", "reason"),
+    [
+        ({"a": ("U8", [2], [0, 2]), "b": ("U8", [2], [1, 3])}, "'b' begins at 1 instead of 2"),
+        ({"a": ("U8", [2], [0, 2]), "b": ("U8", [2], [3, 5])}, "'b' begins at 3 instead of 2"),
+        ({"a": ("U8", [2], [0, 9])}, "'a' has 9 bytes, its shape 2"),
+        ({"a": ("U8", [2], [0, -2])}, "'a' begins at 0"),
+        ({"a": ("PICKLE", [2], [0, 2])}, "not readable"),
+        ({"a": ("U8", [2], [0])}, "not readable"),
+    ],
+    ids=["overlap", "gap", "out of bounds", "negative size", "unknown format", "no end"],
+)
+def test_tensors_outside_of_their_place_are_refused(tensors: dict[str, Any], reason: str) -> None:
+    start = start_of_file(**tensors)
+    with pytest.raises(InvalidSafetensorsError, match=reason):
+        check_layout(start, size=len(start) + 5)
