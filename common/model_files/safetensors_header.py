@@ -77,7 +77,7 @@ def check_layout(start: bytes, *, size: int) -> None:
         header = json.loads(start[_LENGTH_BYTES:end])
         header.pop("__metadata__", None)
         tensors = sorted(_place(name, tensor) for name, tensor in header.items())
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InvalidSafetensorsError(f"its header is not readable: {error!r}") from error
     expected = 0
     for first, last, bits, name in tensors:
