@@ -1,7 +1,7 @@
 """The file of the model catalog: entries are completed from their models' folders and checked."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from common.domain.models.families import PIPELINE_CLASS_OF, WHOLE_PIPELINE, fam
 from common.domain.models.known_pipelines import KNOWN_PIPELINES
 from common.domain.models.model_files import ModelFiles
 from common.domain.models.pipeline_traits import PipelineTraits, assumed_traits
+from common.model_files.ip_adapter_file import check_ip_adapter_file
 from common.model_files.lora_file import check_lora_file
 from common.model_files.weights import UnservableModelError
 from common.model_folder import model_traits
@@ -68,19 +69,21 @@ def _problem(spec: ModelSpec, found: PipelineTraits | None) -> str | None:
         return problem
     if found is not None and found.is_known and (problem := spec.promises_beyond(found)):
         return problem
-    return _lora_problem(spec)
+    return "; ".join(_weights_problems(spec)) or None
 
 
-def _lora_problem(spec: ModelSpec) -> str | None:
-    """Describe the first LoRA whose file cannot be applied; files that are not readable here count as good."""
-    for number, lora in enumerate(spec.loras):
-        file = Path(lora.source)
-        try:
-            if file.is_file():
-                check_lora_file(file)
-        except UnservableModelError as error:
-            return f"`loras/{number}/source`: {error}"
-    return None
+def _weights_problems(spec: ModelSpec) -> Iterator[str]:
+    """Describe LoRAs and IP-Adapters that cannot be applied; files that are not readable here count as good."""
+    for field, weights, check in (
+        ("loras", spec.loras, check_lora_file),
+        ("ip_adapters", spec.ip_adapters, check_ip_adapter_file),
+    ):
+        for number, file in enumerate(Path(each.source) for each in weights):
+            try:
+                if file.is_file():
+                    check(file)
+            except UnservableModelError as error:
+                yield f"`{field}/{number}/source`: {error}"
 
 
 def _located(entry: Any, beside: Path) -> Any:
@@ -90,10 +93,15 @@ def _located(entry: Any, beside: Path) -> Any:
     found = {name: _path(entry[name], beside) for name in _PATHS if name in entry}
     if isinstance(components := entry.get("components"), Mapping):
         found["components"] = {name: _path(value, beside) for name, value in components.items()}
-    for name in ("loras", "controlnets"):
+    for name in ("loras", "controlnets", "ip_adapters"):
         if isinstance(listed := entry.get(name), list):
             found[name] = [
-                {**each, "source": _path(each.get("source"), beside)} if isinstance(each, dict) else each
+                {
+                    **each,
+                    **{key: _path(each[key], beside) for key in ("source", "image_encoder") if key in each},
+                }
+                if isinstance(each, dict)
+                else each
                 for each in listed
             ]
     return {**entry, **found}

@@ -21,7 +21,12 @@ from gpu_subscriber.images.encoding import encode_image, read_record, recorded
 from gpu_subscriber.images.inputs import decoded_inputs
 from gpu_subscriber.settings import WorkerSettings
 
-_OPTIONS = {"image": "--input", "mask_image": "--mask", "control_image": "--control"}
+_OPTIONS = {
+    "image": "--input",
+    "mask_image": "--mask",
+    "control_image": "--control",
+    "reference_image": "--reference",
+}
 """The options for the files of the parameters."""
 
 
@@ -33,8 +38,9 @@ def main() -> int:
     parser.add_argument("--input", type=Path, help="the picture that the image was generated from")
     parser.add_argument("--mask", type=Path, help="the mask with which it was generated")
     parser.add_argument("--control", type=Path, help="the control image that steered it")
+    parser.add_argument("--reference", type=Path, help="the reference picture that it followed")
     asked = parser.parse_args()
-    files = {"image": asked.input, "mask_image": asked.mask, "control_image": asked.control}
+    files = {name: getattr(asked, option.removeprefix("--")) for name, option in _OPTIONS.items()}
     try:
         asked.again.write_bytes(_generated_again(asked.image.read_bytes(), files))
         return 0

@@ -26,7 +26,9 @@ LOSSLESS_QUALITY = MAX_QUALITY
 """The quality at which WebP keeps every pixel."""
 DEFAULT_CONTROL_SCALE = 1.0
 MAX_CONTROL_SCALE = 2.0
-_PICTURES = ("image", "mask_image", "control_image")
+DEFAULT_REFERENCE_SCALE = 0.6
+MAX_REFERENCE_SCALE = 2.0
+_PICTURES = ("image", "mask_image", "control_image", "reference_image")
 _PASSES_AROUND = 3
 """Encoding the prompt and decoding the image cost about this many forwards of the denoiser."""
 
@@ -131,6 +133,14 @@ class GenerationParameters(BaseModel):
         default=None, ge=0.0, le=MAX_CONTROL_SCALE, exclude_if=lambda scale: scale is None
     )
     """How strongly the control network steers the image; None without a control image."""
+    reference_image: PictureId | None = Field(default=None, exclude_if=lambda picture: picture is None)
+    """The picture whose content and style the image follows."""
+    ip_adapter: str | None = Field(default=None, max_length=63, exclude_if=lambda name: name is None)
+    """The IP-Adapter that reads `reference_image`; None without one."""
+    reference_scale: float | None = Field(
+        default=None, ge=0.0, le=MAX_REFERENCE_SCALE, exclude_if=lambda scale: scale is None
+    )
+    """How closely the image follows `reference_image`; None without one."""
     loras: tuple[LoraChoice, ...] = Field(
         default=(), max_length=MAX_LORAS, exclude_if=lambda loras: not loras
     )

@@ -35,6 +35,10 @@ def _loaded_files(files: ModelFiles, local: LocalModel) -> Iterator[Path]:
     for network in files.controlnets:
         if weights := component_weights(Path(network.source), variant=network.variant):
             yield from weights.files
+    yield from (file for adapter in files.ip_adapters if (file := Path(adapter.source)).is_file())
+    for encoder in sorted({adapter.image_encoder for adapter in files.ip_adapters}):
+        if weights := component_weights(Path(encoder)):
+            yield from weights.files
     for component in map(Path, files.components.values()):
         if component.suffix == SINGLE_FILE:
             yield component

@@ -33,8 +33,8 @@ class LoraResponse(ResponseBody):
     max_scale: float
 
 
-class ControlNetworkResponse(ResponseBody):
-    """A network that steers a model by a control image."""
+class SteeringWeightsResponse(ResponseBody):
+    """Weights through which a picture steers the image: a control network, or an IP-Adapter."""
 
     name: str
     title: str
@@ -65,13 +65,18 @@ class ModelResponse(ResponseBody):
     )
     inputs: tuple[Input, ...] = Field(
         description="What an image can be generated from: `text`, the prompt; `image`, a picture to start from; "
-        "`mask`, the parts of the picture to generate again; `control`, a control image. Other inputs may follow."
+        "`mask`, the parts of the picture to generate again; `control`, a control image; `reference`, a picture to "
+        "follow. Other inputs may follow."
     )
-    controlnets: tuple[ControlNetworkResponse, ...] = Field(
+    controlnets: tuple[SteeringWeightsResponse, ...] = Field(
         description="The control networks that a task with a control image can choose from."
     )
+    ip_adapters: tuple[SteeringWeightsResponse, ...] = Field(
+        description="The IP-Adapters that a task with a reference picture can choose from."
+    )
     adapters: tuple[Adapter, ...] = Field(
-        description="The kinds of additional weights that a task can choose: `lora`. Others may follow."
+        description="The kinds of additional weights that a task can choose: `lora` and `ip_adapter`. "
+        "Others may follow."
     )
     loras: tuple[LoraResponse, ...] = Field(description="The LoRAs that a task can choose; empty: none.")
     traits: ModelTraits = Field(
@@ -101,7 +106,8 @@ class ModelResponse(ResponseBody):
                 "shares_steps": shares_steps(spec.family),
                 "prompt_syntaxes": spec.traits.prompt_syntaxes,
                 "inputs": spec.inputs,
-                "controlnets": [{"name": each.name, "title": each.title} for each in spec.controlnets],
+                "controlnets": [each.model_dump(include={"name", "title"}) for each in spec.controlnets],
+                "ip_adapters": [each.model_dump(include={"name", "title"}) for each in spec.ip_adapters],
                 "adapters": spec.adapters,
                 "served": None if workers is None else workers > 0,
                 "workers": workers,

@@ -26,8 +26,10 @@ from common.domain.models.lora import MAX_LORA_SCALE, MAX_LORAS
 from common.domain.models.traits import PromptSyntax
 from common.domain.parameters import (
     DEFAULT_CONTROL_SCALE,
+    DEFAULT_REFERENCE_SCALE,
     DEFAULT_STRENGTH,
     MAX_CONTROL_SCALE,
+    MAX_REFERENCE_SCALE,
     MAX_SEED,
     GenerationParameters,
     Metadata,
@@ -80,7 +82,7 @@ _PARAMETERS = frozenset(
         "prompt", "negative_prompt", "steps", "guidance_scale", "seed", "sampler", "width", "height",
         "num_images", "output_format", "output_quality", "metadata", "image", "mask_image", "strength",
         "prompt_syntax", "clip_skip", "guidance_rescale", "eta", "loras",
-        "control_image", "controlnet", "control_scale",
+        "control_image", "controlnet", "control_scale", "reference_image", "ip_adapter", "reference_scale",
     )
 )  # fmt: skip
 
@@ -308,6 +310,21 @@ class TaskSubmission(ImageFields):
         allow_inf_nan=False,
         description=f"How strongly `control_image` steers the image: 0 to {MAX_CONTROL_SCALE:g}. "
         f"Default: {DEFAULT_CONTROL_SCALE:g}.",
+    )
+    reference_image: PictureId | None = Field(
+        default=None,
+        description="Id of an uploaded picture whose content and style the image follows, if the model has "
+        "IP-Adapters.",
+    )
+    ip_adapter: ModelName | None = Field(
+        default=None,
+        description="The IP-Adapter that reads `reference_image`. Default: the model's only one.",
+    )
+    reference_scale: float | None = Field(
+        default=None,
+        allow_inf_nan=False,
+        description=f"How closely the image follows `reference_image`: 0 to {MAX_REFERENCE_SCALE:g}. "
+        f"Default: {DEFAULT_REFERENCE_SCALE:g}.",
     )
     lane: Annotated[Lane, Field(strict=False)] = Field(
         default=Lane.INTERACTIVE,

@@ -52,7 +52,7 @@ class Start:
 
     `submitted_at` (POSIX seconds) orders Runs of one lane, oldest first. With `checkpoint`, the Run
     resumes where it stopped. A checkpoint that does not fit is refused, and the Run starts over.
-    `inputs` have the size of the image.
+    `inputs` have the size of the image, except for `reference_image`.
     """
 
     run_id: str

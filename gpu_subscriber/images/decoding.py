@@ -18,6 +18,8 @@ from gpu_subscriber.errors import UnreadableImageError
 
 FILTER = Image.Resampling.LANCZOS
 """The filter with which diffusers resizes pictures."""
+REFERENCE_SIDE = 512
+"""The shorter side of a reference picture: networks that read one resize it to 224 or 336 pixels."""
 _FORMATS = {"image/png": "PNG", "image/jpeg": "JPEG", "image/webp": "WEBP"}
 _PNG_SIGNATURE_BYTES = 8
 _PNG_AROUND = 12
@@ -37,6 +39,14 @@ def decoded_image(data: bytes, size: tuple[int, int], *, max_pixels: int) -> Pic
     with _one_at_a_time:
         image = _upright(data, max_pixels=max_pixels)
         return _picture(_resized(_in_mode("RGB", image), size))
+
+
+def decoded_reference(data: bytes, _size: tuple[int, int], *, max_pixels: int) -> Picture:
+    """Return a picture as RGB with its own proportions, smaller if it is large. Raises UnreadableImageError."""
+    with _one_at_a_time:
+        image = _in_mode("RGB", _upright(data, max_pixels=max_pixels))
+        scale = min(1.0, REFERENCE_SIDE / min(image.size))
+        return _picture(_resized(image, (round(image.width * scale), round(image.height * scale))))
 
 
 def decoded_mask(data: bytes, size: tuple[int, int], *, max_pixels: int) -> Picture:

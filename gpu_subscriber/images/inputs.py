@@ -1,4 +1,4 @@
-"""The pictures that a task starts from: downloaded, decoded, and in the size of its images."""
+"""The pictures that a task is generated from: downloaded, decoded and resized."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,10 +13,15 @@ from common.observability.tracing import spanned
 from gpu_subscriber.dependency_retry import DependencyRetry
 from gpu_subscriber.engine.messages import Inputs
 from gpu_subscriber.errors import GenerationFailedError, UnreadableImageError
-from gpu_subscriber.images.decoding import decoded_image, decoded_mask
+from gpu_subscriber.images.decoding import decoded_image, decoded_mask, decoded_reference
 from gpu_subscriber.ports import InputReader
 
-_DECODERS = {"image": decoded_image, "mask_image": decoded_mask, "control_image": decoded_image}
+_DECODERS = {
+    "image": decoded_image,
+    "mask_image": decoded_mask,
+    "control_image": decoded_image,
+    "reference_image": decoded_reference,
+}
 """How the picture of each parameter is decoded."""
 
 

@@ -4,7 +4,7 @@ export { DarkroomClient, type Estimate, type Parameters, type QueueEstimate, typ
 export { type Configuration, loadConfiguration } from "./configuration.js";
 export { type Connection, HttpClient, type RequestOptions } from "./http_client.js";
 export { newIdempotencyKey } from "./idempotency_key.js";
-export type { ControlNetwork, Lora, Model, ModelDefaults, ModelLimits, ModelTraits } from "./models.js";
+export type { Lora, Model, ModelDefaults, ModelLimits, ModelTraits, SteeringWeights } from "./models.js";
 export { type Problem, ProblemError, problemFrom } from "./problems.js";
 export type { Seed } from "./seeds.js";
 export { type ImageProgress, type Preview, type Status, type StoredImage, type TaskDocument, readTaskDocument } from "./task_document.js";

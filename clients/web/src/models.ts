@@ -47,8 +47,8 @@ export interface Lora {
   readonly max_scale: number;
 }
 
-/** A network that steers the image by a control image. */
-export interface ControlNetwork {
+/** A network that steers the image by a control image, or an IP-Adapter, which reads a reference picture. */
+export interface SteeringWeights {
   readonly name: string;
   readonly title: string;
 }
@@ -59,10 +59,11 @@ export interface Model {
   readonly description: string;
   /** Whether images of different tasks share denoising steps; if not, images are generated one at a time. */
   readonly shares_steps: boolean;
-  /** What an image can be generated from: `text`, `image`, `mask`, `control`. */
+  /** What an image can be generated from: `text`, `image`, `mask`, `control`, `reference`. */
   readonly inputs: readonly string[];
   readonly loras: readonly Lora[];
-  readonly controlnets: readonly ControlNetwork[];
+  readonly controlnets: readonly SteeringWeights[];
+  readonly ip_adapters: readonly SteeringWeights[];
   /** How the model can read prompts: `plain`, and `weighted` where it reads weights such as `(word:1.3)`. */
   readonly prompt_syntaxes: readonly string[];
   /** Maximum number of prompt tokens, without begin and end tokens; null or missing: unknown. */

@@ -58,6 +58,9 @@ export interface TaskDocument {
   readonly controlImage: string | null;
   readonly controlnet: string | null;
   readonly controlScale: number | null;
+  readonly referenceImage: string | null;
+  readonly ipAdapter: string | null;
+  readonly referenceScale: number | null;
   readonly loras: readonly { readonly name: string; readonly scale: number }[];
   readonly createdAt: number;
   readonly updatedAt: number;
@@ -115,6 +118,9 @@ export function readTaskDocument(id: string, data: Fields): TaskDocument {
     controlImage: string(parameters.control_image) || null,
     controlnet: string(parameters.controlnet) || null,
     controlScale: typeof parameters.control_scale === "number" ? parameters.control_scale : null,
+    referenceImage: string(parameters.reference_image) || null,
+    ipAdapter: string(parameters.ip_adapter) || null,
+    referenceScale: typeof parameters.reference_scale === "number" ? parameters.reference_scale : null,
     strength: typeof parameters.strength === "number" ? parameters.strength : null,
     createdAt: milliseconds(data.created_at) ?? 0,
     updatedAt: milliseconds(data.updated_at) ?? 0,

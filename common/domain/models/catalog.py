@@ -2,18 +2,26 @@
 
 import json
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from common.domain.errors import FieldProblem, ParametersRejectedError, UnknownModelError
-from common.domain.models.families import WHOLE_PIPELINE, control_network_class, shares_steps
+from common.domain.models.families import (
+    WHOLE_PIPELINE,
+    control_network_class,
+    shares_steps,
+    takes_ip_adapters,
+)
 from common.domain.models.known_pipelines import DIFFUSION_SAMPLERS
 from common.domain.models.lora import LoraSpec, chosen_loras, lora_problems
 from common.domain.models.model_files import ModelFiles
 from common.domain.models.parameter_checks import (
+    CONTROL,
     NO_EFFECT,
-    control_problems,
+    REFERENCE,
+    Steering,
     not_offered,
     option_problems,
     outside,
@@ -25,7 +33,6 @@ from common.domain.models.parameter_checks import (
 from common.domain.models.pipeline_traits import PipelineTraits
 from common.domain.models.traits import NO_GUIDANCE, Adapter, Guidance, Input, ModelTraits, PromptSyntax
 from common.domain.parameters import (
-    DEFAULT_CONTROL_SCALE,
     DEFAULT_STRENGTH,
     MAX_PROMPT_CHARACTERS,
     MAX_SEED,
@@ -121,15 +128,26 @@ class ModelSpec(ModelFiles):
     @property
     def inputs(self) -> tuple[Input, ...]:
         """What an image can be generated from."""
-        return (*self.traits.inputs, Input.CONTROL) if self.controlnets else self.traits.inputs
+        steering = ((Input.CONTROL, self.controlnets), (Input.REFERENCE, self.ip_adapters))
+        return (*self.traits.inputs, *(kind for kind, weights in steering if weights))
 
     @model_validator(mode="after")
     def _control_networks_are_supported(self) -> "ModelSpec":
         if self.controlnets and control_network_class(self.family) is None:
             raise ValueError(f"controlnets: the family {self.family!r} takes no control networks")
-        names = [network.name for network in self.controlnets]
-        if len(set(names)) != len(names):
-            raise ValueError("controlnets: two of them share one name")
+        return self
+
+    @model_validator(mode="after")
+    def _ip_adapters_are_supported(self) -> "ModelSpec":
+        if self.ip_adapters and not takes_ip_adapters(self.family):
+            raise ValueError(f"ip_adapters: the family {self.family!r} takes no IP-Adapters")
+        return self
+
+    @model_validator(mode="after")
+    def _names_of_weights_are_unique(self) -> "ModelSpec":
+        for field, weights in (("controlnets", self.controlnets), ("ip_adapters", self.ip_adapters)):
+            if len({each.name for each in weights}) != len(weights):
+                raise ValueError(f"{field}: two of them share one name")
         return self
 
     @model_validator(mode="after")
@@ -166,7 +184,8 @@ class ModelSpec(ModelFiles):
     @property
     def adapters(self) -> tuple[Adapter, ...]:
         """The kinds of additional weights that a task can choose."""
-        return (Adapter.LORA,) if self.loras else ()
+        kinds = ((Adapter.LORA, self.loras), (Adapter.IP_ADAPTER, self.ip_adapters))
+        return tuple(kind for kind, weights in kinds if weights)
 
     def completed(self, asked: Mapping[str, Any], *, seed: int) -> GenerationParameters:
         """Complete the caller's fields with the defaults and check them against the limits.
@@ -178,10 +197,8 @@ class ModelSpec(ModelFiles):
         values = {"seed": seed, **self.defaults.model_dump(), **given, **self._own}
         if not self.traits.negative_prompt:
             values["negative_prompt"] = values["negative_prompt"] or None
-        if values.get("control_image") is not None:
-            if len(self.controlnets) == 1:
-                values.setdefault("controlnet", self.controlnets[0].name)
-            values.setdefault("control_scale", DEFAULT_CONTROL_SCALE)
+        for steering, names in self._steering:
+            values |= steering.completed(values, names)
         if values.get("image") is not None and self.traits.strength:
             values.setdefault("strength", DEFAULT_STRENGTH)
         values["loras"] = chosen_loras(values.get("loras", ()), self.loras)
@@ -205,6 +222,14 @@ class ModelSpec(ModelFiles):
             pictures["strength"] = DEFAULT_STRENGTH
         return GenerationParameters(
             prompt=prompt, seed=seed, **self.defaults.model_dump(), **pictures, **self._own
+        )
+
+    @property
+    def _steering(self) -> tuple[tuple[Steering, tuple[str, ...]], ...]:
+        """The names that a task can choose from, with the parameters for it."""
+        return (
+            (CONTROL, tuple(network.name for network in self.controlnets)),
+            (REFERENCE, tuple(adapter.name for adapter in self.ip_adapters)),
         )
 
     @property
@@ -298,7 +323,8 @@ class ModelSpec(ModelFiles):
             problem_without_image("/strength", asked.strength, asked.image)
             or strength_problem(self.traits, asked),
             self._picture_problem("/control_image", asked.control_image, Input.CONTROL),
-            *control_problems([network.name for network in self.controlnets], asked),
+            self._picture_problem("/reference_image", asked.reference_image, Input.REFERENCE),
+            *chain.from_iterable(steering.problems(names, asked) for steering, names in self._steering),
         ]
         return tuple(problem for problem in found if problem is not None)
 

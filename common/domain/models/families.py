@@ -22,6 +22,12 @@ def control_network_class(family: str) -> str | None:
     return None if served is None else KNOWN_PIPELINES[served].controlnet
 
 
+def takes_ip_adapters(family: str) -> bool:
+    """Return whether models of a family can follow reference pictures through IP-Adapters."""
+    served = PIPELINE_CLASS_OF.get(family)
+    return served is not None and KNOWN_PIPELINES[served].takes_ip_adapters
+
+
 def family_of(pipeline_class: str) -> str:
     """Return the family that serves this pipeline class best."""
     known = KNOWN_PIPELINES.get(pipeline_class)

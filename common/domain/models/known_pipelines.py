@@ -70,6 +70,8 @@ class PipelineClass:
     """Width and height, where the denoiser's configuration does not state them."""
     controlnet: str | None = None
     """The class of control networks that its family takes."""
+    takes_ip_adapters: bool = False
+    """Whether its family follows reference pictures through IP-Adapters."""
     has_clip_options: bool = False
     """Whether its family obeys `prompt_syntax`, `clip_skip`, `guidance_rescale` and `eta`."""
     readings: tuple[PromptReading, ...] = ()
@@ -110,6 +112,7 @@ _STABLE_DIFFUSION = PipelineClass(
     usual={_CFG: Usual(steps=30, guidance_scale=7.5, sampler=Sampler.DDIM), _EMBEDDED: _LCM},
     usual_side=512,
     controlnet="ControlNetModel",
+    takes_ip_adapters=True,
     has_clip_options=True,
     readings=(CLIP,),
 )
@@ -122,6 +125,7 @@ _STABLE_DIFFUSION_XL = PipelineClass(
     samplers=DIFFUSION_SAMPLERS,
     usual={_CFG: Usual(steps=30, guidance_scale=5.0), _EMBEDDED: _LCM, _NONE: Usual(steps=4)},
     controlnet="ControlNetModel",
+    takes_ip_adapters=True,
     has_clip_options=True,
     readings=(CLIP,),
 )
@@ -144,6 +148,7 @@ _WHOLE: dict[str, Any] = {
     "required_inputs": lambda _configs: (),
     "has_clip_options": False,
     "controlnet": None,
+    "takes_ip_adapters": False,
 }
 """What differs where no family serves a class."""
 KNOWN_PIPELINES = {

@@ -6,7 +6,7 @@ from math import isfinite
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from common.domain.errors import FieldProblem
-from common.domain.models.model_files import SINGLE_FILE
+from common.domain.models.model_files import checked_safetensors
 
 MAX_LORAS = 4
 """How many LoRAs one task may use."""
@@ -43,9 +43,7 @@ class LoraSpec(BaseModel):
     @field_validator("source")
     @classmethod
     def _is_safetensors(cls, source: str) -> str:
-        if not source.endswith(SINGLE_FILE):
-            raise ValueError(f"must be a {SINGLE_FILE} file: other formats can run code when they are read")
-        return source
+        return checked_safetensors(source)
 
     @model_validator(mode="after")
     def _scale_is_within_its_bounds(self) -> "LoraSpec":

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 EMBEDDED_PREFIX = "embedded:"
 SINGLE_FILE = ".safetensors"
@@ -27,6 +27,35 @@ class ControlNetwork(BaseModel):
     variant: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_]+$")
 
 
+class IpAdapter(BaseModel):
+    """Weights with which a model follows a reference picture."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")
+    title: str = ""
+    source: str
+    """A `.safetensors` file."""
+    image_encoder: str
+    """The CLIP vision model that it was trained with: a folder with `config.json` and safetensors, or a hub id."""
+    revision: str | None = None
+    """The commit of a hub id."""
+    variant: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_]+$")
+    """The weights of the image encoder, as for a model."""
+
+    @field_validator("source")
+    @classmethod
+    def _is_safetensors(cls, source: str) -> str:
+        return checked_safetensors(source)
+
+
+def checked_safetensors(source: str) -> str:
+    """Return the name of a single file; raises ValueError if it has another format."""
+    if not source.endswith(SINGLE_FILE):
+        raise ValueError(f"must be a {SINGLE_FILE} file: other formats can run code when they are read")
+    return source
+
+
 class ModelFiles(BaseModel):
     """A model's files: a folder in the layout of diffusers, a hub id, or a single checkpoint file."""
 
@@ -44,6 +73,8 @@ class ModelFiles(BaseModel):
     """Components that replace those of `source`, by name: a `.safetensors` file, or a component's folder."""
     controlnets: tuple[ControlNetwork, ...] = ()
     """The networks that a task with a control image can choose from."""
+    ip_adapters: tuple[IpAdapter, ...] = ()
+    """The IP-Adapters that a task with a reference picture can choose from."""
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
     """The number format of the weights; `auto` is the worker's."""
     quantization: Quantization = "none"

@@ -1,20 +1,29 @@
 """Checks of single parameters against what a model accepts. Each returns None for an accepted value."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from common.domain.errors import FieldProblem
 from common.domain.models.traits import Input, ModelTraits
 from common.domain.parameters import (
     DEFAULT_CONTROL_SCALE,
+    DEFAULT_REFERENCE_SCALE,
     MAX_CONTROL_SCALE,
     MAX_QUALITY,
+    MAX_REFERENCE_SCALE,
     GenerationParameters,
     OutputFormat,
     Sampler,
 )
 
 NO_EFFECT = "has no effect on this model; leave it out"
-_PICTURE_OF = {Input.IMAGE: "image", Input.MASK: "mask_image", Input.CONTROL: "control_image"}
+_PICTURE_OF = {
+    Input.IMAGE: "image",
+    Input.MASK: "mask_image",
+    Input.CONTROL: "control_image",
+    Input.REFERENCE: "reference_image",
+}
 _MAX_PRINTED = 10**30
 """Larger numbers are not printed in messages; JSON allows thousands of digits."""
 
@@ -113,15 +122,50 @@ def quality_problem(quality: int | None, output_format: OutputFormat) -> FieldPr
     return outside("/output_quality", quality, 1, MAX_QUALITY)
 
 
-def control_problems(offered: Sequence[str], asked: GenerationParameters) -> Iterator[FieldProblem | None]:
-    """Check the control network and its scale; the network may be omitted if there is only one."""
-    if asked.control_image is None:
-        for pointer, given in (("/controlnet", asked.controlnet), ("/control_scale", asked.control_scale)):
-            if given is not None:
-                yield FieldProblem(pointer, "needs `control_image`; add it, or leave this out")
-    elif offered and asked.controlnet is None:
-        yield FieldProblem("/controlnet", f"must be one of {', '.join(offered)}")
-    elif offered:
-        yield not_offered("/controlnet", str(asked.controlnet), tuple(offered))
-        scale = DEFAULT_CONTROL_SCALE if asked.control_scale is None else asked.control_scale
-        yield outside("/control_scale", scale, 0, MAX_CONTROL_SCALE)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Steering:
+    """The parameters of a picture that steers an image through weights of its own, which have a name."""
+
+    picture: str
+    weights: str
+    scale: str
+    usual_scale: float
+    max_scale: float
+
+    def completed(self, values: Mapping[str, Any], offered: Sequence[str]) -> dict[str, Any]:
+        """Return the omitted parameters: the only weights on offer, and the usual scale."""
+        if values.get(self.picture) is None:
+            return {}
+        usual: dict[str, Any] = {self.scale: self.usual_scale}
+        if len(offered) == 1:
+            usual[self.weights] = offered[0]
+        return {name: value for name, value in usual.items() if values.get(name) is None}
+
+    def problems(self, offered: Sequence[str], asked: GenerationParameters) -> Iterator[FieldProblem | None]:
+        """Check the chosen weights and their scale; the choice may be omitted if there is only one."""
+        chosen, scale = getattr(asked, self.weights), getattr(asked, self.scale)
+        if getattr(asked, self.picture) is None:
+            for name, given in ((self.weights, chosen), (self.scale, scale)):
+                if given is not None:
+                    yield FieldProblem(f"/{name}", f"needs `{self.picture}`; add it, or leave this out")
+        elif offered and chosen is None:
+            yield FieldProblem(f"/{self.weights}", f"must be one of {', '.join(offered)}")
+        elif offered:
+            yield not_offered(f"/{self.weights}", str(chosen), tuple(offered))
+            yield outside(f"/{self.scale}", self.usual_scale if scale is None else scale, 0, self.max_scale)
+
+
+CONTROL = Steering(
+    picture="control_image",
+    weights="controlnet",
+    scale="control_scale",
+    usual_scale=DEFAULT_CONTROL_SCALE,
+    max_scale=MAX_CONTROL_SCALE,
+)
+REFERENCE = Steering(
+    picture="reference_image",
+    weights="ip_adapter",
+    scale="reference_scale",
+    usual_scale=DEFAULT_REFERENCE_SCALE,
+    max_scale=MAX_REFERENCE_SCALE,
+)

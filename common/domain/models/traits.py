@@ -32,6 +32,8 @@ class Input(StrEnum):
     """The parts of the picture to generate again."""
     CONTROL = "control"
     """A control image, for a model with control networks."""
+    REFERENCE = "reference"
+    """A reference picture, for a model with IP-Adapters."""
 
 
 TEXT_ONLY = (Input.TEXT,)
@@ -50,6 +52,7 @@ class Adapter(StrEnum):
     """A kind of additional weights that a task can choose."""
 
     LORA = "lora"
+    IP_ADAPTER = "ip_adapter"
 
 
 class ModelTraits(BaseModel):

@@ -111,6 +111,9 @@ function valuesOf(task: TaskDocument, index?: number): Partial<FormValues> {
     control_image: task.controlImage ?? "",
     ...(task.controlnet === null ? {} : { controlnet: task.controlnet }),
     ...(task.controlScale === null ? {} : { control_scale: String(task.controlScale) }),
+    reference_image: task.referenceImage ?? "",
+    ...(task.ipAdapter === null ? {} : { ip_adapter: task.ipAdapter }),
+    ...(task.referenceScale === null ? {} : { reference_scale: String(task.referenceScale) }),
     loras: lorasText(task.loras),
     ...(task.strength === null ? {} : { strength: String(task.strength) }),
   };

@@ -7,6 +7,7 @@ export const DEMO: Model = {
   inputs: ["text"],
   loras: [],
   controlnets: [],
+  ip_adapters: [],
   prompt_syntaxes: ["plain"],
   traits: { guidance: "classifier_free", negative_prompt: true },
   limits: {
@@ -53,6 +54,13 @@ export const CONTROLLED: Model = {
   ...DEMO,
   inputs: ["text", "control"],
   controlnets: [{ name: "edges", title: "Edges" }, { name: "depth", title: "" }],
+};
+
+/** A model with IP-Adapters. */
+export const REFERENCED: Model = {
+  ...DEMO,
+  inputs: ["text", "reference"],
+  ip_adapters: [{ name: "style", title: "Style" }, { name: "parts", title: "" }],
 };
 
 /** A model that reads weighted prompts. */

@@ -26,6 +26,7 @@ from common.domain.task_warnings import warnings_of
 from gpu_subscriber.engine.batches.filled_batches import filled
 from gpu_subscriber.engine.batches.graphed_passes import Forward, GraphedPasses
 from gpu_subscriber.engine.conditions.control_networks import CONTROLNET, ControlNetworks
+from gpu_subscriber.engine.conditions.ip_adapters import IpAdapter, IpAdapters
 from gpu_subscriber.engine.conditions.prompt_embeddings import Kind, PromptEmbeddings, Text
 from gpu_subscriber.engine.families.decoded import Decoded, scaled, unscaled
 from gpu_subscriber.engine.families.starting_image import Beginning, Starting, StartingImage, initial_latents
@@ -79,11 +80,15 @@ class GuidedFamily:
         *,
         loras: ModelLoras | None = None,
         controlnets: Mapping[str, Any] = NO_NETWORKS,
+        ip_adapters: Mapping[str, IpAdapter] = NO_NETWORKS,
     ) -> None:
         self.pipeline = pipeline
-        self.origin = ModelProvenance(pipeline, files, controlnets)
+        more = {f"controlnets/{name}": network for name, network in controlnets.items()}
+        more |= {f"ip_adapters/{name}": adapter for name, adapter in ip_adapters.items()}
+        self.origin = ModelProvenance(pipeline, files, more)
         self.controls = self.control_networks(controlnets)
         self.denoiser: Any = getattr(pipeline, self.network)
+        self.ip_adapters = IpAdapters(ip_adapters, self.denoiser)
         self.device: torch.device = self.denoiser.device
         self.loras = loras or ModelLoras(pipeline, self.network)
         self._stored_colours = LatentColours.beside(files.folder, self.device)
@@ -207,7 +212,7 @@ class GuidedFamily:
         """Raise ContentFilteredError if the model's own filter refuses a decoded image."""
 
     def encode_together(self, asked: Sequence[tuple[GenerationParameters, Inputs]]) -> list[list[Rows]]:
-        """Return the branches of one or more Runs for `prepare`.
+        """Return the branches of one or more Runs for `prepare`: what they read of texts and pictures.
 
         The texts of several Runs share passes of the text encoders.
         """
@@ -215,11 +220,15 @@ class GuidedFamily:
             return [self.encode_alone(*asked[0])]
         texts = [self._texts_of(parameters, inputs) for parameters, inputs in asked]
         rows = self._prompts.together(chain.from_iterable(texts))
-        return [[rows[text] for text in own] for own in texts]
+        return [
+            self._with_reference([rows[text] for text in own], *each)
+            for own, each in zip(texts, asked, strict=True)
+        ]
 
     def encode_alone(self, parameters: GenerationParameters, inputs: Inputs = NO_INPUTS) -> list[Rows]:
         """Return what the denoiser receives of the negative prompt, with guidance, and of the prompt."""
-        return self._prompts.alone(self._texts_of(parameters, inputs))
+        branches = self._prompts.alone(self._texts_of(parameters, inputs))
+        return self._with_reference(branches, parameters, inputs)
 
     def prepare(
         self,
@@ -356,6 +365,7 @@ class GuidedFamily:
     def drop_prompts(self) -> None:
         """Drop the cached embeddings."""
         self._prompts.clear()
+        self.ip_adapters.clear()
 
     def release(self) -> None:
         """Drop what is cached on the device besides the weights."""
@@ -384,6 +394,13 @@ class GuidedFamily:
             Text(content=parameters.prompt, kind=prompt),
         ]
         return texts[-parameters.passes_per_step :]
+
+    def _with_reference(
+        self, branches: Sequence[Rows], parameters: GenerationParameters, inputs: Inputs
+    ) -> list[Rows]:
+        """Add what each branch reads of a reference picture."""
+        rows = self.ip_adapters.rows_of(parameters, inputs)
+        return [{**texts, **picture} for texts, picture in zip(branches, rows, strict=True)]
 
     def _encode(self, texts: list[Any], kind: Kind) -> list[Rows]:
         """Encode texts in one pass, in the denoiser's precision: text encoders may have another one."""

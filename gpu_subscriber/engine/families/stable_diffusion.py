@@ -10,6 +10,7 @@ from diffusers import ConsistencyDecoderVAE
 from common.domain.models.known_pipelines import INPAINTING_CHANNELS
 from common.domain.models.traits import PromptSyntax
 from common.domain.parameters import GenerationParameters
+from gpu_subscriber.engine.conditions.ip_adapters import with_same_adapters
 from gpu_subscriber.engine.conditions.masked_picture import MaskedPicture, with_masked_picture
 from gpu_subscriber.engine.conditions.prompt_embeddings import Kind, split_rows
 from gpu_subscriber.engine.conditions.weighted_prompts import WeightedTokens, encode_chunks
@@ -78,17 +79,25 @@ class StableDiffusion(GuidedFamily):
 
     def stack(self, rows: Sequence[Rows]) -> Batch:
         """Return the rows of a batch; shorter texts are padded and masked."""
+        rows = with_same_adapters(rows)
         texts, mask = padded([row["encoder_hidden_states"] for row in rows])
         stacked = super().stack(
             [{name: row for name, row in each.items() if name != "encoder_hidden_states"} for each in rows]
         )
         return {**stacked, "encoder_hidden_states": texts, "encoder_attention_mask": mask}
 
+    def given(
+        self, latents: torch.Tensor, timesteps: torch.Tensor, rows: Batch
+    ) -> tuple[torch.Tensor, Batch]:
+        """Return what the UNet receives: with the parts of pictures, from all networks that read them."""
+        rows = self.ip_adapters.select(self.controlled(latents, timesteps, rows))
+        return with_masked_picture(latents, rows)
+
     def forward(
         self, latents: torch.Tensor, timesteps: torch.Tensor, rows: Batch, size: tuple[int, int]
     ) -> torch.Tensor:
         """Run the UNet."""
-        latents, rows = with_masked_picture(latents, self.controlled(latents, timesteps, rows))
+        latents, rows = self.given(latents, timesteps, rows)
         predicted: torch.Tensor = self.denoiser(latents, timesteps, **rows, return_dict=False)[0]
         return predicted
 

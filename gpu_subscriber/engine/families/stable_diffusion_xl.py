@@ -7,7 +7,6 @@ from typing import Any
 import torch
 
 from common.domain.parameters import GenerationParameters
-from gpu_subscriber.engine.conditions.masked_picture import with_masked_picture
 from gpu_subscriber.engine.conditions.prompt_embeddings import Kind, split_rows
 from gpu_subscriber.engine.families.decoded import channels_of
 from gpu_subscriber.engine.families.guided import Batch
@@ -74,7 +73,7 @@ class StableDiffusionXL(StableDiffusion):
         self, latents: torch.Tensor, timesteps: torch.Tensor, rows: Batch, size: tuple[int, int]
     ) -> torch.Tensor:
         """Run the UNet with the added conditions."""
-        latents, rows = with_masked_picture(latents, self.controlled(latents, timesteps, rows))
+        latents, rows = self.given(latents, timesteps, rows)
         added = {name: rows[name] for name in _ADDED}
         others = {name: row for name, row in rows.items() if name not in _ADDED}
         predicted: torch.Tensor = self.denoiser(

@@ -70,15 +70,17 @@ def load_family(
         raise ModelRefusedError(
             f'the engine has no class for the family {spec.family!r}; write "family": "{WHOLE_PIPELINE}"'
         )
+    denoiser = getattr(pipeline, family.network)
     kind = getattr(diffusers, control_network_class(spec.family) or "", None)
     controlnets = {network.name: parts.control_network(network, kind) for network in spec.controlnets}
     for name, network in controlnets.items():
-        check_control_network(name, network, getattr(pipeline, family.network))
+        check_control_network(name, network, denoiser)
+    adapters = {adapter.name: parts.ip_adapter(adapter, denoiser) for adapter in spec.ip_adapters}
     if device.is_cuda:
         fuse = family.network == "unet" and not spec.loras  # LoRAs change the single projections
         _tune_for_cuda(pipeline, family.network, fuse=fuse, compile_denoiser=compile_denoiser)
     loras = ModelLoras(pipeline, family.network, spec.loras, most_sets=max_batch, memory=device.memory)
-    made = family(pipeline, loaded, loras=loras, controlnets=controlnets)
+    made = family(pipeline, loaded, loras=loras, controlnets=controlnets, ip_adapters=adapters)
     made.fills_batches = compile_denoiser and device.is_cuda
     return made
 

@@ -65,10 +65,10 @@ class ModelProvenance:
     """
 
     def __init__(
-        self, pipeline: Any, files: LoadedFiles = NO_FILES, controlnets: Mapping[str, Any] = NO_NETWORKS
+        self, pipeline: Any, files: LoadedFiles = NO_FILES, more: Mapping[str, Any] = NO_NETWORKS
     ) -> None:
         self._pipeline = pipeline
-        self._controlnets = controlnets
+        self._more = more
         self._files = files
         self._digests: dict[str, Future[str]] = {}
         self.attention: str | None = None
@@ -93,10 +93,9 @@ class ModelProvenance:
 
     @property
     def networks(self) -> dict[str, Any]:
-        """The pipeline's networks and its control networks by name."""
-        control = ((f"controlnets/{name}", network) for name, network in self._controlnets.items())
-        parts = sorted([*self._pipeline.components.items(), *control])
-        return {name: part for name, part in parts if isinstance(part, torch.nn.Module)}
+        """The pipeline's networks, its control networks and its IP-Adapters by name."""
+        parts = {**self._pipeline.components, **self._more}
+        return {name: part for name, part in sorted(parts.items()) if isinstance(part, torch.nn.Module)}
 
     @cached_property
     def environment(self) -> Environment:

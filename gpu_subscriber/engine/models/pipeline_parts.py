@@ -24,6 +24,8 @@ from safetensors.torch import load_file
 
 from common.domain.models.known_pipelines import served_class
 from common.domain.models.model_files import SINGLE_FILE, ControlNetwork, ModelFiles
+from common.domain.models.model_files import IpAdapter as IpAdapterFiles
+from common.model_files.ip_adapter_file import check_ip_adapter_file
 from common.model_files.local_model import LocalModel
 from common.model_files.single_file import V_PREDICTION, ZERO_TERMINAL_SNR, has_component, is_part_of
 from common.model_files.weights import (
@@ -34,13 +36,16 @@ from common.model_files.weights import (
     folder_weights,
     read_json,
 )
+from gpu_subscriber.engine.conditions.ip_adapters import IpAdapter
 from gpu_subscriber.engine.conditions.picture_processor import PictureProcessor
 from gpu_subscriber.engine.devices import Device
 from gpu_subscriber.engine.errors import ModelRefusedError
+from gpu_subscriber.engine.models.ip_adapter_weights import built_ip_adapter
 from gpu_subscriber.engine.models.offloading import keep_on_host
 
 Tensors = dict[str, torch.Tensor]
 PICTURE_PROCESSOR = ("transformers", "Qwen2VLProcessor")
+_CLIP_MODELS = ("clip_vision_model", "clip")
 _NETWORK_FILES = ["config.json", "*.safetensors", "*.safetensors.index.json"]
 
 
@@ -53,6 +58,8 @@ class PipelineParts:
     device: Device
     weights: dict[str, Path] = field(default_factory=dict)
     """The loaded files by the names that records show."""
+    image_encoders: dict[Path, Any] = field(default_factory=dict)
+    """Those of IP-Adapters, by their folders."""
 
     def pipeline(self) -> Any:
         """Load and return the pipeline.
@@ -108,12 +115,7 @@ class PipelineParts:
 
     def control_network(self, files: ControlNetwork, kind: Any) -> Any:
         """Load and return a control network of this class. Raises as `pipeline` does."""
-        folder = Path(files.source)
-        if not folder.is_dir():
-            folder = Path(
-                snapshot_download(files.source, revision=files.revision, allow_patterns=_NETWORK_FILES)
-            )
-        label = f"controlnets/{files.name}"
+        label, folder = f"controlnets/{files.name}", _network_folder(files.source, files.revision)
         found = read_json(folder / "config.json").get("_class_name")
         if found != kind.__name__:
             raise ModelRefusedError(f"{label}: `source` must contain a {kind.__name__}, got {found}")
@@ -121,6 +123,27 @@ class PipelineParts:
         if weights is None:
             raise ModelRefusedError(f"{label}: `source` has no .safetensors file")
         return self._from_folder(label, kind, folder, weights)
+
+    def ip_adapter(self, files: IpAdapterFiles, denoiser: Any) -> IpAdapter:
+        """Load and return an IP-Adapter for this denoiser. Raises as `pipeline` does."""
+        label, file = f"ip_adapters/{files.name}", Path(files.source)
+        check_ip_adapter_file(file)
+        encoder = self._image_encoder(label, files)
+        tensors = self._opened(file, of=label)
+        return built_ip_adapter(label, tensors, denoiser=denoiser, encoder=encoder)
+
+    def _image_encoder(self, label: str, files: IpAdapterFiles) -> Any:
+        """Load an image encoder, once for all adapters that state the same one."""
+        folder = _network_folder(files.image_encoder, files.revision)
+        if folder not in self.image_encoders:
+            if read_json(folder / "config.json").get("model_type") not in _CLIP_MODELS:
+                raise ModelRefusedError(f"{label}: `image_encoder` must contain a CLIP vision model")
+            weights = component_weights(folder, variant=files.variant)
+            if weights is None:
+                raise ModelRefusedError(f"{label}: `image_encoder` has no .safetensors file")
+            kind = transformers.CLIPVisionModelWithProjection
+            self.image_encoders[folder] = self._from_folder(f"{label}/image_encoder", kind, folder, weights)
+        return self.image_encoders[folder]
 
     def _replacement(self, name: str, kind: Any) -> Any:
         path = Path(self.files.components[name])
@@ -214,6 +237,13 @@ class PipelineParts:
         """Return the same for the libraries; None leaves tensors mapped from their files, for a CPU."""
         home = self._home(name)
         return None if home.type == "cpu" else {"": home}
+
+
+def _network_folder(source: str, revision: str | None) -> Path:
+    """Return the folder of a single network; that of a hub id is downloaded first."""
+    if Path(source).is_dir():
+        return Path(source)
+    return Path(snapshot_download(source, revision=revision, allow_patterns=_NETWORK_FILES))
 
 
 def _class_of(library: str, class_name: str) -> Any:

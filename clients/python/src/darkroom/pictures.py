@@ -13,7 +13,7 @@ from darkroom.errors import ConfigurationError
 
 PictureSource: TypeAlias = bytes | str | os.PathLike[str] | Image.Image
 """The bytes of a PNG, JPEG or WebP file, its path, or a Pillow image, which is sent as PNG."""
-PICTURE_FIELDS = ("image", "mask_image", "control_image")
+PICTURE_FIELDS = ("image", "mask_image", "control_image", "reference_image")
 """The fields of a submission that contain the id of an uploaded picture."""
 _ID = re.compile(r"[0-9a-f]{64}")
 _TYPES: Mapping[bytes, str] = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg", b"RIFF": "image/webp"}

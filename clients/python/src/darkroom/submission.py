@@ -42,6 +42,10 @@ class SubmissionFields(TypedDict, total=False):
     """A control image for the model's control network, such as edges or a depth map."""
     controlnet: str | None
     control_scale: float | None
+    reference_image: PictureSource | None
+    """A picture whose content and style the image follows, for a model with IP-Adapters."""
+    ip_adapter: str | None
+    reference_scale: float | None
     loras: Sequence[Mapping[str, Any]] | None
     """`{"name", "scale"}` each; the scale is optional."""
     output_quality: int | None

@@ -17,12 +17,18 @@ export interface Range {
   readonly multiple: number | null;
 }
 
-const NUMBER_FIELDS = ["steps", "guidance_scale", "width", "height", "num_images", "strength", "control_scale", "output_quality"] as const;
+const NUMBER_FIELDS = ["steps", "guidance_scale", "width", "height", "num_images", "strength", "control_scale", "reference_scale", "output_quality"] as const;
 const STRENGTH = { low: 0.05, high: 1, multiple: null, usual: 0.8 };
 const QUALITY = { low: 1, high: 100, multiple: 1 };
 const CONTROL_SCALE = { low: 0, high: 2, multiple: null, usual: 1 };
+const REFERENCE_SCALE = { ...CONTROL_SCALE, usual: 0.6 };
 /** The fields that change a picture, by the picture's field. */
-const FIELDS_OF_PICTURES = { image: ["mask_image", "strength"], control_image: ["controlnet", "control_scale"] } as const;
+const FIELDS_OF_PICTURES = {
+  image: ["mask_image", "strength"],
+  control_image: ["controlnet", "control_scale"],
+  reference_image: ["ip_adapter", "reference_scale"],
+} as const;
+const PICTURES_WITH_FIELDS = ["image", "control_image", "reference_image"] as const;
 export type NumberField = (typeof NUMBER_FIELDS)[number];
 
 /** The ranges of the model's number fields, without fields that the model does not use. */
@@ -37,6 +43,7 @@ export function rangesOf(model: Model): [NumberField, Range][] {
     num_images: { low: 1, high: limits.max_images, multiple: 1 },
     strength: STRENGTH,
     control_scale: CONTROL_SCALE,
+    reference_scale: REFERENCE_SCALE,
     output_quality: QUALITY,
   };
   return NUMBER_FIELDS.filter((name) => isUsed(name, model)).map((name) => [name, ranges[name]]);
@@ -60,9 +67,9 @@ export function numberOf(typed: string): number {
 }
 
 /** Whether a field is used with these values: some fields need a picture, or a format with a quality. */
-export function isUsedWith(values: Pick<FormValues, "image" | "control_image" | "output_format">, name: FieldName, model: Model): boolean {
+export function isUsedWith(values: Pick<FormValues, (typeof PICTURES_WITH_FIELDS)[number] | "output_format">, name: FieldName, model: Model): boolean {
   if (name === "output_quality" && values.output_format === LOSSLESS_FORMAT) return false;
-  const needed = (["image", "control_image"] as const).find((picture) => (FIELDS_OF_PICTURES[picture] as readonly string[]).includes(name));
+  const needed = PICTURES_WITH_FIELDS.find((picture) => (FIELDS_OF_PICTURES[picture] as readonly string[]).includes(name));
   return isUsed(name, model) && (needed === undefined || values[needed] !== "");
 }
 
@@ -93,8 +100,8 @@ export function validationErrors(values: FormValues, model: Model): FieldErrors 
   for (const [name, input] of [["image", "image"], ["mask_image", "mask"]] as const)
     if (values[name] === "" && isUsedWith(values, name, model) && (model.traits.required_inputs ?? []).includes(input))
       errors[name] = `This model needs a ${input === "mask" ? "mask" : "picture"}.`;
-  if (isUsedWith(values, "controlnet", model) && !model.controlnets.some(({ name }) => name === values.controlnet))
-    errors.controlnet = "Not available for this model.";
+  for (const [name, offered] of [["controlnet", model.controlnets], ["ip_adapter", model.ip_adapters]] as const)
+    if (isUsedWith(values, name, model) && !offered.some((each) => each.name === values[name])) errors[name] = "Not available for this model.";
   const problem = isUsed("loras", model) ? loraError(parseLoras(values.loras), model.loras) : "";
   if (problem !== "") errors.loras = problem;
   return errors;
@@ -123,6 +130,7 @@ export function bodyOf(values: FormValues, model: Model): string {
     ...(values.metadata === defaultsOf(model).metadata ? {} : { metadata: values.metadata }),
     ...(isUsedWith(values, "strength", model) ? { strength: Number(values.strength) } : {}),
     ...(isUsedWith(values, "controlnet", model) ? { controlnet: values.controlnet, control_scale: Number(values.control_scale) } : {}),
+    ...(isUsedWith(values, "ip_adapter", model) ? { ip_adapter: values.ip_adapter, reference_scale: Number(values.reference_scale) } : {}),
   };
   return JSON.stringify(fields);
 }
@@ -148,6 +156,9 @@ export function defaultsOf(model: Model): Omit<FormValues, "prompt" | "seed"> {
     control_image: "",
     controlnet: model.controlnets[0]?.name ?? "",
     control_scale: String(CONTROL_SCALE.usual),
+    reference_image: "",
+    ip_adapter: model.ip_adapters[0]?.name ?? "",
+    reference_scale: String(REFERENCE_SCALE.usual),
     output_quality: "",
     metadata: defaults.metadata ?? "full",
   };

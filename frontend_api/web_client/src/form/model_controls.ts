@@ -27,8 +27,10 @@ export function showModelControls(form: HTMLFormElement, model: Model, onChoose:
   showOptions(form, "sampler", model.samplers, samplerTitle);
   showOptions(form, "output_format", model.output_formats, (format) => format.toUpperCase());
   showOptions(form, "prompt_syntax", model.prompt_syntaxes, promptSyntaxTitle);
-  const titles = new Map(model.controlnets.map(({ name, title }) => [name, title || name]));
-  showOptions(form, "controlnet", [...titles.keys()], (name) => titles.get(name) ?? name);
+  for (const [field, weights] of [["controlnet", model.controlnets], ["ip_adapter", model.ip_adapters]] as const) {
+    const titles = new Map(weights.map(({ name, title }) => [name, title || name]));
+    showOptions(form, field, [...titles.keys()], (name) => titles.get(name) ?? name);
+  }
   showAspectRatios(sizesOf(model), ({ width, height }) => { onChoose({ width: String(width), height: String(height) }); });
   showImageCounts(model.limits.max_images, (count) => { onChoose({ num_images: count }); });
 }

@@ -55,7 +55,8 @@ export function switchedValues(chosen: ChosenValues, from: Model, to: Model): Sw
     notes.prompt = "This model reads weights such as (word:1.3) literally.";
     values.prompt_syntax = defaults.prompt_syntax;
   }
-  if (!to.controlnets.some(({ name }) => name === values.controlnet)) values.controlnet = defaults.controlnet;
+  for (const [field, offered] of [["controlnet", to.controlnets], ["ip_adapter", to.ip_adapters]] as const)
+    if (!offered.some(({ name }) => name === values[field])) values[field] = defaults[field];
   const loras = parseLoras(values.loras);
   const offered = loras.filter((choice) => loraError([choice], to.loras) === "");
   if (offered.length < loras.length) {

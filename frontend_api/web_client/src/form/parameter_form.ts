@@ -248,7 +248,7 @@ export class ParameterForm {
     this.#seedButtons.show(values.seed);
     setText(byId("settings-brief", HTMLElement), `${values.width} × ${values.height}, ${values.steps} steps`);
     if (this.#models.length === 0) return;
-    for (const name of ["mask_image", "strength", "controlnet", "control_scale", "output_quality"] as const) this.#field(name).hidden = !isUsedWith(values, name, this.#model());
+    for (const name of ["mask_image", "strength", "controlnet", "control_scale", "ip_adapter", "reference_scale", "output_quality"] as const) this.#field(name).hidden = !isUsedWith(values, name, this.#model());
     for (const picture of this.#pictures) void picture.refresh();
     showPromptCount(values.prompt, values.prompt_syntax, this.#model());
     saveDraft({ ...this.#chosen, model: values.model });

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from common.catalog_file import parse_catalog
+from common.domain.models.catalog import ModelCatalog, ModelSpec
 from common.domain.models.families import FAMILIES, WHOLE_PIPELINE
 from frontend_api.adapters.prompt_tokenizers import with_prompt_limits
 from tests.pictures import png
@@ -126,6 +127,31 @@ def test_model_lists_its_loras_without_their_files(api_with_loras: Api) -> None:
             "max_scale": 2.0,
         }
     ]
+
+
+def test_model_lists_its_ip_adapters_without_their_files(tmp_path: Path) -> None:
+    adapter = {
+        "name": "style",
+        "title": "Style",
+        "source": "/weights/secret.safetensors",
+        "image_encoder": "/weights/clip",
+    }
+    spec = ModelSpec(
+        name="tiny", title="", family="stable_diffusion", source="owner/name", ip_adapters=[adapter]
+    )
+    api = Api(folder=tmp_path, catalog=ModelCatalog(models=(spec,)))
+    model = models(api)["tiny"]
+    assert (model["inputs"], model["adapters"]) == (["text", "reference"], ["ip_adapter"])
+    assert model["ip_adapters"] == [{"name": "style", "title": "Style"}]
+    assert "secret" not in str(model)
+    picture = api.upload(png()).get_json()["id"]
+    accepted = api.submit(reference_image=picture, reference_scale=0.8)
+    assert accepted.status_code == 202, accepted.text
+    parameters = api.client.get(accepted.location).get_json()["parameters"]
+    assert parameters["reference_image"] == picture
+    assert (parameters["ip_adapter"], parameters["reference_scale"]) == ("style", 0.8)
+    unknown = api.submit(reference_image="0" * 64)
+    assert [error["pointer"] for error in unknown.get_json()["errors"]] == ["/reference_image"]
 
 
 def test_submission_keeps_its_loras(api_with_loras: Api) -> None:

@@ -15,7 +15,7 @@ from PIL import ExifTags, Image
 
 from gpu_subscriber.engine.messages import Picture
 from gpu_subscriber.errors import UnreadableImageError
-from gpu_subscriber.images.decoding import decoded_image, decoded_mask
+from gpu_subscriber.images.decoding import decoded_image, decoded_mask, decoded_reference
 
 MAX_PIXELS = 4_096 * 4_096
 
@@ -65,6 +65,17 @@ def test_picture_is_resized_as_by_diffusers(kind: str, options: dict[str, Any]) 
 
 def test_picture_of_the_right_size_is_not_resized() -> None:
     assert image(file_of(noise()), (40, 24)).pixels == noise().tobytes()
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"), [((40, 24), (40, 24)), ((600, 520), (591, 512)), ((100, 2_000), (100, 2_000))]
+)
+def test_reference_keeps_its_proportions(size: tuple[int, int], expected: tuple[int, int]) -> None:
+    shown = noise(*size)
+    found = decoded_reference(file_of(shown), (64, 64), max_pixels=MAX_PIXELS)
+    assert (found.width, found.height) == expected
+    resized = shown if size == expected else shown.resize(expected, Image.Resampling.LANCZOS)
+    assert found.pixels == resized.tobytes()
 
 
 def test_orientation_is_applied() -> None:

@@ -163,6 +163,20 @@ def submission_fields(
     control_scale: Annotated[
         float | None, typer.Option(callback=_finite, help="How strongly it steers the image: 0 to 2.")
     ] = None,
+    reference_image: Annotated[
+        str | None,
+        typer.Option(
+            "--reference",
+            "--reference-image",
+            metavar="FILE",
+            help="Picture whose content and style the image follows.",
+        ),
+    ] = None,
+    ip_adapter: Annotated[str | None, typer.Option(help="IP-Adapter; `models NAME` lists them.")] = None,
+    reference_scale: Annotated[
+        float | None,
+        typer.Option(callback=_finite, help="How closely the image follows the reference: 0 to 2."),
+    ] = None,
     strength: Annotated[
         float | None,
         typer.Option(callback=_finite, help="How far the picture is changed: above 0, at most 1."),
@@ -218,6 +232,9 @@ def submission_fields(
         control_image=control_image,
         controlnet=controlnet,
         control_scale=control_scale,
+        reference_image=reference_image,
+        ip_adapter=ip_adapter,
+        reference_scale=reference_scale,
         output_format=output_format,
         output_quality=output_quality,
         metadata=metadata,

@@ -40,10 +40,12 @@ class ModelSpec(Record):
     """How the model can read prompts: `plain`, and `weighted` where it reads weights and long prompts."""
     controlnets: tuple[dict[str, str], ...] = ()
     """The control networks that a task can choose from, each with `name` and `title`."""
+    ip_adapters: tuple[dict[str, str], ...] = ()
+    """The IP-Adapters that a task can choose from, each with `name` and `title`."""
     inputs: tuple[str, ...] = ()
     """What an image can be generated from: `text` is the prompt."""
     adapters: tuple[str, ...] = ()
-    """The kinds of additional weights that a task can choose: `lora`."""
+    """The kinds of additional weights that a task can choose: `lora` and `ip_adapter`."""
     loras: tuple[Lora, ...] = ()
     """The LoRAs that a task can choose."""
     traits: dict[str, Any] = Field(default_factory=dict)

@@ -60,6 +60,9 @@ class GenerationParameters(Record):
     control_image: str | None = None
     controlnet: str | None = None
     control_scale: float | None = None
+    reference_image: str | None = None
+    ip_adapter: str | None = None
+    reference_scale: float | None = None
     output_quality: int | None = None
     """None: the usual quality of the format."""
     metadata: str = "full"

@@ -148,7 +148,12 @@ class Model:
         loaded = load_family(spec, device)
         assert isinstance(loaded, GuidedFamily)
         kind = type("ComparedFamily", (Compared, GUIDED_FAMILIES[spec.family]), {})
-        return cls(spec=spec, family=kind(loaded.pipeline, controlnets=loaded.controls.networks), case=case)
+        family = kind(
+            loaded.pipeline,
+            controlnets=loaded.controls.networks,
+            ip_adapters=loaded.ip_adapters.adapters,
+        )
+        return cls(spec=spec, family=family, case=case)
 
     @property
     def stock(self) -> Any:

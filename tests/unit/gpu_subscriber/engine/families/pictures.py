@@ -9,6 +9,7 @@ from common.domain.parameters import GenerationParameters
 from gpu_subscriber.engine.messages import Picture
 
 PICTURE, OTHER_PICTURE, MASK, CONTROL = (f"{number:064x}" for number in (1, 2, 3, 4))
+REFERENCE_SIZE = (56, 40)
 
 
 def inputs_of(parameters: GenerationParameters) -> dict[str, Picture]:
@@ -20,6 +21,11 @@ def inputs_of(parameters: GenerationParameters) -> dict[str, Picture]:
             values = np.random.default_rng(int(picture, 16))
             pixels = values.integers(0, 256, (parameters.height, parameters.width, 3), dtype=np.uint8)
             inputs[name] = Picture(**size, pixels=pixels.tobytes())
+    if parameters.reference_image is not None:
+        values = np.random.default_rng(int(parameters.reference_image, 16))
+        width, height = REFERENCE_SIZE
+        pixels = values.integers(0, 256, (height, width, 3), dtype=np.uint8)
+        inputs["reference_image"] = Picture(width=width, height=height, pixels=pixels.tobytes())
     if parameters.mask_image is not None:
         mask = np.zeros((parameters.height, parameters.width), np.uint8)
         mask[:, parameters.width // 2 :] = 255

@@ -69,8 +69,11 @@ def _model_facts(spec: ModelSpec) -> dict[str, str]:
         for name, kinds in (("inputs", spec.inputs), ("adapters", spec.adapters))
         if kinds
     }
-    if spec.controlnets:
-        values["controlnets"] = ", ".join(network["name"] for network in spec.controlnets)
+    values |= {
+        field: ", ".join(each["name"] for each in weights)
+        for field, weights in (("controlnets", spec.controlnets), ("ip_adapters", spec.ip_adapters))
+        if weights
+    }
     if spec.max_prompt_tokens is not None:
         values["max_prompt_tokens"] = str(spec.max_prompt_tokens)
     values |= {f"limit {limit}": str(value) for limit, value in spec.limits.items()}
