@@ -15,12 +15,11 @@ from common.domain.parameters import GenerationParameters
 from gpu_subscriber.engine.errors import EngineError
 from gpu_subscriber.engine.families.starting_image import ImageEncoder, pixels_of
 from gpu_subscriber.engine.messages import Inputs
-from gpu_subscriber.engine.runs.run import Rows
+from gpu_subscriber.engine.runs.run import Batch, Rows
 
 CONTROLNET = "controlnet"
 """The name of a batch's control network, among its rows."""
 _IMAGE, _SCALE, _MASK = "control_image", "control_scale", "encoder_attention_mask"
-Batch = dict[str, Any]
 
 
 class ControlNetworks:

@@ -12,9 +12,9 @@ from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion_img2img impo
 
 from gpu_subscriber.engine.families.starting_image import Beginning, ImageEncoder, image_of, initial_latents
 from gpu_subscriber.engine.messages import Inputs
+from gpu_subscriber.engine.runs.run import Batch
 
 _PICTURE = "edited_picture"
-Batch = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

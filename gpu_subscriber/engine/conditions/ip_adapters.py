@@ -21,13 +21,12 @@ from transformers import CLIPImageProcessorPil
 from common.domain.parameters import GenerationParameters
 from gpu_subscriber.engine.errors import EngineError, MissingInputError
 from gpu_subscriber.engine.messages import Inputs, Picture
-from gpu_subscriber.engine.runs.run import Rows
+from gpu_subscriber.engine.runs.run import Batch, Rows
 
 _CACHED_BYTES = 64 * 1024 * 1024
 """Tokens of a picture take 4 to 300 kB for each pass."""
 _TOKENS, _SCALE = "reference_tokens/", "reference_scale/"
 """The names of an adapter's rows begin with these."""
-Batch = dict[str, Any]
 
 
 class IpAdapter(torch.nn.Module):

@@ -22,9 +22,9 @@ from gpu_subscriber.engine.families.starting_image import (
     white_of,
 )
 from gpu_subscriber.engine.messages import Inputs
+from gpu_subscriber.engine.runs.run import Batch
 
 _MASK, _PICTURE = "inpainting_mask", "inpainting_picture"
-Batch = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

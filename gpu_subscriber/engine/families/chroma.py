@@ -10,8 +10,7 @@ from common.domain.parameters import GenerationParameters
 from gpu_subscriber.engine.conditions.prompt_embeddings import Kind, split_rows
 from gpu_subscriber.engine.families.flow import evenly_spaced
 from gpu_subscriber.engine.families.flux import Flux
-from gpu_subscriber.engine.families.guided import Batch
-from gpu_subscriber.engine.runs.run import Rows
+from gpu_subscriber.engine.runs.run import Batch, Rows
 
 
 class Chroma(Flux):

@@ -11,8 +11,7 @@ from diffusers.utils.torch_utils import randn_tensor
 from common.domain.parameters import GenerationParameters
 from gpu_subscriber.engine.conditions.prompt_embeddings import Kind, split_rows
 from gpu_subscriber.engine.families.flow import PackedFlowFamily
-from gpu_subscriber.engine.families.guided import Batch
-from gpu_subscriber.engine.runs.run import Rows
+from gpu_subscriber.engine.runs.run import Batch, Rows
 
 
 class Flux2Klein(PackedFlowFamily):

@@ -9,9 +9,9 @@ from common.domain.parameters import GenerationParameters
 from gpu_subscriber.engine.conditions.edited_picture import EditedPicture, with_edited_picture
 from gpu_subscriber.engine.families.flow import evenly_spaced
 from gpu_subscriber.engine.families.flux import Flux
-from gpu_subscriber.engine.families.guided import Batch
 from gpu_subscriber.engine.families.starting_image import Starting
 from gpu_subscriber.engine.messages import Inputs
+from gpu_subscriber.engine.runs.run import Batch
 
 
 class FluxKontext(Flux):

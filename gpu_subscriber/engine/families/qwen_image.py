@@ -6,10 +6,10 @@ from typing import Any
 import torch
 
 from gpu_subscriber.engine.conditions.prompt_embeddings import Kind, split_rows
+from gpu_subscriber.engine.families.architecture import padded
 from gpu_subscriber.engine.families.decoded import channels_of
 from gpu_subscriber.engine.families.flow import PackedFlowFamily, evenly_spaced
-from gpu_subscriber.engine.families.guided import Batch, padded
-from gpu_subscriber.engine.runs.run import Rows
+from gpu_subscriber.engine.runs.run import Batch, Rows
 
 MAX_TOKENS = 512
 """The number of a prompt's tokens that the stock call reads."""

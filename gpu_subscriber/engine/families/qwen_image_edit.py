@@ -13,11 +13,10 @@ from gpu_subscriber.engine.conditions.edited_picture import EditedPicture, with_
 from gpu_subscriber.engine.conditions.prompt_embeddings import Kind
 from gpu_subscriber.engine.errors import MissingInputError
 from gpu_subscriber.engine.families.decoded import channels_of
-from gpu_subscriber.engine.families.guided import Batch
 from gpu_subscriber.engine.families.qwen_image import QwenImage
 from gpu_subscriber.engine.families.starting_image import Starting
 from gpu_subscriber.engine.messages import Inputs
-from gpu_subscriber.engine.runs.run import Rows
+from gpu_subscriber.engine.runs.run import Batch, Rows
 
 _AREA = 1024 * 1024
 """The pixels of each picture as the model sees it."""

@@ -12,9 +12,9 @@ from diffusers.pipelines.sana.pipeline_sana import ASPECT_RATIO_4096_BIN
 
 from common.domain.parameters import GenerationParameters
 from gpu_subscriber.engine.conditions.prompt_embeddings import Kind, split_rows
-from gpu_subscriber.engine.families.guided import Batch, GuidedFamily
+from gpu_subscriber.engine.families.guided import GuidedFamily
 from gpu_subscriber.engine.models.pipeline_calls import call_of
-from gpu_subscriber.engine.runs.run import Rows
+from gpu_subscriber.engine.runs.run import Batch, Rows
 
 _BINS = {
     16: ASPECT_RATIO_512_BIN,

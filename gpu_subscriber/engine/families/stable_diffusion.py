@@ -15,10 +15,11 @@ from gpu_subscriber.engine.conditions.masked_picture import MaskedPicture, with_
 from gpu_subscriber.engine.conditions.prompt_embeddings import Kind, split_rows
 from gpu_subscriber.engine.conditions.weighted_prompts import WeightedTokens, encode_chunks
 from gpu_subscriber.engine.errors import ContentFilteredError
-from gpu_subscriber.engine.families.guided import Batch, GuidedFamily, padded
+from gpu_subscriber.engine.families.architecture import padded
+from gpu_subscriber.engine.families.guided import GuidedFamily
 from gpu_subscriber.engine.families.starting_image import Starting
 from gpu_subscriber.engine.messages import Inputs
-from gpu_subscriber.engine.runs.run import Rows
+from gpu_subscriber.engine.runs.run import Batch, Rows
 
 
 class StableDiffusion(GuidedFamily):

@@ -4,8 +4,7 @@ import torch
 
 from gpu_subscriber.engine.conditions.prompt_embeddings import Kind, split_rows
 from gpu_subscriber.engine.families.flow import FlowFamily
-from gpu_subscriber.engine.families.guided import Batch
-from gpu_subscriber.engine.runs.run import Rows
+from gpu_subscriber.engine.runs.run import Batch, Rows
 
 
 class StableDiffusion3(FlowFamily):

@@ -9,9 +9,8 @@ import torch
 from common.domain.parameters import GenerationParameters
 from gpu_subscriber.engine.conditions.prompt_embeddings import Kind, split_rows
 from gpu_subscriber.engine.families.decoded import channels_of
-from gpu_subscriber.engine.families.guided import Batch
 from gpu_subscriber.engine.families.stable_diffusion import StableDiffusion
-from gpu_subscriber.engine.runs.run import Rows
+from gpu_subscriber.engine.runs.run import Batch, Rows
 
 _ADDED = ("text_embeds", "time_ids")
 """The rows that the UNet takes as added conditions."""

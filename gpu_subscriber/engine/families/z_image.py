@@ -9,8 +9,7 @@ from diffusers.pipelines.z_image.pipeline_z_image import get_default_z_image_sig
 from common.domain.parameters import GenerationParameters
 from gpu_subscriber.engine.conditions.prompt_embeddings import Kind
 from gpu_subscriber.engine.families.flow import FlowFamily
-from gpu_subscriber.engine.families.guided import Batch
-from gpu_subscriber.engine.runs.run import Rows
+from gpu_subscriber.engine.runs.run import Batch, Rows
 
 _PATCH = 2
 """The side of a token in latents, which the stock call never changes."""

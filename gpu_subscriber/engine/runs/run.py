@@ -17,6 +17,8 @@ AfterStep = Callable[["Denoising"], torch.Tensor]
 """Returns the latents after a step of the sampler, changed."""
 Rows = dict[str, torch.Tensor]
 """What a network receives besides latents and timesteps, by name, each with a row per latent."""
+Batch = dict[str, Any]
+"""The same for all rows of a forward pass, with what the rows have in common."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False, weakref_slot=True)

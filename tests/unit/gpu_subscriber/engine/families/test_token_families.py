@@ -8,7 +8,7 @@ import torch
 
 from gpu_subscriber.engine.batches.batch_caps import BatchCaps
 from gpu_subscriber.engine.batches.batch_planning import BatchKey
-from gpu_subscriber.engine.families.guided import padded
+from gpu_subscriber.engine.families.architecture import padded
 from gpu_subscriber.engine.tuning.warm_up import warm_up
 from tests.unit.gpu_subscriber.engine.driven_engine import CPU
 from tests.unit.gpu_subscriber.engine.families.family_cases import Model
