@@ -24,6 +24,7 @@ from frontend_api.estimates.package import Estimates
 from frontend_api.estimates.workload_cache import WorkloadCache
 from frontend_api.health.readiness import CheckReadiness, Probe
 from frontend_api.http.concurrency_limiter import ConcurrencyLimiter
+from frontend_api.identity.caller_address import TrustedProxies
 from frontend_api.identity.ports import Identity
 from frontend_api.identity.request_rate import RequestRate
 from frontend_api.images.ports import Images
@@ -145,7 +146,7 @@ def build_dependencies(
     quota_limits: QuotaLimits,
     alert_limits: AlertLimits,
     max_share_lifetime: timedelta,
-    trusted_proxies: int,
+    proxies: TrustedProxies,
     rescue_policy: RescuePolicy,
     max_waiting: int,
     max_waiting_per_caller: int,
@@ -270,7 +271,7 @@ def build_dependencies(
         shares=Sharing(
             shares=Shares(store=shares, tasks=store, clock=clock, max_lifetime=max_share_lifetime),
             visits=share_visits,
-            trusted_proxies=trusted_proxies,
+            proxies=proxies,
             origin=address.origin,
         ),
         stats=read_queue,

@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import structlog
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, IPvAnyAddress, SecretStr
 
 from common.domain.models.catalog import ModelCatalog
 from common.settings import SettingsError, SharedSettings
 from common.shared_values import SHARED
 from frontend_api.autoscaling.policy import TARGET_SECONDS
 from frontend_api.identity.allowed_users import AllowedUsers
+from frontend_api.identity.caller_address import TrustedProxies, network_of
 from frontend_api.public_address import PublicAddress
 from frontend_api.webhooks.url_policy import PrivateReceivers
 
@@ -79,6 +80,11 @@ class ApiSettings(SharedSettings):
     """Number of trusted proxies that append to X-Forwarded-For.
 
     With 0, the connection's address is the caller's.
+    """
+    trusted_proxy_addresses: tuple[IPvAnyAddress, ...] = ()
+    """Addresses of load balancers that also append their own address (JSON list).
+
+    X-Forwarded-For is read as if they had not.
     """
     stream_heartbeat_seconds: float = Field(default=15, gt=0, le=300)
     """Interval between heartbeats on an idle event stream or WebSocket."""
@@ -215,6 +221,11 @@ class ApiSettings(SharedSettings):
     Each message names its model's pool. A pool's subscription filters by that name, so that its
     filter stays valid when the pool's models change. By default, each model is its own pool.
     """
+
+    @property
+    def proxies(self) -> TrustedProxies:
+        networks = frozenset(network_of(str(address)) for address in self.trusted_proxy_addresses)
+        return TrustedProxies(count=self.trusted_proxies, networks=networks)
 
     @property
     def public_address(self) -> PublicAddress:

@@ -235,7 +235,7 @@ def _dependencies(settings: ApiSettings) -> Dependencies:
             wasted_share=settings.alert_wasted_share,
         ),
         max_share_lifetime=timedelta(days=settings.max_share_days),
-        trusted_proxies=settings.trusted_proxies,
+        proxies=settings.proxies,
         rescue_policy=RescuePolicy(
             confirm_within=timedelta(seconds=settings.rescue_never_enqueued_seconds),
             deliver_within=timedelta(seconds=settings.rescue_enqueued_seconds),

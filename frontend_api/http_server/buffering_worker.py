@@ -32,7 +32,6 @@ from frontend_api.http.problems import Problem
 from frontend_api.http.request_log import HEALTH_PATHS
 from frontend_api.http_server.incoming_request import IncomingRequest
 from frontend_api.http_server.unfinished_requests import UnfinishedLimits, UnfinishedRequests
-from frontend_api.identity.caller_address import address_of_caller
 from frontend_api.inputs.request_body import FORM_BYTES
 from frontend_api.inputs.responses import PATH as INPUTS_PATH
 from frontend_api.internal.schemas import MAX_ENVELOPE_BYTES
@@ -91,7 +90,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
 
     def init_process(self) -> None:
         settings = _read_settings()
-        self._trusted_proxies = settings.trusted_proxies
+        self._proxies = settings.proxies
         self._address = settings.public_address
         self._max_body_bytes = partial(max_body_bytes, max_input_bytes=settings.max_input_bytes)
         self._unfinished: UnfinishedRequests[_Connection] = UnfinishedRequests(
@@ -258,10 +257,10 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
     def _caller(self, conn: _Connection) -> str | None:
         """Return the caller's address. Behind a proxy it is unknown until the head is complete."""
         incoming = conn.incoming
-        if self._trusted_proxies and incoming.path is None:
+        if self._proxies.count and incoming.path is None:
             return None
         peer = conn.client[0] if isinstance(conn.client, tuple) else "local"
-        return address_of_caller(peer, incoming.forwarded_for, trusted_proxies=self._trusted_proxies)
+        return self._proxies.network_of_caller(peer, incoming.forwarded_for)
 
     def _dispatch(self, conn: _Connection) -> None:
         threads = self.tpool

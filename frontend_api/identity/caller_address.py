@@ -1,17 +1,35 @@
 """The network address of a caller, which may be known from a proxy."""
 
 import ipaddress
+from collections.abc import Container
+from dataclasses import dataclass
 
 
-def address_of_caller(peer: str, forwarded_for: tuple[str, ...], *, trusted_proxies: int) -> str:
-    """Return the network of a request's caller: an IPv4 address, or the /64 of an IPv6 address.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustedProxies:
+    """The proxies in front of the API, whose entries of X-Forwarded-For are true."""
 
-    Each proxy appends the address of its own caller to X-Forwarded-For. The function ignores entries
-    before those of the `trusted_proxies`, because the caller wrote them.
-    """
-    address = peer
-    if 0 < trusted_proxies <= len(forwarded_for):
-        address = forwarded_for[-trusted_proxies]
+    count: int = 0
+    """How many proxies append the address of their own caller."""
+    networks: Container[str] = frozenset()
+    """Networks of load balancers that also append their own address, as Google's do."""
+
+    def network_of_caller(self, peer: str, forwarded_for: tuple[str, ...]) -> str:
+        """Return the network of a request's caller.
+
+        Earlier entries than those of the proxies are ignored, because the caller wrote them. Only
+        proxies write at the end of the list: there, entries of load balancers are skipped. Requests
+        that bypass the load balancer have none.
+        """
+        if not self.count:
+            return network_of(peer)
+        while forwarded_for and network_of(forwarded_for[-1]) in self.networks:
+            forwarded_for = forwarded_for[:-1]
+        return network_of(forwarded_for[-self.count] if self.count <= len(forwarded_for) else peer)
+
+
+def network_of(address: str) -> str:
+    """Return an IPv4 address as it is, and the /64 of an IPv6 address."""
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0].strip("[]"))
     except ValueError:

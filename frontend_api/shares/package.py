@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from frontend_api.identity.caller_address import TrustedProxies
 from frontend_api.identity.request_rate import RequestRate
 from frontend_api.shares.shares import Shares
 
@@ -11,7 +12,6 @@ class Sharing:
     shares: Shares
     visits: RequestRate
     """Requests for links of one network address. They have no credentials."""
-    trusted_proxies: int
-    """How many proxies append the address of their caller to X-Forwarded-For."""
+    proxies: TrustedProxies
     origin: str | None
     """Where visitors reach the API; None: where their request does."""

@@ -12,7 +12,6 @@ from frontend_api.http.requests import (
     json_body,
 )
 from frontend_api.http.responses import conditional, json_response, own_address
-from frontend_api.identity.caller_address import address_of_caller
 from frontend_api.identity.request_rate import RequestRateExceededError
 from frontend_api.images.ports import ImageGoneError, Images
 from frontend_api.shares.package import Sharing
@@ -85,8 +84,7 @@ def limit_visitors() -> None:
     sharing = current(Sharing)
     entries = request.headers.get("X-Forwarded-For", "").split(",")
     forwarded = tuple(entry.strip() for entry in entries if entry.strip())
-    visitor = address_of_caller(request.remote_addr or "", forwarded, trusted_proxies=sharing.trusted_proxies)
-    sharing.visits.count(visitor)
+    sharing.visits.count(sharing.proxies.network_of_caller(request.remote_addr or "", forwarded))
 
 
 @links.after_request

@@ -27,6 +27,7 @@ from frontend_api.content_policy.ports import ContentPolicy
 from frontend_api.content_policy.word_list import WordList
 from frontend_api.dependencies import build_dependencies
 from frontend_api.identity.allowed_users import AllowedUsers
+from frontend_api.identity.caller_address import TrustedProxies
 from frontend_api.identity.emulator_tokens import (
     EmulatorAuthenticator,
     InternalToken,
@@ -109,7 +110,7 @@ class Api:
     requests_per_minute: int = 0
     share_requests_per_minute: int = 0
     max_share_lifetime: timedelta = timedelta(days=30)
-    trusted_proxies: int = 0
+    proxies: TrustedProxies = field(default_factory=TrustedProxies)
     content_policy: ContentPolicy = field(default_factory=WordList)
     input_limits: InputLimits = INPUT_LIMITS
     gpu_price: GpuPrice | None = None
@@ -184,7 +185,7 @@ class Api:
             shares=self.shares,
             share_visits=RequestRate(limit=self.share_requests_per_minute, clock=self.clock),
             max_share_lifetime=self.max_share_lifetime,
-            trusted_proxies=self.trusted_proxies,
+            proxies=self.proxies,
             identity=Identity(
                 authenticator=authenticator,
                 operators=NamedOperators(names=frozenset({"olga"}), authenticators=(authenticator,)),

@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 from werkzeug.test import TestResponse
 
 from common.domain.task import Task
+from frontend_api.identity.caller_address import TrustedProxies
 from frontend_api.public_address import PublicAddress
 from frontend_api.shares.share import Share
 from frontend_api.shares.shares import MAX_SHARES_PER_TASK, Shares, TooManySharesError
@@ -284,7 +285,7 @@ def test_deployment_without_links_creates_and_shows_none(tmp_path: Path) -> None
 
 
 def test_requests_for_links_are_limited_per_network_address(tmp_path: Path) -> None:
-    api = Api(folder=tmp_path, share_requests_per_minute=2, trusted_proxies=1)
+    api = Api(folder=tmp_path, share_requests_per_minute=2, proxies=TrustedProxies(count=1))
     url = share(api, shown_task(api))["url"]
     reads = [visit(api, path, **{"X-Forwarded-For": "6.6.6.6, 192.0.2.1"}) for path in (url, "/s/x", url)]
     assert [answer.status_code for answer in reads] == [200, 404, 429]
