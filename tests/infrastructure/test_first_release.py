@@ -128,9 +128,15 @@ def cloud(tmp_path: Path) -> Iterator[Cloud]:
         """Google's placeholder responds 200 to every path; a revision of darkroom as the API does."""
 
         def do_GET(self) -> None:
+            service = cloud.state["service"]
             path = self.path.removeprefix("/canary") or "/"
-            is_placeholder = path == self.path and cloud.serving == PLACEHOLDER
-            status, text = (200, "It's running!") if is_placeholder else RESPONSES[path]
+            is_canary = path != self.path or self.headers["X-Darkroom-Revision"] == "canary"
+            is_placeholder = not is_canary and cloud.serving == PLACEHOLDER
+            status, text = (200, "It's running!") if is_placeholder else RESPONSES[path.removeprefix("/lb")]
+            if service["ingress"] != "all" and not path.startswith("/lb"):
+                status, text = 404, "Page not found"
+            elif path.startswith("/lb") and service["refuses_build"]:
+                status, text = 403, "Forbidden"
             self.send_response(status)
             self.end_headers()
             self.wfile.write(text.encode())
@@ -144,6 +150,9 @@ def cloud(tmp_path: Path) -> Iterator[Cloud]:
     cloud.state = {
         "service": {
             "url": cloud.url,
+            "public_url": f"{cloud.url}/lb",
+            "ingress": "all",
+            "refuses_build": False,
             "revisions": {PLACEHOLDER: "us-docker.pkg.dev/cloudrun/container/hello"},
             "serving": PLACEHOLDER,
             "tags": {},
@@ -167,6 +176,16 @@ def test_first_release_without_gpus_routes_traffic_and_starts_no_worker(cloud: C
     assert [(cloud.deployment(name)["replicas"], cloud.deployment(name)["pods"]) for name in POOLS] == [
         (0, 0) for _ in POOLS
     ]
+
+
+@pytest.mark.parametrize("refuses_build", [False, True], ids=["admitted", "other-country"])
+def test_first_release_behind_a_load_balancer_routes_traffic(cloud: Cloud, refuses_build: bool) -> None:
+    state = cloud.state
+    state["service"] |= {"ingress": "internal-and-cloud-load-balancing", "refuses_build": refuses_build}
+    cloud.state = state
+    failed, log = cloud.release(gpus="none")
+    assert (failed, cloud.serving) == (None, PREVIOUS)
+    assert ("its load balancer refuses this machine" in log) == refuses_build
 
 
 def test_first_release_gets_its_traffic_before_the_workers(cloud: Cloud) -> None:
