@@ -33,6 +33,8 @@ locals {
     DARKROOM_SIGNING_SERVICE_ACCOUNT    = google_service_account.api.email
     DARKROOM_TASKS_TOPIC                = local.topics.tasks
     DARKROOM_TRUSTED_PROXIES            = "1" # Cloud Run's front end appends the caller's address to X-Forwarded-For
+    # The load balancer appends its caller's address and its own.
+    DARKROOM_TRUSTED_PROXY_ADDRESSES = jsonencode(values(google_compute_global_address.domain)[*].address)
   }
   api_environment = merge(
     local.api_derived,
@@ -46,6 +48,7 @@ locals {
         max_instances = var.cloud_run_workers.instances.max
       })
     },
+    var.domain == null ? {} : { DARKROOM_PUBLIC_URL = local.public_url },
     var.model_catalog_file == null ? {} : { DARKROOM_MODEL_CATALOG = "/weights/${local.model_catalog}" },
   )
   api_decided = toset(concat(keys(local.api_environment), [for secret in local.secrets : secret.variable]))
@@ -55,7 +58,7 @@ resource "google_cloud_run_v2_service" "api" {
   project             = local.project
   name                = local.api_name
   location            = var.region
-  ingress             = "INGRESS_TRAFFIC_ALL"
+  ingress             = local.run_app_is_open ? "INGRESS_TRAFFIC_ALL" : "INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER"
   deletion_protection = var.deletion_protection
   # The API itself checks Firebase tokens and API keys, on every route except the page.
   # Cloud Run would refuse browsers and KEDA, and remove the signatures of the tokens of Pub/Sub and the scheduler.
@@ -76,8 +79,8 @@ resource "google_cloud_run_v2_service" "api" {
       # All traffic, so that webhooks use the fixed addresses and pass the firewall.
       egress = "ALL_TRAFFIC"
       network_interfaces {
-        network    = google_compute_network.darkroom.id
-        subnetwork = google_compute_subnetwork.api.id
+        network    = local.network.id
+        subnetwork = local.network.api
         tags       = [local.api_network_tag]
       }
     }

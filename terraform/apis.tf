@@ -1,4 +1,5 @@
-# The Google Cloud services that darkroom uses, and the service agents with which two of them act on others.
+# The Google Cloud services that darkroom uses, and the service agents with which two of them act on others. Those that use
+# customer-managed keys are in keys.tf.
 
 locals {
   services = toset(concat(
@@ -29,6 +30,8 @@ locals {
       "telemetry.googleapis.com", # takes OTLP
     ],
     var.budget == null ? [] : ["billingbudgets.googleapis.com"],
+    var.domain == null ? [] : ["certificatemanager.googleapis.com"],
+    length(local.kms_keys) == 0 ? [] : ["cloudkms.googleapis.com"],
   ))
 
   # Every resource reads its project from here, so that none is created before the services are enabled.

@@ -3,10 +3,13 @@
 
 locals {
   keda_namespace = "keda"
+  installs_keda  = var.cluster.enabled && try(var.existing_cluster.keda_account, null) == null
+  # The account that KEDA acts as: darkroom's own, or that of the KEDA of an existing cluster.
+  keda_accounts = var.cluster.enabled ? [local.installs_keda ? google_service_account.keda[0].member : "serviceAccount:${var.existing_cluster.keda_account}"] : []
 }
 
 resource "kubernetes_namespace_v1" "keda" {
-  for_each = google_container_cluster.darkroom
+  for_each = toset(local.installs_keda ? ["darkroom"] : [])
 
   metadata {
     name = local.keda_namespace
@@ -15,7 +18,7 @@ resource "kubernetes_namespace_v1" "keda" {
     }
   }
 
-  depends_on = [google_container_node_pool.system]
+  depends_on = [google_container_cluster.darkroom, google_container_node_pool.system]
 }
 
 resource "helm_release" "keda" {
@@ -49,5 +52,5 @@ resource "google_project_iam_member" "keda_reads_metrics" {
 
   project = local.project
   role    = "roles/monitoring.viewer"
-  member  = google_service_account.keda[0].member
+  member  = local.keda_accounts[0]
 }

@@ -14,6 +14,13 @@ resource "google_storage_bucket" "builds" {
   public_access_prevention    = "enforced"
   force_destroy               = true
 
+  dynamic "encryption" {
+    for_each = local.bucket_keys
+    content {
+      default_kms_key_name = encryption.value
+    }
+  }
+
   lifecycle_rule {
     condition {
       age = 30
@@ -86,8 +93,10 @@ resource "google_cloudbuild_trigger" "release" {
     approval_required = var.release_trigger.needs_approval
   }
   substitutions = {
-    _POOLS    = join(" ", var.release_trigger.overlays)
-    _REGION   = var.region
-    _REVISION = "$COMMIT_SHA"
+    _CLUSTER          = local.cluster_name
+    _CLUSTER_LOCATION = local.cluster_location
+    _POOLS            = join(" ", var.release_trigger.overlays)
+    _REGION           = var.region
+    _REVISION         = "$COMMIT_SHA"
   }
 }

@@ -1,9 +1,12 @@
-# The workers' cluster: private, regional, and without a public address.
+# The workers' cluster: private, regional, and without a public address. Or an existing one (existing_cluster).
 
 locals {
-  clusters      = toset(var.cluster.enabled ? ["darkroom"] : [])
-  cluster       = one(values(google_container_cluster.darkroom))
+  clusters      = toset(var.cluster.enabled && var.existing_cluster == null ? ["darkroom"] : [])
+  cluster       = one(concat(values(google_container_cluster.darkroom), values(data.google_container_cluster.existing)))
   control_plane = try("https://${local.cluster.control_plane_endpoints_config[0].dns_endpoint_config[0].endpoint}", null)
+  # Known before the cluster exists.
+  cluster_name     = try(coalesce(var.existing_cluster.name), "darkroom")
+  cluster_location = try(coalesce(var.existing_cluster.location), var.region)
 }
 
 resource "google_container_cluster" "darkroom" {
@@ -19,14 +22,14 @@ resource "google_container_cluster" "darkroom" {
   resource_labels     = local.labels
   deletion_protection = var.deletion_protection
 
-  network           = google_compute_network.darkroom.id
-  subnetwork        = google_compute_subnetwork.nodes.id
+  network           = local.network.id
+  subnetwork        = local.network.nodes
   networking_mode   = "VPC_NATIVE"
   datapath_provider = "ADVANCED_DATAPATH"
 
   ip_allocation_policy {
-    cluster_secondary_range_name  = "pods"
-    services_secondary_range_name = "services"
+    cluster_secondary_range_name  = local.network.pods
+    services_secondary_range_name = local.network.services
   }
   private_cluster_config {
     enable_private_nodes = true
@@ -194,6 +197,34 @@ resource "google_container_node_pool" "system" {
 
   lifecycle {
     ignore_changes = [initial_node_count] # another number of zones would replace the pool
+  }
+}
+
+# An existing cluster is only read. Its owner may correct it later, so these are warnings.
+data "google_container_cluster" "existing" {
+  for_each = toset(var.cluster.enabled && var.existing_cluster != null ? ["darkroom"] : [])
+
+  project  = local.project
+  name     = var.existing_cluster.name
+  location = local.cluster_location
+}
+
+check "existing_cluster_fits" {
+  assert {
+    condition     = alltrue([for cluster in data.google_container_cluster.existing : try(cluster.workload_identity_config[0].workload_pool, null) == "${var.project_id}.svc.id.goog"])
+    error_message = "existing_cluster: needs Workload Identity Federation for GKE, with which pods act as service accounts."
+  }
+  assert {
+    condition     = alltrue([for cluster in data.google_container_cluster.existing : try(cluster.control_plane_endpoints_config[0].dns_endpoint_config[0].allow_external_traffic, false)])
+    error_message = "existing_cluster: needs a DNS-based endpoint that allows external traffic: Terraform and Cloud Build have no other path to it."
+  }
+  assert {
+    condition     = alltrue([for cluster in data.google_container_cluster.existing : try(cluster.addons_config[0].gcs_fuse_csi_driver_config[0].enabled, false)])
+    error_message = "existing_cluster: needs the Cloud Storage FUSE CSI driver, with which pods read the weights."
+  }
+  assert {
+    condition     = alltrue([for cluster in data.google_container_cluster.existing : !coalesce(cluster.enable_autopilot, false) || length(var.gpu_pools) == 0])
+    error_message = "existing_cluster: is an Autopilot cluster, which creates its own nodes. Set gpu_pools to {}."
   }
 }
 

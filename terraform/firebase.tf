@@ -32,7 +32,8 @@ resource "google_identity_platform_config" "sign_in" {
   project                    = local.project
   autodelete_anonymous_users = true
   authorized_domains = concat(
-    ["${var.project_id}.firebaseapp.com", "${var.project_id}.web.app", local.api_host],
+    ["${var.project_id}.firebaseapp.com", "${var.project_id}.web.app"],
+    local.page_hosts,
     [for origin in var.browser_origins : regex("^https?://([^:/]+)", origin)[0]],
   )
 

@@ -21,6 +21,13 @@ resource "google_firestore_database" "darkroom" {
   point_in_time_recovery_enablement = "POINT_IN_TIME_RECOVERY_ENABLED"
   delete_protection_state           = var.deletion_protection ? "DELETE_PROTECTION_ENABLED" : "DELETE_PROTECTION_DISABLED"
   deletion_policy                   = var.deletion_protection ? "ABANDON" : "DELETE"
+
+  dynamic "cmek_config" {
+    for_each = [for name, key in local.usable_keys : key if name == "firestore"]
+    content {
+      kms_key_name = cmek_config.value
+    }
+  }
 }
 
 # Point-in-time recovery covers seven days; this covers a longer time, but loses up to a day of changes.

@@ -9,8 +9,8 @@ resource "google_container_node_pool" "gpu" {
 
   project        = local.project
   name           = each.key
-  cluster        = google_container_cluster.darkroom["darkroom"].name
-  location       = var.region
+  cluster        = local.cluster.name
+  location       = local.cluster_location
   node_locations = length(each.value.zones) > 0 ? each.value.zones : null
 
   autoscaling {

@@ -31,7 +31,7 @@ resource "google_service_account" "worker" {
 }
 
 resource "google_service_account" "keda" {
-  count = var.cluster.enabled ? 1 : 0
+  count = local.installs_keda ? 1 : 0
 
   project      = local.project
   account_id   = "darkroom-keda"
@@ -40,10 +40,14 @@ resource "google_service_account" "keda" {
 
 # Pods act as these accounts through Workload Identity, without keys. The names are those of gpu_subscriber/k8s.
 resource "google_service_account_iam_member" "pods" {
-  for_each = var.cluster.enabled ? {
-    worker = { account = google_service_account.worker.name, pod = "${local.shared.kubernetes.namespace}/${local.shared.kubernetes.worker_account}" }
-    keda   = { account = google_service_account.keda[0].name, pod = "${local.keda_namespace}/keda-operator" }
-  } : {}
+  for_each = merge(
+    var.cluster.enabled ? {
+      worker = { account = google_service_account.worker.name, pod = "${local.shared.kubernetes.namespace}/${local.shared.kubernetes.worker_account}" }
+    } : {},
+    local.installs_keda ? {
+      keda = { account = google_service_account.keda[0].name, pod = "${local.keda_namespace}/keda-operator" }
+    } : {},
+  )
 
   service_account_id = each.value.account
   role               = "roles/iam.workloadIdentityUser"

@@ -1,6 +1,6 @@
 output "api_url" {
-  description = "URL of the API; also DARKROOM_INTERNAL_AUDIENCE."
-  value       = local.api_url
+  description = "URL of the API and of the page: the domain's, if there is one."
+  value       = local.public_url
 }
 
 output "builder_service_account" {
@@ -20,7 +20,17 @@ output "build_sources" {
 
 output "cluster_credentials_command" {
   description = "Command that configures kubectl for the cluster; null without a cluster."
-  value       = var.cluster.enabled ? "gcloud container clusters get-credentials darkroom --region=${var.region} --project=${var.project_id} --dns-endpoint" : null
+  value       = var.cluster.enabled ? "gcloud container clusters get-credentials ${local.cluster_name} --location=${local.cluster_location} --project=${var.project_id} --dns-endpoint" : null
+}
+
+output "dns_records" {
+  description = "DNS records that the domain needs: its certificate's, and those of the load balancer's addresses. Empty without a domain."
+  value = concat(
+    [for authorization in google_certificate_manager_dns_authorization.domain : join(" ", [
+      authorization.dns_resource_record[0].name, authorization.dns_resource_record[0].type, authorization.dns_resource_record[0].data,
+    ])],
+    [for type, address in google_compute_global_address.domain : "${var.domain.name}. ${type} ${address.address}"],
+  )
 }
 
 output "firebase_web_config" {
@@ -64,7 +74,7 @@ output "task_subscriptions" {
 }
 
 output "webhook_source_addresses" {
-  description = "Source addresses of webhooks, for receivers with an allowlist."
+  description = "Source addresses of webhooks, for receivers with an allowlist. Empty in an existing network, whose NAT has them."
   value       = google_compute_address.way_out[*].address
 }
 

@@ -14,11 +14,12 @@ locals {
 }
 
 resource "google_pubsub_topic" "topics" {
-  #checkov:skip=CKV_GCP_83:encrypted with Google's keys, like the prompts in Firestore
+  #checkov:skip=CKV_GCP_83:encrypted with Google's keys, like the prompts in Firestore, unless kms_keys is set
   for_each = local.topics
 
-  project = local.project
-  name    = each.value
+  project      = local.project
+  name         = each.value
+  kms_key_name = lookup(local.usable_keys, "topics", null)
 
   deletion_policy = local.deletion_policy
 

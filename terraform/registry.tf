@@ -5,12 +5,13 @@ locals {
 }
 
 resource "google_artifact_registry_repository" "images" {
-  #checkov:skip=CKV_GCP_84:encrypted with Google's keys; the images contain nothing that needs a customer-managed key
+  #checkov:skip=CKV_GCP_84:encrypted with Google's keys unless kms_keys is set; the images contain no data
   project       = local.project
   location      = var.region
   repository_id = "darkroom"
   description   = "darkroom-api and darkroom-worker"
   format        = "DOCKER"
+  kms_key_name  = lookup(local.usable_keys, "registry", null)
   # Rollbacks and new workers need the images.
   deletion_policy = local.deletion_policy
 

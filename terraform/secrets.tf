@@ -61,5 +61,5 @@ resource "google_secret_manager_secret_iam_member" "keda" {
   project   = local.project
   secret_id = google_secret_manager_secret.secrets["autoscaling_token"].secret_id
   role      = "roles/secretmanager.secretAccessor"
-  member    = google_service_account.keda[0].member
+  member    = local.keda_accounts[0]
 }

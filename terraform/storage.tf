@@ -18,6 +18,13 @@ resource "google_storage_bucket" "images" {
   public_access_prevention    = "enforced"
   force_destroy               = !var.deletion_protection
 
+  dynamic "encryption" {
+    for_each = local.bucket_keys
+    content {
+      default_kms_key_name = encryption.value
+    }
+  }
+
   # The fallback for the TTL policy: docs/adr/0009-expiry-of-tasks-and-images.md derives the sum.
   lifecycle_rule {
     condition {
@@ -64,7 +71,7 @@ resource "google_storage_bucket" "images" {
   }
 
   cors {
-    origin          = concat([local.api_url], var.browser_origins)
+    origin          = concat([for host in local.page_hosts : "https://${host}"], var.browser_origins)
     method          = ["GET", "HEAD", "PUT"]
     response_header = ["Content-Type", "Content-Length", "ETag", "Accept-Ranges", "Content-Range", "Range"]
     max_age_seconds = 3600
@@ -80,6 +87,13 @@ resource "google_storage_bucket" "weights" {
   uniform_bucket_level_access = true
   public_access_prevention    = "enforced"
   force_destroy               = !var.deletion_protection
+
+  dynamic "encryption" {
+    for_each = local.bucket_keys
+    content {
+      default_kms_key_name = encryption.value
+    }
+  }
 
   versioning {
     enabled = true

@@ -202,6 +202,37 @@ variable "keep_tasks_for_days" {
   }
 }
 
+variable "kms_keys" {
+  description = "Keys of Cloud KMS for the buckets (buckets), the database (firestore), the images' repository (registry) and the topics (topics), as projects/PROJECT/locations/LOCATION/keyRings/RING/cryptoKeys/KEY. Null: Google's keys. firestore and registry cannot be changed later."
+  type = object({
+    buckets   = optional(string)
+    firestore = optional(string)
+    registry  = optional(string)
+    topics    = optional(string)
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = alltrue([for name, key in var.kms_keys : key == null ? true : can(regex("^projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+$", key))])
+    error_message = "kms_keys: each must be a key's name without a version, such as projects/my-keys/locations/europe-west4/keyRings/darkroom/cryptoKeys/images."
+  }
+  validation {
+    condition     = alltrue([for key in [var.kms_keys.buckets, var.kms_keys.registry] : key == null ? true : strcontains(key, "/locations/${var.region}/")])
+    error_message = "kms_keys: buckets and registry must be keys in ${var.region}, where the buckets and the repository are."
+  }
+  validation {
+    condition = var.kms_keys.firestore == null ? true : strcontains(var.kms_keys.firestore, "/locations/${lookup(
+      { eur3 = "europe", nam5 = "us", nam7 = "us" }, coalesce(var.firestore_location, var.region), coalesce(var.firestore_location, var.region)
+    )}/")
+    error_message = "kms_keys: firestore must be a key in the location of the database: ${coalesce(var.firestore_location, var.region)}, which is europe in Cloud KMS for eur3, and us for nam5 and nam7."
+  }
+  validation {
+    condition     = var.kms_keys.topics == null ? true : can(regex("/locations/(global|${var.region})/", var.kms_keys.topics))
+    error_message = "kms_keys: topics must be a key in ${var.region}, where the messages are stored, or a global key."
+  }
+}
+
 variable "model_catalog_file" {
   description = "A JSON file with the model catalog, relative to Terraform's working directory. Null: the demo model that ships with darkroom."
   type        = string
@@ -210,41 +241,6 @@ variable "model_catalog_file" {
   validation {
     condition     = var.model_catalog_file == null ? true : can(length(jsondecode(file(var.model_catalog_file)).models))
     error_message = "model_catalog_file: must be a JSON file with a list `models`."
-  }
-}
-
-variable "network_ranges" {
-  description = "Private ranges of the network: nodes, pods and services of the cluster, and the API's outbound traffic (at least a /26)."
-  type = object({
-    nodes    = optional(string, "10.64.0.0/20")
-    pods     = optional(string, "10.68.0.0/16")
-    services = optional(string, "10.65.0.0/20")
-    api      = optional(string, "10.66.0.0/24")
-  })
-  default  = {}
-  nullable = false
-
-  validation {
-    condition     = alltrue([for range in values(var.network_ranges) : can(cidrnetmask(range))])
-    error_message = "network_ranges: each must be an IPv4 range, such as 10.64.0.0/20."
-  }
-  # Two ranges overlap if their first addresses are equal in the larger range's prefix.
-  validation {
-    condition = try(alltrue([for pair in setproduct(keys(var.network_ranges), keys(var.network_ranges)) : pair[0] == pair[1] || length(distinct([
-      for name in pair : cidrhost("${split("/", var.network_ranges[name])[0]}/${min([for range in pair : tonumber(split("/", var.network_ranges[range])[1])]...)}", 0)
-    ])) == 2]), true)
-    error_message = "network_ranges: the ranges must not overlap."
-  }
-  validation {
-    condition = alltrue([for range in values(var.network_ranges) : anytrue([
-      for private in ["10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16"] :
-      try(cidrhost("${split("/", range)[0]}/${split("/", private)[1]}", 0) == split("/", private)[0] && tonumber(split("/", range)[1]) >= tonumber(split("/", private)[1]), false)
-    ])])
-    error_message = "network_ranges: each must be in 10.0.0.0/8, 100.64.0.0/10, 172.16.0.0/12 or 192.168.0.0/16, which the API's firewall denies."
-  }
-  validation {
-    condition     = try(tonumber(split("/", var.network_ranges.api)[1]) <= 26, false)
-    error_message = "network_ranges: api must be a /26 or larger: each Cloud Run instance uses one address, and two while it is replaced."
   }
 }
 
@@ -257,18 +253,6 @@ variable "operators" {
   validation {
     condition     = alltrue([for operator in var.operators : can(regex("^[A-Za-z0-9._@-]{1,128}$", operator))])
     error_message = "operators: each must be a user id, as the page shows it after sign-in, or a service account's email address."
-  }
-}
-
-variable "outbound_addresses" {
-  description = "Number of fixed addresses for outbound traffic. Each supports about 64,000 simultaneous connections to one receiver."
-  type        = number
-  default     = 1
-  nullable    = false
-
-  validation {
-    condition     = var.outbound_addresses >= 1 && var.outbound_addresses <= 16
-    error_message = "outbound_addresses: must be from 1 to 16."
   }
 }
 

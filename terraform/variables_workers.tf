@@ -82,6 +82,33 @@ variable "draining_pools" {
   }
 }
 
+variable "existing_cluster" {
+  description = "An existing GKE cluster of this project in place of one of darkroom's own: its name and its location (null: the region). Terraform adds gpu_pools to it and installs KEDA. If KEDA is installed already, set keda_account to the email of the service account that its operator acts as. cluster then has no effect, except enabled."
+  type = object({
+    name         = string
+    location     = optional(string)
+    keda_account = optional(string)
+  })
+  default = null
+
+  validation {
+    condition     = var.existing_cluster == null ? true : var.cluster.enabled
+    error_message = "existing_cluster: is not used with cluster = { enabled = false }. Remove one of the two."
+  }
+  validation {
+    condition     = var.existing_cluster == null ? true : can(regex("^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$", var.existing_cluster.name))
+    error_message = "existing_cluster: name must be the cluster's name, not a path."
+  }
+  validation {
+    condition     = try(var.existing_cluster.location, null) == null ? true : can(regex("^${var.region}(-[a-z])?$", var.existing_cluster.location))
+    error_message = "existing_cluster: location must be ${var.region}, the region of all resources, or one of its zones."
+  }
+  validation {
+    condition     = try(var.existing_cluster.keda_account, null) == null ? true : can(regex("^[a-z0-9-]+@[a-z0-9.-]+\\.gserviceaccount\\.com$", var.existing_cluster.keda_account))
+    error_message = "existing_cluster: keda_account must be a service account's email address, or null to install KEDA."
+  }
+}
+
 variable "gpu_pools" {
   description = "Node pools with GPUs, by name. min_nodes and max_nodes count the nodes of all zones. disk_gb must be large enough for the image and, for pools with gpu_subscriber/k8s/weights, the cache: 200. Each of zones must have the machine type; empty: the cluster's zones. With extended_shutdown, a Spot node gives its pods 105 seconds instead of 15 (GKE 1.35 and later). secondary_boot_disk is a disk image with weights or container images. taints are added to those of GPU and Spot nodes. compute_class is the ComputeClass of gpu_subscriber/k8s/compute_classes that names this pool: only its pods use the nodes."
   type = map(object({

@@ -344,3 +344,93 @@ run "weights_job_without_an_image_of_the_registry" {
   }
   expect_failures = [var.weights_job]
 }
+
+run "surroundings_that_are_refused_first" {
+  command = plan
+  variables {
+    domain           = { name = "https://pictures.example.com" }
+    existing_network = { project = "Host", network = "shared", nodes_subnet = "nodes", api_subnet = "egress" }
+    kms_keys         = { buckets = "images" }
+  }
+  expect_failures = [
+    var.domain,
+    var.existing_network,
+    var.kms_keys,
+  ]
+}
+
+run "surroundings_that_are_refused_second" {
+  command = plan
+  variables {
+    domain           = { name = "darkroom.run.app" }
+    existing_network = { network = "projects/p/global/networks/shared", nodes_subnet = "nodes", api_subnet = "egress" }
+    kms_keys         = { registry = "projects/k/locations/us-central1/keyRings/r/cryptoKeys/k" }
+  }
+  expect_failures = [
+    var.domain,
+    var.existing_network,
+    var.kms_keys,
+  ]
+}
+
+run "surroundings_that_are_refused_third" {
+  command = plan
+  variables {
+    domain             = { name = "pictures.example.com", requests_per_minute = 10 }
+    existing_network   = { network = "shared", nodes_subnet = "nodes", api_subnet = "egress", pods_range = "services" }
+    firestore_location = "eur3"
+    kms_keys           = { firestore = "projects/k/locations/europe-west4/keyRings/r/cryptoKeys/k" }
+  }
+  expect_failures = [
+    var.domain,
+    var.existing_network,
+    var.kms_keys,
+  ]
+}
+
+run "surroundings_that_are_refused_fourth" {
+  command = plan
+  variables {
+    domain           = { name = "pictures.example.com", allowed_countries = ["de"] }
+    existing_network = { network = "shared", api_subnet = "egress" }
+    kms_keys         = { topics = "projects/k/locations/us-central1/keyRings/r/cryptoKeys/k" }
+  }
+  expect_failures = [
+    var.domain,
+    var.existing_network,
+    var.kms_keys,
+  ]
+}
+
+run "existing_cluster_as_a_path" {
+  command = plan
+  variables {
+    existing_cluster = { name = "projects/p/locations/l/clusters/c" }
+  }
+  expect_failures = [var.existing_cluster]
+}
+
+run "existing_cluster_in_another_region" {
+  command = plan
+  variables {
+    existing_cluster = { name = "platform", location = "us-central1" }
+  }
+  expect_failures = [var.existing_cluster]
+}
+
+run "existing_cluster_without_an_address_of_kedas_account" {
+  command = plan
+  variables {
+    existing_cluster = { name = "platform", keda_account = "keda" }
+  }
+  expect_failures = [var.existing_cluster]
+}
+
+run "existing_cluster_that_is_not_used" {
+  command = plan
+  variables {
+    cluster          = { enabled = false }
+    existing_cluster = { name = "platform" }
+  }
+  expect_failures = [var.existing_cluster]
+}

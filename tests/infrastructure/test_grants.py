@@ -9,8 +9,9 @@ from typing import Any
 from tests.infrastructure.terraform_files import TERRAFORM, local, parsed
 
 PROJECT = "project"
-API, WORKER, NODES, BUILDER, KEDA, WEIGHTS = "api", "worker", "nodes", "builder", "keda[0]", "weights[0]"
+API, WORKER, NODES, BUILDER, KEDA, WEIGHTS = "api", "worker", "nodes", "builder", "keda", "weights[0]"
 PUBSUB, SCHEDULER = "agent of pubsub", "agent of scheduler"
+ENCRYPTS = "roles/cloudkms.cryptoKeyEncrypterDecrypter"
 GRANTS = {
     (API, "own documents", PROJECT),
     (API, "own image_keeper", "bucket images"),
@@ -37,6 +38,10 @@ GRANTS = {
     (KEDA, "roles/monitoring.viewer", PROJECT),
     (KEDA, "roles/secretmanager.secretAccessor", "secret autoscaling_token"),
     ("pod of keda[0]", "roles/iam.workloadIdentityUser", "account keda[0]"),
+    ("agent of storage", ENCRYPTS, "key of buckets"),
+    ("agent of firestore", ENCRYPTS, "key of firestore"),
+    ("agent of registry", ENCRYPTS, "key of registry"),
+    (PUBSUB, ENCRYPTS, "key of topics"),
     (NODES, "roles/artifactregistry.reader", "repository images"),
     (NODES, "roles/container.defaultNodeServiceAccount", PROJECT),
     (BUILDER, "roles/artifactregistry.writer", "repository images"),
@@ -57,6 +62,7 @@ GRANTS = {
 PREDEFINED_ROLES = {
     "roles/artifactregistry.reader",
     "roles/artifactregistry.writer",
+    "roles/cloudkms.cryptoKeyEncrypterDecrypter",
     "roles/container.defaultNodeServiceAccount",
     "roles/container.developer",
     "roles/iam.serviceAccountOpenIdTokenCreator",
@@ -86,7 +92,7 @@ TARGETS = {
 }
 MEMBERS = {
     "": r"google_service_account\.([\w\[\]]+)\.member",
-    "agent of ": r"google_project_service_identity\.(\w+)\.member",
+    "agent of ": r"google_project_service_identity\.(\w+)(?:\[\*\])?\.member",
 }
 
 
@@ -123,6 +129,12 @@ def instances(block: dict[str, Any]) -> list[dict[str, Any]]:
         return [replaced(block, value=f'"{key}"') for key in local("secrets.tf", "secrets")]
     if source == "${google_pubsub_subscription.tasks}":
         return [block]
+    if source == "${local.kms_keys}":
+        users = local("keys.tf", "kms_users")
+        return [
+            replaced(block, value=name) | {"crypto_key_id": f"key of {name}", "member": user}
+            for name, user in users.items()
+        ]
     values = re.findall(r'"([\w./]+)"', source) or re.findall(
         r"= (google_service_account\.\w+\.member)", source
     )
@@ -140,6 +152,10 @@ def replaced(block: dict[str, Any], *, value: str) -> dict[str, Any]:
 
 
 def member(source: str) -> str:
+    if source == "${local.keda_accounts[0]}":
+        return KEDA
+    if "google_storage_project_service_account.agent" in source:
+        return "agent of storage"
     for prefix, pattern in MEMBERS.items():
         if found := re.search(pattern, source):
             return prefix + found[1]
@@ -160,6 +176,8 @@ def target(kind: str, values: dict[str, Any]) -> str:
         assert values["for_each"] == "${google_pubsub_subscription.tasks}"
         assert values["subscription"] == "${each.value.name}"
         return "subscription of each pool"
+    if kind == "google_kms_crypto_key_iam_member":
+        return str(values["crypto_key_id"])
     place = " ".join(
         str(value) for name, value in values.items() if name not in ("member", "role", "for_each")
     )

@@ -8,7 +8,7 @@ import yaml
 
 from tests.infrastructure.dockerfiles import ROOT
 from tests.infrastructure.kustomizations import K8S, pool
-from tests.infrastructure.terraform_files import TERRAFORM, block, parsed, resources, text
+from tests.infrastructure.terraform_files import TERRAFORM, block, local, parsed, resources, text
 
 ENVIRONMENTS = ("dev", "prod")
 GIBIBYTE = 2**30
@@ -113,8 +113,10 @@ def test_subnetworks_use_the_variables_ranges_and_reach_googles_apis() -> None:
     }
     assert secondary == {"pods": "${var.network_ranges.pods}", "services": "${var.network_ranges.services}"}
     (policy,) = resources("google_container_cluster")["darkroom"]["ip_allocation_policy"]
-    assert policy["cluster_secondary_range_name"] in secondary
-    assert policy["services_secondary_range_name"] in secondary
+    assert policy["cluster_secondary_range_name"] == "${local.network.pods}"
+    assert policy["services_secondary_range_name"] == "${local.network.services}"
+    network = local("network.tf", "network")
+    assert all(f'{name} = "{name}"' in network for name in secondary)
 
 
 def test_cluster_has_the_addons_that_pods_need() -> None:
@@ -137,7 +139,9 @@ def test_cluster_has_the_addons_that_pods_need() -> None:
 def test_origins_have_no_path() -> None:
     """A browser's Origin header never ends with a slash, so such an entry would match no page."""
     (cors,) = resources("google_storage_bucket")["images"]["cors"]
-    assert cors["origin"] == "${concat([local.api_url], var.browser_origins)}"
+    assert cors["origin"] == (
+        '${concat([for host in local.page_hosts : "https://${host}"], var.browser_origins)}'
+    )
     host = parsed("api.tf")["locals"][0]
     assert host["api_url"] == "https://${local.api_host}"
     assert host["api_host"] == "${local.api_name}-${local.project_number}.${var.region}.run.app"

@@ -9,6 +9,7 @@ OF_RESOURCES = {
     "google_artifact_registry": "artifactregistry",
     "google_billing_budget": "billingbudgets",
     "google_binary_authorization": "binaryauthorization",
+    "google_certificate_manager": "certificatemanager",
     "google_cloud_run": "run",
     "google_cloud_scheduler": "cloudscheduler",
     "google_cloudbuild": "cloudbuild",
@@ -18,6 +19,7 @@ OF_RESOURCES = {
     "google_firebaserules": "firebaserules",
     "google_firestore": "firestore",
     "google_identity_platform": "identitytoolkit",
+    "google_kms": "cloudkms",
     "google_monitoring": "monitoring",
     "google_project_iam": "cloudresourcemanager",
     "google_project_service": None,  # enabled before the first apply
@@ -61,9 +63,9 @@ def test_services_of_all_calls_are_enabled_and_no_others() -> None:
     assert needed() | set(OF_CALLS) == enabled()
 
 
-def test_scheduler_and_pubsub_have_their_service_agents() -> None:
-    agents = re.findall(r'service = "([a-z]+)\.googleapis\.com"', text("apis.tf"))
-    assert sorted(agents) == ["cloudscheduler", "pubsub"]
+def test_service_agents_that_get_roles_are_created() -> None:
+    agents = re.findall(r'service = "([a-z]+)\.googleapis\.com"', text("apis.tf") + text("keys.tf"))
+    assert sorted(agents) == ["artifactregistry", "cloudscheduler", "firestore", "pubsub"]
 
 
 def test_first_services_are_enabled_manually() -> None:

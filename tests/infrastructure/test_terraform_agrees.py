@@ -37,7 +37,6 @@ LEFT_TO_OPERATORS = {
             "LOG_FORMAT",
             "LOG_LEVEL",
             "METRIC_EXPORTER",
-            "PUBLIC_URL",
             "TRACE_EXPORTER",
             "TRUSTED_HOSTS",
         ),
@@ -75,7 +74,7 @@ LEFT_TO_OPERATORS = {
 }
 DERIVED_WHERE_SET = {
     f"DARKROOM_{name}"
-    for name in ("CLOUD_RUN_WORKERS", "MODEL_CATALOG", "PRICE_CURRENCY", "PRICE_PER_GPU_SECOND")
+    for name in ("CLOUD_RUN_WORKERS", "MODEL_CATALOG", "PRICE_CURRENCY", "PRICE_PER_GPU_SECOND", "PUBLIC_URL")
 }
 """Set only if the variable that they follow from is not null."""
 GIBIBYTE = 2**30
@@ -170,7 +169,7 @@ def test_pipeline_deploys_to_the_resources_of_terraform() -> None:
     assert f"gs://{builds}/" in pipeline
     assert f"/{resources('google_service_account')['builder']['account_id']}@" in pipeline
     assert f"gcloud run services update {local('api.tf', 'api_name')} " in pipeline
-    (cluster,) = re.findall(r'var.cluster.enabled \? \["(\w+)"\]', text("cluster.tf"))
+    (cluster,) = re.findall(r'var.existing_cluster == null \? \["(\w+)"\]', text("cluster.tf"))
     assert f"_CLUSTER: {cluster}\n" in pipeline
 
 
@@ -228,7 +227,7 @@ def test_outputs_that_commands_read_exist() -> None:
     assert read <= labels_of("outputs.tf", "output")
 
 
-@pytest.mark.parametrize("name", ["variables.tf", "variables_workers.tf"])
+@pytest.mark.parametrize("name", sorted(path.name for path in TERRAFORM.glob("variables*.tf")))
 def test_variables_have_a_description_and_a_type(name: str) -> None:
     variables = labels_of(name, "variable")
     assert list(re.findall(r'^variable "(\w+)"', text(name), re.MULTILINE)) == sorted(variables)

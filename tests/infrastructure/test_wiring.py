@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 from common.shared_values import SHARED
+from tests.infrastructure.dockerfiles import ROOT
 from tests.infrastructure.kustomizations import built
 from tests.infrastructure.terraform_files import local, resources, text
 
@@ -31,6 +32,11 @@ def test_callers_of_internal_routes_use_the_accepted_token() -> None:
     settings = local("api.tf", "api_derived")
     assert settings["DARKROOM_INTERNAL_SERVICE_ACCOUNT"] == OIDC[0]["service_account_email"]
     assert settings["DARKROOM_INTERNAL_AUDIENCE"] == OIDC[0]["audience"]
+
+
+def test_keda_calls_the_run_app_host_which_is_internal() -> None:
+    assert re.search(r"API_HOST += local\.api_host\n", text("outputs.tf"))
+    assert resources("google_compute_subnetwork")["nodes"]["private_ip_google_access"]
 
 
 def test_subscriptions_belong_to_the_topics_of_their_names() -> None:
@@ -105,18 +111,99 @@ def test_traffic_of_the_api_passes_the_firewall_and_the_nat() -> None:
     (access,) = api_template()["vpc_access"]
     assert access["egress"] == "ALL_TRAFFIC"
     (interface,) = access["network_interfaces"]
-    assert interface["subnetwork"] == "${google_compute_subnetwork.api.id}"
+    network = local("network.tf", "network")
+    assert (interface["network"], interface["subnetwork"]) == ("${local.network.id}", "${local.network.api}")
+    assert "id = google_compute_network.darkroom[0].id" in network
+    assert "api = google_compute_subnetwork.api[0].id" in network
+    assert "nodes = google_compute_subnetwork.nodes[0].id" in network
     firewall = one("google_compute_firewall", "api_stays_outside")
     assert interface["tags"] == firewall["target_tags"] == ["${local.api_network_tag}"]
-    assert firewall["direction"] == "EGRESS"
+    assert (firewall["direction"], firewall["network"]) == ("EGRESS", "${local.network.id}")
     assert set(firewall["destination_ranges"]) == PRIVATE_RANGES
     assert firewall["deny"] == [{"protocol": "all"}]
 
 
-def test_page_may_sign_in_at_the_apis_host() -> None:
+def test_page_may_sign_in_at_the_hosts_of_the_api() -> None:
     domains = one("google_identity_platform_config", "sign_in")["authorized_domains"]
     assert '"${var.project_id}.firebaseapp.com"' in domains
-    assert "local.api_host]" in domains
+    assert "local.page_hosts" in domains
+    hosts = local("domain.tf", "page_hosts")
+    assert "local.public_host" in hosts
+    assert "local.run_app_is_open ? [local.api_host] : []" in hosts
+    assert local("domain.tf", "public_host") == ("${var.domain == null ? local.api_host : var.domain.name}")
+
+
+def test_load_balancer_calls_the_api_and_its_canary() -> None:
+    assert local("domain.tf", "backends") == (
+        '${{for name, tag in {api = null, canary = "canary"} : name => tag if var.domain != null}}'
+    )
+    (endpoint,) = one("google_compute_region_network_endpoint_group", "api")["cloud_run"]
+    assert endpoint == {"service": "${google_cloud_run_v2_service.api.name}", "tag": "${each.value}"}
+    (matcher,) = one("google_compute_url_map", "api")["path_matcher"]
+    (rule,) = matcher["route_rules"]
+    assert matcher["default_service"] == '${google_compute_backend_service.api["api"].id}'
+    assert rule["service"] == '${google_compute_backend_service.api["canary"].id}'
+    (header,) = rule["match_rules"][0]["header_matches"]
+    smoke_test = (ROOT / "scripts" / "smoke_test").read_text()
+    assert f'{{"{header["header_name"]}": tag}}' in smoke_test
+    pipeline = (ROOT / "cloudbuild.yaml").read_text()
+    assert f"smoke_test --service /workspace/service.json --tag {header['exact_match']}" in pipeline
+
+
+def test_backends_of_the_load_balancer_have_its_limits() -> None:
+    backend = one("google_compute_backend_service", "api")
+    assert backend["for_each"] == "${google_compute_region_network_endpoint_group.api}"
+    assert backend["security_policy"] == '${google_compute_security_policy.domain["darkroom"].id}'
+    assert not {"timeout_sec", "health_checks", "port_name"} & set(backend), "refused for Cloud Run"
+    ingress = one("google_cloud_run_v2_service", "api")["ingress"]
+    assert ingress == (
+        '${local.run_app_is_open ? "INGRESS_TRAFFIC_ALL" : "INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER"}'
+    )
+    rules = one("google_compute_security_policy", "domain")["rule"]
+    limits = [rule["action"] for rule in sorted(rules, key=lambda rule: int(rule["priority"]))]
+    assert limits == ["deny(403)", "throttle", "allow"]
+
+
+def test_load_balancer_listens_at_both_addresses_and_ports() -> None:
+    rules = resources("google_compute_global_forwarding_rule")
+    assert {rule["for_each"] for rule in rules.values()} == {"${google_compute_global_address.domain}"}
+    assert {(rule["port_range"], rule["target"]) for rule in rules.values()} == {
+        ("443", '${google_compute_target_https_proxy.api["darkroom"].id}'),
+        ("80", '${google_compute_target_http_proxy.redirect["darkroom"].id}'),
+    }
+    assert one("google_compute_target_http_proxy", "redirect")["url_map"] == (
+        "${google_compute_url_map.redirect[each.key].id}"
+    )
+    addresses = local("api.tf", "api_derived")["DARKROOM_TRUSTED_PROXY_ADDRESSES"]
+    assert addresses == "${jsonencode(values(google_compute_global_address.domain)[*].address)}"
+
+
+def test_resources_wait_until_their_agent_may_use_their_key() -> None:
+    keys = re.search(r'variable "kms_keys" \{.*?\n\}', text("variables.tf"), re.DOTALL)
+    assert keys
+    assert set(local("keys.tf", "kms_users")) == set(re.findall(r"^    (\w+) += optional", keys[0], re.M))
+    usable = local("keys.tf", "usable_keys")
+    assert usable == "${{for name, sleep in time_sleep.keys_take_effect : name => sleep.triggers.key}}"
+    granted = "${google_kms_crypto_key_iam_member.agents_encrypt}"
+    assert one("time_sleep", "keys_take_effect")["for_each"] == granted
+    for bucket in resources("google_storage_bucket").values():
+        assert bucket["dynamic"][0]["encryption"]["for_each"] == "${local.bucket_keys}"
+    (database,) = one("google_firestore_database", "darkroom")["dynamic"]
+    assert 'local.usable_keys : key if name == "firestore"' in database["cmek_config"]["for_each"]
+    for kind, name, key in (
+        ("google_pubsub_topic", "topics", "topics"),
+        ("google_artifact_registry_repository", "images", "registry"),
+    ):
+        assert one(kind, name)["kms_key_name"] == f'${{lookup(local.usable_keys, "{key}", null)}}'
+
+
+def test_another_key_is_refused_instead_of_replacing_the_data() -> None:
+    first = one("terraform_data", "first_keys")
+    assert "firestore = var.kms_keys.firestore, registry = var.kms_keys.registry" in first["input"]
+    (lifecycle,) = first["lifecycle"]
+    assert lifecycle["ignore_changes"] == ["input"]
+    expected = first["input"].removeprefix("${").removesuffix("}")
+    assert lifecycle["postcondition"][0]["condition"] == f"${{self.input == {expected}}}"
 
 
 def test_secrets_reach_the_processes_that_read_them() -> None:
