@@ -30,10 +30,14 @@ mock_provider "kubernetes" {}
 
 variables {
   # The tests set all values, so that they do not depend on the environment.
-  model_pools = { demo = ["demo"] }
-  project_id  = "example-project"
-  environment = "test"
-  gpu_pools   = { l4 = { machine_type = "g2-standard-4", accelerator = "nvidia-l4" } }
+  model_pools      = { demo = ["demo"] }
+  project_id       = "example-project"
+  environment      = "test"
+  gpu_pools        = { l4 = { machine_type = "g2-standard-4", accelerator = "nvidia-l4" } }
+  domain           = null
+  existing_cluster = null
+  existing_network = null
+  kms_keys         = {}
 }
 
 run "existing_network_of_a_shared_vpc" {

@@ -11,11 +11,15 @@ mock_provider "kubernetes" {}
 
 variables {
   # The tests set all values, so that they do not depend on the environment.
-  model_pools  = { demo = ["demo"] }
-  project_id   = "example-project"
-  environment  = "test"
-  alert_emails = ["ops@example.com", "boss@example.com"]
-  alert_limits = { oldest_seconds = 120, availability = 0.99 }
+  model_pools      = { demo = ["demo"] }
+  project_id       = "example-project"
+  environment      = "test"
+  alert_emails     = ["ops@example.com", "boss@example.com"]
+  alert_limits     = { oldest_seconds = 120, availability = 0.99 }
+  domain           = null
+  existing_cluster = null
+  existing_network = null
+  kms_keys         = {}
 }
 
 run "alerts_notify_operators_and_name_the_runbook" {

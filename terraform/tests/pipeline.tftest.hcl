@@ -17,6 +17,10 @@ variables {
     demo  = ["demo"]
     large = ["sdxl", "flux"]
   }
+  domain           = null
+  existing_cluster = null
+  existing_network = null
+  kms_keys         = {}
 }
 
 run "subscription_filters_by_its_pool" {

@@ -11,9 +11,13 @@ mock_provider "kubernetes" {}
 
 variables {
   # The tests set all values, so that they do not depend on the environment.
-  model_pools = { demo = ["demo"] }
-  project_id  = "example-project"
-  environment = "test"
+  model_pools      = { demo = ["demo"] }
+  project_id       = "example-project"
+  environment      = "test"
+  domain           = null
+  existing_cluster = null
+  existing_network = null
+  kms_keys         = {}
 }
 
 run "buckets_are_private_and_data_is_protected" {

@@ -30,6 +30,10 @@ variables {
       taints       = [{ key = "team", value = "pictures", effect = "NO_SCHEDULE" }]
     }
   }
+  domain           = null
+  existing_cluster = null
+  existing_network = null
+  kms_keys         = {}
 }
 
 run "gpu_pools_scale_to_zero_and_are_labelled" {

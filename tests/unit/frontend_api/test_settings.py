@@ -116,6 +116,14 @@ def test_process_exits_with_the_settings_error(invalid: dict[str, str], reason: 
     assert "Traceback" not in started.stderr
 
 
+def test_addresses_of_load_balancers_are_read_in_terraforms_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DARKROOM_TRUSTED_PROXY_ADDRESSES", '["203.0.113.7","2001:db8:b:1::"]')
+    assert [str(address) for address in ApiSettings().trusted_proxy_addresses] == [
+        "203.0.113.7",
+        "2001:db8:b:1::",
+    ]
+
+
 def test_model_pools_map_each_model_to_its_pool(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DARKROOM_MODEL_POOLS", '{"small": ["demo"], "large": ["sdxl", "flux"]}')
     assert ApiSettings().pool_of_each_model() == {"demo": "small", "sdxl": "large", "flux": "large"}
