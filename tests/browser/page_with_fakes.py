@@ -144,6 +144,7 @@ def task_document(task: Task, **changes: Any) -> dict[str, Any]:
         "ipAdapter": None,
         "referenceScale": None,
         "loras": [],
+        "labels": dict(task.labels),
         "createdAt": task.created_at.timestamp() * 1_000,
         "updatedAt": task.updated_at.timestamp() * 1_000,
         "finishedAt": None if task.finished_at is None else task.finished_at.timestamp() * 1_000,

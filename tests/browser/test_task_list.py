@@ -20,9 +20,12 @@ def update(page: Page, *tasks: dict[str, Any]) -> None:
 
 
 def completed(fakes: PageWithFakes, count: int) -> list[dict[str, Any]]:
-    """Store completed tasks and return them, newest first."""
-    tasks = [fakes.completed_task(f"task-{number}", prompt=f"picture {number}") for number in range(count)]
-    return [{**task, "createdAt": 1_000 * number} for number, task in enumerate(tasks)][::-1]
+    """Store completed tasks, each a second after the one before, and return them, newest first."""
+    tasks = []
+    for number in range(count):
+        fakes.api.clock.advance(1)
+        tasks.append(fakes.completed_task(f"task-{number}", prompt=f"picture {number}"))
+    return tasks[::-1]
 
 
 @pytest.mark.parametrize("width", [320, 375, 1280])
@@ -94,7 +97,7 @@ def test_focus_ring_of_a_picture_is_painted_above_it(fakes: PageWithFakes) -> No
     page = fakes.open(tasks=completed(fakes, 1))
     expect(page.get_by_test_id("task-image")).to_be_visible()
     tile = page.locator(".tile")
-    page.get_by_test_id("download-button").focus()
+    page.get_by_test_id("favourite-button").focus()
     page.keyboard.press("Shift+Tab")
     expect(tile).to_be_focused()
     show(page, "focused-picture")
@@ -115,7 +118,8 @@ def test_focus_moves_to_the_next_card_when_show_more_disappears(fakes: PageWithF
     page = fakes.open(tasks=completed(fakes, 55))
     cards, more = page.get_by_test_id("task-card"), page.get_by_test_id("show-more-button")
     expect(cards).to_have_count(50)
-    more.focus()
+    # The end of the list is below the visible part of the page, where the list does not extend by itself.
+    more.evaluate("more => more.focus({ preventScroll: true })")
     page.keyboard.press("Enter")
     expect(cards).to_have_count(55)
     expect(more).to_be_hidden()

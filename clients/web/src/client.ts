@@ -1,13 +1,27 @@
 /** The calls of the REST API that a page needs. */
 
 import { subscribeToApi } from "./api_tasks.js";
-import { type Connection, HttpClient } from "./http_client.js";
+import { type Connection, HttpClient, type RequestOptions } from "./http_client.js";
 import { newIdempotencyKey } from "./idempotency_key.js";
 import type { Model } from "./models.js";
+import { ProblemError } from "./problems.js";
 import type { Seed } from "./seeds.js";
-import type { TaskDocument } from "./task_document.js";
+import type { Status, TaskDocument } from "./task_document.js";
 import { readTaskResponse } from "./task_response.js";
 import type { Subscribe } from "./task_source.js";
+
+/** The maximum of `GET /v1/tasks`. */
+const PAGE_SIZE = 100;
+
+/** New values of labels by name; null removes a label. */
+export type LabelChange = Readonly<Record<string, string | null>>;
+
+/** A page of a list, newest first. */
+export interface TaskPage {
+  readonly tasks: readonly TaskDocument[];
+  /** The token of the next page; null: this is the last one. */
+  readonly nextToken: string | null;
+}
 
 /** The parameters of a task by their names in the API. A seed may be text: it may exceed JavaScript's numbers. */
 export type Parameters = Readonly<Record<string, unknown>>;
@@ -96,12 +110,17 @@ export class DarkroomClient {
     return (await this.#http.send("GET", `v1/inputs/${encodeURIComponent(id)}/content`)).blob();
   }
 
-  async cancel(taskId: string): Promise<void> {
-    await this.#http.send("POST", `${taskPath(taskId)}/cancel`);
+  cancel(taskId: string): Promise<TaskDocument> {
+    return this.#taskOf("POST", `${taskPath(taskId)}/cancel`);
   }
 
-  async retry(taskId: string): Promise<void> {
-    await this.#http.send("POST", `${taskPath(taskId)}/retry`);
+  retry(taskId: string): Promise<TaskDocument> {
+    return this.#taskOf("POST", `${taskPath(taskId)}/retry`);
+  }
+
+  /** Set labels, and remove those whose value is null. */
+  label(taskId: string, labels: LabelChange): Promise<TaskDocument> {
+    return this.#taskOf("POST", `${taskPath(taskId)}/labels`, { body: JSON.stringify({ labels }) });
   }
 
   delete(taskId: string): Promise<void> {
@@ -118,9 +137,37 @@ export class DarkroomClient {
   }
 
   /** Return a task that the list may not contain. */
-  async taskDocument(taskId: string): Promise<TaskDocument> {
-    const response = await this.#http.send("GET", taskPath(taskId));
-    return readTaskResponse((await response.json()) as Record<string, unknown>);
+  taskDocument(taskId: string): Promise<TaskDocument> {
+    return this.#taskOf("GET", taskPath(taskId));
+  }
+
+  /** Return a task; null if it does not exist. */
+  async findTask(taskId: string): Promise<TaskDocument | null> {
+    return this.taskDocument(taskId).catch((error: unknown) => {
+      if (error instanceof ProblemError && error.problem.status === 404) return null;
+      throw error;
+    });
+  }
+
+  /** Return a page of the caller's tasks, newest first, selected by the parameters of `GET /v1/tasks`. */
+  async listTasks(query: ReadonlyMap<string, string> = new Map(), token: string | null = null): Promise<TaskPage> {
+    const parameters = new URLSearchParams([...query, ["page_size", String(PAGE_SIZE)]]);
+    if (token !== null) parameters.set("page_token", token);
+    const response = await this.#http.send("GET", `v1/tasks?${parameters.toString()}`);
+    const page = (await response.json()) as { tasks: Record<string, unknown>[]; next_page_token: string | null };
+    return { tasks: page.tasks.map(readTaskResponse), nextToken: page.next_page_token };
+  }
+
+  /** Return every task with this status. */
+  async allTasksWith(status: Status): Promise<readonly TaskDocument[]> {
+    const tasks: TaskDocument[] = [];
+    let token: string | null = null;
+    do {
+      const page = await this.listTasks(new Map([["status", status]]), token);
+      tasks.push(...page.tasks);
+      token = page.nextToken;
+    } while (token !== null);
+    return tasks;
   }
 
   async seedOf(taskId: string): Promise<Seed | null> {
@@ -162,6 +209,11 @@ export class DarkroomClient {
 
   #absolute(path: string): string {
     return new URL(this.#http.urlOf(path), location.href).href;
+  }
+
+  async #taskOf(method: string, path: string, options: RequestOptions = {}): Promise<TaskDocument> {
+    const response = await this.#http.send(method, path, options);
+    return readTaskResponse((await response.json()) as Record<string, unknown>);
   }
 
   async #task(taskId: string): Promise<TaskResponse> {

@@ -62,6 +62,7 @@ export interface TaskDocument {
   readonly ipAdapter: string | null;
   readonly referenceScale: number | null;
   readonly loras: readonly { readonly name: string; readonly scale: number }[];
+  readonly labels: Readonly<Record<string, string>>;
   readonly createdAt: number;
   readonly updatedAt: number;
   readonly finishedAt: number | null;
@@ -122,6 +123,7 @@ export function readTaskDocument(id: string, data: Fields): TaskDocument {
     ipAdapter: string(parameters.ip_adapter) || null,
     referenceScale: typeof parameters.reference_scale === "number" ? parameters.reference_scale : null,
     strength: typeof parameters.strength === "number" ? parameters.strength : null,
+    labels: texts(data.labels),
     createdAt: milliseconds(data.created_at) ?? 0,
     updatedAt: milliseconds(data.updated_at) ?? 0,
     finishedAt: milliseconds(data.finished_at),
@@ -213,6 +215,11 @@ function record(value: unknown): Fields {
 
 function list(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? value : [];
+}
+
+function texts(value: unknown): Readonly<Record<string, string>> {
+  const entries = Object.entries(record(value)).filter((entry): entry is [string, string] => typeof entry[1] === "string");
+  return Object.fromEntries(entries);
 }
 
 function string(value: unknown): string {

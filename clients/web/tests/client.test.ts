@@ -77,3 +77,20 @@ test("submittedParameters are those that a submission accepts", () => {
   const parameters = { prompt: "a circle", seed: 1, seed_text: "9007199254740993", image: null, loras: [], guidance: "none" };
   expect(submittedParameters(parameters)).toEqual({ prompt: "a circle", seed: "9007199254740993" });
 });
+
+test("all tasks of a status are read page by page", async () => {
+  answer({ tasks: [TASK], next_page_token: "more" }, { tasks: [{ ...TASK, id: "t2", labels: { team: "a" } }], next_page_token: null });
+  const tasks = await new DarkroomClient().allTasksWith("failed");
+  expect(tasks.map(({ id, labels }) => [id, labels])).toEqual([["t1", {}], ["t2", { team: "a" }]]);
+  expect(requests.map(({ url }) => new URL(url).search)).toEqual([
+    "?status=failed&page_size=100", "?status=failed&page_size=100&page_token=more",
+  ]);
+});
+
+test("labels are set and removed", async () => {
+  answer({ ...TASK, labels: { team: "b" } });
+  const task = await new DarkroomClient().label("t1", { team: "b", old: null });
+  expect(task.labels).toEqual({ team: "b" });
+  expect([requests[0]?.method, requests[0]?.url]).toEqual(["POST", "https://page.example/app/v1/tasks/t1/labels"]);
+  expect(await requests[0]?.json()).toEqual({ labels: { team: "b", old: null } });
+});

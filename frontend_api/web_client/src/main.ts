@@ -16,17 +16,27 @@ import { connectTheme } from "./theme";
 import { TitleBadge } from "./title_badge";
 import { type Session, authFor, connectAuthButtons, showNotAllowed, showSignedIn } from "./session";
 import { dispatchSnapshot } from "./snapshot_event";
+import { LabelDialog } from "./labels/label_dialog";
+import { QueuePanel } from "./queue_panel/queue_panel";
+import { liveCount } from "./queue_panel/queue_summary";
+import { SearchBar } from "./search/search_bar";
+import { TaskLibrary } from "./search/task_library";
+import { ActionBar } from "./selection/action_bar";
+import { SelectMode } from "./selection/select_mode";
 import { SubmitIntent } from "./form/submit_intent";
 import { createActions } from "./task_actions";
 import { TaskList } from "./task_list";
 import { Viewer } from "./viewer/viewer";
 
-const PAGE_SIZE = 50;
+/** How many of the newest tasks the page follows; more while they are unfinished. */
+const LIVE_COUNT = 50;
+/** The API's event stream has at most 1,000, and the page requests one more than it shows. */
+const MAX_LIVE_COUNT = 999;
 const MAX_RETRY_MILLISECONDS = 60_000;
 const MODEL_REFRESH_MILLISECONDS = 15_000;
 
 let session: Session | null = null;
-let shownCount = PAGE_SIZE;
+let followedCount = LIVE_COUNT;
 let modelTimer: ReturnType<typeof setTimeout> | undefined;
 let isStarted = false;
 let startTimer: ReturnType<typeof setTimeout> | undefined;
@@ -42,29 +52,56 @@ const feed: TaskFeed = new TaskFeed(
   { openFirestore, api: api.subscribe },
   {
     onTasks: (tasks, hasMore) => {
-      list.show(tasks, hasMore);
+      library.showLive(tasks, hasMore);
+      queuePanel.show(tasks);
       title.show(tasks);
       form.setHistory(tasks.map(({ prompt }) => prompt));
       void viewer.openAddress();
+      const count = liveCount(tasks, hasMore, followedCount, MAX_LIVE_COUNT);
+      if (count === followedCount) return;
+      followedCount = count;
+      feed.start(count);
     },
     onState: (state) => { connection.show(state); },
     onDocument: dispatchSnapshot,
   },
 );
-const actions = createActions(api, form, (task, index, source) => { viewer.open(task, index, source); });
+const library: TaskLibrary = new TaskLibrary(
+  { page: (query, token) => api.listTasks(query, token), task: (id) => api.findTask(id) },
+  (view) => {
+    list.show(view);
+    searchBar.show(view);
+    selectMode.refresh();
+    viewer.refresh(view.tasks);
+  },
+);
+const actions = createActions(api, form, library, (task, index, source) => { viewer.open(task, index, source); });
 const reuseMenu = new ReuseMenu((kind, task) => {
   actions.reuse(kind, task).catch((error: unknown) => { form.setMessage(errorText(error), true); });
 });
 const title = new TitleBadge();
-const viewer = new Viewer({ ...actions, findTask: (id) => api.taskDocument(id) }, () => list.pictures);
-const list = new TaskList({ ...actions, reuse: (task, button) => { reuseMenu.open(task, button); } }, () => {
-  shownCount += PAGE_SIZE;
-  feed.start(shownCount);
-});
+const labelDialog = new LabelDialog();
+const viewer = new Viewer(
+  {
+    ...actions,
+    findTask: (id) => api.findTask(id),
+    chooseLabel: (task, apply) => { labelDialog.open([task], apply); },
+    useLabel: (label) => { searchBar.useLabel(label); },
+  },
+  () => list.pictures,
+);
+const searchBar = new SearchBar((filter) => { library.setFilter(filter); }, () => library.loaded);
+const list = new TaskList(
+  { ...actions, reuse: (task, button) => { reuseMenu.open(task, button); }, useLabel: (label) => { searchBar.useLabel(label); } },
+  () => void library.loadMore(),
+);
+const queuePanel = new QueuePanel({ ...actions, allWith: (status) => api.allTasksWith(status) });
+const actionBar = new ActionBar({ ...actions, imageBytes: (task, index) => api.imageBytes(task.id, index) }, () => selectMode, labelDialog);
+const selectMode = new SelectMode(() => list.tasks, (selected) => { actionBar.show(selected); });
 
 connectDensity(byId("task-list", HTMLElement));
 connectTheme(byId("theme", HTMLSelectElement));
-connectShortcuts(() => { form.focusField("prompt"); });
+connectShortcuts({ "/": () => { form.focusField("prompt"); }, s: () => { searchBar.focus(); } });
 connectPictureDrop(form);
 byId("empty", HTMLElement).addEventListener("click", (event) => {
   const example = (event.target as Element).closest("[data-example]");
@@ -102,12 +139,18 @@ async function start(): Promise<void> {
   });
   auth.subscribe((user) => {
     feed.stop();
-    if (user?.userId !== session?.userId) list.clear();
+    if (session !== null && user?.userId !== session.userId) {
+      selectMode.leave();
+      library.clear();
+      searchBar.clear();
+      queuePanel.show([]);
+      list.clear();
+    }
     session = user;
-    shownCount = PAGE_SIZE;
+    followedCount = LIVE_COUNT;
     showSignedIn(auth, user !== null);
     if (user === null) return;
-    feed.start(shownCount);
+    feed.start(followedCount);
     void loadModels();
   });
 }
@@ -140,6 +183,7 @@ async function loadModels(retryMilliseconds = 2_000): Promise<void> {
 function showModels(models: readonly Model[]): void {
   form.setModels(models);
   list.setModelsShown(models.length > 1);
+  searchBar.setModels(models.map(({ name }) => name));
   // A worker may start to serve a model while the page is open.
   if (models.some(({ served }) => served === false)) refreshModelsLater();
 }

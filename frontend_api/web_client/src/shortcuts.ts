@@ -7,7 +7,8 @@ export function isTyping(target: EventTarget | null): boolean {
   return target instanceof HTMLElement && target.matches("input:not([type=radio], [type=checkbox], [type=range]), textarea, select");
 }
 
-export function connectShortcuts(focusPrompt: () => void): void {
+/** `actions`: by the key that calls them. */
+export function connectShortcuts(actions: Readonly<Record<string, () => void>>): void {
   const dialog = byId("shortcuts", HTMLDialogElement);
   // On a Mac the Command key takes the place of Ctrl.
   if (/Mac|iPhone|iPad/.test(navigator.userAgent)) {
@@ -24,9 +25,9 @@ export function connectShortcuts(focusPrompt: () => void): void {
     if (event.key === "?" && !dialog.open) {
       event.preventDefault();
       dialog.showModal();
-    } else if (event.key === "/" && !isInDialog) {
+    } else if (Object.hasOwn(actions, event.key) && !isInDialog) {
       event.preventDefault();
-      focusPrompt();
+      actions[event.key]?.();
     }
   });
 }

@@ -14,20 +14,30 @@ import type { ViewerActions } from "./viewer/viewer";
 /** How many images "more like this" generates, where the model permits it. */
 const MORE_IMAGES = 4;
 
-type Actions = Omit<TaskActions, "download" | "reuse"> & Pick<ViewerActions, "reuse" | "parametersOf" | "imageSource"> & {
+type Actions = Omit<TaskActions, "download" | "reuse" | "useLabel"> & Pick<ViewerActions, "reuse" | "parametersOf" | "imageSource"> & {
   /** Download one image, or all images if `index` is missing. */
   download(task: TaskDocument, index?: number): Promise<void>;
 };
 
-export function createActions(api: DarkroomClient, form: ParameterForm, open: TaskActions["open"]): Actions {
+/** The loaded tasks that do not change by themselves. */
+export interface LoadedTasks {
+  put(task: TaskDocument): void;
+  remove(id: string): void;
+}
+
+export function createActions(api: DarkroomClient, form: ParameterForm, loaded: LoadedTasks, open: TaskActions["open"]): Actions {
   /** The document has the seed unless it is too large for JavaScript's numbers; then the API has it. */
   const seedOf = async (task: TaskDocument, index = 0): Promise<Seed> =>
     task.images.find((image) => image.index === index)?.seed ?? (index === 0 ? task.seed : null) ?? (await api.seedOf(task.id)) ?? "";
 
   return {
-    cancel: (task) => api.cancel(task.id),
-    delete: (task) => api.delete(task.id),
-    retry: (task) => api.retry(task.id),
+    cancel: async (task) => { loaded.put(await api.cancel(task.id)); },
+    delete: async (task) => {
+      await api.delete(task.id);
+      loaded.remove(task.id);
+    },
+    retry: async (task) => { loaded.put(await api.retry(task.id)); },
+    label: async (task, change) => { loaded.put(await api.label(task.id, change)); },
     queueEstimate: (task) => api.queueEstimate(task.id),
     imageSource: (task, index) => api.imageSource(task.id, index),
     thumbnailSource: (task, index) => api.thumbnailSource(task.id, index),

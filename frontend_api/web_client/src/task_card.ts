@@ -1,6 +1,6 @@
 /** A task's card. It is created from the template in index.html and updated with each task document. */
 
-import type { QueueEstimate, TaskDocument } from "@darkroom/web";
+import type { LabelChange, QueueEstimate, TaskDocument } from "@darkroom/web";
 
 import { announce } from "./announcer";
 import { Confirmation } from "./confirmation";
@@ -8,6 +8,8 @@ import { find, setAttribute, setItems, setText } from "./dom";
 import { plainText, shortened, timeOrDay } from "./formatting";
 import { errorText } from "./problems";
 import { QueuePoller } from "./queue_poller";
+import { type Label, favouriteChange, isFavourite, parseLabel } from "./labels/labels";
+import { showLabelChips } from "./labels/label_chips";
 import { type TaskView, columnsFor, viewOf } from "./task_view";
 import { Tile } from "./tile";
 
@@ -16,6 +18,9 @@ export interface TaskActions {
   delete(task: TaskDocument): Promise<void>;
   download(task: TaskDocument): Promise<void>;
   retry(task: TaskDocument): Promise<void>;
+  label(task: TaskDocument, change: LabelChange): Promise<void>;
+  /** Show only the tasks with this label. */
+  useLabel(label: Label): void;
   /** Offer to reuse parts of the task, in a menu beside the button. */
   reuse(task: TaskDocument, button: HTMLButtonElement): void;
   open(task: TaskDocument, index: number, shownSource: string): void;
@@ -26,9 +31,12 @@ export interface TaskActions {
 }
 
 type ActionName = "cancel" | "download" | "retry" | "reuse" | "delete";
-type PartName = "images" | "tiles" | "bar" | "fill" | "prompt" | "headline" | "step" | "explanation" | "warnings" | "message";
+type PartName = "favourite" | "select" | "labels" | "images" | "tiles" | "bar" | "fill" | "prompt" | "headline" | "step" | "explanation" | "warnings" | "message";
 
 const PARTS: Readonly<Record<PartName, string>> = {
+  favourite: ".task__favourite",
+  select: ".task__select input",
+  labels: ".task__labels",
   images: ".task__images",
   tiles: ".task__tiles",
   bar: ".bar",
@@ -61,6 +69,8 @@ export class TaskCard {
     setText(this.#parts.prompt, task.prompt);
     this.#parts.prompt.title = task.prompt;
     setText(find(this.element, ".task__model", HTMLElement), task.model);
+    this.#parts.select.ariaLabel = `Select: ${shortened(task.prompt, 80)}`;
+    this.#parts.favourite.ariaLabel = `Favourite: ${shortened(task.prompt, 80)}`;
     this.#showTime();
     this.element.addEventListener("click", (event) => { this.#onClick(event); });
     this.#view = viewOf(task);
@@ -94,6 +104,9 @@ export class TaskCard {
     setText(parts.explanation, view.explanation ?? "");
     parts.explanation.hidden = view.explanation === null;
     setItems(parts.warnings, this.task.warnings.map(plainText));
+    setAttribute(parts.favourite, "aria-pressed", String(isFavourite(this.task)));
+    parts.favourite.hidden = !view.hasImages;
+    showLabelChips(parts.labels, this.task);
     setAttribute(parts.bar, "data-shown", view.isActive ? "" : null);
     setAttribute(parts.bar, "data-indeterminate", view.isIndeterminate ? "" : null);
     setAttribute(parts.bar, "aria-valuenow", this.task.step);
@@ -167,6 +180,14 @@ export class TaskCard {
   }
 
   #onClick(event: Event): void {
+    const label = (event.target as Element).closest<HTMLElement>("[data-label]")?.dataset.label;
+    const parsed = label === undefined ? "" : parseLabel(label);
+    if (typeof parsed !== "string") this.actions.useLabel(parsed);
+    const favourite = (event.target as Element).closest<HTMLButtonElement>(".task__favourite");
+    if (favourite !== null) {
+      void this.#showOutcome(favourite, this.actions.label(this.task, favouriteChange(!isFavourite(this.task))));
+      return;
+    }
     const button = (event.target as Element).closest<HTMLButtonElement>(".task__actions [data-action]");
     if (!button || button.getAttribute("aria-disabled") === "true") return;
     const name = button.dataset.action as ActionName;
@@ -180,11 +201,15 @@ export class TaskCard {
   }
 
   async #run(name: Exclude<ActionName, "reuse">, button: HTMLButtonElement): Promise<void> {
+    await this.#showOutcome(button, this.actions[name](this.task));
+  }
+
+  async #showOutcome(button: HTMLButtonElement, action: Promise<void>): Promise<void> {
     // The attribute `disabled` would remove the focus from the button.
     button.setAttribute("aria-disabled", "true");
     setText(this.#parts.message, "");
     try {
-      await this.actions[name](this.task);
+      await action;
     } catch (error) {
       setText(this.#parts.message, errorText(error));
     } finally {

@@ -4,12 +4,14 @@
  * While it is open, the page's address contains the picture: Back closes it, and a reload opens it again.
  */
 
-import type { Parameters, TaskDocument } from "@darkroom/web";
+import type { LabelChange, Parameters, TaskDocument } from "@darkroom/web";
 
 import { announce } from "../announcer";
 import { byId, create, find, setAttribute, setText } from "../dom";
 import { shortened } from "../formatting";
 import { errorText } from "../problems";
+import { type Label, favouriteChange, isFavourite, parseLabel } from "../labels/labels";
+import { showLabelChips } from "../labels/label_chips";
 import type { ReuseKind } from "../reuse_menu";
 import { CodePanel } from "./code_panel";
 import { copyImage } from "./copy_image";
@@ -24,6 +26,11 @@ export interface ViewerActions {
   /** Return the parameters of a task, as `POST /v1/tasks` takes them. */
   parametersOf(task: TaskDocument): Promise<Parameters>;
   imageSource(task: TaskDocument, index: number): Promise<string>;
+  label(task: TaskDocument, change: LabelChange): Promise<void>;
+  /** Ask for a change of the labels of a task. */
+  chooseLabel(task: TaskDocument, apply: (change: LabelChange) => void): void;
+  /** Show only the tasks with this label. */
+  useLabel(label: Label): void;
   /** Return a task that is not in the list; null if it does not exist. */
   findTask(id: string): Promise<TaskDocument | null>;
 }
@@ -33,11 +40,11 @@ export interface Picture {
   readonly index: number;
 }
 
-type ActionName = "download" | "link" | "copyPrompt" | "copySeed" | "copyImage" | "copyCode" | "close" | "previous" | "next" | "zoomIn" | "zoomOut" | "fit" | "actualSize";
+type ActionName = "favourite" | "label" | "download" | "link" | "copyPrompt" | "copySeed" | "copyImage" | "copyCode" | "close" | "previous" | "next" | "zoomIn" | "zoomOut" | "fit" | "actualSize";
 
 /** Keys that work while the dialog is open, besides Escape. */
 const KEYS: Readonly<Record<string, ActionName>> = {
-  ArrowLeft: "previous", ArrowRight: "next", "+": "zoomIn", "=": "zoomIn", "-": "zoomOut", "0": "fit", "1": "actualSize", d: "download", l: "link",
+  ArrowLeft: "previous", ArrowRight: "next", "+": "zoomIn", "=": "zoomIn", "-": "zoomOut", "0": "fit", "1": "actualSize", d: "download", l: "link", f: "favourite",
 };
 
 export class Viewer {
@@ -63,7 +70,11 @@ export class Viewer {
       const target = event.target as Element;
       const name = target.closest<HTMLElement>("[data-action]")?.dataset.action;
       const kind = target.closest<HTMLElement>("[data-reuse]")?.dataset.reuse;
-      if (kind !== undefined) void this.#reuse(kind as ReuseKind);
+      const label = parseLabel(target.closest<HTMLElement>("[data-label]")?.dataset.label ?? "");
+      if (typeof label !== "string") {
+        this.#dialog.close();
+        this.actions.useLabel(label);
+      } else if (kind !== undefined) void this.#reuse(kind as ReuseKind);
       else if (name !== undefined) void this.#run(name as ActionName);
       else if (target === this.#dialog) this.#dialog.close();
     });
@@ -108,6 +119,20 @@ export class Viewer {
     this.#dialog.scrollTop = 0;
   }
 
+  /** Show changes of the labels of the shown task. */
+  refresh(tasks: readonly TaskDocument[]): void {
+    const shown = this.#shown;
+    const task = shown === null ? undefined : tasks.find(({ id }) => id === shown.task.id);
+    if (shown === null || task === undefined || task === shown.task) return;
+    this.#shown = { task, index: shown.index };
+    this.#showLabels(task);
+  }
+
+  #showLabels(task: TaskDocument): void {
+    setAttribute(find(this.#dialog, "[data-action=favourite]", HTMLElement), "aria-pressed", String(isFavourite(task)));
+    showLabelChips(byId("viewer-labels", HTMLElement), task);
+  }
+
   async #openLink({ taskId, index }: PictureLink): Promise<void> {
     const listed = this.pictures().find(({ task }) => task.id === taskId)?.task;
     const task = listed ?? (await this.actions.findTask(taskId).catch(() => null));
@@ -133,6 +158,7 @@ export class Viewer {
     for (const [name, neighbour] of [["previous", position - 1], ["next", position + 1]] as const)
       setAttribute(find(this.#dialog, `[data-action="${name}"]`, HTMLElement), "aria-disabled", pictures[neighbour] === undefined ? "true" : null);
     this.#code.setTask(task);
+    this.#showLabels(task);
     void this.#load(picture, shownSource);
   }
 
@@ -186,6 +212,8 @@ export class Viewer {
       case "copySeed": await this.#copy(seedOf(task, index) ?? "", "Seed copied."); break;
       case "copyImage": await this.#copyImage(); break;
       case "copyCode": await this.#copy(this.#code.text, "Code copied."); break;
+      case "favourite": await this.#label(task, favouriteChange(!isFavourite(task))); break;
+      case "label": this.actions.chooseLabel(task, (change) => void this.#label(task, change)); break;
       case "download":
         await this.actions.download(task, index).catch((error: unknown) => { setText(this.#message, errorText(error)); });
         break;
@@ -204,6 +232,14 @@ export class Viewer {
     try {
       await this.actions.reuse(kind, task, index);
       if (kind === "more") setText(this.#message, "More images are queued.");
+    } catch (error) {
+      setText(this.#message, errorText(error));
+    }
+  }
+
+  async #label(task: TaskDocument, change: LabelChange): Promise<void> {
+    try {
+      await this.actions.label(task, change);
     } catch (error) {
       setText(this.#message, errorText(error));
     }

@@ -1,0 +1,189 @@
+/** The panel above the list: the waiting and running tasks, and actions for all of them. */
+
+import type { QueueEstimate, Status, TaskDocument } from "@darkroom/web";
+
+import { type BulkResult, counted, resultText, runForEach } from "../bulk/bulk";
+import { type Question, confirmed } from "../bulk/confirm";
+import { byId, create, setAttribute, setText } from "../dom";
+import { shortened } from "../formatting";
+import { KeyedList } from "../keyed_list";
+import { errorText } from "../problems";
+import { QueuePoller } from "../queue_poller";
+import { viewOf } from "../task_view";
+import { inQueueOrder, lastOfEachModel, queueText } from "./queue_summary";
+
+export interface QueueActions {
+  cancel(task: TaskDocument): Promise<unknown>;
+  delete(task: TaskDocument): Promise<unknown>;
+  retry(task: TaskDocument): Promise<unknown>;
+  queueEstimate(task: TaskDocument): Promise<QueueEstimate>;
+  /** Every task with this status, also those that are not loaded. */
+  allWith(status: Status): Promise<readonly TaskDocument[]>;
+}
+
+/** A plan for many tasks, as the user is asked about it. */
+interface Plan {
+  readonly tasks: readonly TaskDocument[];
+  readonly question: Question;
+  readonly action: (task: TaskDocument) => Promise<unknown>;
+  readonly participle: string;
+}
+
+const MAX_ROWS = 50;
+
+export class QueuePanel {
+  readonly #summary = byId("queue-summary", HTMLElement);
+  readonly #rest = byId("queue-rest", HTMLElement);
+  readonly #message = byId("queue-message", HTMLElement);
+  readonly #rows: KeyedList<TaskDocument>;
+  #tasks: readonly TaskDocument[] = [];
+  #seconds: number | null = null;
+  #lastIds = "";
+  readonly #poller = new QueuePoller(() => this.#estimate(), () => { this.#showSummary(); });
+
+  constructor(private readonly actions: QueueActions) {
+    this.#rows = new KeyedList(byId("queue-list", HTMLElement), ({ id }) => id, (task) => new QueueRow(task, actions), "queue-summary");
+    const plans = { "cancel-all": () => this.#cancelAll(), "retry-failed": () => this.#retryFailed(), "clear-finished": () => this.#clearFinished() };
+    for (const [id, plan] of Object.entries(plans)) {
+      const button = byId(id, HTMLButtonElement);
+      button.addEventListener("click", () => {
+        if (button.getAttribute("aria-disabled") !== "true") void this.#run(button, plan);
+      });
+    }
+  }
+
+  show(tasks: readonly TaskDocument[]): void {
+    this.#tasks = inQueueOrder(tasks);
+    const lastIds = lastOfEachModel(this.#tasks).map(({ id }) => id).join(" ");
+    if (lastIds !== this.#lastIds) {
+      this.#lastIds = lastIds;
+      this.#poller.stop();
+      if (lastIds !== "") this.#poller.start();
+      else this.#seconds = null;
+    }
+    this.#rows.show(this.#tasks.slice(0, MAX_ROWS));
+    const others = this.#tasks.length - MAX_ROWS;
+    setText(this.#rest, this.#tasks.length === 0 ? "No task is waiting or running." : others > 0 ? `and ${others} more` : "");
+    this.#showSummary();
+  }
+
+  #showSummary(): void {
+    setText(this.#summary, queueText(this.#tasks, this.#seconds));
+  }
+
+  /** When the last task of every model is finished, all are. */
+  async #estimate(): Promise<QueueEstimate> {
+    const estimates = await Promise.all(lastOfEachModel(this.#tasks).map((task) => this.actions.queueEstimate(task)));
+    const seconds = estimates.map((estimate) => estimate.seconds);
+    this.#seconds = seconds.length === 0 || seconds.includes(null) ? null : Math.max(...seconds.map(Number));
+    return { position: null, seconds: this.#seconds, served: null };
+  }
+
+  async #cancelAll(): Promise<Plan> {
+    const tasks = [...(await this.actions.allWith("queued")), ...(await this.actions.allWith("processing"))];
+    return {
+      tasks,
+      question: {
+        title: `Cancel ${counted(tasks.length, "task")}?`,
+        texts: ["All waiting and running tasks are cancelled. Finished images are kept."],
+        action: "Cancel all",
+        otherwise: "Keep running",
+      },
+      action: (task) => this.actions.cancel(task),
+      participle: "cancelled",
+    };
+  }
+
+  async #retryFailed(): Promise<Plan> {
+    const tasks = await this.actions.allWith("failed");
+    return {
+      tasks,
+      question: {
+        title: `Retry ${counted(tasks.length, "failed task")}?`,
+        texts: ["They are queued again with the same seeds. Finished images are kept."],
+        action: "Retry failed",
+        otherwise: "Close",
+      },
+      action: (task) => this.actions.retry(task),
+      participle: "queued again",
+    };
+  }
+
+  async #clearFinished(): Promise<Plan> {
+    const [failed, cancelled] = [withoutImages(await this.actions.allWith("failed")), withoutImages(await this.actions.allWith("cancelled"))];
+    const tasks = [...failed, ...cancelled];
+    return {
+      tasks,
+      question: {
+        title: `Delete ${counted(tasks.length, "task")} permanently?`,
+        texts: [
+          `${failed.length} failed and ${cancelled.length} cancelled tasks without images are deleted. This cannot be undone.`,
+          "No image is deleted: tasks with images are kept, whether they were completed, failed or were cancelled.",
+        ],
+        action: `Delete ${counted(tasks.length, "task")}`,
+      },
+      action: (task) => this.actions.delete(task),
+      participle: "deleted",
+    };
+  }
+
+  async #run(button: HTMLButtonElement, plan: () => Promise<Plan>): Promise<void> {
+    button.setAttribute("aria-disabled", "true");
+    this.#say("");
+    try {
+      const { tasks, question, action, participle } = await plan();
+      if (tasks.length === 0) this.#say("There is no such task.");
+      else if (await confirmed(question)) {
+        const result: BulkResult<TaskDocument> = await runForEach(tasks, action, (finished) => {
+          setText(this.#message, `${finished} of ${tasks.length}`);
+        });
+        this.#say(resultText(result, participle) + (result.failed.length > 0 ? ` Press ${button.textContent} to try again.` : ""), result.failed.length > 0);
+      }
+    } catch (error) {
+      this.#say(errorText(error), true);
+    } finally {
+      button.removeAttribute("aria-disabled");
+    }
+  }
+
+  #say(text: string, isError = false): void {
+    this.#message.classList.toggle("is-error", isError);
+    setText(this.#message, text);
+  }
+}
+
+function withoutImages(tasks: readonly TaskDocument[]): readonly TaskDocument[] {
+  return tasks.filter(({ images }) => images.length === 0);
+}
+
+/** One waiting or running task. */
+class QueueRow {
+  readonly element = create("li", "queue__row");
+  readonly #prompt = create("span", "queue__prompt");
+  readonly #status = create("span", "queue__status");
+  readonly #cancel = Object.assign(create("button", "button button--small", "Cancel"), { type: "button" });
+
+  constructor(private task: TaskDocument, actions: QueueActions) {
+    this.#prompt.dir = "auto";
+    this.element.dataset.taskId = task.id;
+    this.element.append(this.#prompt, this.#status, this.#cancel);
+    setText(this.#prompt, task.prompt);
+    this.#cancel.setAttribute("aria-label", `Cancel: ${shortened(task.prompt, 80)}`);
+    this.#cancel.addEventListener("click", () => {
+      if (this.#cancel.getAttribute("aria-disabled") === "true") return;
+      this.#cancel.setAttribute("aria-disabled", "true");
+      actions.cancel(this.task).catch((error: unknown) => {
+        this.#cancel.removeAttribute("aria-disabled");
+        setText(this.#status, errorText(error));
+      });
+    });
+    this.update(task);
+  }
+
+  update(task: TaskDocument): void {
+    this.task = task;
+    const view = viewOf(task);
+    setText(this.#status, view.stepText ?? view.headline);
+    setAttribute(this.#cancel, "aria-disabled", view.isCancelling ? "true" : null);
+  }
+}
