@@ -38,7 +38,7 @@ def test_viewer_leads_through_all_images_of_the_list(fakes: PageWithFakes) -> No
     expect(page.get_by_test_id("viewer-position")).to_have_text("2 of 3")
     swipe(page, left=120)
     expect(page).to_have_url(f"{ADDRESS}/#/t/pair/2")
-    expect(page.get_by_test_id("viewer-image")).to_have_attribute("src", "v1/tasks/pair/images/1")
+    expect(page.get_by_test_id("viewer-image")).to_have_attribute("src", f"{ADDRESS}/v1/tasks/pair/images/1")
     swipe(page, left=-120)
     expect(page.get_by_test_id("viewer-position")).to_have_text("2 of 3")
     page.get_by_role("button", name="Previous image").click()
