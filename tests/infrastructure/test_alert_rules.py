@@ -37,6 +37,7 @@ SERIES = {
     for suffix in (("_bucket", "_count", "_sum") if metric.kind is MetricKind.HISTOGRAM else ("",))
 }
 WITHOUT_ALERT = {
+    "Responses 403, 404 and 429 without a problem document",
     "Leaked API key",
     "Responses 408 and 503 `server_busy`",
     "Restarts on the local stack",

@@ -6,7 +6,7 @@ from typing import Any
 from common.shared_values import SHARED
 from tests.infrastructure.dockerfiles import ROOT
 from tests.infrastructure.kustomizations import built
-from tests.infrastructure.terraform_files import local, resources, text
+from tests.infrastructure.terraform_files import local, parsed, resources, text
 
 OIDC = [
     {"service_account_email": "${google_service_account.caller.email}", "audience": "${local.api_url}"},
@@ -177,6 +177,37 @@ def test_load_balancer_listens_at_both_addresses_and_ports() -> None:
     )
     addresses = local("api.tf", "api_derived")["DARKROOM_TRUSTED_PROXY_ADDRESSES"]
     assert addresses == "${jsonencode(values(google_compute_global_address.domain)[*].address)}"
+
+
+def test_certificate_of_the_domain_reaches_the_load_balancer() -> None:
+    authorization = one("google_certificate_manager_dns_authorization", "domain")
+    (managed,) = one("google_certificate_manager_certificate", "domain")["managed"]
+    assert authorization["domain"] == "${var.domain.name}"
+    reference = "google_certificate_manager_dns_authorization.domain[each.key]"
+    assert managed["domains"] == [f"${{{reference}.domain}}"]
+    assert managed["dns_authorizations"] == [f"${{{reference}.id}}"]
+    entry = one("google_certificate_manager_certificate_map_entry", "domain")
+    assert entry["map"] == "${google_certificate_manager_certificate_map.domain[each.key].name}"
+    assert entry["certificates"] == ["${google_certificate_manager_certificate.domain[each.key].id}"]
+    proxy = one("google_compute_target_https_proxy", "api")
+    certificates = "google_certificate_manager_certificate_map.domain[each.key].id"
+    assert proxy["certificate_map"] == f"//certificatemanager.googleapis.com/${{{certificates}}}"
+    assert proxy["ssl_policy"] == "${google_compute_ssl_policy.domain[each.key].id}"
+    assert one("google_compute_ssl_policy", "domain")["min_tls_version"] == "TLS_1_2"
+
+
+def test_node_pools_and_keda_belong_to_the_used_cluster() -> None:
+    pools = one("google_container_node_pool", "gpu")
+    assert (pools["cluster"], pools["location"]) == ("${local.cluster.name}", "${local.cluster_location}")
+    existing = parsed("cluster.tf")["data"][0]["google_container_cluster"]["existing"]
+    assert (existing["name"], existing["location"]) == (
+        "${var.existing_cluster.name}",
+        "${local.cluster_location}",
+    )
+    cluster = local("cluster.tf", "cluster")
+    assert "values(google_container_cluster.darkroom)" in cluster
+    assert "values(data.google_container_cluster.existing)" in cluster
+    assert "local.cluster.control_plane_endpoints_config" in local("cluster.tf", "control_plane")
 
 
 def test_resources_wait_until_their_agent_may_use_their_key() -> None:
