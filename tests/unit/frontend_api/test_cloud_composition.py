@@ -37,6 +37,11 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> FlaskClient:
         environment.setenv("DARKROOM_PROJECT_ID", PROJECT)
         for exporter in ("DARKROOM_TRACE_EXPORTER", "DARKROOM_METRIC_EXPORTER"):
             environment.setenv(exporter, "none")
+        pool = {
+            "name": f"projects/{PROJECT}/locations/europe-west4/workerPools/darkroom-worker",
+            "models": ["demo"], "max_instances": 2,
+        }  # fmt: skip
+        environment.setenv("DARKROOM_CLOUD_RUN_WORKERS", json.dumps(pool))
         return build_app().test_client()
 
 
@@ -65,6 +70,13 @@ def test_cloud_rejects_unverified_credentials(
 def test_cloud_rejects_internal_callers_by_default(client: FlaskClient) -> None:
     for headers in ({}, UNSIGNED):
         assert client.post("/internal/rescue?token=", headers=headers).status_code == 401
+
+
+def test_cloud_sets_the_size_of_the_configured_pool(client: FlaskClient) -> None:
+    managed = client.application.extensions["darkroom"].autoscaling.scale_pool.managed
+    assert (managed.name, managed.models) == ("darkroom-worker", ("demo",))
+    assert (managed.limits.min_instances, managed.limits.max_instances) == (0, 2)
+    assert client.post("/internal/scale-workers").status_code == 401
 
 
 def test_cloud_page_connects_to_googles_services_only(client: FlaskClient) -> None:

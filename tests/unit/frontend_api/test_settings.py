@@ -124,6 +124,18 @@ def test_addresses_of_load_balancers_are_read_in_terraforms_form(monkeypatch: py
     ]
 
 
+@pytest.mark.parametrize(
+    "workers",
+    ['{"name": "darkroom-worker", "models": ["demo"], "max_instances": 1}', '{"models": ["demo"]}', "[]"],
+)
+def test_cloud_run_workers_are_refused_without_a_resource_name(
+    monkeypatch: pytest.MonkeyPatch, workers: str
+) -> None:
+    monkeypatch.setenv("DARKROOM_CLOUD_RUN_WORKERS", workers)
+    with pytest.raises(SettingsError, match="DARKROOM_CLOUD_RUN_WORKERS"):
+        ApiSettings()
+
+
 def test_model_pools_map_each_model_to_its_pool(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DARKROOM_MODEL_POOLS", '{"small": ["demo"], "large": ["sdxl", "flux"]}')
     assert ApiSettings().pool_of_each_model() == {"demo": "small", "sdxl": "large", "flux": "large"}
