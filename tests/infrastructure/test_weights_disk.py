@@ -72,7 +72,7 @@ def test_failed_copy_leaves_nothing(tmp_path: Path, result: str, failing: str, c
 
 def test_script_uses_names_that_terraform_creates() -> None:
     script = (ROOT / "scripts" / "make_weights_disk").read_text()
-    assert f"--subnet={resources('google_compute_subnetwork')['nodes']['name']} " in script
+    assert f"SUBNET:-{resources('google_compute_subnetwork')['nodes']['name']}}}" in script
     assert f"{resources('google_service_account')['worker']['account_id']}@" in script
 
 
