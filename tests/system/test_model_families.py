@@ -48,6 +48,8 @@ SETTINGS = {
     "DARKROOM_MEASURE_AT_START": "false",
     "DARKROOM_PROGRESS_INTERVAL_SECONDS": "0.1",
     "DARKROOM_DRAIN_DEADLINE_SECONDS": "20",
+    # More than the tasks of a test: a held engine makes room for none.
+    "DARKROOM_SLOTS": "32",
     IGNORED_MODEL_VARIABLE: BROKEN,
 }
 CASE_OF = {
