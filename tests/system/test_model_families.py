@@ -25,7 +25,7 @@ from common.domain.models.families import PIPELINE_CLASS_OF
 from common.domain.parameters import GenerationParameters
 from common.domain.provenance import Provenance
 from common.domain.task import Task, TaskStatus
-from tests.engine_gate import IGNORED_MODEL_VARIABLE
+from tests.engine_gate import IGNORED_MODEL_VARIABLE, engine_of
 from tests.supervision import watched
 from tests.system.conftest import IMPATIENT, System, start
 from tests.unit.gpu_subscriber.engine.families.family_cases import CASES, Model
@@ -131,7 +131,14 @@ def submitted_together(system: System, asked: list[GenerationParameters]) -> lis
 
 def submitted_and_begun(system: System, asked: list[GenerationParameters]) -> list[str]:
     """Submit tasks to an engine that is held, and wait until each has taken a step."""
-    ids = submitted(system, asked)
+    engine = engine_of(system.stack.process("worker-0"))
+    engine.suspend()  # the engine must not prepare one task after the other, with steps in between
+    try:
+        ids = submitted(system, asked)
+        for task_id in ids:
+            system.client.wait_until(task_id, lambda task: task.status is not TaskStatus.QUEUED)
+    finally:
+        engine.resume()
     for task_id in ids:
         system.client.wait_until_drawn(task_id)
     return ids
