@@ -47,7 +47,8 @@ class AllowedUsers:
         address = (email or "").lower()
         _, at, domain = address.rpartition("@")
         if address not in self.emails and not (at and domain in self.domains):
+            account = "this account" if email is None else f"the account {email}"
             raise NotAllowedError(
-                f"{email or 'this account'} is not admitted to this service. Ask its operator to add your email "
+                f"{account} is not admitted to this service. Ask its operator to add your email "
                 f"address to the allowed users (your user id is {user_id})."
             )

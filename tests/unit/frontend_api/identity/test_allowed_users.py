@@ -71,6 +71,6 @@ def test_api_key_is_refused_when_its_owner_is_not_admitted_anymore(tmp_path: Pat
     after = Api(folder=tmp_path, api_keys=before.api_keys, allowed=AllowedUsers.parse([BOB]))
     response = after.client.get("/v1/tasks", headers=headers)
     assert (response.status_code, response.get_json()["code"]) == (403, "user_not_allowed")
-    assert response.get_json()["detail"].startswith(f"{ADA} is not admitted to this service.")
+    assert response.get_json()["detail"].startswith(f"the account {ADA} is not admitted to this service.")
     for api in (before, after):
         api.subscriptions.shut_down()
