@@ -23,6 +23,7 @@ ADDRESS = "http://localhost"
 _PAGE_FOLDER = Path(__file__).resolve().parents[2] / "frontend_api" / "web_client" / "dist"
 _CONFIGURATION = {"project_id": "demo-page", "firebase": None, "firestore_emulator": None, "user_id": "local"}
 _TASKS_FROM_THE_TEST = """
+export function firebaseApp() { return {}; }
 export function tasksOf() {
   return (count, listener) => {
     listener.onConnectionChange(true);

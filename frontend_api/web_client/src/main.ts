@@ -1,8 +1,11 @@
 /** Entry point of the page: creates its parts and connects them. */
 
-import { DarkroomClient, type Model, ProblemError, type Subscribe, TaskFeed, loadConfiguration } from "@darkroom/web";
+import { type Connection, DarkroomClient, HttpClient, type Model, ProblemError, type Subscribe, TaskFeed, loadConfiguration } from "@darkroom/web";
 
-import { announce } from "./announcer";
+import { AccountMenu } from "./account/account_menu";
+import { ApiKeysApi } from "./account/api_keys";
+import { KeysDialog } from "./account/keys_dialog";
+import { SignInPages } from "./account/sign_in_pages";
 import { connectDensity } from "./density";
 import { byId } from "./dom";
 import { LiveConnection } from "./live_connection";
@@ -14,7 +17,7 @@ import { ReuseMenu } from "./reuse_menu";
 import { connectShortcuts } from "./shortcuts";
 import { connectTheme } from "./theme";
 import { TitleBadge } from "./title_badge";
-import { type Session, authFor, connectAuthButtons, showNotAllowed, showSignedIn } from "./session";
+import { type Auth, type Session, authFor } from "./session";
 import { dispatchSnapshot } from "./snapshot_event";
 import { LabelDialog } from "./labels/label_dialog";
 import { QueuePanel } from "./queue_panel/queue_panel";
@@ -36,12 +39,15 @@ const MAX_RETRY_MILLISECONDS = 60_000;
 const MODEL_REFRESH_MILLISECONDS = 15_000;
 
 let session: Session | null = null;
+let auth: Auth | null = null;
 let followedCount = LIVE_COUNT;
 let modelTimer: ReturnType<typeof setTimeout> | undefined;
 let isStarted = false;
 let startTimer: ReturnType<typeof setTimeout> | undefined;
 
-const api = new DarkroomClient({ token: async () => (await session?.token()) ?? null });
+const credentials: Connection = { token: async () => (await session?.token()) ?? null };
+const api = new DarkroomClient(credentials);
+const http = new HttpClient(credentials);
 const intent = new SubmitIntent();
 const form = new ParameterForm(submit, (body) => api.estimate(body), api);
 const connection = new LiveConnection(() => {
@@ -80,6 +86,15 @@ const reuseMenu = new ReuseMenu((kind, task) => {
   actions.reuse(kind, task).catch((error: unknown) => { form.setMessage(errorText(error), true); });
 });
 const title = new TitleBadge();
+const keysDialog = new KeysDialog(new ApiKeysApi(http));
+const accountMenu = new AccountMenu({
+  openKeys: () => { keysDialog.open(); },
+  signOut: () => void pages.signOut().then(clearDraft),
+});
+const pages: SignInPages = new SignInPages(accountMenu, async () => {
+  await api.models();
+  showSession();
+});
 const labelDialog = new LabelDialog();
 const viewer = new Viewer(
   {
@@ -132,11 +147,7 @@ async function submit(body: string): Promise<void> {
 
 async function start(): Promise<void> {
   const configuration = await loadConfiguration();
-  const auth = await authFor(configuration, async () => (await loadFirebase()).firebaseApp(configuration));
-  connectAuthButtons(auth, () => {
-    clearDraft();
-    announce("Signed out");
-  });
+  auth = await authFor(configuration, async () => (await loadFirebase()).firebaseApp(configuration));
   auth.subscribe((user) => {
     feed.stop();
     if (session !== null && user?.userId !== session.userId) {
@@ -148,11 +159,16 @@ async function start(): Promise<void> {
     }
     session = user;
     followedCount = LIVE_COUNT;
-    showSignedIn(auth, user !== null);
-    if (user === null) return;
-    feed.start(followedCount);
-    void loadModels();
+    showSession();
   });
+}
+
+function showSession(): void {
+  if (auth === null) return;
+  pages.show(auth, session);
+  if (session === null) return;
+  feed.start(followedCount);
+  void loadModels();
 }
 
 /** The Firestore SDK is most of the page's size. */
@@ -166,13 +182,16 @@ async function openFirestore(): Promise<Subscribe> {
 }
 
 async function loadModels(retryMilliseconds = 2_000): Promise<void> {
+  const asked = session;
   try {
     showModels(await api.models());
     form.setMessage("");
   } catch (error) {
+    // Another user has signed in meanwhile, for whom the models are loaded again.
+    if (session !== asked) return;
     if (error instanceof ProblemError && error.problem.code === "user_not_allowed") {
       feed.stop();
-      showNotAllowed(errorText(error));
+      pages.showNotAllowed(errorText(error));
       return;
     }
     form.setMessage(errorText(error, "The list of models could not be loaded."), true);

@@ -5,7 +5,7 @@ import { HttpClient, ProblemError, loadConfiguration } from "@darkroom/web";
 import "../theme";
 import { byId } from "../dom";
 import { errorText } from "../problems";
-import { type Session, authFor, connectAuthButtons, showSignedIn } from "../session";
+import { type Session, authFor } from "../session";
 import { AlertList } from "./alert_list";
 import { DataStatus } from "./data_status";
 import { DeadLetterList } from "./dead_letter_list";
@@ -14,6 +14,7 @@ import { LastHourView } from "./last_hour";
 import type { Operations } from "./operations";
 import { OperatorApi } from "./operator_api";
 import { Poller } from "./poller";
+import { connectAuthButtons, showSignedIn } from "./sign_in";
 import { Summary } from "./summary";
 import { Tables } from "./tables";
 

@@ -1,0 +1,22 @@
+/** Sign-in and sign-out on the operator page. */
+
+import { signInMessage } from "../account/sign_in_messages";
+import { byId, setText } from "../dom";
+import type { Auth } from "../session";
+
+/** Connect the sign-in and sign-out buttons. */
+export function connectAuthButtons(auth: Auth, onSignedOut: () => void): void {
+  byId("sign-in", HTMLElement).addEventListener("click", () => {
+    auth.signIn().catch((error: unknown) => { setText(byId("sign-in-message", HTMLElement), signInMessage(error)); });
+  });
+  byId("sign-out", HTMLElement).addEventListener("click", () => void auth.signOut().then(onSignedOut));
+}
+
+/** Show the page's content to a signed-in user, and the sign-in button to others. */
+export function showSignedIn(auth: Auth, isSignedIn: boolean): void {
+  byId("welcome", HTMLElement).hidden = isSignedIn;
+  byId("main", HTMLElement).hidden = !isSignedIn;
+  byId("connection", HTMLElement).hidden = !isSignedIn;
+  byId("sign-out", HTMLElement).hidden = !isSignedIn || !auth.isOffered;
+  setText(byId("sign-in-message", HTMLElement), "");
+}

@@ -1,0 +1,130 @@
+"""Sign-in, API keys, and links to pictures on the page."""
+
+import pytest
+from playwright.sync_api import Page, Route, expect
+
+from tests.browser.conftest import show
+from tests.browser.page_with_fakes import ADDRESS, PageWithFakes
+
+pytestmark = pytest.mark.browser
+_ACCOUNTS = """
+let listener;
+const session = (email) => ({ userId: "local", email, token: () => Promise.resolve(null) });
+export function firebaseAuth() {
+  return {
+    isOffered: true,
+    subscribe(onChange) { listener = onChange; onChange(null); },
+    async signIn() {
+      const account = window.accounts.shift();
+      if (account.startsWith("auth/")) throw { code: account };
+      listener(session(account));
+    },
+    async signOut() { listener(null); },
+  };
+}
+"""
+"""Firebase Auth, which signs in the accounts in `window.accounts`, or fails with the codes there."""
+_REASON = "the account bob@example.com is not admitted to this service"
+
+
+def looks(page: Page, name: str) -> None:
+    """Save screenshots of a phone and of a desktop, light and dark, if SCREENSHOTS names a folder."""
+    before = page.viewport_size
+    for width, height in ((375, 667), (1280, 800)):
+        for scheme in ("light", "dark"):
+            page.set_viewport_size({"width": width, "height": height})
+            page.emulate_media(color_scheme=scheme)
+            show(page, f"{name}-{width}-{scheme}")
+    if before is not None:
+        page.set_viewport_size(before)
+
+
+def test_user_signs_in_is_refused_chooses_another_account_and_signs_out(fakes: PageWithFakes) -> None:
+    allowed: list[bool] = []
+    firebase = {"apiKey": "k", "authDomain": "d", "projectId": "demo-page", "appId": "a"}
+
+    def models(route: Route) -> None:
+        if allowed:
+            route.fallback()
+            return
+        problem = {"title": "User not allowed", "status": 403, "code": "user_not_allowed", "detail": _REASON}
+        route.fulfill(status=403, content_type="application/problem+json", json=problem)
+
+    fakes.context.route(
+        "**/config.json",
+        lambda route: route.fulfill(
+            json={"project_id": "demo-page", "firebase": firebase, "firestore_emulator": None}
+        ),
+    )
+    fakes.context.route(
+        "**/assets/firebase_auth-*.js",
+        lambda route: route.fulfill(body=_ACCOUNTS, content_type="text/javascript"),
+    )
+    fakes.context.route("**/v1/models", models)
+    page = fakes.context.new_page()
+    page.add_init_script(
+        "window.accounts = ['auth/popup-blocked', 'bob@example.com', 'bob@example.com', 'ada@example.com']"
+    )
+    page.goto(ADDRESS)
+    welcome, sign_in = page.locator("#welcome"), page.locator("#sign-in")
+    expect(sign_in).to_have_text("Sign in with Google")
+    expect(page.locator("#main")).to_be_hidden()
+    expect(page.get_by_test_id("account-button")).to_be_hidden()
+    looks(page, "sign-in")
+
+    sign_in.click()
+    expect(welcome).to_contain_text("Permit pop-ups for this page")
+    sign_in.click()
+    expect(page.get_by_role("heading", name="You don't have access")).to_be_focused()
+    expect(welcome).to_contain_text("The account bob@example.com is not admitted to this service.")
+    expect(page.locator("#main")).to_be_hidden()
+    looks(page, "no-access")
+    page.get_by_role("button", name="Try again").click()
+    expect(welcome).to_contain_text("This account still has no access.")
+    allowed.append(True)
+    page.get_by_role("button", name="Use another account").click()
+    expect(page.locator("#main")).to_be_visible()
+    expect(welcome).to_be_hidden()
+
+    page.get_by_test_id("account-button").click()
+    expect(page.locator("#account-name")).to_have_text("bob@example.com")
+    looks(page, "account-menu")
+    page.get_by_role("button", name="Sign out").click()
+    expect(welcome).to_contain_text("You are signed out.")
+    expect(page.locator("#main")).to_be_hidden()
+    sign_in.click()
+    page.get_by_test_id("account-button").click()
+    expect(page.locator("#account-name")).to_have_text("ada@example.com")
+
+
+def test_created_api_key_works_until_it_is_revoked(fakes: PageWithFakes) -> None:
+    page = fakes.open()
+    page.get_by_test_id("account-button").click()
+    page.get_by_role("button", name="API keys").click()
+    dialog = page.get_by_role("dialog", name="API keys")
+    dialog.get_by_label("Name").fill("nightly batch")
+    dialog.get_by_label("Read: tasks").uncheck()
+    dialog.get_by_role("button", name="Create key").click()
+    shown = page.get_by_test_id("new-key")
+    expect(shown).to_be_visible()
+    key = shown.input_value()
+    dialog.get_by_role("button", name="Copy key").click()
+    expect(dialog.get_by_role("status")).to_have_text("Key copied.")
+    assert page.evaluate("navigator.clipboard.readText()") == key
+    item = page.get_by_test_id("key-list").get_by_role("listitem")
+    expect(item).to_contain_text("nightly batch")
+    expect(item).to_contain_text("submit; created")
+    looks(page, "api-keys")
+    client = fakes.api.app.test_client()
+    body = {"prompt": "a large red circle"}
+    assert client.post("/v1/tasks", json=body, headers={"X-API-Key": key}).status_code == 202
+    assert client.get("/v1/tasks", headers={"X-API-Key": key}).status_code == 403
+
+    revoke = dialog.get_by_role("button", name="Revoke: nightly batch")
+    revoke.click()
+    dialog.get_by_role("button", name="Revoke permanently: nightly batch").click()
+    expect(page.get_by_test_id("key-list").get_by_role("listitem")).to_have_count(0)
+    assert client.post("/v1/tasks", json=body, headers={"X-API-Key": key}).status_code == 401
+    # The page keeps no key.
+    dialog.get_by_role("button", name="Close").click()
+    expect(shown).to_have_value("")
