@@ -128,3 +128,44 @@ def test_created_api_key_works_until_it_is_revoked(fakes: PageWithFakes) -> None
     # The page keeps no key.
     dialog.get_by_role("button", name="Close").click()
     expect(shown).to_have_value("")
+
+
+def test_created_link_shows_the_picture_until_it_is_revoked(fakes: PageWithFakes) -> None:
+    page = fakes.open(tasks=[fakes.completed_task("pair", prompt="two <b>pictures</b>", num_images=2)])
+    page.set_viewport_size({"width": 1280, "height": 800})
+    page.get_by_role("img", name="two <b>pictures</b>").last.click()
+    page.get_by_role("button", name="Share").click()
+    dialog = page.get_by_role("dialog", name="Share this picture")
+    dialog.get_by_label("The link works for").select_option("1 day")
+    dialog.get_by_role("button", name="Create link").click()
+    expect(dialog.get_by_role("status")).to_have_text("Link created and copied.")
+    link = page.get_by_test_id("share-url").input_value()
+    assert link.startswith(f"{ADDRESS}/s/")
+    assert page.evaluate("navigator.clipboard.readText()") == link
+    expect(page.get_by_test_id("share-list").get_by_role("listitem")).to_contain_text("Image 2, until")
+    looks(page, "share")
+
+    visitor = fakes.context.new_page()
+    errors: list[str] = []
+    visitor.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    visitor.goto(link)
+    expect(visitor.locator("figcaption")).to_have_text("two <b>pictures</b>")
+    picture = visitor.get_by_role("img")
+    expect(picture).to_have_js_property("complete", True)
+    assert picture.evaluate("image => image.naturalWidth") == 256
+    # The policy of the page blocks nothing that it needs.
+    assert visitor.evaluate("getComputedStyle(document.body).maxWidth") == "1024px"
+    assert errors == []
+    looks(visitor, "shared-page")
+
+    dialog.get_by_role("button", name="Revoke:").click()
+    dialog.get_by_role("button", name="Revoke permanently:").click()
+    expect(dialog.get_by_role("status")).to_have_text("The link shows nothing any more.")
+    expect(page.get_by_test_id("share-list").get_by_role("listitem")).to_have_count(0)
+    visitor.reload()
+    expect(visitor.get_by_role("heading")).to_have_text("No picture here")
+    looks(visitor, "shared-page-ended")
+    # The viewer behind the dialog stays open.
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    expect(page.get_by_test_id("viewer-position")).to_be_visible()

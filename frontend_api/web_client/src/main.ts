@@ -18,6 +18,8 @@ import { connectShortcuts } from "./shortcuts";
 import { connectTheme } from "./theme";
 import { TitleBadge } from "./title_badge";
 import { type Auth, type Session, authFor } from "./session";
+import { ShareDialog } from "./sharing/share_dialog";
+import { SharesApi } from "./sharing/shares";
 import { dispatchSnapshot } from "./snapshot_event";
 import { LabelDialog } from "./labels/label_dialog";
 import { QueuePanel } from "./queue_panel/queue_panel";
@@ -86,6 +88,7 @@ const reuseMenu = new ReuseMenu((kind, task) => {
   actions.reuse(kind, task).catch((error: unknown) => { form.setMessage(errorText(error), true); });
 });
 const title = new TitleBadge();
+const shareDialog = new ShareDialog(new SharesApi(http));
 const keysDialog = new KeysDialog(new ApiKeysApi(http));
 const accountMenu = new AccountMenu({
   openKeys: () => { keysDialog.open(); },
@@ -99,6 +102,7 @@ const labelDialog = new LabelDialog();
 const viewer = new Viewer(
   {
     ...actions,
+    share: (task, index) => { shareDialog.open(task, index); },
     findTask: (id) => api.findTask(id),
     chooseLabel: (task, apply) => { labelDialog.open([task], apply); },
     useLabel: (label) => { searchBar.useLabel(label); },

@@ -21,6 +21,7 @@ import { Zoom, onSwipe } from "./zoom";
 
 export interface ViewerActions {
   download(task: TaskDocument, index: number): Promise<void>;
+  share(task: TaskDocument, index: number): void;
   /** Without an index: all images of the task. */
   reuse(kind: ReuseKind, task: TaskDocument, index?: number): Promise<void>;
   /** Return the parameters of a task, as `POST /v1/tasks` takes them. */
@@ -40,7 +41,7 @@ export interface Picture {
   readonly index: number;
 }
 
-type ActionName = "favourite" | "label" | "download" | "link" | "copyPrompt" | "copySeed" | "copyImage" | "copyCode" | "close" | "previous" | "next" | "zoomIn" | "zoomOut" | "fit" | "actualSize";
+type ActionName = "favourite" | "label" | "download" | "share" | "link" | "copyPrompt" | "copySeed" | "copyImage" | "copyCode" | "close" | "previous" | "next" | "zoomIn" | "zoomOut" | "fit" | "actualSize";
 
 /** Keys that work while the dialog is open, besides Escape. */
 const KEYS: Readonly<Record<string, ActionName>> = {
@@ -217,6 +218,7 @@ export class Viewer {
       case "download":
         await this.actions.download(task, index).catch((error: unknown) => { setText(this.#message, errorText(error)); });
         break;
+      case "share": this.actions.share(task, index); break;
       case "link":
         await this.#copy(pictureUrl(location.href.replace(/[#?].*$/, ""), { taskId: task.id, index }), "Link copied.");
         break;
