@@ -133,7 +133,7 @@ def test_created_api_key_works_until_it_is_revoked(fakes: PageWithFakes) -> None
 def test_created_link_shows_the_picture_until_it_is_revoked(fakes: PageWithFakes) -> None:
     page = fakes.open(tasks=[fakes.completed_task("pair", prompt="two <b>pictures</b>", num_images=2)])
     page.set_viewport_size({"width": 1280, "height": 800})
-    page.get_by_role("img", name="two <b>pictures</b>").last.click()
+    page.get_by_role("img", name="two <b>pictures</b>").nth(1).click()  # once both are shown
     page.get_by_role("button", name="Share").click()
     dialog = page.get_by_role("dialog", name="Share this picture")
     dialog.get_by_label("The link works for").select_option("1 day")
