@@ -104,7 +104,7 @@ browser: ## install a Chromium and an nginx for the tests
 	@scripts/install_nginx
 
 clean: ## delete the environment and all build results; keep DATA_DIR
-	rm -rf $(VENV) node_modules $(WEB)/dist $(WEB_SDK)/dist
+	rm -rf $(VENV) node_modules $(WEB)/node_modules $(WEB)/dist $(WEB_SDK)/node_modules $(WEB_SDK)/dist
 
 $(VENV)/bin/pip:
 	@scripts/make_environment "$(or $(PYTHON),python3)" $(VENV)
