@@ -7,7 +7,7 @@ from flask import Blueprint, Response, send_from_directory
 from werkzeug.exceptions import NotFound
 
 from frontend_api.browser.package import WebPage
-from frontend_api.browser.security_headers import page_policy
+from frontend_api.browser.security_headers import page_policy, reference_policy
 from frontend_api.http.requests import current
 
 blueprint = Blueprint("web_page", __name__)
@@ -44,7 +44,7 @@ def operator() -> Response:
 @blueprint.get("/docs")
 def docs() -> Response:
     """Return the API reference, which renders /openapi.json."""
-    return _page("docs.html", page_policy(WebPage(folder=current(WebPage).folder, config={})))
+    return _page("docs.html", reference_policy())
 
 
 @blueprint.get("/t/<task_id>")

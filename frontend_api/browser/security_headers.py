@@ -1,5 +1,7 @@
 """Security headers for browsers on every response; pages get a policy that allows them to work."""
 
+from collections.abc import Mapping
+
 from flask import Flask, Response
 
 from frontend_api.browser.package import WebPage
@@ -32,22 +34,50 @@ def add_security_headers(app: Flask, *, https_only: bool = False) -> None:
 
 
 def page_policy(page: WebPage) -> str:
-    """Return the Content-Security-Policy of a page.
+    """Return the Content-Security-Policy of the page and the operator page.
 
-    `style-src` permits inline styles, which the API reference has. Scripts are this server's files
-    and, where Firebase signs in, the one that it loads.
+    Scripts are this server's files, and no text becomes a script (Trusted Types). Where Firebase
+    signs in, it loads a script of Google's, and sets the addresses of scripts as plain text.
     """
     signs_in_at = page.signs_in_at
-    directives = {
-        "default-src": "'self'",
-        "script-src": "'self'" if signs_in_at is None else "'self' https://apis.google.com",
-        "style-src": "'self' 'unsafe-inline'",
-        "img-src": " ".join(("'self' data: blob:", *page.images_from)),
-        "connect-src": " ".join(("'self'", *page.connects_to)),
-        "frame-src": signs_in_at or "'none'",
-        "object-src": "'none'",
+    return _policy(
+        {
+            "script-src": "'self'" if signs_in_at is None else "'self' https://apis.google.com",
+            "style-src": "'self'",
+            "img-src": " ".join(("'self' data: blob:", *page.images_from)),
+            "connect-src": " ".join(("'self'", *page.connects_to)),
+            "frame-src": signs_in_at or "'none'",
+        }
+        | ({} if signs_in_at is not None else _NO_TEXT_AS_SCRIPT | {"trusted-types": "'none'"})
+    )
+
+
+def reference_policy() -> str:
+    """Return the policy of the API reference.
+
+    Its viewer sets inline styles, and renders with lit. The page's default policy removes the markup
+    of every other text.
+    """
+    return _policy(
+        {
+            "script-src": "'self'",
+            "style-src": "'self' 'unsafe-inline'",
+            "img-src": "'self' data:",
+            "connect-src": "'self'",
+            "trusted-types": "lit-html default",
+        }
+        | _NO_TEXT_AS_SCRIPT
+    )
+
+
+_NO_TEXT_AS_SCRIPT = {"require-trusted-types-for": "'script'"}
+
+
+def _policy(directives: Mapping[str, str]) -> str:
+    closed = {
+        "default-src": "'none'",
         "base-uri": "'none'",
         "form-action": "'none'",
         "frame-ancestors": "'none'",
     }
-    return "; ".join(f"{name} {value}" for name, value in directives.items())
+    return "; ".join(f"{name} {value}" for name, value in (closed | dict(directives)).items())

@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -81,11 +81,34 @@ def running_stack(system: System) -> LocalStack:
     return system.stack
 
 
+_NETWORK_PROBE = "https://www.google.com/images/cleardot.gif"
+"""Firestore's client requests it when its stream fails, and the policy refuses it."""
+
+
+@contextmanager
+def without_violations(context: BrowserContext) -> Iterator[None]:
+    """Fail when a page of the context violates its Content-Security-Policy."""
+    violations: list[str] = []
+
+    def record(violation: str) -> None:
+        if _NETWORK_PROBE not in violation:
+            violations.append(violation)
+
+    context.expose_function("recordViolation", record)
+    context.add_init_script(
+        "addEventListener('securitypolicyviolation', event => window.recordViolation("
+        "[event.violatedDirective, event.blockedURI, event.sample, event.sourceFile, event.lineNumber].join(' ')))"
+    )
+    yield
+    assert violations == []
+
+
 @pytest.fixture
 def context(chromium: Browser, running_stack: LocalStack) -> Iterator[BrowserContext]:
     opened = chromium.new_context(base_url=running_stack.page_url, accept_downloads=True)
     opened.set_default_timeout(120_000)
-    yield opened
+    with without_violations(opened):
+        yield opened
     opened.close()
 
 
@@ -106,7 +129,8 @@ def fakes(chromium: Browser) -> Iterator[PageWithFakes]:
     context = chromium.new_context(permissions=["clipboard-read", "clipboard-write"])
     context.set_default_timeout(120_000)
     page = PageWithFakes(context)
-    yield page
+    with without_violations(context):
+        yield page
     context.close()
     page.close()
 

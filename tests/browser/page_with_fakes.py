@@ -21,6 +21,13 @@ from tests.unit.frontend_api.conftest import Api
 
 ADDRESS = "http://localhost"
 _PAGE_FOLDER = Path(__file__).resolve().parents[2] / "frontend_api" / "web_client" / "dist"
+_SIGN_IN_DOMAIN = "login.example.com"
+_FIREBASE = {
+    "apiKey": "public",
+    "authDomain": _SIGN_IN_DOMAIN,
+    "projectId": "demo-page",
+    "appId": "1:1:web:1",
+}
 _CONFIGURATION = {"project_id": "demo-page", "firebase": None, "firestore_emulator": None, "user_id": "local"}
 _TASKS_FROM_THE_TEST = """
 export function firebaseApp() { return {}; }
@@ -39,15 +46,19 @@ export function tasksOf() {
 
 
 class PageWithFakes:
-    """A browser context whose requests `api` answers."""
+    """A browser context whose requests `api` answers. With `signs_in`, users sign in with Firebase."""
 
-    def __init__(self, context: BrowserContext, **options: Any) -> None:
-        self.api = Api(folder=_PAGE_FOLDER, **options)
+    def __init__(self, context: BrowserContext, *, signs_in: bool = False, **options: Any) -> None:
+        address = f"https://{_SIGN_IN_DOMAIN}" if signs_in else None
+        self.api = Api(folder=_PAGE_FOLDER, signs_in_at=address, **options)
         self.context = context
         self.requests: list[tuple[str, str, Any]] = []
         """Method, path and JSON body of every call of the API."""
         context.route("**/*", self._answer)
-        context.route("**/config.json", lambda route: route.fulfill(json=_CONFIGURATION))
+        configuration = _CONFIGURATION | ({"firebase": _FIREBASE} if signs_in else {})
+        context.route("**/config.json", lambda route: route.fulfill(json=configuration))
+        if signs_in:
+            return
         context.route(
             "**/assets/firestore-*.js",
             lambda route: route.fulfill(body=_TASKS_FROM_THE_TEST, content_type="text/javascript"),

@@ -1,6 +1,7 @@
 /** Entry point of the API reference. The viewer defines the element `<openapi-explorer>` in docs.html. */
 
 import "./theme";
+import "./text_only_markup";
 import "openapi-explorer";
 
 /** The viewer shows an empty pane for a hash without a route. */

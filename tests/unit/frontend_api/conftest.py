@@ -119,6 +119,7 @@ class Api:
     allowed: AllowedUsers = field(default_factory=lambda: AllowedUsers(everyone=True))
     probes: tuple[FakeProbe, ...] = (FakeProbe("firestore"), FakeProbe("pubsub"))
 
+    signs_in_at: str | None = None
     address: PublicAddress = field(default_factory=PublicAddress)
     cors_origins: tuple[str, ...] = ()
     max_waiting: int = 3
@@ -194,7 +195,9 @@ class Api:
                 request_rate=RequestRate(limit=self.requests_per_minute, clock=self.clock),
             ),
             probes=self.probes,
-            web_page=WebPage(folder=self.folder, config={"project_id": PROJECT}),
+            web_page=WebPage(
+                folder=self.folder, config={"project_id": PROJECT}, signs_in_at=self.signs_in_at
+            ),
             address=self.address,
             max_waiting=self.max_waiting,
             max_waiting_per_caller=self.max_waiting_per_caller,
