@@ -89,6 +89,7 @@ KINDS = {
     "POST /internal/dead-letters": Kind.MACHINES,
     "POST /internal/events": Kind.MACHINES,
     "GET /internal/autoscaling": Kind.MACHINES,
+    "POST /internal/scale-workers": Kind.MACHINES,
     "GET /v1/operations": Kind.OPERATORS,
     "GET /v1/usage": Kind.THE_CALLERS,
     "GET /v1/queue": Kind.EVERYBODYS,
