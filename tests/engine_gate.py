@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ IGNORED_MODEL_VARIABLE = "ENGINE_GATE_IGNORES"
 """A model whose Runs need not take steps before the engine is held."""
 WORKER_MODULE = "tests.worker_program"
 _POLL_SECONDS = 0.01
+_QUANTUM_SECONDS = 0.01
 
 
 def engine_of(worker: ChildProcess) -> psutil.Process:
@@ -163,7 +165,10 @@ class GatedDuplexPipe(DuplexPipe[ToEngine, FromEngine]):
 
 
 def run_gated_engine(pipe: Any, settings: EngineSettings) -> None:
-    """Run the production engine behind a gate."""
+    """Run the production engine behind a gate.
+
+    Its turns are so short that no Run finishes before those of other models have begun.
+    """
     names: dict[str, Any] = vars(engine_process)
     names["DuplexPipe"] = GatedDuplexPipe
-    engine_process.run_engine(pipe, settings)
+    engine_process.run_engine(pipe, replace(settings, quantum_seconds=_QUANTUM_SECONDS))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from common.domain.models.catalog import ModelSpec
+from gpu_subscriber.engine.batches.round_robin import QUANTUM_SECONDS
 
 DeviceChoice = Literal["auto", "cpu", "cuda"]
 DtypeChoice = Literal["auto", "float32", "float16", "bfloat16"]
@@ -43,6 +44,8 @@ class EngineSettings:
     preview_interval_seconds: float = 1.0
     checkpoint_interval_seconds: float = 2.0
     """How often a Run's state is sent to the parent; 0 turns it off."""
+    quantum_seconds: float = QUANTUM_SECONDS
+    """How long the Runs of a batch key take steps before those of another key do."""
     measure_at_start: bool = True
     """Time batch sizes and memory formats of each loaded model; otherwise `max_batch` applies."""
     compile_denoiser: bool = False

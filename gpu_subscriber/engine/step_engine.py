@@ -78,7 +78,7 @@ class StepEngine:
             send=send,
             clock=clock,
         )
-        self._round_robin = RoundRobin[BatchKey]()
+        self._round_robin = RoundRobin[BatchKey](quantum_seconds=settings.quantum_seconds)
         self._last_load = LastLoad()
         self._generating: Run | None = None
         self._stop_generating = False
