@@ -100,7 +100,7 @@ def test_mixed_tasks_each_complete_with_their_own_image(system: System) -> None:
 
 def test_running_task_is_cancelled_at_the_next_step(system: System) -> None:
     with system.held_engine(steps=5):
-        task_id = system.client.submit(PROMPT, steps=100, num_images=4)
+        task_id = system.client.submit(PROMPT, steps=100)
         system.client.wait_until_drawn(task_id, step=5)
         answer = system.client.http.post(f"/v1/tasks/{task_id}/cancel")
         assert answer.status_code == 202

@@ -44,8 +44,6 @@ SETTINGS = {
     **IMPATIENT,
     # Images are equal bit for bit only if they are computed with as many threads.
     "DARKROOM_CPU_THREADS": "1",
-    # The tiny models need no larger batches, and measuring takes seconds for each.
-    "DARKROOM_MEASURE_AT_START": "false",
     "DARKROOM_PROGRESS_INTERVAL_SECONDS": "0.1",
     "DARKROOM_DRAIN_DEADLINE_SECONDS": "20",
     # More than the tasks of a test: a held engine makes room for none.
