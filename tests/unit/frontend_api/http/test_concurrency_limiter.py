@@ -19,16 +19,22 @@ def api(tmp_path: Path) -> Iterator[Api]:
     api.subscriptions.shut_down()
 
 
-def test_limiter_makes_further_requests_wait(api: Api) -> None:
-    task = api.stored_task()
-    in_the_store, goes_on, read = threading.Semaphore(0), threading.Event(), api.store.get
+def held_reads(api: Api) -> tuple[threading.Semaphore, threading.Event]:
+    """Make reads of tasks wait for the event. The semaphore counts those that have begun."""
+    begun, goes_on, read = threading.Semaphore(0), threading.Event(), api.store.get
 
-    def slow(task_id: str) -> Task:
-        in_the_store.release()
+    def held(task_id: str) -> Task:
+        begun.release()
         assert goes_on.wait(60)
         return read(task_id)
 
-    api.store.get = slow  # type: ignore[method-assign]
+    api.store.get = held  # type: ignore[method-assign]
+    return begun, goes_on
+
+
+def test_limiter_makes_further_requests_wait(api: Api) -> None:
+    task = api.stored_task()
+    in_the_store, goes_on = held_reads(api)
     with ThreadPoolExecutor(3) as pool:
         answers = [pool.submit(api.client.get, f"/v1/tasks/{task.id}") for _ in range(3)]
         assert in_the_store.acquire(timeout=60)
@@ -89,14 +95,7 @@ def test_caller_takes_at_most_its_share_of_the_capacity() -> None:
 def test_requests_of_other_callers_pass_a_burst(tmp_path: Path) -> None:
     api = Api(folder=tmp_path, requests_at_once=2)
     task = api.stored_task()
-    in_the_store, goes_on, read = threading.Semaphore(0), threading.Event(), api.store.get
-
-    def slow(task_id: str) -> Task:
-        in_the_store.release()
-        assert goes_on.wait(60)
-        return read(task_id)
-
-    api.store.get = slow  # type: ignore[method-assign]
+    in_the_store, goes_on = held_reads(api)
     with ThreadPoolExecutor(4) as pool:
         burst = [pool.submit(api.client.get, f"/v1/tasks/{task.id}") for _ in range(4)]
         assert in_the_store.acquire(timeout=60)
