@@ -9,29 +9,27 @@ The hash is not indexed and `expires_at` is the collection's TTL field (`firesto
 from datetime import datetime
 from typing import Any
 
-import structlog
 from google.api_core import exceptions as google_errors
 from google.cloud import firestore
 from google.cloud.firestore_v1.base_query import FieldFilter
 
 from common.adapters.firestore_errors import repeatable_within, translated_errors
 from common.adapters.firestore_values import plain
-from common.observability.metrics import RECORDS_REFUSED, counter
+from frontend_api.adapters.firestore.sealed_documents import SealedDocuments
 from frontend_api.api_keys.api_key import ApiKey, ApiKeyNotFoundError, is_key_id
 from frontend_api.identity.ports import Scope
 from frontend_api.record_seal import RecordSeal
 
 COLLECTION = "api_keys"
-_KIND, _SEAL = "api key", "seal"
-_log = structlog.get_logger(__name__)
-_refused = counter(RECORDS_REFUSED)
 _MOST_LISTED = 1_000
 """Far above the number of keys that one caller may have."""
 
 
 class FirestoreApiKeys:
     def __init__(self, client: firestore.Client, *, seal: RecordSeal, timeout_seconds: float) -> None:
-        self._seal = seal
+        self._seals = SealedDocuments(
+            seal=seal, record="api_key", refusal="api_key_refused", unsealed=frozenset({"last_used_at"})
+        )
         self._keys = client.collection(COLLECTION)
         self._calls = repeatable_within(timeout_seconds)
         self._timeout = timeout_seconds
@@ -39,19 +37,21 @@ class FirestoreApiKeys:
     def add(self, key: ApiKey) -> None:
         with translated_errors():
             # retry=None: after a create without a response, a retry would report a conflict.
-            self._keys.document(key.id).create(self._sealed(key), retry=None, timeout=self._timeout)
+            self._keys.document(key.id).create(
+                self._seals.with_seal(_encoded(key)), retry=None, timeout=self._timeout
+            )
 
     def get(self, key_id: str) -> ApiKey:
         with translated_errors():
             snapshot = self._document(key_id).get(**self._calls)
-        if not snapshot.exists or not self._is_sealed(snapshot):
+        if not snapshot.exists or not self._seals.accepts(snapshot):
             raise ApiKeyNotFoundError(key_id)
         return _decoded(snapshot)
 
     def list_for(self, user_id: str) -> tuple[ApiKey, ...]:
         query = self._keys.where(filter=FieldFilter("user_id", "==", user_id)).limit(_MOST_LISTED)
         with translated_errors():
-            found = [_decoded(each) for each in query.get(**self._calls) if self._is_sealed(each)]
+            found = [_decoded(each) for each in query.get(**self._calls) if self._seals.accepts(each)]
         return tuple(sorted(found, key=lambda key: (key.created_at, key.id), reverse=True))
 
     def record_use(self, key: ApiKey, now: datetime) -> None:
@@ -66,19 +66,6 @@ class FirestoreApiKeys:
         with translated_errors():
             self._document(key_id).delete(**self._calls)
 
-    def _sealed(self, key: ApiKey) -> dict[str, Any]:
-        fields = _encoded(key)
-        return {**fields, _SEAL: self._seal.of(_KIND, _sealed_part(fields))}
-
-    def _is_sealed(self, snapshot: Any) -> bool:
-        document = plain(snapshot.to_dict())
-        is_own = document.get("id") == snapshot.id
-        if is_own and self._seal.is_valid(_KIND, _sealed_part(document), document.get(_SEAL)):
-            return True
-        _refused.add(1, {"record": "api_key"})
-        _log.warning("api_key_refused", api_key_id=snapshot.id, reason="the seal is missing or invalid")
-        return False
-
     def _document(self, key_id: str) -> Any:
         """Refuse ids that no key can have: they could be the path of another document."""
         if not is_key_id(key_id):
@@ -89,10 +76,6 @@ class FirestoreApiKeys:
 def _encoded(key: ApiKey) -> dict[str, Any]:
     fields = {name: getattr(key, name) for name in ApiKey.__dataclass_fields__}
     return {**fields, "scopes": sorted(scope.value for scope in key.scopes)}
-
-
-def _sealed_part(document: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in document.items() if name not in (_SEAL, "last_used_at")}
 
 
 def _decoded(snapshot: Any) -> ApiKey:

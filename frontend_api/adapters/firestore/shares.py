@@ -7,35 +7,30 @@ document without a valid seal counts as no share. `expires_at` is the collection
 
 from typing import Any
 
-import structlog
 from google.cloud import firestore
 from google.cloud.firestore_v1.base_query import FieldFilter
 
 from common.adapters.firestore_errors import repeatable_within, translated_errors
 from common.adapters.firestore_values import plain
-from common.observability.metrics import RECORDS_REFUSED, counter
+from frontend_api.adapters.firestore.sealed_documents import SealedDocuments
 from frontend_api.record_seal import RecordSeal
 from frontend_api.shares.share import Share, ShareNotFoundError, is_share_id
 
 COLLECTION = "shares"
-_KIND, _SEAL = "share", "seal"
 _FIELDS = tuple(Share.__dataclass_fields__)
-_log = structlog.get_logger(__name__)
-_refused = counter(RECORDS_REFUSED)
 _MOST_LISTED = 1_000
 """Far above the number of links that one task may have."""
 
 
 class FirestoreShares:
     def __init__(self, client: firestore.Client, *, seal: RecordSeal, timeout_seconds: float) -> None:
-        self._seal = seal
+        self._seals = SealedDocuments(seal=seal, record="share", refusal="share_refused")
         self._shares = client.collection(COLLECTION)
         self._calls = repeatable_within(timeout_seconds)
         self._timeout = timeout_seconds
 
     def add(self, share: Share) -> None:
-        fields = {name: getattr(share, name) for name in _FIELDS}
-        document = {**fields, _SEAL: self._seal.of(_KIND, fields)}
+        document = self._seals.with_seal({name: getattr(share, name) for name in _FIELDS})
         with translated_errors():
             # retry=None: after a create without a response, a retry would report a conflict.
             self._shares.document(share.id).create(document, retry=None, timeout=self._timeout)
@@ -43,14 +38,14 @@ class FirestoreShares:
     def get(self, share_id: str) -> Share:
         with translated_errors():
             snapshot = self._document(share_id).get(**self._calls)
-        if not snapshot.exists or not self._is_sealed(snapshot):
+        if not snapshot.exists or not self._seals.accepts(snapshot):
             raise ShareNotFoundError(share_id)
         return _decoded(snapshot)
 
     def list_for(self, task_id: str) -> tuple[Share, ...]:
         with translated_errors():
             found = self._of_task(task_id).get(**self._calls)
-        shares = [_decoded(each) for each in found if self._is_sealed(each)]
+        shares = [_decoded(each) for each in found if self._seals.accepts(each)]
         return tuple(sorted(shares, key=lambda share: (share.created_at, share.id), reverse=True))
 
     def delete(self, share_id: str) -> None:
@@ -64,16 +59,6 @@ class FirestoreShares:
 
     def _of_task(self, task_id: str) -> Any:
         return self._shares.where(filter=FieldFilter("task_id", "==", task_id)).limit(_MOST_LISTED)
-
-    def _is_sealed(self, snapshot: Any) -> bool:
-        document = plain(snapshot.to_dict())
-        sealed = {name: value for name, value in document.items() if name != _SEAL}
-        is_own = document.get("id") == snapshot.id
-        if is_own and self._seal.is_valid(_KIND, sealed, document.get(_SEAL)):
-            return True
-        _refused.add(1, {"record": "share"})
-        _log.warning("share_refused", share_id=snapshot.id, reason="the seal is missing or invalid")
-        return False
 
     def _document(self, share_id: str) -> Any:
         """Refuse ids that no share can have: they could be the path of another document."""
