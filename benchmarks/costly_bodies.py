@@ -16,9 +16,9 @@ from typing import Any
 from structlog.testing import capture_logs
 
 from benchmarks.measurement import milliseconds, spread_of
+from frontend_api.batches.schemas import MAX_BATCH_ITEMS, BatchItem
 from frontend_api.http.json_body import MAX_BODY_BYTES
 from frontend_api.tasks.changes import MAX_LABELS
-from frontend_api.tasks.schemas import MAX_BATCH_ITEMS, BatchItem
 from frontend_api.webhooks.callback_headers import MAX_HEADERS
 from tests.unit.frontend_api.conftest import Api
 

@@ -6,6 +6,7 @@ from flask import Flask
 
 from frontend_api.api_keys.routes import blueprint as keys
 from frontend_api.autoscaling.routes import blueprint as autoscaling
+from frontend_api.batches.routes import blueprint as batches
 from frontend_api.browser.cors import allow_origins
 from frontend_api.browser.origin_check import reject_foreign_requests
 from frontend_api.browser.routes import blueprint as web_page
@@ -37,8 +38,8 @@ from frontend_api.shares.routes import blueprint as shares
 from frontend_api.shares.routes import links
 from frontend_api.stats.routes import blueprint as queue
 from frontend_api.streams.routes import events, lists, sockets
-from frontend_api.tasks.routes import batches, results
 from frontend_api.tasks.routes import blueprint as tasks
+from frontend_api.tasks.routes import results
 from frontend_api.usage.routes import blueprint as usage
 from frontend_api.webhooks.routes import blueprint as webhooks
 

@@ -13,6 +13,7 @@ from frontend_api.autoscaling.demand import ReadFleetDemand
 from frontend_api.autoscaling.package import Autoscaling
 from frontend_api.autoscaling.ports import DemandHistory
 from frontend_api.autoscaling.scale_pool import ManagedPool, ScalePool
+from frontend_api.batches.submit_batch import SubmitBatch
 from frontend_api.browser.package import WebPage
 from frontend_api.content_policy.ports import ContentPolicy
 from frontend_api.dead_letters.archive import ArchiveDeadLetter
@@ -61,9 +62,8 @@ from frontend_api.tasks.package import Tasks
 from frontend_api.tasks.ports import PromptTokenizers, TaskBatches
 from frontend_api.tasks.publisher import TaskPublisher
 from frontend_api.tasks.read import ReadTask
-from frontend_api.tasks.responses import RenderTask
+from frontend_api.tasks.rendering import RenderTask
 from frontend_api.tasks.submit import SubmitTask
-from frontend_api.tasks.submit_batch import SubmitBatch
 from frontend_api.usage.ports import UsageBook
 from frontend_api.usage.usage import GpuPrice, Usage
 from frontend_api.webhooks.callback_headers import HeaderCipher
@@ -83,6 +83,7 @@ class Dependencies:
 
     api_keys: ApiKeys
     autoscaling: Autoscaling
+    batches: SubmitBatch
     browser: WebPage
     dead_letters: DeadLetters
     estimates: Estimates
@@ -222,6 +223,7 @@ def build_dependencies(
                 managed=managed_pool, history=demand_history, read_demand=read_demand, clock=clock
             ),
         ),
+        batches=SubmitBatch(submit_task=submit, batches=task_batches),
         browser=web_page,
         dead_letters=DeadLetters(
             stored=dead_letters,
@@ -283,7 +285,6 @@ def build_dependencies(
         ),
         tasks=Tasks(
             submit=submit,
-            submit_batch=SubmitBatch(submit_task=submit, batches=task_batches),
             store=store,
             read=ReadTask(store=store),
             cancel=cancel,

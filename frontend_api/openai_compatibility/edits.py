@@ -12,7 +12,7 @@ from common.domain.models.traits import Input
 from frontend_api.http.error_mapping import body_problem
 from frontend_api.http.problems import Complaint, Problem, RequestRefusedError, rejected
 from frontend_api.openai_compatibility.schemas import OpenAIImageRequest
-from frontend_api.tasks.schemas import bounds_of
+from frontend_api.tasks.request_fields import bounds_of
 from frontend_api.tasks.submit import Submission
 
 PATH = "/openai/v1/images/edits"

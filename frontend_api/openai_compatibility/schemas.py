@@ -17,8 +17,9 @@ from common.domain.models.catalog import ModelSpec
 from common.domain.parameters import MAX_QUALITY, GenerationParameters, OutputFormat
 from frontend_api.http.schemas import WHOLE, Integer, ResponseBody, Seeded, matching
 from frontend_api.openai_compatibility.errors import OpenAIErrorResponse
+from frontend_api.tasks.request_fields import LabelValue, bounds_of
 from frontend_api.tasks.responses import WarningResponse
-from frontend_api.tasks.schemas import ImageFields, LabelValue, bounds_of
+from frontend_api.tasks.schemas import ImageFields
 from frontend_api.tasks.submit import Submission
 
 _SAME_NAME = (

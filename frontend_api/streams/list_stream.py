@@ -8,7 +8,7 @@ from typing import TypeAlias
 from common.domain.task import Task
 from frontend_api.streams.connection import ClientConnection, WaitOutcome
 from frontend_api.streams.subscriptions import Subscription
-from frontend_api.tasks.responses import Snapshot
+from frontend_api.tasks.rendering import Snapshot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,7 +32,7 @@ from frontend_api.streams.package import Streams
 from frontend_api.streams.task_stream import HEARTBEAT, Deleted, PermissionRevoked, StreamItem, task_updates
 from frontend_api.streams.websocket import VERSION, WebSocket, accept_token
 from frontend_api.tasks.package import Tasks
-from frontend_api.tasks.responses import Snapshot
+from frontend_api.tasks.rendering import Snapshot
 
 events = Blueprint("events", __name__, url_prefix="/v1/tasks/<task_id>/events")
 events.before_request(authenticate)

@@ -12,7 +12,7 @@ from common.domain.task import Task
 from frontend_api.streams.connection import ClientConnection, WaitOutcome
 from frontend_api.streams.ports import TaskSnapshot
 from frontend_api.streams.subscriptions import Subscription
-from frontend_api.tasks.responses import RenderTask, Snapshot
+from frontend_api.tasks.rendering import RenderTask, Snapshot
 
 HEARTBEAT = ":\n"
 """A comment in a stream of server-sent events. With an empty line after it, some clients would report an event."""

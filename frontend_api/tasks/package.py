@@ -6,15 +6,13 @@ from common.ports import TaskStore
 from frontend_api.tasks.changes import CancelTask, LabelTask, RetryTask
 from frontend_api.tasks.delete import DeleteTask, RemoveExpiredTasks
 from frontend_api.tasks.read import ReadTask
-from frontend_api.tasks.responses import RenderTask
+from frontend_api.tasks.rendering import RenderTask
 from frontend_api.tasks.submit import SubmitTask
-from frontend_api.tasks.submit_batch import SubmitBatch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tasks:
     submit: SubmitTask
-    submit_batch: SubmitBatch
     store: TaskStore
     read: ReadTask
     cancel: CancelTask

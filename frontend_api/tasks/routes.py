@@ -1,26 +1,15 @@
-"""/v1/tasks: submit, read, list, cancel, retry and delete tasks.
+"""/v1/tasks: submit, read, list, cancel, retry and delete tasks. /v1/results: for callers who poll."""
 
-/v1/tasks:batch takes many submissions in one request. /v1/results is for callers who poll.
-"""
-
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import replace
-from enum import StrEnum
 
 from flask import Blueprint, Response, request
-from pydantic import Field, ValidationError
 
 from common.domain.task import Task, TaskStatus
 from common.observability.metrics import TASKS_SUBMITTED, counter
-from frontend_api.estimates.estimate import NO_ESTIMATE, Estimate
-from frontend_api.estimates.package import Estimates
 from frontend_api.http.api_doc import ApiDoc, ResponseDoc
-from frontend_api.http.error_mapping import body_problem, header_problem, problem_of
 from frontend_api.http.problems import Complaint, Problem, RequestRefusedError
-from frontend_api.http.request_log import current_trace_id, log_task_id
+from frontend_api.http.request_log import log_task_id
 from frontend_api.http.requests import (
-    REJECTED_FOR_CONTENT,
     authenticate,
     caller_id,
     checked_task_id,
@@ -30,9 +19,7 @@ from frontend_api.http.requests import (
     query,
 )
 from frontend_api.http.responses import conditional, json_response, own_address, revalidated
-from frontend_api.http.schemas import ProblemDocument, ResponseBody
 from frontend_api.quotas.headers import limit_rejections
-from frontend_api.quotas.quotas import Quotas
 from frontend_api.streams.long_poll import (
     PREFER,
     PREFERENCE_APPLIED,
@@ -45,15 +32,11 @@ from frontend_api.streams.package import Streams
 from frontend_api.tasks.package import Tasks
 from frontend_api.tasks.responses import TaskPageResponse, TaskResponse, task_path
 from frontend_api.tasks.schemas import (
-    MAX_BATCH_VALUES,
-    BatchItem,
     LabelChange,
-    TaskBatch,
     TaskListQuery,
     TaskSubmission,
 )
 from frontend_api.tasks.submit import IdempotencyKeyReusedError, Submission, Submitted
-from frontend_api.tasks.submit_batch import Outcome
 
 blueprint = Blueprint("tasks", __name__, url_prefix="/v1/tasks")
 blueprint.before_request(authenticate)
@@ -253,134 +236,6 @@ def delete(task_id: str) -> Response:
     """Delete a task and its images."""
     current(Tasks).delete(caller_id(), checked_task_id(task_id))
     return Response(status=204)
-
-
-batches = Blueprint("batches", __name__, url_prefix="/v1/tasks:batch")
-batches.before_request(authenticate)
-
-
-class BatchOutcome(StrEnum):
-    """The outcome of one submission."""
-
-    ACCEPTED = "accepted"
-    REPLAYED = "replayed"
-    REFUSED = "refused"
-    UNKNOWN = "unknown"
-    """A dependency did not confirm in time: the task may be stored."""
-
-
-class BatchResultResponse(ResponseBody):
-    """The result of one submission: a task, or a problem with pointers relative to that submission."""
-
-    index: int = Field(description="The submission's position in `tasks`, from 0.")
-    outcome: BatchOutcome = Field(
-        description="`refused`: no task was created. `unknown`: a task may have been created; "
-        "sending the item again with the same `idempotency_key` creates no second one."
-    )
-    task_id: str | None = Field(
-        description="The task's id, also if the outcome is unknown; null if it was refused."
-    )
-    status: int = Field(
-        description="The status of a single submission: 202 accepted, 200 replayed, or the problem's status."
-    )
-    task: TaskResponse | None
-    problem: ProblemDocument | None
-    retry_after_seconds: int | None = Field(
-        description="Seconds to wait before a retry of a retryable problem."
-    )
-
-
-class BatchResponse(ResponseBody):
-    """The result of each submission, in the order of the request."""
-
-    accepted: int
-    replayed: int
-    refused: int
-    unknown: int
-    results: tuple[BatchResultResponse, ...]
-
-
-@batches.post("")
-@doc(
-    "submitBatch",
-    {
-        200: ResponseDoc(
-            "The result of each submission. Each is accepted or refused separately.",
-            BatchResponse,
-        )
-    },
-    body=TaskBatch,
-)
-def submit_batch() -> Response:
-    """Submit up to 100 tasks at once.
-
-    Items with an `idempotency_key` create no second task when the batch is sent again.
-    """
-    limit_rejections()
-    if "Idempotency-Key" in request.headers:
-        detail = "applies to a single submission; set `idempotency_key` in each item instead"
-        raise RequestRefusedError(header_problem("Idempotency-Key", detail))
-    items = tuple(json_body(TaskBatch, max_values=MAX_BATCH_VALUES).checked())
-    valid = [item for item in items if isinstance(item, BatchItem)]
-    user_id = caller_id()
-    submissions = [item.submission(user_id=user_id, idempotency_key=item.idempotency_key) for item in valid]
-    outcomes = iter(current(Tasks).submit_batch(user_id, submissions))
-    results = [item if isinstance(item, ValidationError) else next(outcomes) for item in items]
-    return json_response(_batch_response(results))
-
-
-def _batch_response(results: Sequence[Outcome | ValidationError]) -> BatchResponse:
-    new = [result.task for result in results if isinstance(result, Submitted) and not result.replayed]
-    for (model, lane), count in Counter((task.parameters.model, task.lane) for task in new).items():
-        _accepted.add(count, {"model": model, "lane": lane.value})
-    tasks = [result.task for result in results if isinstance(result, Submitted)]
-    estimates = iter(current(Estimates).estimator.each(tasks))
-    results_of_items = tuple(
-        _batch_result(index, result, next(estimates) if isinstance(result, Submitted) else NO_ESTIMATE)
-        for index, result in enumerate(results)
-    )
-    if any(one.status in REJECTED_FOR_CONTENT for one in results_of_items):
-        current(Quotas).count_rejected(caller_id())
-    counts = Counter(one.outcome for one in results_of_items)
-    return BatchResponse(
-        **{outcome.value: counts[outcome] for outcome in BatchOutcome}, results=results_of_items
-    )
-
-
-def _batch_result(index: int, result: Outcome | ValidationError, estimate: Estimate) -> BatchResultResponse:
-    if isinstance(result, Submitted):
-        return BatchResultResponse(
-            index=index,
-            outcome=BatchOutcome.REPLAYED if result.replayed else BatchOutcome.ACCEPTED,
-            task_id=result.task.id,
-            status=200 if result.replayed else 202,
-            task=current(Tasks).render.response(result.task, estimate=estimate),
-            problem=None,
-            retry_after_seconds=None,
-        )
-    problem = _item_problem(result)
-    wait = problem.headers.get("Retry-After")
-    return BatchResultResponse(
-        index=index,
-        outcome=BatchOutcome.REFUSED if problem.task_id is None else BatchOutcome.UNKNOWN,
-        task_id=problem.task_id,
-        status=problem.kind.status,
-        task=None,
-        problem=ProblemDocument.model_validate(
-            problem.body(trace_id=current_trace_id(), base_path=request.root_path)
-        ),
-        retry_after_seconds=None if wait is None else int(wait),
-    )
-
-
-def _item_problem(error: Exception) -> Problem:
-    problem = body_problem(error) if isinstance(error, ValidationError) else problem_of(error)
-    if problem is None:
-        raise error
-    if isinstance(error, IdempotencyKeyReusedError):  # the key is a field of the item here, not a header
-        complaint = Complaint("pointer", "/idempotency_key", "was used before for a different request")
-        return replace(problem, complaints=(complaint,))
-    return problem
 
 
 results = Blueprint("results", __name__, url_prefix="/v1/results")

@@ -3,24 +3,10 @@
 They check types. The chosen model (ModelSpec) limits values such as steps and pixels.
 """
 
-import re
-from collections.abc import Iterator
 from datetime import timedelta
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SkipValidation,
-    ValidationError,
-    WithJsonSchema,
-    model_validator,
-)
-from pydantic.config import JsonDict
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import PydanticKnownError
+from pydantic import ConfigDict, Field, model_validator
 
 from common.domain.models.lora import MAX_LORA_SCALE, MAX_LORAS
 from common.domain.models.traits import PromptSyntax
@@ -30,8 +16,6 @@ from common.domain.parameters import (
     DEFAULT_STRENGTH,
     MAX_CONTROL_SCALE,
     MAX_REFERENCE_SCALE,
-    MAX_SEED,
-    GenerationParameters,
     Metadata,
     OutputFormat,
     PictureId,
@@ -40,12 +24,7 @@ from common.domain.parameters import (
 from common.domain.task import Lane, TaskStatus
 from common.ports import TaskFilter
 from frontend_api.http.schemas import (
-    IDEMPOTENCY_KEY,
-    IDEMPOTENCY_KEY_DETAIL,
-    MAX_IDEMPOTENCY_KEY,
-    STORABLE,
     WHOLE,
-    CheckedText,
     Integer,
     PageSize,
     QueryParameters,
@@ -53,30 +32,26 @@ from frontend_api.http.schemas import (
     Text,
     Timestamp,
     a_page_token,
-    matching,
-    storable,
 )
-from frontend_api.tasks.changes import MAX_LABELS
+from frontend_api.tasks.request_fields import (
+    CallbackEvent,
+    CallbackHeaders,
+    CallbackUrlText,
+    LabelChanges,
+    LabelFilter,
+    Labels,
+    ModelName,
+    Prompt,
+    Seed,
+    state_bounds,
+)
 from frontend_api.tasks.submit import Submission
-from frontend_api.webhooks.callback_headers import (
-    HEADER_NAME,
-    HEADER_VALUE,
-    MAX_ALL_CHARACTERS,
-    MAX_HEADERS,
-    MAX_VALUE_CHARACTERS,
-    check_header,
-)
-from frontend_api.webhooks.url_policy import MAX_URL_CHARACTERS
+from frontend_api.webhooks.callback_headers import MAX_ALL_CHARACTERS
 
-MAX_LABEL_CHARACTERS = 100
 MAX_DEADLINE_SECONDS = 7 * 24 * 3_600
 """Pub/Sub keeps a message for seven days."""
-MAX_BATCH_ITEMS = 100
-MAX_BATCH_VALUES = 10_000
-"""Enough for a hundred submissions with every field, label, header and LoRA."""
 _MAX_FIELDS = 40
 """Per submission; more than the schema has, so that a response names a few unknown fields but not thousands."""
-_SEED_DIGITS = re.compile(r"^[0-9]{1,19}$")
 _PARAMETERS = frozenset(
     (
         "prompt", "negative_prompt", "steps", "guidance_scale", "seed", "sampler", "width", "height",
@@ -87,114 +62,7 @@ _PARAMETERS = frozenset(
 )  # fmt: skip
 
 
-_LABEL_NAME = r"[a-z0-9][a-z0-9_-]{0,62}"
-_WHITE_SPACE = r"\t-\r\x1C-\x20\x85\xA0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000"
-"""The characters that Python's `str.isspace` counts."""
-_SHAPES: dict[str, JsonSchemaValue] = GenerationParameters.model_json_schema()["properties"]
-
-
-def _limit_labels(labels: object) -> object:
-    """Check the limit before each name and value is validated."""
-    if isinstance(labels, dict) and len(labels) > MAX_LABELS:
-        raise PydanticKnownError(
-            "too_long", {"field_type": "Dictionary", "max_length": MAX_LABELS, "actual_length": len(labels)}
-        )
-    return labels
-
-
-def _from_digits(seed: object) -> object:
-    """Accept text: the numbers of JavaScript are exact only below 2^53."""
-    return int(seed) if isinstance(seed, str) and _SEED_DIGITS.fullmatch(seed) else seed
-
-
-def _require(prompt: object) -> object:
-    if prompt is None:
-        raise PydanticKnownError("missing")
-    return prompt
-
-
-def _checked_headers(headers: dict[str, str]) -> dict[str, str]:
-    for name, value in headers.items():
-        check_header(name, value)
-    if sum(map(len, headers.values())) > MAX_ALL_CHARACTERS:
-        raise ValueError(f"must have values of at most {MAX_ALL_CHARACTERS:,} characters, all together")
-    if len({name.lower() for name in headers}) < len(headers):
-        raise ValueError("must name each header once; case does not matter")
-    return headers
-
-
-Prompt = Annotated[
-    Text,
-    matching(
-        rf"[^\u0000]*[^\u0000{_WHITE_SPACE}][^\u0000]*", "must contain a character other than white space"
-    ),
-]
-LabelName = Annotated[
-    str,
-    matching(
-        _LABEL_NAME, "must be 1 to 63 of the characters a-z, 0-9, _ and -, and begin with a letter or digit"
-    ),
-]
-LabelValue = Annotated[str, Field(max_length=MAX_LABEL_CHARACTERS), STORABLE]
-LabelFilter = Annotated[
-    Text,
-    matching(
-        rf"{_LABEL_NAME}=[^\u0000]{{0,{MAX_LABEL_CHARACTERS}}}", "must be the NAME=VALUE of a possible label"
-    ),
-]
-CallbackUrlText = Annotated[
-    str,
-    Field(max_length=MAX_URL_CHARACTERS),
-    CheckedText(storable, r"[Hh][Tt][Tt][Pp][Ss]?://[\x21-\x22\x24-\x7E]+#?"),
-]
-HeaderName = Annotated[str, WithJsonSchema({"type": "string", "pattern": f"^{HEADER_NAME}$"})]
-HeaderValue = Annotated[
-    str,
-    WithJsonSchema({"type": "string", "maxLength": MAX_VALUE_CHARACTERS, "pattern": f"^{HEADER_VALUE}$"}),
-]
-CallbackHeaders = Annotated[
-    dict[HeaderName, HeaderValue], Field(max_length=MAX_HEADERS), AfterValidator(_checked_headers)
-]
-Seed = Annotated[
-    Integer,
-    BeforeValidator(_from_digits),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "integer", "minimum": 0, "maximum": MAX_SEED},
-                {"type": "string", "pattern": _SEED_DIGITS.pattern},
-            ]
-        }
-    ),
-]
-CallbackEvent = Literal["started", "progress", "finished"]
-ModelName = Annotated[str, Field(max_length=63), STORABLE]
-IdempotencyKey = Annotated[
-    str,
-    Field(min_length=1, max_length=MAX_IDEMPOTENCY_KEY),
-    matching(IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_DETAIL),
-]
-_BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "maxLength")
-
-
-def bounds_of(parameter: str) -> JsonDict:
-    """Return the bounds of a parameter that hold for every model, for the OpenAPI document.
-
-    Each model has its own limits within these.
-    """
-    shape = _SHAPES[parameter]
-    either = next((each for each in shape.get("anyOf", ()) if each["type"] != "null"), shape)
-    return {name: either[name] for name in _BOUNDS if name in either}
-
-
-def _state_bounds(schema: JsonDict) -> None:
-    fields = cast("dict[str, JsonDict]", schema["properties"])
-    for name in _SHAPES.keys() & fields.keys():
-        if "anyOf" not in fields[name]:
-            fields[name] = {**bounds_of(name), **fields[name]}
-
-
-class _BodyWithFewFields(RequestBody):
+class BodyWithFewFields(RequestBody):
     @model_validator(mode="before")
     @classmethod
     def _limit_fields(cls, fields: object) -> object:
@@ -203,12 +71,12 @@ class _BodyWithFewFields(RequestBody):
         return fields
 
 
-class ImageFields(_BodyWithFewFields):
+class ImageFields(BodyWithFewFields):
     """What every request for images may contain."""
 
-    model_config = ConfigDict(json_schema_extra=_state_bounds)
+    model_config = ConfigDict(json_schema_extra=state_bounds)
 
-    prompt: Annotated[Prompt, BeforeValidator(_require)] = Field(
+    prompt: Prompt = Field(
         description="Description of the images.", examples=["a large red circle above a small blue square"]
     )
     negative_prompt: Text | None = Field(default=None, description="What the images must not show.")
@@ -330,11 +198,7 @@ class TaskSubmission(ImageFields):
         default=Lane.INTERACTIVE,
         description="Priority: `interactive` if a person waits for the result, otherwise `batch`.",
     )
-    labels: Annotated[dict[LabelName, LabelValue], BeforeValidator(_limit_labels)] = Field(
-        default_factory=dict,
-        max_length=MAX_LABELS,
-        description="Your own key-value pairs, returned unchanged.",
-    )
+    labels: Labels = Field(default_factory=dict, description="Your own key-value pairs, returned unchanged.")
     deadline_seconds: Annotated[int, Field(ge=1, le=MAX_DEADLINE_SECONDS), WHOLE] | None = Field(
         default=None, description="The task fails if no worker has started it within this time."
     )
@@ -369,37 +233,10 @@ class TaskSubmission(ImageFields):
         )
 
 
-class BatchItem(TaskSubmission):
-    """One request for images in a batch."""
-
-    idempotency_key: IdempotencyKey | None = Field(
-        default=None,
-        description="Like the Idempotency-Key header: requests with the same key and fields create one task.",
-    )
-
-
-class TaskBatch(_BodyWithFewFields):
-    """Several requests for images. Each is checked, and accepted or rejected, separately."""
-
-    tasks: Annotated[list[SkipValidation[BatchItem]], Field(min_length=1, max_length=MAX_BATCH_ITEMS)]
-
-    def checked(self) -> Iterator[BatchItem | ValidationError]:
-        """Yield each item, or its validation error."""
-        for item in self.tasks:
-            try:
-                yield BatchItem.model_validate(item)
-            except ValidationError as refusal:
-                yield refusal
-
-
 class LabelChange(RequestBody):
     """Labels to set and to remove."""
 
-    labels: Annotated[dict[LabelName, LabelValue | None], BeforeValidator(_limit_labels)] = Field(
-        min_length=1,
-        max_length=MAX_LABELS,
-        description="New values by name; `null` removes a label. Others are kept.",
-    )
+    labels: LabelChanges = Field(description="New values by name; `null` removes a label. Others are kept.")
 
 
 class TaskListQuery(QueryParameters):

@@ -26,10 +26,11 @@ from darkroom.models.catalog import ModelSpec
 from darkroom.models.task import Task
 from darkroom.resources.batches import MAX_ITEMS
 from darkroom.submission import Submission, SubmissionFields
+from frontend_api.batches.schemas import MAX_BATCH_ITEMS, BatchItem
 from frontend_api.http.problems import PROBLEMS, Complaint, Problem
 from frontend_api.models.routes import ModelResponse
 from frontend_api.tasks.responses import TaskResponse
-from frontend_api.tasks.schemas import MAX_BATCH_ITEMS, BatchItem, TaskSubmission
+from frontend_api.tasks.schemas import TaskSubmission
 from frontend_api.usage.usage import GpuPrice
 from scripted import task_json
 from tests.factories import NOW, submitted_task

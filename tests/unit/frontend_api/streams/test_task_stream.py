@@ -9,7 +9,7 @@ from common.domain.errors import DependencyUnavailableError
 from common.domain.task import Task
 from frontend_api.streams.ports import TaskSnapshot
 from frontend_api.streams.task_stream import SnapshotCache
-from frontend_api.tasks.responses import RenderTask, Snapshot
+from frontend_api.tasks.rendering import RenderTask, Snapshot
 from tests.unit.frontend_api.conftest import Api
 
 SUBSCRIBERS = 8

@@ -146,8 +146,8 @@ def with_catalog(api: Api, spec: ModelSpec) -> None:
     catalog = ModelCatalog(models=(spec,))
     submit = replace(api.dependencies.tasks.submit, catalog=catalog)
     tasks = replace(api.dependencies.tasks, submit=submit)
-    tasks = replace(tasks, submit_batch=replace(tasks.submit_batch, submit_task=submit))
-    provide(api.app, replace(api.dependencies, tasks=tasks))
+    batches = replace(api.dependencies.batches, submit_task=submit)
+    provide(api.app, replace(api.dependencies, tasks=tasks, batches=batches))
 
 
 OTHER_DEFAULTS = DEMO_MODEL.model_copy(update={"defaults": ModelDefaults(steps=30, width=128, height=128)})

@@ -8,11 +8,11 @@ from werkzeug.test import TestResponse
 
 from common.domain.models.lora import MAX_LORAS
 from common.domain.task import Lane
+from frontend_api.batches.schemas import MAX_BATCH_ITEMS, MAX_BATCH_VALUES, BatchItem
+from frontend_api.batches.submit_batch import MAX_COUNTED_CHARACTERS
 from frontend_api.http.json_body import MAX_BODY_BYTES, parse_json_object
 from frontend_api.quotas.limits import QuotaLimits
 from frontend_api.tasks.changes import MAX_LABELS
-from frontend_api.tasks.schemas import MAX_BATCH_ITEMS, MAX_BATCH_VALUES, BatchItem
-from frontend_api.tasks.submit_batch import MAX_COUNTED_CHARACTERS
 from frontend_api.webhooks.callback_headers import MAX_HEADERS
 from tests.unit.frontend_api.conftest import Api
 
