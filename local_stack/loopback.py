@@ -1,5 +1,6 @@
 """The loopback interface: free ports, and HTTP without proxies, which cannot reach it."""
 
+import http.client
 import json
 import random
 import socket
@@ -98,15 +99,21 @@ def send(
     content: Mapping[str, object] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """Send a request and return the response of any status. Raises OSError without one."""
+    """Send a request and return the response of any status.
+
+    Raises OSError without one, also when the server ends in the middle of its response.
+    """
     data, content_type = None, {}
     if content is not None:
         data, content_type = json.dumps(content).encode(), {"Content-Type": "application/json"}
     request = urllib.request.Request(  # noqa: S310 - loopback addresses
         url, data=data, headers={**content_type, **(headers or {})}, method=method
     )
-    with _opener.open(request, timeout=timeout_seconds) as response:
-        return Response(status=response.status, body=response.read())
+    try:
+        with _opener.open(request, timeout=timeout_seconds) as response:
+            return Response(status=response.status, body=response.read())
+    except http.client.HTTPException as error:
+        raise ConnectionError(f"{url} sent no complete response: {error!r}") from error
 
 
 def no_proxy_environment(environment: Mapping[str, str]) -> dict[str, str]:

@@ -11,6 +11,7 @@ files that were not copied and packages that were not installed.
 
 import argparse
 import contextlib
+import http.client
 import os
 import shlex
 import shutil
@@ -211,7 +212,7 @@ def _wait_for_response(url: str, expected: bytes, process: subprocess.Popen[byte
                 body = response.read()
         except urllib.error.HTTPError as error:  # a worker that is not ready returns its state
             body = error.read()
-        except OSError:
+        except (OSError, http.client.HTTPException):
             time.sleep(0.5)
 
 

@@ -1,6 +1,7 @@
 """Loopback addresses are reached directly, whatever proxies the environment sets."""
 
 import os
+import socket
 import sys
 import threading
 from collections.abc import Iterator
@@ -62,6 +63,20 @@ def test_supervisor_connects_without_a_proxy(address: str, tmp_path: Path) -> No
         exports.export(address, "demo-darkroom")
     assert fetch_metrics({"api-metrics": int(address.rpartition(":")[2])}) == {"api": "ok"}
     assert tick(f"http://{address}/internal", "token") == {"rescue": "200", "remove_expired": "200"}
+
+
+@pytest.mark.parametrize("sent", [b"", b"HTTP/1.1 ", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"])
+def test_server_that_ends_in_its_response_is_not_ready(sent: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def respond() -> None:
+            with server.accept()[0] as connection:
+                connection.recv(65_536)
+                connection.sendall(sent)
+
+        threading.Thread(target=respond, daemon=True).start()
+        reason = responds_ok(f"http://127.0.0.1:{server.getsockname()[1]}/")(os.getpid())
+    assert reason is not None
 
 
 def test_child_processes_connect_to_loopback_without_a_proxy(address: str, tmp_path: Path) -> None:
