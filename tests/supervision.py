@@ -1,7 +1,7 @@
 """A local stack in a test."""
 
-import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from google.cloud import firestore
@@ -12,14 +12,17 @@ from local_stack.stack import LocalStack
 
 @contextmanager
 def watched(stack: LocalStack) -> Iterator[None]:
-    """Run the supervisor, which restarts ended processes, as `up` does once everything is ready."""
-    watching = threading.Thread(target=stack.watch)
-    watching.start()
-    try:
-        yield
-    finally:
-        stack.interrupted.set()
-        watching.join()
+    """Run the supervisor, which restarts ended processes, as `up` does once everything is ready.
+
+    At the end of the block, raises the error that ended the supervision, if any.
+    """
+    with ThreadPoolExecutor(1, thread_name_prefix="supervisor") as threads:
+        watching = threads.submit(stack.watch)
+        try:
+            yield
+        finally:
+            stack.interrupted.set()
+            watching.result()
 
 
 def firestore_of(stack: LocalStack) -> firestore.Client:

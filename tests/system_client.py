@@ -68,7 +68,7 @@ class SystemClient:
         """Block until the task is terminal."""
         return self.wait_until(task_id, lambda task: task.status.is_terminal, timeout_seconds=timeout_seconds)
 
-    def wait_for_all(self, task_ids: list[str], *, timeout_seconds: float = 300.0) -> dict[str, Task]:
+    def wait_for_all(self, task_ids: list[str], *, timeout_seconds: float = 240.0) -> dict[str, Task]:
         """Block until all of these tasks are terminal."""
         return self._wait(task_ids, lambda task: task.status.is_terminal, timeout_seconds)
 
@@ -93,7 +93,7 @@ class SystemClient:
                 following.callback(self._changes.subscribe(latest[task_id], partial(look, task_id)))
             if found.keys() != latest.keys() and not done.wait(timeout_seconds):
                 missing = {
-                    task_id: f"{task.status}, {task.progress}, {task.failure}"
+                    task_id: f"followed: {_state_of(task)}; stored: {_state_of(self._store.get(task_id))}"
                     for task_id, task in latest.items()
                     if task_id not in found
                 }
@@ -116,3 +116,7 @@ class SystemClient:
         task = self.wait_for_end(self.submit(prompt, **fields))
         assert task.status is TaskStatus.COMPLETED, task.failure
         return task
+
+
+def _state_of(task: Task) -> str:
+    return f"{task.status}, attempt {task.attempt}, {task.progress}, {task.failure}"

@@ -44,4 +44,4 @@ def test_no_task_is_lost_when_firestore_is_killed_repeatedly(rig: Rig) -> None:
             accepted += rig.try_submit(steps=10).status_code == HTTPStatus.ACCEPTED
         pause(rng.uniform(0, 2))
         rig.site.stack.restart("firestore-emulator")
-    rig.verify(timeout_seconds=300)
+    rig.verify(timeout_seconds=240)

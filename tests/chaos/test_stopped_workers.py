@@ -20,7 +20,7 @@ def test_task_of_a_stopped_worker_resumes_at_its_step(
 ) -> None:
     rig.start_workers(2, engine=engine, DARKROOM_DRAIN_DEADLINE_SECONDS=0, DARKROOM_CPU_THREADS=1)
     undisturbed = rig.submit(seed=7, steps=40, side=side)
-    rig.client.wait_for_end(undisturbed, timeout_seconds=300)
+    rig.client.wait_for_end(undisturbed, timeout_seconds=240)
     rig.hold(steps=20)
     task_id = rig.submit(seed=7, steps=40, side=side)
     seen = rig.wait_until_drawn(task_id, step=20)
@@ -35,7 +35,7 @@ def test_task_of_a_stopped_worker_resumes_at_its_step(
 
     assert first.process.wait_stopped(60)
     assert first.process.exit_code == 0
-    task = rig.verify(timeout_seconds=300)[task_id]
+    task = rig.verify(timeout_seconds=240)[task_id]
     assert (task.attempt, task.attempts_left) == (2, 3)
     assert [attempt.ending for attempt in task.history] == ["handed_back", "completed"]
     [loaded] = second.log_lines("checkpoints_loaded")

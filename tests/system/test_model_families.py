@@ -37,8 +37,6 @@ pytestmark = pytest.mark.end_to_end
 
 VARIANTS = {"flux": "flux dev", "flux_2_klein": "flux_2_klein base"}
 """The case of a family that has several and none with its name."""
-SLOW = ("chroma", "flux_2_klein", "qwen_image")
-"""The families whose tiny models take longest."""
 BROKEN = "broken"
 SETTINGS = {
     **IMPATIENT,
@@ -236,9 +234,7 @@ def test_tasks_resume_bit_equal_when_the_worker_is_stopped_and_killed(
 ) -> None:
     # A model that is being loaded would let the others finish.
     system.client.wait_for_all(submitted(system, [model.asked(steps=2) for model in models.values()]))
-    asked = {
-        family: model.asked(steps=150 if family in SLOW else 400, seed=5) for family, model in models.items()
-    }
+    asked = {family: model.asked(steps=100, seed=5) for family, model in models.items()}
     worker = system.stack.process("worker-0")
     with system.held_engine():
         ids = submitted_and_begun(system, list(asked.values()))
