@@ -15,6 +15,7 @@ from frontend_api.dead_letters.routes import blueprint as dead_letters
 from frontend_api.dependencies import Dependencies
 from frontend_api.estimates.routes import blueprint as estimates
 from frontend_api.health.routes import blueprint as health
+from frontend_api.history.routes import blueprint as history
 from frontend_api.http.compression import compress_responses
 from frontend_api.http.concurrency_limiter import limit_concurrency
 from frontend_api.http.json_body import MAX_BODY_BYTES
@@ -67,7 +68,12 @@ def create_app(
     compress_responses(app)
     trace_requests(app)
     log_requests(app)
-    count_responses(app, dependencies.operations.responses, exempt_paths=HEALTH_PATHS)
+    count_responses(
+        app,
+        dependencies.operations.responses.add,
+        dependencies.history.responses.add,
+        exempt_paths=HEALTH_PATHS,
+    )
     limit_concurrency(app, dependencies.http, exempt_paths=HEALTH_PATHS)
     add_security_headers(app, https_only=(address.origin or "").startswith("https://"))
     add_rate_limit_headers(app)
@@ -82,7 +88,7 @@ def create_app(
     for resource in (
         tasks, batches, estimates, events, lists, sockets, results, webhooks, images, previews,
         shares, links, inputs, resumable_uploads, models, openai, queue,
-        usage, keys, dead_letters, operations, internal, autoscaling, health, documentation, web_page,
+        usage, keys, dead_letters, operations, history, internal, autoscaling, health, documentation, web_page,
     ):  # fmt: skip
         app.register_blueprint(resource)
     return app

@@ -1,6 +1,7 @@
 """The packages of the API, built from the ports. Routes get each one from `current(…)`."""
 
 from collections.abc import Iterator
+from concurrent.futures import Executor
 from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 
@@ -24,6 +25,10 @@ from frontend_api.estimates.estimator import TaskEstimator
 from frontend_api.estimates.package import Estimates
 from frontend_api.estimates.workload_cache import WorkloadCache
 from frontend_api.health.readiness import CheckReadiness, Probe
+from frontend_api.history.package import History
+from frontend_api.history.ports import MinuteHistory
+from frontend_api.history.read import ReadHistory
+from frontend_api.history.record import RecordMinute, RecordResponses
 from frontend_api.http.concurrency_limiter import ConcurrencyLimiter
 from frontend_api.identity.caller_address import TrustedProxies
 from frontend_api.identity.ports import Identity
@@ -88,6 +93,7 @@ class Dependencies:
     dead_letters: DeadLetters
     estimates: Estimates
     health: CheckReadiness
+    history: History
     http: ConcurrencyLimiter
     identity: Identity
     images: Images
@@ -130,6 +136,8 @@ def build_dependencies(
     gpu_price: GpuPrice | None,
     dead_letters: DeadLetterArchive,
     rescue_lock: RescueLock,
+    minute_history: MinuteHistory,
+    response_writer: Executor,
     demand_history: DemandHistory,
     managed_pool: ManagedPool | None,
     callback_url_policy: CallbackUrlPolicy,
@@ -245,6 +253,13 @@ def build_dependencies(
         ),
         estimates=Estimates(workload_cache=workload_cache, estimator=estimator),
         health=readiness,
+        history=History(
+            record_minute=RecordMinute(
+                history=minute_history, stats=stats, reports=worker_reports, clock=clock
+            ),
+            responses=RecordResponses(history=minute_history, writer=response_writer, clock=clock),
+            read=ReadHistory(history=minute_history, clock=clock),
+        ),
         http=ConcurrencyLimiter(at_once=requests_at_once, per_caller=-(-requests_at_once // 2)),
         identity=identity,
         images=images,

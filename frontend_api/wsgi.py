@@ -33,6 +33,7 @@ from frontend_api.adapters.firestore.api_keys import FirestoreApiKeys
 from frontend_api.adapters.firestore.dead_letter_archive import FirestoreDeadLetterArchive
 from frontend_api.adapters.firestore.demand_history import FirestoreDemandHistory
 from frontend_api.adapters.firestore.input_uses import FirestoreInputUses
+from frontend_api.adapters.firestore.minute_history import FirestoreMinuteHistory
 from frontend_api.adapters.firestore.rescue_lock import FirestoreRescueLock
 from frontend_api.adapters.firestore.secret_rotations import FirestoreSecretRotations
 from frontend_api.adapters.firestore.shares import FirestoreShares
@@ -180,6 +181,8 @@ def _dependencies(settings: ApiSettings) -> Dependencies:
         gpu_price=_gpu_price(settings),
         dead_letters=FirestoreDeadLetterArchive(firestore, timeout_seconds=store_timeout),
         rescue_lock=FirestoreRescueLock(firestore, timeout_seconds=store_timeout),
+        minute_history=FirestoreMinuteHistory(firestore, timeout_seconds=store_timeout),
+        response_writer=ThreadPoolExecutor(max_workers=1, thread_name_prefix="response-counts"),
         demand_history=FirestoreDemandHistory(firestore, timeout_seconds=store_timeout),
         managed_pool=_managed_pool(settings),
         callback_url_policy=callback_url_policy,

@@ -1,4 +1,4 @@
-"""Call the API's rescue and removal of expired tasks periodically, as Cloud Scheduler does:
+"""Call the API's rescue, removal of expired tasks and history periodically, as Cloud Scheduler does:
 
     python -m local_stack.scheduler --api http://127.0.0.1:8080 --interval 10
 
@@ -25,6 +25,7 @@ def tick(api: str, token: str, *, queue_lost_at: str | None = None) -> dict[str,
     return {
         "rescue": _post(f"{api}/rescue", token, {"queue_lost_at": queue_lost_at} if queue_lost_at else {}),
         "remove_expired": _post(f"{api}/remove-expired", token, {}),
+        "record_history": _post(f"{api}/record-history", token, {}),
     }
 
 

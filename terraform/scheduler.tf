@@ -1,4 +1,4 @@
-# Scheduled jobs: rescue and the size of Cloud Run's workers each minute, the removal of expired tasks each hour.
+# Scheduled jobs: rescue, the history and the size of Cloud Run's workers each minute, the removal of expired tasks each hour.
 
 locals {
   clockwork = {
@@ -13,6 +13,12 @@ locals {
       schedule    = "17 * * * *"
       deadline    = "600s"
       description = "Removes expired tasks with their objects"
+    }
+    darkroom-record-history = {
+      path        = "/internal/record-history"
+      schedule    = "* * * * *"
+      deadline    = "50s"
+      description = "Stores the figures of each minute for the operator page"
     }
     darkroom-scale-workers = {
       path        = "/internal/scale-workers"

@@ -122,7 +122,9 @@ IDEMPOTENCY_KEY_DETAIL = (
     f"must be 1 to {MAX_IDEMPOTENCY_KEY} printable ASCII characters, without spaces at its ends"
 )
 
-PageSize = Annotated[int, Field(ge=1, le=100), BeforeValidator(_only_digits)]
+WRITTEN_IN_DIGITS = BeforeValidator(_only_digits)
+"""Annotates an `int` of the query. Bounds precede it."""
+PageSize = Annotated[int, Field(ge=1, le=100), WRITTEN_IN_DIGITS]
 """The query parameter `page_size`."""
 
 

@@ -12,6 +12,7 @@ from common.wire_formats.versions import UndecodableError
 from frontend_api.autoscaling.package import Autoscaling
 from frontend_api.dead_letters.dead_letter import DeadMessage
 from frontend_api.dead_letters.package import DeadLetters
+from frontend_api.history.package import History
 from frontend_api.http.api_doc import ApiDoc, ResponseDoc
 from frontend_api.http.problems import Problem, RequestRefusedError
 from frontend_api.http.request_log import log_task_id
@@ -23,6 +24,7 @@ from frontend_api.internal.schemas import (
     MAX_ENVELOPE_BYTES,
     PoolChangeResponse,
     PushEnvelope,
+    RecordedMinuteResponse,
     RemovalResponse,
     RescueRequest,
     RescueResponse,
@@ -86,6 +88,16 @@ def scale_workers() -> Response:
         detail = "DARKROOM_CLOUD_RUN_WORKERS is not set: the API sets the size of no pool of workers"
         raise RequestRefusedError(Problem(code="not_found", detail=detail))
     return json_response(PoolChangeResponse.model_validate(scale_pool()))
+
+
+@blueprint.post("/record-history")
+@doc("recordHistory", {200: ResponseDoc("The minute that is stored.", RecordedMinuteResponse)})
+def record_history() -> Response:
+    """Store the figures of the last complete minute for the operator page.
+
+    Safe to call at any time, also in parallel.
+    """
+    return json_response(RecordedMinuteResponse(minute=current(History).record_minute()))
 
 
 @blueprint.post("/events")

@@ -1,5 +1,6 @@
 """Schemas of the internal endpoints."""
 
+from datetime import datetime
 from typing import Annotated
 
 from pydantic import Base64Bytes, BaseModel, ConfigDict, Field
@@ -60,6 +61,12 @@ class PoolChangeResponse(ResponseBody):
     before: int
     after: int
     workers: RoundedSeconds = Field(description="The demand, to be rounded up.")
+
+
+class RecordedMinuteResponse(ResponseBody):
+    """The minute whose figures one call stored."""
+
+    minute: datetime = Field(description="Start of the minute.")
 
 
 class RemovalResponse(ResponseBody):

@@ -17,6 +17,12 @@ class ResponseShare:
     all: int = 0
     failed: int = 0
 
+    def __add__(self, other: "ResponseShare") -> "ResponseShare":
+        return ResponseShare(all=self.all + other.all, failed=self.failed + other.failed)
+
+    def with_response(self, status: int) -> "ResponseShare":
+        return self + ResponseShare(all=1, failed=int(status >= 500))
+
 
 class ResponseCounts:
     """Counts responses by the minute. Thread-safe."""
@@ -32,8 +38,7 @@ class ResponseCounts:
             counted = ResponseShare()
             if self._minutes and self._minutes[-1][0] == now:
                 counted = self._minutes.pop()[1]
-            failed = counted.failed + (status >= 500)
-            self._minutes.append((now, ResponseShare(all=counted.all + 1, failed=failed)))
+            self._minutes.append((now, counted.with_response(status)))
             while self._minutes[0][0] < now - KEPT:
                 self._minutes.popleft()
 
@@ -41,4 +46,4 @@ class ResponseCounts:
         since = self._clock.now() - KEPT
         with self._lock:
             counted = [counts for minute, counts in self._minutes if minute >= since]
-        return ResponseShare(all=sum(one.all for one in counted), failed=sum(one.failed for one in counted))
+        return sum(counted, ResponseShare())

@@ -1,5 +1,6 @@
 """/v1/operations: the state of the whole system. For operators only."""
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Literal
 
@@ -14,7 +15,6 @@ from frontend_api.http.responses import json_response
 from frontend_api.http.schemas import ResponseBody, RoundedSeconds, fields_of
 from frontend_api.identity.ports import Scope
 from frontend_api.operations.alerts import Alert, AlertState, spent_seconds
-from frontend_api.operations.response_counts import ResponseCounts
 from frontend_api.operations.status import MOST_FAILURES, ReadOperations
 from frontend_api.stats.ports import Lately
 from frontend_api.stats.routes import QueueResponse
@@ -160,11 +160,15 @@ def read() -> Response:
     )
 
 
-def count_responses(app: Flask, counts: ResponseCounts, *, exempt_paths: frozenset[str]) -> None:
-    """Count every response, except those of the probes, which report the dependencies by their status."""
+def count_responses(app: Flask, *counters: Callable[[int], None], exempt_paths: frozenset[str]) -> None:
+    """Pass the status of every response to the counters.
+
+    Those of the probes are exempt, because their status reports the dependencies.
+    """
 
     @app.after_request
     def count(answer: Response) -> Response:
         if request.path not in exempt_paths:
-            counts.add(answer.status_code)
+            for count_status in counters:
+                count_status(answer.status_code)
         return answer

@@ -77,8 +77,8 @@ class TaskStats(Protocol):
     def finished(self, model: str, *, since: datetime) -> int:
         """Count the tasks of one model that finished since then, in any terminal state."""
 
-    def totals(self, status: TaskStatus, *, since: datetime) -> UsageTotals:
-        """Sum the tasks that finished with this status since then."""
+    def totals(self, status: TaskStatus, *, since: datetime, before: datetime | None = None) -> UsageTotals:
+        """Sum the tasks that finished with this status since then, and before `before`."""
 
     def failure_codes(self, *, since: datetime, at_most: int) -> Mapping[str, int]:
         """Count the tasks that failed since then, by failure code.

@@ -84,9 +84,13 @@ class InMemoryTaskStats(Outage):
         self._called("finished")
         return len(_finished_since(self._tasks(*TaskStatus, model=model), since))
 
-    def totals(self, status: TaskStatus, *, since: datetime) -> UsageTotals:
+    def totals(self, status: TaskStatus, *, since: datetime, before: datetime | None = None) -> UsageTotals:
         self._called("totals")
-        tasks = _finished_since(self._tasks(status), since)
+        tasks = [
+            task
+            for task in _finished_since(self._tasks(status), since)
+            if before is None or (task.finished_at is not None and task.finished_at < before)
+        ]
         return UsageTotals(
             tasks=len(tasks),
             gpu_seconds=sum(task.usage.gpu_seconds or 0.0 for task in tasks),

@@ -213,7 +213,7 @@ def test_terraform_calls_existing_routes_of_the_api() -> None:
     (container,) = template["containers"]
     probes = [*container["startup_probe"], *container["liveness_probe"]]
     called = {call["path"] for call in calls} | {probe["http_get"][0]["path"] for probe in probes}
-    assert len(called) == 7
+    assert len(called) == 8
     assert called <= routes
 
 

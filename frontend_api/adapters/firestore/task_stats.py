@@ -123,8 +123,10 @@ class FirestoreTaskStats:
     def finished(self, model: str, *, since: datetime) -> int:
         return self._count(_since(self._with_status(*_TERMINAL, model=model), "finished_at", since))
 
-    def totals(self, status: TaskStatus, *, since: datetime) -> UsageTotals:
+    def totals(self, status: TaskStatus, *, since: datetime, before: datetime | None = None) -> UsageTotals:
         finished = _since(self._with_status(status), "finished_at", since)
+        if before is not None:
+            finished = finished.where(filter=FieldFilter("finished_at", "<", before))
         return stored_totals(self._aggregate(usage_of(finished)))
 
     def failure_codes(self, *, since: datetime, at_most: int) -> Mapping[str, int]:

@@ -300,6 +300,8 @@ def test_totals_add_up_the_usage_of_one_status(measured: Measured) -> None:
         TaskStatus.FAILED: UsageTotals(tasks=1, gpu_seconds=0.0, wasted_gpu_seconds=1.5),
         TaskStatus.CANCELLED: NO_USAGE,
     }
+    of_the_second = measured.stats.totals(TaskStatus.COMPLETED, since=NOW, before=NOW + SECOND)
+    assert of_the_second == UsageTotals(tasks=1, gpu_seconds=2.0, wasted_gpu_seconds=0.5)
 
 
 def test_failure_codes_count_the_earliest_failures_up_to_the_maximum(measured: Measured) -> None:

@@ -55,6 +55,7 @@ from tests.fakes.in_memory_api_keys import InMemoryApiKeys
 from tests.fakes.in_memory_dead_letter_archive import InMemoryDeadLetterArchive
 from tests.fakes.in_memory_image_bucket import InMemoryImageBucket
 from tests.fakes.in_memory_input_store import InMemoryInputStore, InMemoryInputUses
+from tests.fakes.in_memory_minute_history import InMemoryMinuteHistory
 from tests.fakes.in_memory_rescue_lock import InMemoryRescueLock
 from tests.fakes.in_memory_secret_rotations import InMemorySecretRotations
 from tests.fakes.in_memory_shares import InMemoryShares
@@ -99,6 +100,7 @@ class Api:
     links: FakeImageLinks = field(default_factory=FakeImageLinks)
     rescue_lock: InMemoryRescueLock = field(default_factory=InMemoryRescueLock)
     demand_history: InMemoryDemandHistory = field(default_factory=InMemoryDemandHistory)
+    minute_history: InMemoryMinuteHistory = field(default_factory=InMemoryMinuteHistory)
     managed_pool: ManagedPool | None = None
     reports: InMemoryWorkerReports = field(default_factory=InMemoryWorkerReports)
     webhook_logs: InMemoryWebhookLogs = field(default_factory=InMemoryWebhookLogs)
@@ -163,6 +165,8 @@ class Api:
             dead_letters=self.dead_letters,
             rescue_lock=self.rescue_lock,
             demand_history=self.demand_history,
+            minute_history=self.minute_history,
+            response_writer=self.background,
             managed_pool=self.managed_pool,
             callback_url_policy=CallbackUrlPolicy(is_enabled=self.webhook_key is not None),
             webhook_logs=self.webhook_logs,

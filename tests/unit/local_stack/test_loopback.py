@@ -62,7 +62,7 @@ def test_supervisor_connects_without_a_proxy(address: str, tmp_path: Path) -> No
     with pytest.raises(FileNotFoundError, match="the emulator wrote no"):  # the request reached it
         exports.export(address, "demo-darkroom")
     assert fetch_metrics({"api-metrics": int(address.rpartition(":")[2])}) == {"api": "ok"}
-    assert tick(f"http://{address}/internal", "token") == {"rescue": "200", "remove_expired": "200"}
+    assert set(tick(f"http://{address}/internal", "token").values()) == {"200"}
 
 
 @pytest.mark.parametrize("sent", [b"", b"HTTP/1.1 ", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"])

@@ -133,6 +133,9 @@ def test_expiring_collections_have_a_ttl_policy() -> None:
         override["collectionGroup"]: override["fieldPath"] for override in overrides if override.get("ttl")
     }
     assert expiring == dict.fromkeys(
-        ("api_keys", "dead_letters", "shares", "tasks", "usage_of_deleted_tasks", "webhook_logs", "workers"),
+        (
+            *("api_keys", "dead_letters", "operations_history", "shares", "tasks"),
+            *("usage_of_deleted_tasks", "webhook_logs", "workers"),
+        ),
         "expires_at",
     )

@@ -71,6 +71,7 @@ def recorded_stats() -> _RecordingStats:
     stats.arrived("demo", since=NOW)
     stats.finished("demo", since=NOW)
     stats.totals(TaskStatus.FAILED, since=NOW)
+    stats.totals(TaskStatus.FAILED, since=NOW, before=NOW)
     stats.failure_codes(since=NOW, at_most=1)
     return stats
 
@@ -98,7 +99,7 @@ def test_sums_have_an_index_with_the_summed_fields() -> None:
     aggregations: list[Any] = []
     _RecordingBook(aggregations).totals_of("ada", [NOW.date()])
     aggregations += recorded_stats().sums
-    assert len(aggregations) == 7
+    assert len(aggregations) == 8
     for aggregation in aggregations:
         paths = (one.sum.field.field_path for one in aggregation.aggregations)
         summed = sorted(path for path in paths if path)

@@ -71,6 +71,7 @@ CALLS = {
     "generateOpenAIImages": Call(method="post", path="/openai/v1/images/generations", body=IMAGES),
     "readUsage": Call(method="get", path="/v1/usage"),
     "listDeadLetters": Call(method="get", path="/v1/dead-letters", headers=OLGA),
+    "readHistory": Call(method="get", path="/v1/operations/history", headers=OLGA),
     "purgeDeadLetters": Call(
         method="delete",
         path="/v1/dead-letters",

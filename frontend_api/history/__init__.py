@@ -1,0 +1,1 @@
+"""The state of the system in the last hours, minute by minute, for operators."""
