@@ -17,9 +17,13 @@ def json_response(body: BaseModel, status: int = 200, **headers: str) -> Respons
     return _answer(body.model_dump_json(by_alias=True), status, "private, no-store", headers)
 
 
-def revalidated(json: str, status: int = 200, *, etag: str, **headers: str) -> Response:
-    """Return a JSON response that caches may store but must revalidate each time by its ETag."""
-    answer = _answer(json, status, "private, no-cache", headers)
+def versioned(json: str, status: int = 200, *, etag: str, **headers: str) -> Response:
+    """Return a JSON response whose ETag the caller may compare.
+
+    No cache may store it: a browser would revalidate it by itself, and show the fields that the
+    ETag does not cover as they were.
+    """
+    answer = _answer(json, status, "private, no-store", headers)
     answer.set_etag(etag)
     return answer
 

@@ -18,7 +18,7 @@ from frontend_api.http.requests import (
     json_body,
     query,
 )
-from frontend_api.http.responses import conditional, json_response, own_address, revalidated
+from frontend_api.http.responses import conditional, json_response, own_address, versioned
 from frontend_api.quotas.headers import limit_rejections
 from frontend_api.streams.long_poll import (
     PREFER,
@@ -101,7 +101,7 @@ def submit() -> Response:
 def task_response(task: Task, status: int = 200, **headers: str) -> Response:
     """Return a task with its ETag."""
     snapshot = current(Tasks).render(task)
-    return revalidated(snapshot.json, status, etag=snapshot.etag, **headers)
+    return versioned(snapshot.json, status, etag=snapshot.etag, **headers)
 
 
 def task_location(task: Task) -> str:

@@ -27,6 +27,13 @@ def test_read_returns_304_when_the_etag_matches(api: Api) -> None:
     assert (third.status_code, third.get_json()["status"]) == (200, "cancelled")
 
 
+def test_no_cache_stores_a_task_whose_estimate_its_etag_does_not_cover(api: Api) -> None:
+    """A browser revalidates a stored response by itself, and would show the first estimate for ever."""
+    task = api.stored_task()
+    answer = api.client.get(f"/v1/tasks/{task.id}")
+    assert answer.headers["Cache-Control"] == "private, no-store"
+
+
 def test_task_shows_its_attempts(api: Api) -> None:
     task = api.completed_task()
     began = task.created_at.isoformat().replace("+00:00", "Z")
