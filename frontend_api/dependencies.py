@@ -260,7 +260,9 @@ def build_dependencies(
             responses=RecordResponses(history=minute_history, writer=response_writer, clock=clock),
             read=ReadHistory(history=minute_history, clock=clock),
         ),
-        http=ConcurrencyLimiter(at_once=requests_at_once, per_caller=-(-requests_at_once // 2)),
+        http=ConcurrencyLimiter(
+            at_once=requests_at_once, per_caller=-(-requests_at_once // 2), proxies=proxies
+        ),
         identity=identity,
         images=images,
         inputs=inputs,

@@ -1,5 +1,8 @@
 """The gate that limits how many requests run at once; further requests wait, each caller in its own queue.
 
+A caller is a user, whatever credentials it uses, if the same credentials were accepted before. Other
+requests count for their network address: credentials that were not checked can be invented without end.
+
 Most threads of the process exist to wait for changes. Without a gate, a burst of submissions would
 spread over all of them, each with a small share of the processor: calls to Pub/Sub would time out.
 """
@@ -7,12 +10,16 @@ spread over all of them, each with a small share of the processor: calls to Pub/
 import hashlib
 import threading
 from collections import Counter, deque
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, MutableMapping
 from contextlib import contextmanager
 
+from cachetools import LRUCache
 from flask import Flask, g, request
 
-_CREDENTIALS = ("Authorization", "X-API-Key")
+from frontend_api.identity.caller_address import TrustedProxies
+
+_CREDENTIALS = ("Authorization", "X-API-Key", "Sec-WebSocket-Protocol")
+_KNOWN_CREDENTIALS = 10_000
 
 
 class ConcurrencyLimiter:
@@ -23,8 +30,17 @@ class ConcurrencyLimiter:
     request that waits for changes leaves the gate meanwhile.
     """
 
-    def __init__(self, *, at_once: int, per_caller: int) -> None:
+    def __init__(
+        self,
+        *,
+        at_once: int,
+        per_caller: int,
+        proxies: TrustedProxies = TrustedProxies(),  # noqa: B008 (frozen)
+    ) -> None:
         self._per_caller = per_caller
+        self._proxies = proxies
+        self._users: MutableMapping[str, str] = LRUCache(_KNOWN_CREDENTIALS)
+        """The user of accepted credentials, by their digest."""
         self._lock = threading.Lock()
         self._free = at_once
         self._running: Counter[str] = Counter()
@@ -59,7 +75,7 @@ class ConcurrencyLimiter:
 
     def begin_request(self) -> None:
         """Wait for capacity for the current request."""
-        caller = _caller()
+        caller = self._caller()
         self.enter(caller).wait()
         g.gate_caller = caller
 
@@ -67,6 +83,18 @@ class ConcurrencyLimiter:
         """Release the current request's capacity; no effect if it holds none."""
         if (caller := g.pop("gate_caller", None)) is not None:
             self.leave(caller)
+
+    def identify(self, user_id: str) -> None:
+        """Record whose credentials those of the current request are; they were checked."""
+        digest = _digest_of_credentials()
+        with self._lock:
+            self._users[digest] = user_id
+
+    def _caller(self) -> str:
+        digest = _digest_of_credentials()
+        with self._lock:
+            user_id = self._users.get(digest)
+        return f"network {self._proxies.network_of(request.environ)}" if user_id is None else f"user {user_id}"
 
     def _admit(self) -> None:
         """Give the free capacity to waiting requests."""
@@ -98,10 +126,6 @@ def limit_concurrency(app: Flask, gate: ConcurrencyLimiter, *, exempt_paths: Con
     app.teardown_request(lambda _error: gate.end_request())
 
 
-def _caller() -> str:
-    """Return a digest of the credentials, unverified: checking them is part of what the gate limits.
-
-    Requests without credentials count as one caller.
-    """
+def _digest_of_credentials() -> str:
     credentials = "\n".join(request.headers.get(name, "") for name in _CREDENTIALS)
     return hashlib.sha256(credentials.encode()).hexdigest()

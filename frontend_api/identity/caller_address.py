@@ -1,8 +1,9 @@
 """The network address of a caller, which may be known from a proxy."""
 
 import ipaddress
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +27,11 @@ class TrustedProxies:
         while forwarded_for and network_of(forwarded_for[-1]) in self.networks:
             forwarded_for = forwarded_for[:-1]
         return network_of(forwarded_for[-self.count] if self.count <= len(forwarded_for) else peer)
+
+    def network_of(self, environ: Mapping[str, Any]) -> str:
+        """Do the same for a request of WSGI."""
+        entries = (entry.strip() for entry in environ.get("HTTP_X_FORWARDED_FOR", "").split(","))
+        return self.network_of_caller(environ.get("REMOTE_ADDR", ""), tuple(filter(None, entries)))
 
 
 def network_of(address: str) -> str:

@@ -82,9 +82,7 @@ links = Blueprint("links", __name__, url_prefix="/s/<token>")
 def limit_visitors() -> None:
     """Count the request, before any read of the store, by the visitor's network address."""
     sharing = current(Sharing)
-    entries = request.headers.get("X-Forwarded-For", "").split(",")
-    forwarded = tuple(entry.strip() for entry in entries if entry.strip())
-    sharing.visits.count(sharing.proxies.network_of_caller(request.remote_addr or "", forwarded))
+    sharing.visits.count(sharing.proxies.network_of(request.environ))
 
 
 @links.after_request

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from common.domain.task import Task
+from frontend_api.api_keys.api_key import ApiKey, new_key
 from frontend_api.http.concurrency_limiter import ConcurrencyLimiter
-from tests.unit.frontend_api.conftest import Api
+from frontend_api.identity.emulator_tokens import unsigned_token
+from tests.unit.frontend_api.conftest import PROJECT, Api
 
 
 @pytest.fixture
@@ -92,16 +94,73 @@ def test_caller_takes_at_most_its_share_of_the_capacity() -> None:
     assert not greedy[3].is_set()
 
 
+def as_user(name: str, *, spelling: str = "Bearer ") -> dict[str, str]:
+    return {"Authorization": f"{spelling}{unsigned_token(name, project_id=PROJECT)}"}
+
+
 def test_requests_of_other_callers_pass_a_burst(tmp_path: Path) -> None:
     api = Api(folder=tmp_path, requests_at_once=2)
-    task = api.stored_task()
+    task, ada = api.stored_task(user_id="ada"), as_user("ada")
+    assert api.client.get("/v1/models", headers=ada).status_code == 200
     in_the_store, goes_on = held_reads(api)
     with ThreadPoolExecutor(4) as pool:
-        burst = [pool.submit(api.client.get, f"/v1/tasks/{task.id}") for _ in range(4)]
+        burst = [pool.submit(api.client.get, f"/v1/tasks/{task.id}", headers=ada) for _ in range(4)]
         assert in_the_store.acquire(timeout=60)
-        # A caller without these credentials, and one with others: neither waits for the burst.
-        other = api.client.get("/v1/models", headers={"X-API-Key": "another"})
+        # Neither a caller without credentials nor one with others waits for the burst.
+        others = [api.client.get("/v1/models", headers=each) for each in ({}, as_user("bob"))]
         goes_on.set()
         assert [answer.result(60).status_code for answer in burst] == [200] * 4
-    assert other.status_code < 500
+    assert [answer.status_code for answer in others] == [200, 200]
+    api.subscriptions.shut_down()
+
+
+def test_user_has_one_queue_for_all_its_credentials(tmp_path: Path) -> None:
+    api = Api(folder=tmp_path, requests_at_once=2)
+    task = api.stored_task(user_id="ada")
+    spellings = [as_user("ada"), as_user("ada", spelling="bearer  ")]
+    for headers in spellings:
+        assert api.client.get("/v1/models", headers=headers).status_code == 200
+    in_the_store, goes_on = held_reads(api)
+    with ThreadPoolExecutor(2) as pool:
+        reads = [pool.submit(api.client.get, f"/v1/tasks/{task.id}", headers=each) for each in spellings]
+        assert in_the_store.acquire(timeout=60)
+        assert not in_the_store.acquire(timeout=0.2)
+        goes_on.set()
+        assert [answer.result(60).status_code for answer in reads] == [200, 200]
+    api.subscriptions.shut_down()
+
+
+def test_invented_credentials_share_the_queue_of_their_network(tmp_path: Path) -> None:
+    api = Api(folder=tmp_path, requests_at_once=2)
+    begun, goes_on, read = threading.Semaphore(0), threading.Event(), api.api_keys.get
+
+    def held(key_id: str) -> ApiKey:
+        begun.release()
+        assert goes_on.wait(60)
+        return read(key_id)
+
+    api.api_keys.get = held  # type: ignore[method-assign]
+    with ThreadPoolExecutor(3) as pool:
+        keys = [{"X-API-Key": new_key()[1]} for _ in range(3)]
+        answers = [pool.submit(api.client.get, "/v1/models", headers=each) for each in keys]
+        assert begun.acquire(timeout=60)
+        assert not begun.acquire(timeout=0.2)
+        goes_on.set()
+        assert [answer.result(60).status_code for answer in answers] == [401] * 3
+    api.subscriptions.shut_down()
+
+
+def test_token_of_a_websocket_does_not_name_requests_without_credentials(tmp_path: Path) -> None:
+    api = Api(folder=tmp_path, requests_at_once=2)
+    task, token = api.stored_task(user_id="ada"), unsigned_token("ada", project_id=PROJECT)
+    handshake = {"Sec-WebSocket-Protocol": f"darkroom, bearer.{token}"}
+    assert api.client.get(f"/v1/tasks/{task.id}/ws", headers=handshake).status_code == 426
+    assert api.client.get("/v1/models", headers=as_user("ada")).status_code == 200
+    in_the_store, goes_on = held_reads(api)
+    with ThreadPoolExecutor(1) as pool:
+        held = pool.submit(api.client.get, f"/v1/tasks/{task.id}", headers=as_user("ada"))
+        assert in_the_store.acquire(timeout=60)
+        assert api.client.get("/v1/models").status_code == 200
+        goes_on.set()
+        assert held.result(60).status_code == 200
     api.subscriptions.shut_down()
