@@ -14,6 +14,9 @@ VERSION = "13"
 CloseCode = CloseReason | int
 _READ_BYTES = 65_536
 _CLOSE_SECONDS = 2.0
+_RECEIVED_BYTES_PER_MINUTE = 64 * 1024
+_LEAST_COUNTED_BYTES = 64
+"""Each read counts as this much at least: a thread wakes up for it."""
 
 
 def accept_token(key: str) -> str:
@@ -24,13 +27,16 @@ def accept_token(key: str) -> str:
 class WebSocket:
     """An open WebSocket that sends messages and handles received control frames.
 
-    Received messages are discarded. Every method raises OSError when the connection is broken.
+    Received messages are discarded. A caller that sends much nevertheless is disconnected: each frame
+    costs processor time. Every method raises OSError when the connection is broken.
     """
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._wire = Connection(ConnectionType.SERVER)
         self._awaits_pong = False
+        self._minute_began_at = time.monotonic()
+        self._received_bytes = 0
         self.is_open = True
 
     def send(self, text: str) -> None:
@@ -50,6 +56,9 @@ class WebSocket:
         if not received:
             self.is_open = False
             return
+        if not self._may_receive(len(received)):
+            self.close(CloseReason.POLICY_VIOLATION, "the client sends more than this connection accepts")
+            return
         self._awaits_pong = False
         self._wire.receive_data(received)
         for event in self._wire.events():
@@ -57,6 +66,14 @@ class WebSocket:
                 self._connection.sendall(self._wire.send(event.response()))
             if isinstance(event, CloseConnection):
                 self.is_open = False
+
+    def _may_receive(self, size: int) -> bool:
+        """Count a read; return False above the limit of this minute."""
+        now = time.monotonic()
+        if now - self._minute_began_at >= 60:
+            self._minute_began_at, self._received_bytes = now, 0
+        self._received_bytes += max(size, _LEAST_COUNTED_BYTES)
+        return self._received_bytes <= _RECEIVED_BYTES_PER_MINUTE
 
     def close(self, code: CloseCode, reason: str = "") -> None:
         """Send a close frame and wait up to two seconds for the peer's.

@@ -31,7 +31,7 @@ class Caller:
     def __init__(self, api: Api, task_id: str, **headers: str) -> None:
         self.server, self.end = socket.socketpair()
         self.end.settimeout(20)
-        self._wire = Connection(ConnectionType.CLIENT)
+        self.wire = Connection(ConnectionType.CLIENT)
         self._events: list[Event] = []
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         self.answer: TestResponse = api.client.get(
@@ -51,8 +51,8 @@ class Caller:
 
     def next(self) -> Event:
         while not self._events:
-            self._wire.receive_data(self.end.recv(1 << 20) or None)
-            self._events += self._wire.events()
+            self.wire.receive_data(self.end.recv(1 << 20) or None)
+            self._events += self.wire.events()
         return self._events.pop(0)
 
     def task(self) -> dict[str, Any]:
@@ -73,7 +73,7 @@ class Caller:
         return int(event.code)
 
     def say(self, event: Event) -> None:
-        self.end.sendall(self._wire.send(event))
+        self.end.sendall(self.wire.send(event))
 
     def close(self) -> None:
         self.end.close()
@@ -167,8 +167,8 @@ def test_socket_answers_pings_and_close_frames_and_ignores_messages(api: Api) ->
     task = api.stored_task()
     caller = Caller(api, task.id)
     caller.task()
-    for _ in range(100):
-        caller.say(TextMessage(data="words" * 10_000))
+    for _ in range(4):
+        caller.say(TextMessage(data="words" * 2_000))
     caller.say(Ping(payload=b"there?"))
     pong = caller.next()
     assert isinstance(pong, Pong)
@@ -179,6 +179,24 @@ def test_socket_answers_pings_and_close_frames_and_ignores_messages(api: Api) ->
     assert isinstance(caller.next(), CloseConnection)
     caller.conversation.result(60)
     assert api.changes.subscribers == 0
+    caller.close()
+
+
+@pytest.mark.parametrize("frame", [Ping(payload=b"?" * 100), TextMessage(data="words" * 2_000)])
+def test_socket_closes_when_the_caller_sends_without_end(api: Api, frame: Event) -> None:
+    caller = Caller(api, api.stored_task().id)
+    caller.task()
+    event: Event = Pong()
+    sent = 0
+    while isinstance(event, Pong) and sent < 200_000:
+        data = caller.wire.send(frame) + caller.wire.send(Ping(payload=b"last"))
+        caller.end.sendall(data)
+        sent += len(data)
+        while isinstance(event := caller.next(), Pong) and event.payload != b"last":
+            pass
+    assert isinstance(event, CloseConnection)
+    assert event.code == 1008
+    caller.say(event.response())
     caller.close()
 
 
