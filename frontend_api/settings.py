@@ -197,6 +197,7 @@ class ApiSettings(SharedSettings):
     webhooks_at_once: int = Field(default=12, ge=1)
     """Concurrent delivery attempts in one process; each takes one thread."""
     webhooks_at_once_per_host: int = Field(default=4, ge=1)
+    """Of these, to one host name or network address for one caller; for all callers twice as many."""
     webhooks_at_once_per_caller: int = Field(default=6, ge=1)
     """Of these, for the tasks of one caller."""
     rescue_never_enqueued_seconds: float = Field(default=30, ge=0)

@@ -47,7 +47,7 @@ class PinnedWebhookSender:
         self._user_agent = user_agent
         self._ssl_context = ssl_context or httpcore.default_ssl_context()
 
-    def send(self, url: CallbackUrl, *, headers: Mapping[str, str], body: bytes) -> Outcome:
+    def send(self, url: CallbackUrl, *, headers: Mapping[str, str], body: bytes, user_id: str) -> Outcome:
         """Send the request.
 
         The timeout covers resolving, connecting, TLS, request and response together. Raises
@@ -58,7 +58,7 @@ class PinnedWebhookSender:
         status, error, is_final = None, None, False
         try:
             addresses = self._resolve(url, deadline)
-            with self._limiter.slot(addresses):
+            with self._limiter.slot(addresses, user_id=user_id):
                 status = self._post(url, headers, body, _PinnedBackend(addresses, deadline))
         except (CallbackRefusedError, UnresolvableError) as refusal:
             error = f"the callback URL {refusal}"

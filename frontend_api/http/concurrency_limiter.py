@@ -94,7 +94,9 @@ class ConcurrencyLimiter:
         digest = _digest_of_credentials()
         with self._lock:
             user_id = self._users.get(digest)
-        return f"network {self._proxies.network_of(request.environ)}" if user_id is None else f"user {user_id}"
+        return (
+            f"network {self._proxies.network_of(request.environ)}" if user_id is None else f"user {user_id}"
+        )
 
     def _admit(self) -> None:
         """Give the free capacity to waiting requests."""

@@ -114,9 +114,11 @@ class DeliverEvent:
             keys = [secret.key for secret in self.secrets.of(task.user_id)]
             body = self.body_of(event, task)
             headers = signed_headers(event.id, at=at, body=body, keys=keys)
-            return self._send(receiver, {**own, **headers}, body)
+            return self._send(receiver, {**own, **headers}, body, user_id=task.user_id)
 
-    def _send(self, receiver: CallbackUrl, headers: Mapping[str, str], body: bytes) -> Outcome:
+    def _send(
+        self, receiver: CallbackUrl, headers: Mapping[str, str], body: bytes, *, user_id: str
+    ) -> Outcome:
         """Send the request with trace headers.
 
         The span records the host but not the path, which may contain a secret.
@@ -127,7 +129,7 @@ class DeliverEvent:
             "server.port": receiver.port,
         }
         with spanned("POST", kind=SpanKind.CLIENT, attributes=attributes) as span:
-            outcome = self.sender.send(receiver, headers=injected(headers), body=body)
+            outcome = self.sender.send(receiver, headers=injected(headers), body=body, user_id=user_id)
             if outcome.status is not None:
                 span.set_attribute("http.response.status_code", outcome.status)
             if not outcome.is_success:

@@ -3,15 +3,21 @@
 import ipaddress
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, MutableMapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
+from typing import TypeAlias
 
 from cachetools import LRUCache
 
 from common.domain.errors import DomainError
 from frontend_api.webhooks.url_policy import Address
 
+_Key: TypeAlias = tuple[str, ...]
 _SILENT_KNOWN = 4_096
+_ALL_CALLERS = 2
+"""All callers together have this many times one caller's slots of a receiver, which the tries of one
+caller may occupy for as long as they hang.
+"""
 
 
 class ReceiverBusyError(DomainError):
@@ -25,85 +31,88 @@ class ReceiverBusyError(DomainError):
 class DeliveryLimiter:
     """The slots of one process.
 
-    `in_all` is below the process's number of threads, which keeps some for API callers.
-    `per_caller` bounds a caller with many host names.
+    `per_host` are those of one caller. `in_all` is below the process's number of threads, which keeps
+    some for API callers. `per_caller` bounds a caller with many host names.
     """
 
     def __init__(self, *, per_host: int, per_caller: int, in_all: int) -> None:
         self._per_host = per_host
         self._per_caller = per_caller
         self._in_all = in_all
-        self._hosts: Counter[str] = Counter()
-        self._callers: Counter[str] = Counter()
+        self._held: Counter[_Key] = Counter()
         self._lock = threading.Lock()
 
     @contextmanager
     def slot(self, host: str, *, user_id: str) -> Iterator[None]:
         """Hold a slot. Raises ReceiverBusyError when none is free: Pub/Sub waits at less cost."""
-        self._acquire(host, user_id)
+        limits: Mapping[_Key, int] = {
+            ("all",): self._in_all,
+            ("caller", user_id): self._per_caller,
+            ("host", host): self._per_host * _ALL_CALLERS,
+            ("host", host, user_id): self._per_host,
+        }
+        with self._lock:
+            if any(self._held[key] >= limit for key, limit in limits.items()):
+                raise ReceiverBusyError("the limit of concurrent webhook deliveries is reached")
+            self._held.update(limits.keys())
         try:
             yield
         finally:
             with self._lock:
                 # Subtraction drops counts of zero, so that idle hosts and callers use no memory.
-                self._hosts -= Counter((host,))
-                self._callers -= Counter((user_id,))
-
-    def _acquire(self, host: str, user_id: str) -> None:
-        with self._lock:
-            if (
-                self._hosts.total() >= self._in_all
-                or self._hosts[host] >= self._per_host
-                or self._callers[user_id] >= self._per_caller
-            ):
-                raise ReceiverBusyError("the limit of concurrent webhook deliveries is reached")
-            self._hosts[host] += 1
-            self._callers[user_id] += 1
+                self._held -= Counter(limits.keys())
 
 
 class AddressLimiter:
     """Limits the concurrent tries of one process to one network address.
 
     A caller may have any number of host names for one address. An IPv6 network of 64 bits counts as
-    one address. An address whose latest try had no response is silent: it gets one try at a time, and
-    all silent addresses together get `silent_in_all`, so that the other slots stay free.
+    one address. An address whose latest try for a caller had no response is silent for that caller: it
+    gets one try at a time, and all silent addresses together get `silent_in_all`, so that the other
+    slots stay free. Callers share addresses, for example those of a content delivery network, and any
+    caller can let a host name lead to another caller's receiver: tries of one caller leave slots to the
+    others.
     """
 
     def __init__(self, *, per_address: int, silent_in_all: int) -> None:
         self._per_address = per_address
+        """The slots of one caller."""
         self._silent_in_all = silent_in_all
-        self._tries: Counter[str] = Counter()
+        self._held: Counter[_Key] = Counter()
         self._silent_tries = 0
-        self._silent: MutableMapping[str, bool] = LRUCache(_SILENT_KNOWN)
+        self._silent: MutableMapping[_Key, bool] = LRUCache(_SILENT_KNOWN)
         self._lock = threading.Lock()
 
     @contextmanager
-    def slot(self, addresses: Iterable[Address]) -> Iterator[None]:
+    def slot(self, addresses: Iterable[Address], *, user_id: str) -> Iterator[None]:
         """Hold a slot of each of a receiver's addresses during a try.
 
         An exception means that the try had no response. Raises ReceiverBusyError when no slot is free.
         """
-        networks = Counter({_network_of(address) for address in addresses})
-        is_silent = self._acquire(networks)
+        networks: set[_Key] = {(_network_of(address),) for address in addresses}
+        own: set[_Key] = {(*network, user_id) for network in networks}
+        is_silent = self._acquire(networks, own)
         had_response = False
         try:
             yield
             had_response = True
         finally:
             with self._lock:
-                self._tries -= networks
+                self._held -= Counter(networks | own)
                 self._silent_tries -= is_silent
-                for network in networks:
+                for each in own:
                     if had_response:
-                        self._silent.pop(network, None)
+                        self._silent.pop(each, None)
                     else:
-                        self._silent[network] = True
+                        self._silent[each] = True
 
-    def _acquire(self, networks: Counter[str]) -> bool:
+    def _acquire(self, networks: set[_Key], own: set[_Key]) -> bool:
         with self._lock:
-            is_silent = any(network in self._silent for network in networks)
+            is_silent = any(each in self._silent for each in own)
             limit = 1 if is_silent else self._per_address
-            if any(self._tries[network] >= limit for network in networks):
+            if any(self._held[each] >= limit for each in own) or any(
+                self._held[network] >= self._per_address * _ALL_CALLERS for network in networks
+            ):
                 raise ReceiverBusyError(
                     "the limit of concurrent webhook deliveries to one address is reached"
                 )
@@ -111,7 +120,7 @@ class AddressLimiter:
                 raise ReceiverBusyError(
                     "the limit of concurrent webhook deliveries to receivers without a response is reached"
                 )
-            self._tries += networks
+            self._held.update(networks | own)
             self._silent_tries += is_silent
             return is_silent
 

@@ -46,8 +46,8 @@ class SecretRotations(Protocol):
 
 
 class WebhookSender(Protocol):
-    def send(self, url: CallbackUrl, *, headers: Mapping[str, str], body: bytes) -> Outcome:
-        """POST the body. Never follows a redirect, and returns within seconds.
+    def send(self, url: CallbackUrl, *, headers: Mapping[str, str], body: bytes, user_id: str) -> Outcome:
+        """POST the body for a caller. Never follows a redirect, and returns within seconds.
 
         Connects only to addresses that the callback rules allow. Raises only ReceiverBusyError.
         """

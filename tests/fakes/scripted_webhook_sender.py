@@ -32,7 +32,7 @@ class ScriptedWebhookSender:
         self.meanwhile: Callable[[], object] = lambda: None
         """Called during each request."""
 
-    def send(self, url: CallbackUrl, *, headers: Mapping[str, str], body: bytes) -> Outcome:
+    def send(self, url: CallbackUrl, *, headers: Mapping[str, str], body: bytes, user_id: str) -> Outcome:
         self.sent.append(Sent(url=url, headers=dict(headers), body=body))
         self.meanwhile()
         self.arrived.release()

@@ -127,7 +127,7 @@ def post(
         **settings,
     )
     began = time.monotonic()
-    outcome = sender.send(LOCAL.parse(url), headers={"webhook-id": "event-1"}, body=BODY)
+    outcome = sender.send(LOCAL.parse(url), headers={"webhook-id": "event-1"}, body=BODY, user_id="ada")
     return outcome, time.monotonic() - began
 
 
@@ -250,7 +250,7 @@ def test_private_receiver_gets_the_request_if_its_network_is_listed(receiver: Re
         user_agent="darkroom/test",
     )
     url = listed.parse(f"http://receiver.internal:{receiver.port}/")
-    assert sender.send(url, headers={}, body=BODY).status == 204
+    assert sender.send(url, headers={}, body=BODY, user_id="ada").status == 204
     assert receiver.requests[0][1]["host"] == f"receiver.internal:{receiver.port}"
 
 
@@ -258,7 +258,7 @@ def test_host_names_of_one_address_share_its_slots(receiver: Receiver) -> None:
     """A wildcard domain has any number of host names."""
     limiter = AddressLimiter(per_address=1, silent_in_all=1)
     url = f"http://localhost:{receiver.port}/"
-    with limiter.slot([ipaddress.ip_address("127.0.0.1")]), pytest.raises(ReceiverBusyError):
+    with limiter.slot([ipaddress.ip_address("127.0.0.1")], user_id="ada"), pytest.raises(ReceiverBusyError):
         post(url, addresses_of=resolving("127.0.0.1"), limiter=limiter)
     assert receiver.requests == []
     outcome, _ = post(url, addresses_of=resolving("127.0.0.1"), limiter=limiter)

@@ -1,6 +1,6 @@
 """The limits of concurrent webhook tries: per host, per caller, per address, in all."""
 
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from ipaddress import ip_address
 
 import pytest
@@ -16,11 +16,12 @@ def held(limiter: DeliveryLimiter, exits: ExitStack, *slots: tuple[str, str]) ->
 @pytest.mark.parametrize(
     ("slots", "refused"),
     [
-        ([("a.example", "ada"), ("a.example", "bob")], ("a.example", "eve")),
+        ([("a.example", "ada")] * 2, ("a.example", "ada")),
+        ([("a.example", "ada"), ("a.example", "bob")] * 2, ("a.example", "eve")),
         ([("a.example", "ada"), ("b.example", "ada"), ("c.example", "ada")], ("d.example", "ada")),
         ([(f"{n}.example", f"caller-{n}") for n in range(5)], ("z.example", "eve")),
     ],
-    ids=["host", "caller", "all"],
+    ids=["host", "host of all callers", "caller", "all"],
 )
 def test_slot_is_refused_at_the_limit_and_free_again(
     slots: list[tuple[str, str]], refused: tuple[str, str]
@@ -35,16 +36,26 @@ def test_slot_is_refused_at_the_limit_and_free_again(
         pass
 
 
-def is_refused(limiter: AddressLimiter, *addresses: str) -> bool:
+def test_caller_leaves_slots_of_a_host_to_others() -> None:
+    limiter = DeliveryLimiter(per_host=2, per_caller=3, in_all=5)
+    with ExitStack() as exits:
+        held(limiter, exits, *[("shared.example", "mallory")] * 2, *[("shared.example", "ada")] * 2)
+
+
+def is_refused(limiter: AddressLimiter, *addresses: str, user_id: str = "ada") -> bool:
     try:
-        with limiter.slot([ip_address(address) for address in addresses]):
+        with slot(limiter, *addresses, user_id=user_id):
             return False
     except ReceiverBusyError:
         return True
 
 
-def hang(limiter: AddressLimiter, address: str) -> None:
-    with pytest.raises(TimeoutError), limiter.slot([ip_address(address)]):
+def slot(limiter: AddressLimiter, *addresses: str, user_id: str = "ada") -> AbstractContextManager[None]:
+    return limiter.slot([ip_address(address) for address in addresses], user_id=user_id)
+
+
+def hang(limiter: AddressLimiter, *addresses: str, user_id: str = "ada") -> None:
+    with pytest.raises(TimeoutError), slot(limiter, *addresses, user_id=user_id):
         raise TimeoutError
 
 
@@ -58,11 +69,29 @@ def hang(limiter: AddressLimiter, address: str) -> None:
 )
 def test_address_has_a_limit_whatever_host_names_it_has(held: str, refused: str, free: str) -> None:
     limiter = AddressLimiter(per_address=2, silent_in_all=1)
-    with limiter.slot([ip_address(held)]), limiter.slot([ip_address(held), ip_address("198.51.100.1")]):
+    with slot(limiter, held), slot(limiter, held, "198.51.100.1"):
         assert is_refused(limiter, refused)
         assert is_refused(limiter, free, refused)
         assert not is_refused(limiter, free)
     assert not is_refused(limiter, refused)
+
+
+def test_address_has_a_limit_of_all_callers_together() -> None:
+    limiter = AddressLimiter(per_address=1, silent_in_all=1)
+    with slot(limiter, "203.0.113.7", user_id="ada"), slot(limiter, "203.0.113.7", user_id="bob"):
+        assert is_refused(limiter, "203.0.113.7", user_id="eve")
+    assert not is_refused(limiter, "203.0.113.7", user_id="eve")
+
+
+def test_caller_cannot_block_an_address_for_others() -> None:
+    """Its host name leads to an address that hangs, and to the one of another caller's receiver."""
+    limiter = AddressLimiter(per_address=2, silent_in_all=1)
+    own, of_others = "198.51.100.66", "203.0.113.7"
+    with slot(limiter, own, of_others, user_id="mallory"), slot(limiter, own, of_others, user_id="mallory"):
+        assert not is_refused(limiter, of_others)
+    hang(limiter, own, of_others, user_id="mallory")
+    with slot(limiter, of_others):
+        assert not is_refused(limiter, of_others)  # not silent, so more than one try at a time
 
 
 def test_receivers_without_a_response_share_a_few_slots() -> None:
@@ -71,9 +100,9 @@ def test_receivers_without_a_response_share_a_few_slots() -> None:
     silent = [f"203.0.113.{number}" for number in range(5)]
     for address in silent:
         hang(limiter, address)
-    with limiter.slot([ip_address(silent[0])]):
+    with slot(limiter, silent[0]):
         assert is_refused(limiter, silent[0])
-        with limiter.slot([ip_address(silent[1])]):
+        with slot(limiter, silent[1]):
             assert is_refused(limiter, silent[2])
             assert not is_refused(limiter, "198.51.100.1")
     assert not is_refused(limiter, silent[2])
@@ -83,5 +112,5 @@ def test_receiver_that_responds_again_gets_all_its_slots() -> None:
     limiter = AddressLimiter(per_address=2, silent_in_all=1)
     hang(limiter, "203.0.113.7")
     assert not is_refused(limiter, "203.0.113.7")
-    with limiter.slot([ip_address("203.0.113.7")]):
+    with slot(limiter, "203.0.113.7"):
         assert not is_refused(limiter, "203.0.113.7")
