@@ -25,7 +25,7 @@ from common.backoff import Backoff
 from common.domain.task import Task
 from common.wire_formats.task_document import COLLECTION, decode_task_document
 from common.wire_formats.versions import UndecodableError
-from frontend_api.adapters.firestore.watched_list import WatchedList
+from frontend_api.adapters.firestore.watched_list import ListSubscriber, WatchedList, WatchedLists
 from frontend_api.streams.ports import TaskListSnapshot, TaskSnapshot
 
 _log = structlog.get_logger(__name__)
@@ -69,8 +69,7 @@ class FirestoreTaskChanges:
         self._lock = threading.Lock()
         self._watched: dict[str, _WatchedTask] = {}
         """By full document name."""
-        self._lists: dict[tuple[str, int], WatchedList] = {}
-        """By user id and length."""
+        self._lists = WatchedLists()
         self._target_ids = itertools.count(1)
         self._requests: _Requests = SimpleQueue()
         self._is_wanted = threading.Event()
@@ -90,21 +89,15 @@ class FirestoreTaskChanges:
     def subscribe_to_list(
         self, user_id: str, count: int, on_change: Callable[[TaskListSnapshot], None]
     ) -> Callable[[], None]:
-        key = (user_id, count)
-        # Equal callables of two subscribers stay distinct.
-        subscriber: Callable[[TaskListSnapshot], None] = partial(on_change)
+        subscriber = ListSubscriber(count, on_change)
         with self._lock:
-            watched = self._lists.get(key)
-            if watched is None:
-                watched = self._lists[key] = WatchedList(
-                    target_id=next(self._target_ids), user_id=user_id, count=count
-                )
+            self._remove_idle_lists()
+            watched, is_new = self._lists.of(user_id, count, new_target=partial(next, self._target_ids))
+            if is_new:
                 self._add_target(self._list_target(watched))
-            watched.subscribers.append(subscriber)
-            if watched.latest is not None:
-                subscriber(watched.latest)
+            watched.add(subscriber)
             self._ensure_thread()
-        return partial(self._unsubscribe_from_list, key, subscriber)
+        return partial(self._unsubscribe_from_list, watched, subscriber)
 
     def _ensure_thread(self) -> None:
         if self._thread is None or not self._thread.is_alive():
@@ -135,17 +128,14 @@ class FirestoreTaskChanges:
                 del self._watched[name]
                 self._remove_target(watched.target_id)
 
-    def _unsubscribe_from_list(
-        self, key: tuple[str, int], subscriber: Callable[[TaskListSnapshot], None]
-    ) -> None:
+    def _unsubscribe_from_list(self, watched: WatchedList, subscriber: ListSubscriber) -> None:
         with self._lock:
-            watched = self._lists.get(key)
-            if watched is None or subscriber not in watched.subscribers:
-                return
-            watched.subscribers.remove(subscriber)
-            if not watched.subscribers:
-                del self._lists[key]
-                self._remove_target(watched.target_id)
+            self._lists.leave(watched, subscriber)
+            self._remove_idle_lists()
+
+    def _remove_idle_lists(self) -> None:
+        for watched in self._lists.remove_idle():
+            self._remove_target(watched.target_id)
 
     def _document_target(self, name: str, watched: _WatchedTask) -> ListenRequest:
         target = {"target_id": watched.target_id, "documents": {"documents": [name]}}
@@ -172,11 +162,12 @@ class FirestoreTaskChanges:
 
     def _open_stream(self) -> Any:
         with self._lock:
+            self._remove_idle_lists()
             self._requests.put(None)  # ends the gRPC sender thread of the previous stream
             self._requests = SimpleQueue()
             for name, watched in self._watched.items():
                 self._requests.put(self._document_target(name, watched))
-            for listed in self._lists.values():
+            for listed in self._lists:
                 listed.reset()
                 self._requests.put(self._list_target(listed))
             requests = self._requests
@@ -189,6 +180,8 @@ class FirestoreTaskChanges:
         )
 
     def _receive(self, response: Any) -> None:
+        with self._lock:
+            self._remove_idle_lists()
         match response.WhichOneof("response_type"):
             case "document_change":
                 self._receive_document(response.document_change)
@@ -225,7 +218,7 @@ class FirestoreTaskChanges:
                 watched.remove(change.document)
 
     def _lists_of(self, target_ids: Container[int]) -> Iterable[WatchedList]:
-        return [watched for watched in self._lists.values() if watched.target_id in target_ids]
+        return [watched for watched in self._lists if watched.target_id in target_ids]
 
     def _notify(self, name: str, written_at: tuple[int, int], snapshot: TaskSnapshot) -> None:
         with self._lock:
@@ -243,7 +236,7 @@ class FirestoreTaskChanges:
         """
         kinds = TargetChange.TargetChangeType
         with self._lock:
-            affected = self._lists_of(change.target_ids) if change.target_ids else self._lists.values()
+            affected = self._lists_of(change.target_ids) if change.target_ids else self._lists
             if change.target_change_type == kinds.CURRENT:
                 for watched in affected:
                     watched.set_current()
@@ -252,7 +245,7 @@ class FirestoreTaskChanges:
                     watched.reset()
             elif change.target_change_type == kinds.REMOVE:
                 targets = {watched.target_id for watched in self._watched.values()}
-                targets |= {watched.target_id for watched in self._lists.values()}
+                targets |= {watched.target_id for watched in self._lists}
                 if targets.intersection(change.target_ids):
                     raise google_errors.from_grpc_status(change.cause.code, change.cause.message)
 

@@ -1,6 +1,7 @@
 """WatchedList: a query for a caller's newest tasks as a target of a Listen stream. No I/O."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +12,20 @@ from frontend_api.streams.ports import TaskListSnapshot
 
 _Query = StructuredQuery
 _NEWEST_FIRST = _Query.Direction.DESCENDING
+_LENGTHS = (50, 200, 1_000)
+"""Subscribers to lists of other lengths share the next longer list of these."""
+_KEPT_IDLE_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ListSubscriber:
+    """Gets the newest `count` tasks of a list that may be longer."""
+
+    count: int
+    on_change: Callable[[TaskListSnapshot], None]
+
+    def notify(self, tasks: tuple[Task, ...]) -> None:
+        self.on_change(TaskListSnapshot(tasks=tasks[: self.count]))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -24,8 +39,10 @@ class WatchedList:
     target_id: int
     user_id: str
     count: int
-    subscribers: list[Callable[[TaskListSnapshot], None]] = field(default_factory=list)
-    latest: TaskListSnapshot | None = None
+    idle_since: float | None = None
+    """When the last subscriber left."""
+    _subscribers: list[ListSubscriber] = field(default_factory=list)
+    _latest: tuple[Task, ...] | None = None
     _tasks: dict[str, Task] = field(default_factory=dict)
     """By full document name."""
     _is_current: bool = False
@@ -46,6 +63,20 @@ class WatchedList:
             ],
             limit={"value": self.count},
         )
+
+    def add(self, subscriber: ListSubscriber) -> None:
+        """Add a subscriber, and report the list to it if it is known."""
+        self._subscribers.append(subscriber)
+        self.idle_since = None
+        if self._latest is not None:
+            subscriber.notify(self._latest)
+
+    def removes(self, subscriber: ListSubscriber) -> bool:
+        """Remove a subscriber; return whether it was the last one."""
+        if subscriber not in self._subscribers:
+            return False
+        self._subscribers.remove(subscriber)
+        return not self._subscribers
 
     def reset(self) -> None:
         """Drop the documents: the stream sends all of them again."""
@@ -71,6 +102,52 @@ class WatchedList:
         if not self._is_current:
             return
         newest = sorted(self._tasks.values(), key=lambda task: (task.created_at, task.id), reverse=True)
-        self.latest = TaskListSnapshot(tasks=tuple(newest[: self.count]))
-        for notify in self.subscribers:
-            notify(self.latest)
+        self._latest = tuple(newest[: self.count])
+        for subscriber in self._subscribers:
+            subscriber.notify(self._latest)
+
+
+class WatchedLists:
+    """The lists of all callers.
+
+    Firestore sends, and charges for, all documents of each new target. So subscribers share a few lists of
+    each caller, which are kept for a while without a subscriber: a caller that connects in a loop, with
+    any number of tasks, does not cause more of them.
+    """
+
+    def __init__(self, *, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._lists: dict[tuple[str, int], WatchedList] = {}
+
+    def __iter__(self) -> Iterator[WatchedList]:
+        return iter(self._lists.values())
+
+    def __bool__(self) -> bool:
+        return bool(self._lists)
+
+    def of(self, user_id: str, count: int, *, new_target: Callable[[], int]) -> tuple[WatchedList, bool]:
+        """Return a list of a caller with at least `count` tasks, and whether it is new."""
+        length = next((each for each in _LENGTHS if each >= count), count)
+        key = (user_id, length)
+        if key in self._lists:
+            return self._lists[key], False
+        watched = WatchedList(target_id=new_target(), user_id=user_id, count=length)
+        self._lists[key] = watched
+        return watched, True
+
+    def leave(self, watched: WatchedList, subscriber: ListSubscriber) -> None:
+        """Remove a subscriber. Idempotent."""
+        if watched.removes(subscriber):
+            watched.idle_since = self._now()
+
+    def remove_idle(self) -> tuple[WatchedList, ...]:
+        """Remove and return the lists that have had no subscriber for a while."""
+        before = self._now() - _KEPT_IDLE_SECONDS
+        idle = {
+            key: each
+            for key, each in self._lists.items()
+            if each.idle_since is not None and each.idle_since <= before
+        }
+        for key in idle:
+            del self._lists[key]
+        return tuple(idle.values())
