@@ -156,8 +156,9 @@ class FirestoreTaskChanges:
                 for response in self._open_stream():
                     backoff.reset()
                     self._receive(ListenResponse.pb(response))
-            except google_errors.GoogleAPICallError as exc:
-                _log.warning("task_changes_interrupted", error=type(exc).__name__)
+            except Exception as exc:  # whatever its cause: all subscribers depend on this thread
+                is_expected = isinstance(exc, google_errors.GoogleAPICallError)
+                _log.warning("task_changes_interrupted", error=type(exc).__name__, exc_info=not is_expected)
             time.sleep(backoff.next_pause())
 
     def _open_stream(self) -> Any:

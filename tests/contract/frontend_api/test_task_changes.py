@@ -7,6 +7,7 @@ from datetime import timedelta
 from queue import SimpleQueue
 
 import pytest
+from google.cloud.firestore import Client
 
 from common.adapters.firestore_client import firestore_client
 from common.adapters.firestore_task_store import FirestoreTaskStore
@@ -221,6 +222,23 @@ def test_changes_during_an_outage_are_reported_afterwards(emulators: Emulators, 
     assert not subscriber.has_more()
     for stop in stops:
         stop()
+
+
+@pytest.mark.emulator
+def test_changes_are_reported_after_an_error_of_a_subscriber(firestore: Client) -> None:
+    watched = Watched(FirestoreTaskStore(firestore, timeout_seconds=60), FirestoreTaskChanges(firestore))
+    task, subscriber = watched.stored_task(), Subscriber()
+
+    def fail(snapshot: TaskSnapshot) -> None:
+        subscriber.on_change(snapshot)
+        raise ValueError("a fault of the subscriber")
+
+    stop = watched.changes.subscribe(task, fail)
+    claimed = watched.claimed(task)
+    assert subscriber.next() == claimed
+    watched.store.delete(task.id, now=NOW)
+    assert subscriber.next() is None
+    stop()
 
 
 @pytest.mark.emulator
