@@ -14,6 +14,8 @@ from frontend_api.autoscaling.demand import ReadFleetDemand
 from frontend_api.autoscaling.package import Autoscaling
 from frontend_api.autoscaling.ports import DemandHistory
 from frontend_api.autoscaling.scale_pool import ManagedPool, ScalePool
+from frontend_api.batches.change_tasks import ChangeTasks
+from frontend_api.batches.package import Batches
 from frontend_api.batches.submit_batch import SubmitBatch
 from frontend_api.browser.package import WebPage
 from frontend_api.content_policy.ports import ContentPolicy
@@ -88,7 +90,7 @@ class Dependencies:
 
     api_keys: ApiKeys
     autoscaling: Autoscaling
-    batches: SubmitBatch
+    batches: Batches
     browser: WebPage
     dead_letters: DeadLetters
     estimates: Estimates
@@ -231,7 +233,10 @@ def build_dependencies(
                 managed=managed_pool, history=demand_history, read_demand=read_demand, clock=clock
             ),
         ),
-        batches=SubmitBatch(submit_task=submit, batches=task_batches),
+        batches=Batches(
+            submit=SubmitBatch(submit_task=submit, batches=task_batches),
+            change=ChangeTasks(store=store, requests=identity.request_rate),
+        ),
         browser=web_page,
         dead_letters=DeadLetters(
             stored=dead_letters,

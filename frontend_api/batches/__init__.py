@@ -1,1 +1,1 @@
-"""Many tasks in one request."""
+"""Many tasks in one request: submit, cancel, delete and label them."""

@@ -1,4 +1,4 @@
-"""Response schemas: the outcome of each part of a request about many tasks."""
+"""Response schemas: the result of each submission, and of each change of a task."""
 
 from enum import StrEnum
 
@@ -47,3 +47,29 @@ class BatchResponse(ResponseBody):
     refused: int
     unknown: int
     results: tuple[BatchResultResponse, ...]
+
+
+class ChangedTaskResponse(ResponseBody):
+    """The result of the change of one task."""
+
+    task_id: str
+    is_done: bool = Field(
+        description="Whether the change was made, or requested from a worker. If not, `problem` has the reason."
+    )
+    status: int = Field(description="The status that the call for this task alone would return.")
+    task: TaskResponse | None = Field(description="The changed task; null after a deletion.")
+    problem: ProblemDocument | None
+    retry_after_seconds: int | None = Field(
+        description="Seconds to wait before a retry of a retryable problem."
+    )
+
+
+class ChangedTasksResponse(ResponseBody):
+    """The result for each task: in the order of `task_ids`, or newest first for a `filter`."""
+
+    done: int
+    failed: int
+    results: tuple[ChangedTaskResponse, ...]
+    next_page_token: str | None = Field(
+        description="Send it as `page_token`, with the same `filter`, to change the next tasks; null after the last."
+    )

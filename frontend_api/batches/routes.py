@@ -1,21 +1,39 @@
-"""/v1/tasks:batch: submit many tasks in one request."""
+"""/v1/tasks:batch submits many tasks; /v1/tasks:cancel, :delete and :label change many."""
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from flask import Blueprint, Response, request
 from pydantic import ValidationError
 
+from common.domain.errors import DomainError
+from common.domain.task import TaskStatus
 from common.observability.metrics import TASKS_SUBMITTED, counter
-from frontend_api.batches.responses import BatchOutcome, BatchResponse, BatchResultResponse
-from frontend_api.batches.schemas import MAX_BATCH_VALUES, BatchItem, TaskBatch
-from frontend_api.batches.submit_batch import Outcome, SubmitBatch
+from common.ports import InvalidPageTokenError
+from frontend_api.batches.change_tasks import Change, ChangeOutcome
+from frontend_api.batches.package import Batches
+from frontend_api.batches.responses import (
+    BatchOutcome,
+    BatchResponse,
+    BatchResultResponse,
+    ChangedTaskResponse,
+    ChangedTasksResponse,
+)
+from frontend_api.batches.schemas import (
+    MAX_BATCH_VALUES,
+    BatchItem,
+    LabelsOfTasks,
+    TaskBatch,
+    TaskSelection,
+)
+from frontend_api.batches.submit_batch import Outcome
 from frontend_api.estimates.estimate import NO_ESTIMATE, Estimate
 from frontend_api.estimates.package import Estimates
 from frontend_api.http.api_doc import ApiDoc, ResponseDoc
 from frontend_api.http.error_mapping import body_problem, header_problem, problem_of
-from frontend_api.http.problems import Complaint, Problem, RequestRefusedError
+from frontend_api.http.problems import Complaint, Problem, RequestRefusedError, rejected
 from frontend_api.http.request_log import current_trace_id
 from frontend_api.http.requests import REJECTED_FOR_CONTENT, authenticate, caller_id, current, json_body
 from frontend_api.http.responses import json_response
@@ -25,14 +43,14 @@ from frontend_api.quotas.quotas import Quotas
 from frontend_api.tasks.package import Tasks
 from frontend_api.tasks.submit import IdempotencyKeyReusedError, Submitted
 
-blueprint = Blueprint("batches", __name__, url_prefix="/v1/tasks:batch")
+blueprint = Blueprint("batches", __name__, url_prefix="/v1")
 blueprint.before_request(authenticate)
 doc = ApiDoc(tag="tasks")
 
 _accepted = counter(TASKS_SUBMITTED)
 
 
-@blueprint.post("")
+@blueprint.post("/tasks:batch")
 @doc(
     "submitBatch",
     {
@@ -56,7 +74,7 @@ def submit_batch() -> Response:
     valid = [item for item in items if isinstance(item, BatchItem)]
     user_id = caller_id()
     submissions = [item.submission(user_id=user_id, idempotency_key=item.idempotency_key) for item in valid]
-    outcomes = iter(current(SubmitBatch)(user_id, submissions))
+    outcomes = iter(current(Batches).submit(user_id, submissions))
     results = [item if isinstance(item, ValidationError) else next(outcomes) for item in items]
     return json_response(_batch_response(results))
 
@@ -91,17 +109,14 @@ def _batch_result(index: int, result: Outcome | ValidationError, estimate: Estim
             retry_after_seconds=None,
         )
     problem = _item_problem(result)
-    wait = problem.headers.get("Retry-After")
     return BatchResultResponse(
         index=index,
         outcome=BatchOutcome.REFUSED if problem.task_id is None else BatchOutcome.UNKNOWN,
         task_id=problem.task_id,
         status=problem.kind.status,
         task=None,
-        problem=ProblemDocument.model_validate(
-            problem.body(trace_id=current_trace_id(), base_path=request.root_path)
-        ),
-        retry_after_seconds=None if wait is None else int(wait),
+        problem=_problem_document(problem),
+        retry_after_seconds=_retry_after_seconds(problem),
     )
 
 
@@ -113,3 +128,93 @@ def _item_problem(error: Exception) -> Problem:
         complaint = Complaint("pointer", "/idempotency_key", "was used before for a different request")
         return replace(problem, complaints=(complaint,))
     return problem
+
+
+def _problem_document(problem: Problem) -> ProblemDocument:
+    return ProblemDocument.model_validate(
+        problem.body(trace_id=current_trace_id(), base_path=request.root_path)
+    )
+
+
+def _retry_after_seconds(problem: Problem) -> int | None:
+    wait = problem.headers.get("Retry-After")
+    return None if wait is None else int(wait)
+
+
+_CHANGED = {
+    200: ResponseDoc("The result for each task. Each is changed or fails separately.", ChangedTasksResponse)
+}
+
+
+@blueprint.post("/tasks:cancel")
+@doc("cancelTasks", _CHANGED, body=TaskSelection)
+def cancel_tasks() -> Response:
+    """Cancel up to 100 tasks."""
+    user_id, cancel = caller_id(), current(Tasks).cancel
+    return _changed(json_body(TaskSelection), partial(cancel, user_id), in_progress=202)
+
+
+@blueprint.post("/tasks:delete")
+@doc("deleteTasks", _CHANGED, body=TaskSelection)
+def delete_tasks() -> Response:
+    """Delete up to 100 tasks and their images."""
+    user_id, delete = caller_id(), current(Tasks).delete
+    return _changed(json_body(TaskSelection), partial(delete, user_id))
+
+
+@blueprint.post("/tasks:label")
+@doc("labelTasks", _CHANGED, body=LabelsOfTasks)
+def label_tasks() -> Response:
+    """Change the labels of up to 100 tasks."""
+    user_id, label, selection = caller_id(), current(Tasks).label, json_body(LabelsOfTasks)
+    return _changed(selection, lambda task_id: label(user_id, task_id, selection.labels))
+
+
+def _changed(selection: TaskSelection, change: Change, *, in_progress: int = 200) -> Response:
+    """Apply a change to the selected tasks. `in_progress` is the status for a task that a worker holds."""
+    change_tasks, page = current(Batches).change, None
+    if selection.filter is not None:
+        try:
+            page = change_tasks.select(caller_id(), selection.filter.selected, selection.page_token)
+        except InvalidPageTokenError as error:
+            detail = "must be the `next_page_token` of a previous response"
+            raise RequestRefusedError(rejected([Complaint("pointer", "/page_token", detail)])) from error
+    task_ids = [task.id for task in page.tasks] if page is not None else selection.task_ids or []
+    outcomes = change_tasks(task_ids, change, user_id=caller_id())
+    results = tuple(
+        _change_result(task_id, outcome, in_progress)
+        for task_id, outcome in zip(task_ids, outcomes, strict=True)
+    )
+    done = sum(result.is_done for result in results)
+    return json_response(
+        ChangedTasksResponse(
+            done=done,
+            failed=len(results) - done,
+            results=results,
+            next_page_token=None if page is None else page.next_page_token,
+        )
+    )
+
+
+def _change_result(task_id: str, outcome: ChangeOutcome, in_progress: int) -> ChangedTaskResponse:
+    if isinstance(outcome, DomainError):
+        problem = _item_problem(outcome)
+        return ChangedTaskResponse(
+            task_id=task_id,
+            is_done=False,
+            status=problem.kind.status,
+            task=None,
+            problem=_problem_document(problem),
+            retry_after_seconds=_retry_after_seconds(problem),
+        )
+    status = 204
+    if outcome is not None:
+        status = in_progress if outcome.status is TaskStatus.PROCESSING else 200
+    return ChangedTaskResponse(
+        task_id=task_id,
+        is_done=True,
+        status=status,
+        task=None if outcome is None else current(Tasks).render.response(outcome),
+        problem=None,
+        retry_after_seconds=None,
+    )

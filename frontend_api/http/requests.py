@@ -15,7 +15,7 @@ from frontend_api.http.error_mapping import body_problem, header_problem, query_
 from frontend_api.http.json_body import MAX_BODY_BYTES, MAX_VALUES, parse_json_object
 from frontend_api.http.problems import Complaint, Problem, RequestRefusedError, rejected
 from frontend_api.http.request_log import log_task_id
-from frontend_api.http.schemas import IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_DETAIL, MAX_IDEMPOTENCY_KEY
+from frontend_api.http.schemas import IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_DETAIL, MAX_IDEMPOTENCY_KEY, TASK_ID
 from frontend_api.identity.ports import Identity, NotAllowedError, NotAuthenticatedError, Principal
 
 _Body = TypeVar("_Body", bound=BaseModel)
@@ -23,7 +23,6 @@ _Package = TypeVar("_Package")
 _PACKAGES = "darkroom.packages"
 REJECTED_FOR_CONTENT = frozenset((400, 413, 415, 422))
 """Statuses of submissions that cost CPU time and can never succeed."""
-_TASK_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
 
 
 def provide(app: Flask, packages: Iterable[object]) -> None:
@@ -93,7 +92,7 @@ def checked_task_id(task_id: str) -> str:
 
     Raises TaskNotFoundError for any other id, without a read of the store.
     """
-    if not _TASK_ID.fullmatch(task_id):
+    if not re.fullmatch(TASK_ID, task_id):
         raise TaskNotFoundError(task_id[:64])
     log_task_id(task_id)
     return task_id

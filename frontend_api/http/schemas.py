@@ -122,6 +122,8 @@ IDEMPOTENCY_KEY_DETAIL = (
     f"must be 1 to {MAX_IDEMPOTENCY_KEY} printable ASCII characters, without spaces at its ends"
 )
 
+TASK_ID = r"[A-Za-z0-9][A-Za-z0-9-]{0,63}"
+
 WRITTEN_IN_DIGITS = BeforeValidator(_only_digits)
 """Annotates an `int` of the query. Bounds precede it."""
 PageSize = Annotated[int, Field(ge=1, le=100), WRITTEN_IN_DIGITS]

@@ -36,15 +36,27 @@ class RequestRate:
 
     def count(self, user_id: str) -> None:
         """Count one request. Raises RequestRateExceededError above the limit."""
+        if not self.take(user_id, 1):
+            raise self.exceeded()
+
+    def take(self, user_id: str, wanted: int) -> int:
+        """Count up to `wanted` requests. Return how many the limit permits."""
         if not self.limit:
-            return
+            return wanted
         with self._lock:
             self._begin_window()
             count = self._counts.get(user_id, 0)
-            if count < self.limit:
-                self._counts[user_id] = count + 1
-                return
-        raise RequestRateExceededError(self.limit, retry_after_seconds=seconds_to_next_minute(self._clock))
+            granted = max(0, min(wanted, self.limit - count))
+            if granted:
+                self._counts[user_id] = count + granted
+        return granted
+
+    def remaining(self, user_id: str, *, at_most: int) -> int:
+        """Return how many more requests the limit permits in this minute."""
+        return min(at_most, max(0, self.limit - self.used(user_id))) if self.limit else at_most
+
+    def exceeded(self) -> RequestRateExceededError:
+        return RequestRateExceededError(self.limit, retry_after_seconds=seconds_to_next_minute(self._clock))
 
     def used(self, user_id: str) -> int:
         with self._lock:

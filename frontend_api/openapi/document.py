@@ -16,7 +16,7 @@ from common.domain.models.catalog import ModelSpec
 from frontend_api.dead_letters.dead_letter import LETTER_ID
 from frontend_api.http.api_doc import Operation, ResponseDoc, operation_of
 from frontend_api.http.problems import PROBLEMS
-from frontend_api.http.schemas import IDEMPOTENCY_KEY, MAX_IDEMPOTENCY_KEY
+from frontend_api.http.schemas import IDEMPOTENCY_KEY, MAX_IDEMPOTENCY_KEY, TASK_ID
 from frontend_api.quotas.headers import RATE_LIMITED_PATHS
 from frontend_api.shares.share import SHARE_ID
 from frontend_api.tasks.responses import WebhookBody
@@ -45,7 +45,7 @@ _REFERENCE = "#/components/schemas/{model}"
 _PARAMETERS: dict[str, dict[str, Any]] = {
     "task_id": {
         "description": "The task's id.",
-        "schema": {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9-]{0,63}$"},
+        "schema": {"type": "string", "pattern": f"^{TASK_ID}$"},
     },
     "input_id": {"description": "The input's id.", "schema": {"type": "string", "pattern": INPUT_ID_PATTERN}},
     "key_id": {

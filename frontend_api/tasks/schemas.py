@@ -239,24 +239,18 @@ class LabelChange(RequestBody):
     labels: LabelChanges = Field(description="New values by name; `null` removes a label. Others are kept.")
 
 
-class TaskListQuery(QueryParameters):
-    """Selects the tasks to list."""
+class TaskConditions(QueryParameters):
+    """Selects tasks that meet all given conditions."""
 
-    status: TaskStatus | None = Field(default=None, description="Return only tasks with this status.")
-    model: ModelName | None = Field(default=None, description="Return only tasks of this model.")
+    status: TaskStatus | None = Field(default=None, description="Only tasks with this status.")
+    model: ModelName | None = Field(default=None, description="Only tasks of this model.")
     label: LabelFilter | None = Field(
-        default=None, description="Return only tasks with this label, as `name=value`.", examples=["team=a"]
+        default=None, description="Only tasks with this label, as `name=value`.", examples=["team=a"]
     )
     created_after: Timestamp | None = Field(
-        default=None, description="Return only tasks created at this time or later."
+        default=None, description="Only tasks created at this time or later."
     )
-    created_before: Timestamp | None = Field(
-        default=None, description="Return only tasks created before this time."
-    )
-    page_size: PageSize = Field(default=20, description="Maximum number of tasks per page.")
-    page_token: Annotated[str, a_page_token(r"[A-Za-z0-9_-]{1,500}")] | None = Field(
-        default=None, description="`next_page_token` of the previous page."
-    )
+    created_before: Timestamp | None = Field(default=None, description="Only tasks created before this time.")
 
     @property
     def selected(self) -> TaskFilter:
@@ -268,3 +262,13 @@ class TaskListQuery(QueryParameters):
             created_after=self.created_after,
             created_before=self.created_before,
         )
+
+
+PageToken = Annotated[str, a_page_token(r"[A-Za-z0-9_-]{1,500}")]
+
+
+class TaskListQuery(TaskConditions):
+    """Selects the tasks to list."""
+
+    page_size: PageSize = Field(default=20, description="Maximum number of tasks per page.")
+    page_token: PageToken | None = Field(default=None, description="`next_page_token` of the previous page.")

@@ -97,12 +97,12 @@ class InMemoryTaskStore(Outage):
             ]
         mine.sort(key=lambda task: (task.created_at, task.id), reverse=True)
         if page_token is not None:
-            places = [index for index, task in enumerate(mine) if task.id == page_token]
-            if not places:
-                raise InvalidPageTokenError("this page token was not made here")
-            mine = mine[places[0] + 1 :]
+            reached = _decode_page_token(page_token)
+            mine = [task for task in mine if (task.created_at, task.id) < reached]
         page = tuple(mine[:page_size])
-        return TaskPage(tasks=page, next_page_token=page[-1].id if len(mine) > page_size else None)
+        return TaskPage(
+            tasks=page, next_page_token=_encode_page_token(page[-1]) if len(mine) > page_size else None
+        )
 
     def list_unattended(
         self, kind: StaleTaskKind, *, before: datetime, limit: int, after: Task | None = None
@@ -165,3 +165,16 @@ def _is_selected(task: Task, only: TaskFilter) -> bool:
         and (only.created_after is None or task.created_at >= only.created_after)
         and (only.created_before is None or task.created_at < only.created_before)
     )
+
+
+def _encode_page_token(last: Task) -> str:
+    return f"{last.created_at.isoformat()} {last.id}".encode().hex()
+
+
+def _decode_page_token(token: str) -> tuple[datetime, str]:
+    """Return the time and the id of the last task of a page, which may be deleted by now."""
+    try:
+        created_at, _, task_id = bytes.fromhex(token).decode().partition(" ")
+        return datetime.fromisoformat(created_at), task_id
+    except ValueError as error:
+        raise InvalidPageTokenError("this page token was not made here") from error

@@ -186,6 +186,15 @@ def test_list_returns_the_callers_tasks_in_pages_newest_first(store: TaskStore) 
     assert all(task.revision for task in listed)
 
 
+def test_list_continues_after_a_task_that_was_deleted(store: TaskStore) -> None:
+    oldest, middle, newest = (stored_task(store, now=NOW + timedelta(seconds=second)) for second in range(3))
+    page = store.list_for("ada", page_size=2)
+    assert [task.id for task in page.tasks] == [newest.id, middle.id]
+    for task in page.tasks:
+        store.delete(task.id, now=NOW)
+    assert [task.id for task in store.list_for("ada", page_token=page.next_page_token).tasks] == [oldest.id]
+
+
 def listed(store: TaskStore, **only: Any) -> list[str]:
     return [task.id for task in store.list_for("ada", only=TaskFilter(**only)).tasks]
 

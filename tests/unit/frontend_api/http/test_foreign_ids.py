@@ -28,6 +28,8 @@ class Kind(Enum):
     """What a route shows or changes."""
 
     OF_A_TASK = auto()
+    OF_TASKS = auto()
+    """The body has the ids of tasks."""
     OF_A_KEY = auto()
     OF_AN_INPUT = auto()
     THE_CALLERS = auto()
@@ -46,6 +48,9 @@ class Kind(Enum):
 KINDS = {
     "POST /v1/tasks": Kind.SUBMITS,
     "POST /v1/tasks:batch": Kind.SUBMITS,
+    "POST /v1/tasks:cancel": Kind.OF_TASKS,
+    "POST /v1/tasks:delete": Kind.OF_TASKS,
+    "POST /v1/tasks:label": Kind.OF_TASKS,
     "POST /v1/tasks:estimate": Kind.EVERYBODYS,
     "GET /v1/tasks": Kind.THE_CALLERS,
     "GET /v1/tasks/<task_id>": Kind.OF_A_TASK,
@@ -212,6 +217,25 @@ def test_other_users_task_gets_the_response_of_a_missing_one(
     assert api.shares.all_shares == shares
     if task.images:
         assert api.images.objects[stored_image(task).object_name] == PNG
+
+
+@pytest.mark.parametrize(
+    "bobs", [queued, processing, completed, failed, expired], ids=lambda make: make.__name__
+)
+@pytest.mark.parametrize("route", of_kind(Kind.OF_TASKS))
+def test_other_users_task_in_a_body_gets_the_result_of_a_missing_one(
+    api: Api, ada: dict[str, str], route: str, bobs: Callable[[Api], Task]
+) -> None:
+    task, path = bobs(api), route.removeprefix("POST ")
+
+    def response_for(task_id: str) -> TestResponse:
+        body = {"task_ids": [task_id], **({"labels": {"a": "b"}} if path.endswith("label") else {})}
+        return api.client.post(path, json=body, headers=ada)
+
+    foreign, unknown = response_for(task.id), response_for(UNKNOWN["task_id"])
+    assert unknown.get_json()["results"][0]["status"] == 404
+    assert visible_parts(foreign, task.id) == visible_parts(unknown, UNKNOWN["task_id"])
+    assert api.stored(task.id) == task
 
 
 @pytest.mark.parametrize("route", of_kind(Kind.OF_A_KEY))

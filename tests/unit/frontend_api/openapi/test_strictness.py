@@ -35,7 +35,7 @@ KEYWORDS = {
     "$ref", "additionalProperties", "anyOf", "const", "default", "deprecated", "description", "enum", "examples",
     "exclusiveMinimum", "format", "items", "maxItems", "maxLength", "maxProperties", "maximum", "minItems",
     "minLength", "minProperties", "minimum", "oneOf", "pattern", "patternProperties", "properties", "propertyNames",
-    "readOnly", "required", "title", "type",
+    "readOnly", "required", "title", "type", "uniqueItems",
 }  # fmt: skip
 JUNK = [None, True, False, 0, 1, -1, 1.5, 7.0, 1e300, 10**30, "", " ", "x", "1", [], [None], {}, {"a": "b"}]
 
@@ -59,6 +59,12 @@ class Call:
 CALLS = {
     "submitTask": Call(method="post", path="/v1/tasks", body=IMAGES),
     "labelTask": Call(method="post", path="/v1/tasks/{task_id}/labels", body={"labels": {"team": "a"}}),
+    "cancelTasks": Call(method="post", path="/v1/tasks:cancel", body={"task_ids": [TASK]}),
+    "labelTasks": Call(
+        method="post",
+        path="/v1/tasks:label",
+        body={"filter": {"model": "demo"}, "labels": {"team": "a"}},
+    ),
     "createShare": Call(method="post", path="/v1/tasks/{task_id}/shares", body={}),
     "listTasks": Call(method="get", path="/v1/tasks"),
     "createApiKey": Call(method="post", path="/v1/keys", body={"name": "nightly", "scopes": ["read"]}),
@@ -82,6 +88,7 @@ CALLS = {
 }
 NOT_CHECKED = {
     "submitBatch",  # its items have the fields of submitTask
+    "deleteTasks",  # its body is that of cancelTasks
     "estimateTask",  # its body is that of submitTask
     "uploadInput",  # its body is a file
     "editOpenAIImages",  # a form; its fields are those of generateOpenAIImages
@@ -103,7 +110,9 @@ REASONS = {
     "size_bytes": "must be at most",
     "callback_url": "must|leads to",
     "from": "must be at most 30 days before `to`",
-    "page_token": "must be the `next_page_token`",
+    "page_token": "must be the `next_page_token`|only with `filter`",
+    "filter": "exactly one of|must have a condition",
+    "task_ids": "exactly one of",
     "partial_images": "must be 0 or absent without `stream`",
 }
 """Why a value that its schema allows may be rejected, besides the limits of the model."""

@@ -146,7 +146,8 @@ def with_catalog(api: Api, spec: ModelSpec) -> None:
     catalog = ModelCatalog(models=(spec,))
     submit = replace(api.dependencies.tasks.submit, catalog=catalog)
     tasks = replace(api.dependencies.tasks, submit=submit)
-    batches = replace(api.dependencies.batches, submit_task=submit)
+    batches = api.dependencies.batches
+    batches = replace(batches, submit=replace(batches.submit, submit_task=submit))
     provide(api.app, replace(api.dependencies, tasks=tasks, batches=batches))
 
 

@@ -1,0 +1,67 @@
+"""Change many tasks of a caller, each by the use case that changes a single one."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from common.domain.errors import DependencyUnavailableError, DomainError
+from common.domain.task import Task
+from common.ports import TaskFilter, TaskPage, TaskStore
+from frontend_api.identity.request_rate import RequestRate
+
+MAX_CHANGED_TASKS = 100
+_AT_ONCE = 8
+"""A deletion takes about ten calls to Firestore and the bucket, one after the other."""
+Change: TypeAlias = Callable[[str], Task | None]
+"""Changes the task with this id and returns it; None after a deletion."""
+ChangeOutcome: TypeAlias = Task | DomainError | None
+"""What a Change returned or raised."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeTasks:
+    """Changes up to MAX_CHANGED_TASKS tasks. Each counts as one request of its caller, as it would alone."""
+
+    store: TaskStore
+    requests: RequestRate
+
+    def select(self, user_id: str, only: TaskFilter, page_token: str | None) -> TaskPage:
+        """Return the next tasks that a filter selects, at most as many as the request rate permits.
+
+        Raises InvalidPageTokenError.
+        """
+        return self.store.list_for(
+            user_id,
+            only=only,
+            page_size=1 + self.requests.remaining(user_id, at_most=MAX_CHANGED_TASKS - 1),
+            page_token=page_token,
+        )
+
+    def __call__(self, task_ids: Sequence[str], change: Change, *, user_id: str) -> list[ChangeOutcome]:
+        """Change the tasks, several at once, and return the outcomes in the same order.
+
+        Tasks beyond the request rate are refused. Once a dependency is unavailable, the remaining
+        tasks get the same error without a try, so that the response is not delayed by each of them.
+        """
+        # The request itself is counted already.
+        granted = 1 + self.requests.take(user_id, len(task_ids) - 1) if task_ids else 0
+        unavailable: list[DependencyUnavailableError] = []
+
+        def outcome_of(task_id: str) -> ChangeOutcome:
+            if unavailable:
+                return unavailable[0]
+            try:
+                return change(task_id)
+            except DependencyUnavailableError as error:
+                unavailable.append(error)
+                return error
+            except DomainError as error:
+                return error
+
+        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="change-tasks") as pool:
+            # Each call has its own copy of the context, which contains the request's trace.
+            futures = [pool.submit(copy_context().run, outcome_of, task_id) for task_id in task_ids[:granted]]
+        refused = len(task_ids) - granted
+        return [future.result() for future in futures] + [self.requests.exceeded() for _ in range(refused)]
