@@ -189,7 +189,7 @@ def _dependencies(settings: ApiSettings) -> Dependencies:
         webhook_logs=FirestoreWebhookLogs(firestore, timeout_seconds=store_timeout),
         webhook_sender=PinnedWebhookSender(
             url_policy=callback_url_policy,
-            addresses_of=SystemResolver(threads=settings.webhooks_at_once),
+            addresses_of=SystemResolver(at_once=settings.webhooks_at_once),
             limiter=AddressLimiter(
                 per_address=settings.webhooks_at_once_per_host,
                 silent_in_all=max(1, settings.webhooks_at_once // 3),

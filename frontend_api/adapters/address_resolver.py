@@ -16,11 +16,17 @@ class UnresolvableError(Exception):
     """The host name does not resolve. The message completes the sentence "the callback URL …"."""
 
 
+_THREADS_PER_LOOKUP = 4
+"""A lookup that was cut off keeps its thread until the system's resolver gives up, which may take a
+minute. Meanwhile, the same caller may begin others.
+"""
+
+
 class SystemResolver:
     """An AddressesOf that calls the system's resolver, which has no timeout, on its own threads."""
 
-    def __init__(self, *, threads: int) -> None:
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="resolver")
+    def __init__(self, *, at_once: int) -> None:
+        self._pool = ThreadPoolExecutor(at_once * _THREADS_PER_LOOKUP, thread_name_prefix="resolver")
 
     def __call__(self, host: str, timeout_seconds: float) -> Sequence[Address]:
         try:

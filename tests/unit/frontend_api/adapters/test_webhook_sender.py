@@ -120,7 +120,7 @@ def post(
 ) -> tuple[Outcome, float]:
     sender = PinnedWebhookSender(
         url_policy=url_policy,
-        addresses_of=addresses_of or SystemResolver(threads=1),
+        addresses_of=addresses_of or SystemResolver(at_once=1),
         limiter=settings.pop("limiter", None) or AddressLimiter(per_address=1, silent_in_all=1),
         timeout_seconds=settings.pop("timeout_seconds", 60.0),
         user_agent="darkroom/test",
@@ -307,6 +307,23 @@ def test_hanging_resolver_is_cut_off_at_the_deadline(monkeypatch: pytest.MonkeyP
     try:
         outcome, _ = post("https://localhost/", timeout_seconds=0.2)
         assert outcome.error == "the callback URL could not be resolved in time"
+    finally:
+        stuck.set()
+
+
+def test_lookups_that_were_cut_off_do_not_delay_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    stuck, real = threading.Event(), socket.getaddrinfo
+    monkeypatch.setattr(
+        socket,
+        "getaddrinfo",
+        lambda host, *rest, **named: stuck.wait() if host == "hangs.example" else real(host, *rest, **named),
+    )
+    resolver = SystemResolver(at_once=1)
+    try:
+        for _ in range(3):
+            with pytest.raises(UnresolvableError):
+                resolver("hangs.example", 0.05)
+        assert resolver("127.0.0.1", 60) == (ipaddress.ip_address("127.0.0.1"),)
     finally:
         stuck.set()
 
