@@ -59,6 +59,13 @@ limit_request_fields = 64
 # Browsers send the cookies of all programs on localhost.
 limit_request_field_size = 65_536
 
+# No header but X-Forwarded-Proto changes what the application reads of a request. By default, local
+# callers could send SCRIPT_NAME, which hides a part of the path.
+forwarder_headers = ""
+secure_scheme_headers = {"X-FORWARDED-PROTO": "https"}
+if os.environ.get("DARKROOM_TRUSTED_PROXIES", "0") != "0":
+    forwarded_allow_ips = "*"
+
 # The application logs each request itself, in the project's format.
 accesslog = None
 errorlog = "-"

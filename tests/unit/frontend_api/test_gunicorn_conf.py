@@ -1,9 +1,17 @@
 """gunicorn's configuration from the environment and the system's limits."""
 
 import os
+import runpy
+import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+
+import pytest
+from gunicorn.config import Config
+from gunicorn.http.parser import RequestParser
+from gunicorn.http.wsgi import create
 
 CONFIGURATION = Path(__file__).parents[3] / "frontend_api" / "gunicorn_conf.py"
 REPORT = """
@@ -33,3 +41,31 @@ def test_file_limit_is_raised_up_to_the_systems_maximum() -> None:
     assert (few, most) == (10 + 40 + 1_000 + 2 * 40 + 256, 4_096)
     *_, all_there_are, _ = configured(DARKROOM_MAX_WAITING="10000")
     assert all_there_are == 4_096
+
+
+def environ_of(peer: str, *headers: str) -> dict[str, Any]:
+    """Return what the application reads of a request with these headers."""
+    config = Config()
+    for name, value in runpy.run_path(str(CONFIGURATION)).items():
+        if name in config.settings:
+            config.set(name, value)
+    head = "\r\n".join(("GET /v1/models HTTP/1.1", "Host: api.example", *headers, "", ""))
+    request = next(RequestParser(config, iter([head.encode()]), (peer, 1_024)))
+    connection, other_end = socket.socketpair()
+    with connection, other_end:
+        environ: dict[str, Any] = create(request, connection, (peer, 1_024), ("127.0.0.1", 80), config)[1]
+    return environ
+
+
+@pytest.mark.parametrize("header", ["SCRIPT_NAME: /v1", "SCRIPT_NAME: /other", "PATH_INFO: /healthz"])
+def test_no_header_changes_the_path(header: str) -> None:
+    environ = environ_of("127.0.0.1", header)
+    assert (environ["SCRIPT_NAME"], environ["PATH_INFO"]) == ("", "/v1/models")
+
+
+def test_scheme_is_that_of_the_trusted_proxys_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+    header = "X-Forwarded-Proto: https"
+    assert environ_of("198.51.100.7", header)["wsgi.url_scheme"] == "http"
+    monkeypatch.setenv("DARKROOM_TRUSTED_PROXIES", "1")
+    assert environ_of("198.51.100.7", header)["wsgi.url_scheme"] == "https"
+    assert environ_of("198.51.100.7", "X-Forwarded-Proto: http")["wsgi.url_scheme"] == "http"
