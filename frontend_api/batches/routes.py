@@ -35,7 +35,14 @@ from frontend_api.http.api_doc import ApiDoc, ResponseDoc
 from frontend_api.http.error_mapping import body_problem, header_problem, problem_of
 from frontend_api.http.problems import Complaint, Problem, RequestRefusedError, rejected
 from frontend_api.http.request_log import current_trace_id
-from frontend_api.http.requests import REJECTED_FOR_CONTENT, authenticate, caller_id, current, json_body
+from frontend_api.http.requests import (
+    REJECTED_FOR_CONTENT,
+    authenticate,
+    caller_id,
+    current,
+    json_body,
+    well_formed_task_id,
+)
 from frontend_api.http.responses import json_response
 from frontend_api.http.schemas import ProblemDocument
 from frontend_api.quotas.headers import limit_rejections
@@ -180,7 +187,9 @@ def _changed(selection: TaskSelection, change: Change, *, in_progress: int = 200
             detail = "must be the `next_page_token` of a previous response"
             raise RequestRefusedError(rejected([Complaint("pointer", "/page_token", detail)])) from error
     task_ids = [task.id for task in page.tasks] if page is not None else selection.task_ids or []
-    outcomes = change_tasks(task_ids, change, user_id=caller_id())
+    outcomes = change_tasks(
+        task_ids, lambda task_id: change(well_formed_task_id(task_id)), user_id=caller_id()
+    )
     results = tuple(
         _change_result(task_id, outcome, in_progress)
         for task_id, outcome in zip(task_ids, outcomes, strict=True)

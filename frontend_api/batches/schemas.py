@@ -6,7 +6,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, ConfigDict, Field, SkipValidation, ValidationError, model_validator
 
 from frontend_api.batches.change_tasks import MAX_CHANGED_TASKS
-from frontend_api.http.schemas import TASK_ID, RequestBody, matching
+from frontend_api.http.schemas import STORABLE, RequestBody
 from frontend_api.tasks.request_fields import IdempotencyKey, LabelChanges
 from frontend_api.tasks.schemas import BodyWithFewFields, PageToken, TaskConditions, TaskSubmission
 
@@ -44,7 +44,8 @@ def _without_repetition(task_ids: list[str]) -> list[str]:
     return task_ids
 
 
-TaskId = Annotated[str, matching(TASK_ID, "must be the id of a task")]
+TaskId = Annotated[str, Field(max_length=100), STORABLE]
+"""A malformed id is that of no task, as in the path of a call for one task."""
 
 
 class TaskFilterBody(TaskConditions):

@@ -92,9 +92,14 @@ def checked_task_id(task_id: str) -> str:
 
     Raises TaskNotFoundError for any other id, without a read of the store.
     """
+    log_task_id(well_formed_task_id(task_id))
+    return task_id
+
+
+def well_formed_task_id(task_id: str) -> str:
+    """Do the same without adding the id to the request's log line."""
     if not re.fullmatch(TASK_ID, task_id):
         raise TaskNotFoundError(task_id[:64])
-    log_task_id(task_id)
     return task_id
 
 

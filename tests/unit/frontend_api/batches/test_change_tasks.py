@@ -64,6 +64,13 @@ def test_cancel_returns_the_state_of_each_task(api: Api) -> None:
     assert [event.task_id for event in api.events.events] == [queued.id]
 
 
+@pytest.mark.parametrize("malformed", ["", "no id", "../keys", "é", "a" * 65])
+def test_malformed_id_is_that_of_no_task(api: Api, malformed: str) -> None:
+    api.stored_task(user_id="ada", task_id="task-1")
+    answer = change(api, "cancel", task_ids=["task-1", malformed])
+    assert [result["status"] for result in results(answer)] == [200, 404]
+
+
 def test_delete_removes_the_tasks_and_a_repetition_finds_none(api: Api) -> None:
     ids = [api.completed_task(user_id="ada", task_id=f"task-{number}").id for number in range(3)]
     assert statuses(change(api, "delete", task_ids=ids)) == dict.fromkeys(ids, (204, None))
@@ -143,7 +150,7 @@ INVALID = [
     ({"task_ids": ["a"], "page_token": "x"}, "", "`page_token` only with `filter`"),
     ({"task_ids": []}, "/task_ids", "at least 1"),
     ({"task_ids": ["a", "b", "a"]}, "/task_ids", "each id once"),
-    ({"task_ids": ["a", "no id"]}, "/task_ids/1", "the id of a task"),
+    ({"task_ids": ["a", "a" * 101]}, "/task_ids/1", "at most 100 characters"),
     ({"task_ids": [f"{n}" for n in range(MAX_CHANGED_TASKS + 1)]}, "/task_ids", f"at most {MAX_CHANGED_TASKS}"),
     ({"filter": {}}, "/filter", "must have a condition"),
     ({"filter": {"label": None}}, "/filter", "must have a condition"),
