@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import datetime, timezone
 from typing import Any
 
 import httpx
@@ -10,6 +11,7 @@ import pytest
 from darkroom.errors import (
     ConfigurationError,
     ParametersRejectedError,
+    TaskNotFoundError,
     TooManyRequestsError,
     UnavailableError,
     UnreachableError,
@@ -141,3 +143,79 @@ def test_submit_many_retries_an_unknown_outcome_with_its_key(api: ScriptedApi) -
     assert [task.id for task in api.recording.result] == ["one", "two"]
     first, again = sent(api)
     assert again == first[:1]
+
+
+def changed(name: str) -> dict[str, Any]:
+    return {**accepted(name), "status": 200, "task_id": name}
+
+
+def unchanged(name: str, code: str, status: int, **changes: Any) -> dict[str, Any]:
+    return {**refused(code, status, **changes), "task_id": name}
+
+
+def bodies(api: ScriptedApi) -> list[dict[str, Any]]:
+    return [json.loads(request.content) for request in api.recording.requests]
+
+
+def test_change_many_sends_each_id_once_and_a_hundred_per_call(api: ScriptedApi) -> None:
+    names = [f"task-{number}" for number in range(batches.MAX_ITEMS + 1)]
+    operation = batches.change_many(api.calls, "cancel", [*names, "task-0"], {})
+    parts = (names[:-1], names[-1:])
+    outcomes = api.run(operation, *(results(*map(changed, part)) for part in parts)).result
+    assert [body["task_ids"] for body in bodies(api)] == list(parts)
+    assert {name: task.id for name, task in outcomes.items()} == {name: name for name in names}
+
+
+def test_change_many_retries_only_retryable_tasks(api: ScriptedApi) -> None:
+    operation = batches.change_many(api.calls, "label", ["a", "b", "c"], {}, {"labels": {"team": None}})
+    limited = unchanged("b", "quota_exceeded", 429, wait=7, retryable=True)
+    missing = unchanged("c", "task_not_found", 404)
+    outcomes = api.run(operation, results(changed("a"), limited, missing), results(changed("b"))).result
+    assert [type(outcome) for outcome in outcomes.values()] == [Task, Task, TaskNotFoundError]
+    assert api.recording.pauses == [7.0]
+    assert bodies(api)[1] == {"labels": {"team": None}, "task_ids": ["b"]}
+
+
+def test_change_many_follows_the_pages_of_a_filter(api: ScriptedApi) -> None:
+    before = datetime(2026, 11, 20, tzinfo=timezone.utc)
+    operation = batches.change_many(api.calls, "cancel", None, {"status": "queued", "created_before": before})
+    first = reply({"results": [changed("b")], "next_page_token": "x"})
+    outcomes = api.run(operation, first, results(changed("a"))).result
+    assert list(outcomes) == ["b", "a"]
+    selected = {"status": "queued", "created_before": before.astimezone().isoformat()}
+    assert bodies(api) == [{"filter": selected}, {"filter": selected, "page_token": "x"}]
+
+
+def test_change_many_returns_none_for_deleted_tasks(api: ScriptedApi) -> None:
+    deleted = {"task_id": "a", "status": 204, "task": None, "problem": None}
+    missing = unchanged("b", "task_not_found", 404)
+    outcomes = api.run(batches.change_many(api.calls, "delete", ["a", "b"], {}), results(deleted, missing))
+    assert outcomes.result["a"] is None
+    assert isinstance(outcomes.result["b"], TaskNotFoundError)
+
+
+def test_change_many_isolates_a_failed_call(api: ScriptedApi) -> None:
+    names = [f"task-{number}" for number in range(batches.MAX_ITEMS + 1)]
+    operation = batches.change_many(api.calls, "delete", names, {})
+    outcomes = api.run(
+        operation, results(*map(changed, names[:-1])), *[httpx.ConnectError("refused")] * 5
+    ).result
+    assert isinstance(outcomes[names[-1]], UnreachableError)
+    assert all(isinstance(outcomes[name], Task) for name in names[:-1])
+
+
+@pytest.mark.parametrize(
+    ("tasks", "filters", "message"),
+    [
+        (None, {}, "give either tasks, or at least one filter"),
+        (None, {"status": None}, "give either tasks, or at least one filter"),
+        (["a"], {"status": "queued"}, "give either tasks, or at least one filter"),
+        ("a", {}, "the tasks must be a list"),
+    ],
+)
+def test_change_many_refuses_an_ambiguous_selection(
+    api: ScriptedApi, tasks: Any, filters: Any, message: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        api.run(batches.change_many(api.calls, "delete", tasks, filters))
+    assert not api.recording.requests

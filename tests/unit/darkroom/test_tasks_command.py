@@ -367,6 +367,17 @@ def test_cancel_and_retry_continue_after_a_refusal(api: Api, darkroom: Terminal)
     assert "invalid_transition" in err
 
 
+def test_label_changes_the_tasks_of_a_filter(api: Api, darkroom: Terminal) -> None:
+    for number in range(3):
+        api.stored_task(**OWNED, task_id=f"task-{number}", labels={"team": "a"})
+    api.stored_task(**OWNED, task_id="other")
+    code, out, err = darkroom("label", "--label", "team=a", "--set", "team=b", "--yes")
+    assert (code, len(out.splitlines()), err) == (0, 3, "")
+    assert [task.id for task in api.store.all_tasks if task.labels == {"team": "b"}] == [
+        f"task-{number}" for number in range(3)
+    ]
+
+
 def test_cancel_of_a_processing_task_is_in_progress(api: Api, darkroom: Terminal) -> None:
     api.claimed_task(**OWNED)
     assert darkroom("cancel", "task-1") == (0, "Task task-1: being cancelled\n", "")

@@ -40,6 +40,7 @@ from darkroom.resources import (
     tasks,
     webhooks,
 )
+from darkroom.resources.batches import ChangeOutcome
 from darkroom.resources.diagnosis import Check
 from darkroom.resources.generation import Generation
 from darkroom.resources.tasks import TaskFilters
@@ -158,6 +159,27 @@ class AsyncClient:
     async def delete(self, task: TaskRef) -> None:
         """Delete a task and its images permanently. A task that is not finished is cancelled."""
         await self._run(tasks.delete(self._calls, task))
+
+    async def cancel_many(
+        self, tasks: Iterable[TaskRef] | None = None, **filters: Unpack[TaskFilters]
+    ) -> dict[str, ChangeOutcome]:
+        """Cancel many tasks, given or selected by filters."""
+        return await self._run(batches.change_many(self._calls, "cancel", tasks, filters))
+
+    async def label_many(
+        self,
+        labels: Mapping[str, str | None],
+        tasks: Iterable[TaskRef] | None = None,
+        **filters: Unpack[TaskFilters],
+    ) -> dict[str, ChangeOutcome]:
+        """Change the labels of many tasks, given or selected by filters."""
+        return await self._run(batches.change_many(self._calls, "label", tasks, filters, {"labels": labels}))
+
+    async def delete_many(
+        self, tasks: Iterable[TaskRef] | None = None, **filters: Unpack[TaskFilters]
+    ) -> dict[str, ChangeOutcome]:
+        """Delete many tasks permanently, given or selected by filters."""
+        return await self._run(batches.change_many(self._calls, "delete", tasks, filters))
 
     async def images(self, task: TaskRef) -> tuple[ImageFile, ...]:
         """Fetch the stored images of a task with their bytes; empty while the task has none."""

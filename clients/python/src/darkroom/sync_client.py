@@ -39,6 +39,7 @@ from darkroom.resources import (
     tasks,
     webhooks,
 )
+from darkroom.resources.batches import ChangeOutcome
 from darkroom.resources.diagnosis import Check
 from darkroom.resources.generation import Generation
 from darkroom.resources.tasks import TaskFilters
@@ -189,6 +190,34 @@ class Client:
     def delete(self, task: TaskRef) -> None:
         """Delete a task and its images permanently. A task that is not finished is cancelled."""
         self._run(tasks.delete(self._calls, task))
+
+    def cancel_many(
+        self, tasks: Iterable[TaskRef] | None = None, **filters: Unpack[TaskFilters]
+    ) -> dict[str, ChangeOutcome]:
+        """Cancel many tasks, 100 per call, and return the result of each by its id.
+
+        Give either `tasks`, or filters as in `list`. A task that fails does not stop the others:
+        its result is the error.
+        """
+        return self._run(batches.change_many(self._calls, "cancel", tasks, filters))
+
+    def label_many(
+        self,
+        labels: Mapping[str, str | None],
+        tasks: Iterable[TaskRef] | None = None,
+        **filters: Unpack[TaskFilters],
+    ) -> dict[str, ChangeOutcome]:
+        """Set labels of many tasks, and remove those whose value is None; otherwise like `cancel_many`."""
+        return self._run(batches.change_many(self._calls, "label", tasks, filters, {"labels": labels}))
+
+    def delete_many(
+        self, tasks: Iterable[TaskRef] | None = None, **filters: Unpack[TaskFilters]
+    ) -> dict[str, ChangeOutcome]:
+        """Delete many tasks and their images permanently; otherwise like `cancel_many`.
+
+        The result of a deleted task is None.
+        """
+        return self._run(batches.change_many(self._calls, "delete", tasks, filters))
 
     def images(self, task: TaskRef) -> tuple[ImageFile, ...]:
         """Fetch the stored images of a task with their bytes; empty while the task has none."""

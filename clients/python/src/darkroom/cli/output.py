@@ -122,9 +122,24 @@ def for_each(ids: Iterable[str], operation: Callable[[str], _Result]) -> tuple[l
         try:
             results.append(operation(each))
         except ClientError as error:
-            typer.echo(f"{printable(each)}: {error}", err=True)
-            code = exit_code_of(error)
+            code = _print_refusal(each, error)
     return results, code
+
+
+def succeeded(outcomes: Mapping[str, _Result | ClientError]) -> tuple[dict[str, _Result], ExitCode]:
+    """Print the errors of a call for many ids. Return the other results, and the exit code."""
+    results, code = {}, ExitCode.SUCCESS
+    for each, outcome in outcomes.items():
+        if isinstance(outcome, ClientError):
+            code = _print_refusal(each, outcome)
+        else:
+            results[each] = outcome
+    return results, code
+
+
+def _print_refusal(each: str, error: ClientError) -> ExitCode:
+    typer.echo(f"{printable(each)}: {error}", err=True)
+    return exit_code_of(error)
 
 
 def delete_each(
@@ -140,6 +155,11 @@ def delete_each(
         return each
 
     deleted, code = for_each(ids, deleted_id)
+    print_deleted(deleted, code, name=name, message=message, as_json=as_json)
+
+
+def print_deleted(deleted: Sequence[str], code: ExitCode, *, name: str, message: str, as_json: bool) -> None:
+    """Print the deleted ids, and exit with the code of a refusal."""
     if as_json:
         print_json({name: deleted})
     else:

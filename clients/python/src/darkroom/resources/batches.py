@@ -1,8 +1,8 @@
-"""Submission of many tasks: as few calls as possible, with retries per item."""
+"""Submission and changes of many tasks: as few calls as possible, with retries per item."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias, TypeVar
 
 from darkroom.calls import Calls, read_as
 from darkroom.errors import (
@@ -13,9 +13,10 @@ from darkroom.errors import (
     problem_error,
 )
 from darkroom.models.record import Record
-from darkroom.models.task import Task
+from darkroom.models.task import Task, TaskRef, id_of
 from darkroom.pictures import PICTURE_FIELDS
 from darkroom.resources.inputs import with_ids
+from darkroom.resources.tasks import TaskFilters, query_value
 from darkroom.sansio import Operation, Sleep
 from darkroom.submission import Submission, idempotency_key_or_new, json_value, submission_body
 
@@ -24,6 +25,10 @@ MAX_BYTES = 990_000
 """A little less than the API's limit, for the text around the items."""
 Outcome: TypeAlias = Task | ClientError
 """The outcome of one submission."""
+ChangeOutcome: TypeAlias = Task | ClientError | None
+"""The outcome of one change: the changed task, an error, or None for a deleted task."""
+_Key = TypeVar("_Key")
+_ItemOutcome = TypeVar("_ItemOutcome")
 
 
 class _Result(Record):
@@ -37,6 +42,15 @@ class _Batch(Record):
     results: tuple[_Result, ...]
 
 
+class _Change(_Result):
+    task_id: str
+
+
+class _Changes(Record):
+    results: tuple[_Change, ...]
+    next_page_token: str | None = None
+
+
 def submit_many(calls: Calls, submissions: Iterable[Submission]) -> Operation[tuple[Outcome, ...]]:
     """Upload the pictures, submit all and return the outcomes in the same order.
 
@@ -44,31 +58,97 @@ def submit_many(calls: Calls, submissions: Iterable[Submission]) -> Operation[tu
     anything is sent.
     """
     items = yield from _with_uploads(calls, list(_items(submissions)))
-    outcomes: dict[int, Outcome] = {}
-    pending = list(range(len(items)))
-    failures = 0
+
+    def send(indexes: Sequence[int]) -> Operation[dict[int, Outcome]]:
+        outcomes: dict[int, Outcome] = {}
+        for part in _parts(indexes, items):
+            results = yield from _submit(calls, [items[index] for index in part])
+            outcomes.update(zip(part, results, strict=True))
+        return outcomes
+
+    outcomes = yield from _with_retries(calls, (yield from send(range(len(items)))), send)
+    return tuple(outcomes[index] for index in range(len(items)))
+
+
+def change_many(
+    calls: Calls,
+    verb: str,
+    tasks: Iterable[TaskRef] | None,
+    filters: TaskFilters,
+    fields: Mapping[str, Any] | None = None,
+) -> Operation[dict[str, ChangeOutcome]]:
+    """Change tasks, by ids or by filters, and return the outcome of each by its id.
+
+    Raises ConfigurationError before anything is sent, and ClientError if a call with filters fails.
+    """
+    conditions = {name: value for name, value in filters.items() if value is not None}
+    if (tasks is None) == (not conditions):
+        raise ConfigurationError("give either tasks, or at least one filter such as `label` or `status`")
+    path, extra = f"/v1/tasks:{verb}", dict(fields or {})
+
+    def send(ids: Sequence[str]) -> Operation[dict[str, ChangeOutcome]]:
+        outcomes: dict[str, ChangeOutcome] = {}
+        for start in range(0, len(ids), MAX_ITEMS):
+            part = list(ids[start : start + MAX_ITEMS])
+            request = calls.request("POST", path, body={**extra, "task_ids": part})
+            try:
+                changes = read_as(_Changes, (yield from calls.send(request)))
+                outcomes |= {result.task_id: _change_outcome(result) for result in changes.results}
+            except ClientError as error:
+                outcomes |= dict.fromkeys(part, error)
+        return outcomes
+
+    if tasks is None:
+        outcomes = yield from _change_selected(calls, path, extra, conditions)
+    else:
+        outcomes = yield from send(list(dict.fromkeys(_ids_of(tasks))))
+    return (yield from _with_retries(calls, outcomes, send))
+
+
+def _ids_of(tasks: Iterable[TaskRef]) -> Iterator[str]:
+    if isinstance(tasks, str) or not isinstance(tasks, Iterable):
+        raise ConfigurationError(f"the tasks must be a list or another iterable (got {type(tasks).__name__})")
+    return map(id_of, tasks)
+
+
+def _change_selected(
+    calls: Calls, path: str, extra: Mapping[str, Any], conditions: Mapping[str, Any]
+) -> Operation[dict[str, ChangeOutcome]]:
+    """Change the tasks of all pages that a filter selects."""
+    body = {**extra, "filter": {name: query_value(value) for name, value in conditions.items()}}
+    outcomes: dict[str, ChangeOutcome] = {}
     while True:
-        for indexes in _parts(pending, items):
-            results = yield from _submit(calls, [items[index] for index in indexes])
-            outcomes.update(zip(indexes, results, strict=True))
+        changes = yield from calls.fetch(_Changes, calls.request("POST", path, body=body))
+        outcomes |= {result.task_id: _change_outcome(result) for result in changes.results}
+        if changes.next_page_token is None:
+            return outcomes
+        body["page_token"] = changes.next_page_token
+
+
+def _with_retries(
+    calls: Calls,
+    outcomes: dict[_Key, _ItemOutcome],
+    send: Callable[[Sequence[_Key]], Operation[dict[_Key, _ItemOutcome]]],
+) -> Operation[dict[_Key, _ItemOutcome]]:
+    """Send the items with a retryable problem again, and return the last outcome of each."""
+    failures, pending = 0, dict(outcomes)
+    while True:
         # A call that failed as a whole was retried already: its errors have more than one attempt.
         retried = {
-            index: outcome
-            for index in pending
-            if isinstance(outcome := outcomes[index], ProblemError)
-            and outcome.retryable
-            and outcome.attempts == 1
+            key: outcome
+            for key, outcome in pending.items()
+            if isinstance(outcome, ProblemError) and outcome.retryable and outcome.attempts == 1
         }
         if not retried:
-            break
+            return outcomes
         failures += 1
         longest = max(outcome.retry_after_seconds or 0.0 for outcome in retried.values())
         pause = calls.retries.pause_seconds(failures, longest)
         if pause is None:
-            break
+            return outcomes
         yield Sleep(pause)
-        pending = list(retried)
-    return tuple(outcomes[index] for index in range(len(items)))
+        pending = yield from send(list(retried))
+        outcomes = {**outcomes, **pending}
 
 
 def _parts(indexes: Iterable[int], items: Sequence[dict[str, Any]]) -> Iterator[list[int]]:
@@ -139,8 +219,14 @@ def _submit(calls: Calls, items: Sequence[dict[str, Any]]) -> Operation[list[Out
 
 
 def _outcome(result: _Result) -> Outcome:
-    if result.task is not None:
-        return result.task
+    return _error_of(result) if result.task is None else result.task
+
+
+def _change_outcome(result: _Change) -> ChangeOutcome:
+    return result.task if result.problem is None else _error_of(result)
+
+
+def _error_of(result: _Result) -> ClientError:
     return problem_error(
         result.problem or {}, status=result.status, retry_after_seconds=result.retry_after_seconds
     )

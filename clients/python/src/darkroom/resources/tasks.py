@@ -53,11 +53,11 @@ class TaskFilters(TypedDict, total=False):
 
 def list_all(calls: Calls, filters: TaskFilters, page_size: int) -> StreamingOperation[Task]:
     given = {"page_size": page_size, **filters}
-    query = {name: _query_value(value) for name, value in given.items() if value is not None}
+    query = {name: query_value(value) for name, value in given.items() if value is not None}
     return calls.fetch_all(TaskPage, path_of("tasks"), query)
 
 
-def _query_value(value: object) -> str:
+def query_value(value: object) -> str:
     return timestamp_of(value) if isinstance(value, datetime) else str(value)
 
 

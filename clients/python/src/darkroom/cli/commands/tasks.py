@@ -1,13 +1,15 @@
 """darkroom list, show, cancel, retry, label, delete, download: existing tasks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from darkroom.cli.exit_codes import ExitCode
 from darkroom.cli.live_view import status_text
 from darkroom.cli.options import (
     FolderOption,
@@ -22,21 +24,23 @@ from darkroom.cli.options import (
 )
 from darkroom.cli.output import (
     age,
-    delete_each,
     exit_with,
     facts,
     for_each,
     one_line,
     plain,
+    print_deleted,
     print_listing,
     print_record,
     print_records,
+    succeeded,
     warning_facts,
 )
 from darkroom.cli.selection import AllOption, Filters, confirm, select_ids, task_filters
 from darkroom.cli.waiting import print_result
 from darkroom.errors import printable
 from darkroom.models.task import Task, TaskStatus
+from darkroom.resources.batches import ChangeOutcome
 from darkroom.sync_client import Client
 
 _PROMPT_CHARACTERS = 60
@@ -85,7 +89,7 @@ def cancel(
         client, task_ids, filters, every=every, is_affected=lambda task: not task.status.is_terminal
     )
     confirm("Cancel {}?", ids, yes=yes or bool(task_ids))
-    _change(ids, client.cancel, as_json=as_json)
+    _print_changed(_changed(client.cancel_many, ids), as_json=as_json)
 
 
 @with_options(filters=task_filters, client=client_of)
@@ -104,7 +108,7 @@ def retry(
     """
     ids = select_ids(client, task_ids, filters, every=every, is_affected=_can_be_retried)
     confirm("Retry {}?", ids, yes=yes or bool(task_ids))
-    _change(ids, client.retry, as_json=as_json)
+    _print_changed(for_each(ids, client.retry), as_json=as_json)
 
 
 @with_options(filters=task_filters, client=client_of)
@@ -120,7 +124,8 @@ def delete(
     """Delete tasks and their images permanently. Unfinished tasks are cancelled."""
     ids = select_ids(client, task_ids, filters, every=every)
     confirm("Delete {} with all images?", ids, yes=yes)
-    delete_each(ids, client.delete, name="deleted", message="Task {} was deleted.", as_json=as_json)
+    deleted, code = succeeded(client.delete_many(ids))
+    print_deleted(list(deleted), code, name="deleted", message="Task {} was deleted.", as_json=as_json)
 
 
 @with_options(filters=task_filters, client=client_of)
@@ -146,7 +151,7 @@ def label(
         raise typer.BadParameter("give --set NAME=VALUE or --remove NAME")
     ids = select_ids(client, task_ids, filters, every=every)
     confirm("Change the labels of {}?", ids, yes=yes or bool(task_ids))
-    _change(ids, lambda task_id: client.label(task_id, changes), as_json=as_json)
+    _print_changed(_changed(partial(client.label_many, changes), ids), as_json=as_json)
 
 
 @with_options(client=client_of)
@@ -161,12 +166,19 @@ def download(
         typer.echo(f"Task {printable(task_id)} has no images yet. Status: {status_text(task)}.", err=True)
 
 
-def _change(task_ids: list[str], change: Callable[[str], Task], *, as_json: bool) -> None:
-    tasks, code = for_each(task_ids, change)
+def _changed(
+    change: Callable[[list[str]], Mapping[str, ChangeOutcome]], ids: list[str]
+) -> tuple[list[Task], ExitCode]:
+    tasks, code = succeeded(change(ids))
+    return [task for task in tasks.values() if task is not None], code
+
+
+def _print_changed(changed: tuple[list[Task], ExitCode], *, as_json: bool) -> None:
+    tasks, code = changed
     if as_json:
         print_records(tasks)
     else:
-        if not task_ids:
+        if not tasks and code is ExitCode.SUCCESS:
             typer.echo("No tasks.", err=True)
         for task in tasks:
             typer.echo(f"Task {printable(task.id)}: {status_text(task)}")
