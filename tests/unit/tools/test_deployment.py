@@ -1,16 +1,18 @@
 """The check of a deployment joins documents and objects, and finds each kind of violation."""
 
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import pytest
+from PIL import Image
 
 from common.domain.images import StoredImage
 from common.domain.task import Claim, Task
 from tests.factories import NOW, parameters, submitted_task
 from tools.integrity.checker import Kind
-from tools.integrity.deployment import DatedObject, Document, Parts, check_deployment
+from tools.integrity.deployment import DatedObject, Document, Parts, check_deployment, object_of
 from tools.integrity.evidence import StoredObject
 
 LATER = NOW + timedelta(hours=1)
@@ -119,3 +121,22 @@ def test_violation_that_ends_meanwhile_is_not_reported() -> None:
 
     contents = stored(completed_task("a"))
     assert not kinds(Changing(tasks={}, found=contents.found))
+
+
+def encoded(file_format: str, *, width: int = 8) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("L", (width, width)).save(buffer, file_format)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [encoded("EPS"), encoded("GIF"), encoded("PNG")[:-30], encoded("PNG", width=14_000), b"GIF89a"],
+    ids=["eps", "gif", "cut", "bomb", "no picture"],
+)
+def test_content_that_no_worker_writes_is_no_picture(content: bytes) -> None:
+    assert object_of("tasks/a/0.png", content, "image/png").picture is None
+
+
+def test_picture_of_a_worker_is_decoded() -> None:
+    assert object_of("tasks/a/0.png", encoded("PNG"), "image/png").picture == ("image/png", 8, 8)
