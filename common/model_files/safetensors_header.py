@@ -52,7 +52,7 @@ def read_tensors(file: Path) -> Mapping[str, TensorHeader]:
             name: TensorHeader(dtype=str(tensor["dtype"]), shape=tuple(map(int, tensor["shape"])))
             for name, tensor in header.items()
         }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InvalidSafetensorsError(f"{file} is not a readable safetensors file: {error}") from error
 
 

@@ -123,7 +123,15 @@ def test_single_file_of_another_layout_needs_a_configuration(
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"\x00" * 8, b"\xff" * 8, struct.pack("<Q", 2) + b"[]", b"\x02" * 64]
+    "content",
+    [
+        b"",
+        b"\x00" * 8,
+        b"\xff" * 8,
+        struct.pack("<Q", 2) + b"[]",
+        b"\x02" * 64,
+        struct.pack("<Q", 100_000) + b"[" * 100_000,
+    ],
 )
 def test_damaged_header_is_refused(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "damaged.safetensors"
