@@ -78,6 +78,19 @@ def test_reference_keeps_its_proportions(size: tuple[int, int], expected: tuple[
     assert found.pixels == resized.tobytes()
 
 
+@pytest.mark.parametrize(
+    ("size", "middle"), [((4_096, 2), (2_016, 0, 2_080, 2)), ((3, 1_000), (0, 452, 3, 548))]
+)
+def test_reference_is_the_middle_of_a_very_long_picture(
+    size: tuple[int, int], middle: tuple[int, int, int, int]
+) -> None:
+    """A network would enlarge its shorter side to 224 pixels before it crops the longer one."""
+    shown = noise(*size)
+    found = decoded_reference(file_of(shown), (64, 64), max_pixels=MAX_PIXELS)
+    expected = shown.crop(middle)
+    assert (found.width, found.height, found.pixels) == (*expected.size, expected.tobytes())
+
+
 def test_orientation_is_applied() -> None:
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = 6
