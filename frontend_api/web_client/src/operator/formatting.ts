@@ -62,6 +62,11 @@ export function rate(perMinute: number): string {
   return perMinute >= 10 || perMinute === 0 ? perMinute.toFixed(0) : perMinute.toFixed(1);
 }
 
+/** An average with one decimal, if it has any: "2", "1.5". */
+export function average(value: number): string {
+  return String(Number(value.toFixed(1)));
+}
+
 export function share(part: number, whole: number): string {
   return whole === 0 ? UNKNOWN : `${Number(((100 * part) / whole).toPrecision(2))} %`;
 }
@@ -87,6 +92,10 @@ function linePerModel({ times }: Worker, format: (times: WorkerTimes) => string)
 export function ago(then: string, now: string): string {
   const passed = Math.max(0, Math.round((Date.parse(now) - Date.parse(then)) / 1_000));
   return `${passed < 60 ? `${passed} s` : seconds(passed)} ago`;
+}
+
+export function timeOfDay(timestamp: string): string {
+  return new Date(timestamp).toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit" });
 }
 
 export function timeWithSeconds(time: Date): string {

@@ -10,13 +10,18 @@ import { AlertList } from "./alert_list";
 import { DataStatus } from "./data_status";
 import { DeadLetterList } from "./dead_letter_list";
 import { Figures } from "./figures";
+import { HistoryView } from "./history/history_view";
 import { LastHourView } from "./last_hour";
-import type { Operations } from "./operations";
+import type { History, Operations } from "./operations";
 import { OperatorApi } from "./operator_api";
 import { Poller } from "./poller";
 import { connectAuthButtons, showSignedIn } from "./sign_in";
 import { Summary } from "./summary";
 import { Tables } from "./tables";
+
+const POLL_MILLISECONDS = 3_000;
+/** The API stores figures each minute. */
+const HISTORY_POLL_MILLISECONDS = 30_000;
 
 let session: Session | null = null;
 
@@ -29,8 +34,14 @@ const lastHour = new LastHourView();
 const deadLetters = new DeadLetterList(api);
 const status = new DataStatus(() => {
   if (session === null) location.reload();
-  else poller.start();
+  else startPolling();
 });
+const history = new HistoryView(() => { historyPoller.start(); });
+const historyPoller = new Poller<History>(() => api.history(history.hours), {
+  onData(figures) { history.show(figures); },
+  onError(error) { history.showError(error); },
+  onRejected() { /* The other poller shows it. */ },
+}, HISTORY_POLL_MILLISECONDS);
 const poller = new Poller<Operations>(() => api.operations(), {
   onData(operations) {
     const now = Date.now();
@@ -38,7 +49,7 @@ const poller = new Poller<Operations>(() => api.operations(), {
     if (isCurrent) summary.show(operations);
     else summary.showUnknown();
     alerts.show(operations.conditions);
-    figures.show(operations.queue, now);
+    figures.show(operations.queue);
     tables.show(operations);
     lastHour.show(operations.last_hour);
     deadLetters.setCount(operations.queue.dead_letters);
@@ -54,7 +65,17 @@ const poller = new Poller<Operations>(() => api.operations(), {
     summary.showRejected(isSignedIn ? "Access denied." : "Signed out.");
     status.setRejected(isSignedIn ? "This page is only for operators, and you are not one of them." : "Sign in again.");
   },
-});
+}, POLL_MILLISECONDS);
+
+function startPolling(): void {
+  poller.start();
+  historyPoller.start();
+}
+
+function stopPolling(): void {
+  poller.stop();
+  historyPoller.stop();
+}
 
 async function start(): Promise<void> {
   const configuration = await loadConfiguration();
@@ -67,8 +88,8 @@ async function start(): Promise<void> {
   auth.subscribe((user) => {
     session = user;
     showSignedIn(auth, user !== null);
-    if (user === null) poller.stop();
-    else poller.start();
+    if (user === null) stopPolling();
+    else startPolling();
   });
 }
 

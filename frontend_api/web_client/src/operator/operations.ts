@@ -1,4 +1,4 @@
-/** The responses of `GET /v1/operations` and `GET /v1/dead-letters`. */
+/** The responses of `GET /v1/operations`, `GET /v1/operations/history` and `GET /v1/dead-letters`. */
 
 export type AlertState = "ok" | "pending" | "firing";
 
@@ -57,6 +57,30 @@ export interface Operations {
   readonly workers: readonly Worker[];
   readonly last_hour: LastHour;
   readonly conditions: readonly Alert[];
+}
+
+/** The figures of some minutes. Those of the store are null if no minute was measured. */
+export interface Bucket {
+  readonly start: string;
+  readonly measured_minutes: number;
+  readonly queued: number | null;
+  readonly oldest_seconds: number | null;
+  readonly workers: number | null;
+  readonly completed: number | null;
+  readonly failed: number | null;
+  readonly cancelled: number | null;
+  readonly gpu_seconds: number | null;
+  readonly wasted_gpu_seconds: number | null;
+  readonly responses: number;
+  readonly failed_responses: number;
+}
+
+export interface History {
+  readonly since: string;
+  readonly until: string;
+  readonly bucket_seconds: number;
+  /** Oldest first; buckets without any figure are omitted. */
+  readonly buckets: readonly Bucket[];
 }
 
 export interface DeadLetter {

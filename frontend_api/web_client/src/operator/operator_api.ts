@@ -2,7 +2,7 @@
 
 import type { HttpClient } from "@darkroom/web";
 
-import type { DeadLetterPage, Operations } from "./operations";
+import type { DeadLetterPage, History, Operations } from "./operations";
 
 const LETTERS = "v1/dead-letters";
 const PAGE_SIZE = 20;
@@ -13,8 +13,11 @@ export class OperatorApi {
   constructor(private readonly http: HttpClient) {}
 
   async operations(): Promise<Operations> {
-    const signal = AbortSignal.timeout(TIMEOUT_MILLISECONDS);
-    return (await (await this.http.send("GET", "v1/operations", { signal })).json()) as Operations;
+    return (await this.#read("v1/operations")) as Operations;
+  }
+
+  async history(hours: number): Promise<History> {
+    return (await this.#read(`v1/operations/history?hours=${hours}`)) as History;
   }
 
   async deadLetters(pageToken: string | null): Promise<DeadLetterPage> {
@@ -29,6 +32,11 @@ export class OperatorApi {
 
   delete(letterId: string): Promise<void> {
     return this.http.delete(letterPath(letterId));
+  }
+
+  async #read(path: string): Promise<unknown> {
+    const signal = AbortSignal.timeout(TIMEOUT_MILLISECONDS);
+    return (await this.http.send("GET", path, { signal })).json();
   }
 }
 

@@ -1,8 +1,8 @@
-/** Requests data every few seconds while the page is visible, and less often after errors. */
+/** Requests data at intervals while the page is visible, and less often after errors. */
 
 import { ProblemError } from "@darkroom/web";
 
-const INTERVAL_MILLISECONDS = 3_000;
+/** The longest pause after errors. */
 const MAX_INTERVAL_MILLISECONDS = 30_000;
 
 export interface PollListener<Data> {
@@ -21,7 +21,11 @@ export class Poller<Data> {
   /** The number of starts and stops. Responses to requests of an earlier round are dropped. */
   #round = 0;
 
-  constructor(private readonly request: () => Promise<Data>, private readonly listener: PollListener<Data>) {
+  constructor(
+    private readonly request: () => Promise<Data>,
+    private readonly listener: PollListener<Data>,
+    private readonly intervalMilliseconds: number,
+  ) {
     document.addEventListener("visibilitychange", () => { this.#pollNow(); });
     addEventListener("online", () => { this.#pollNow(); });
   }
@@ -64,7 +68,7 @@ export class Poller<Data> {
       this.listener.onError(error);
     }
     this.#isRequesting = false;
-    const delay = Math.min(INTERVAL_MILLISECONDS * 2 ** Math.max(0, this.#errors - 1), MAX_INTERVAL_MILLISECONDS);
+    const delay = Math.min(this.intervalMilliseconds * 2 ** Math.max(0, this.#errors - 1), MAX_INTERVAL_MILLISECONDS);
     this.#timer = setTimeout(() => { void this.#poll(round); }, delay);
   }
 }

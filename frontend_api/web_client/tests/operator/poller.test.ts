@@ -34,7 +34,7 @@ function createPoller(request: () => Promise<number>): Poller<number> {
     onData: (data) => events.push(`data ${data}`),
     onError: () => events.push("error"),
     onRejected: (error) => events.push(`rejected ${error.problem.status}`),
-  });
+  }, 3_000);
 }
 
 const problem = (status: number) => new ProblemError(problemFrom(status, "", null));
