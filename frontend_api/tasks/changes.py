@@ -96,8 +96,8 @@ class LabelTask:
             merged = {**task.labels, **labels}
             kept = {name: value for name, value in merged.items() if value is not None}
             if len(kept) > MAX_LABELS:
-                problem = FieldProblem("/labels", f"a task has at most {MAX_LABELS} labels, got {len(kept)}")
-                raise ParametersRejectedError("1 field is invalid", (problem,))
+                detail = f"a task has at most {MAX_LABELS} labels, got {len(kept)}"
+                raise ParametersRejectedError(detail, (FieldProblem("/labels", detail),))
             return task.labelled(kept, now)
 
         return self.store.update(task_id, change, last_seen=owned)

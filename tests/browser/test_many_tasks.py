@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Locator, expect
 
 from common.domain.task import TaskStatus
+from frontend_api.tasks.changes import MAX_LABELS
 from tests.browser.conftest import show
 from tests.browser.page_with_fakes import PageWithFakes, task_document
 from tests.browser.test_task_list import completed, update
@@ -97,6 +98,22 @@ def test_selection_by_mouse_and_keyboard_is_deleted_after_a_question(fakes: Page
     assert ids(fakes) == {"task-5", "task-4"}
     update(page, *tasks[:2])
     expect(bar).to_contain_text("None selected")
+
+
+def test_selected_tasks_are_changed_by_one_request_that_names_failures(fakes: PageWithFakes) -> None:
+    tasks = completed(fakes, 3)
+    full = {f"label-{number}": "x" for number in range(MAX_LABELS)}
+    fakes.api.store.update("task-1", lambda task: task.labelled(full, fakes.api.clock.now()))
+    page = fakes.open(tasks=tasks)
+    page.get_by_test_id("select-mode").click()
+    bar = page.get_by_test_id("selection-bar")
+    bar.get_by_role("button", name="Select all shown").click()
+    bar.get_by_role("button", name="Favourite", exact=True).click()
+    expect(bar).to_contain_text("2 changed, 1 failed: “\u2068picture 1\u2069”.")
+    expect(bar).to_contain_text("A task has at most 16 labels, got 17. Press Favourite to try again.")
+    changes = [body for method, path, body in fakes.requests if (method, path) == ("POST", "/v1/tasks:label")]
+    assert [body["task_ids"] for body in changes] == [["task-2", "task-1", "task-0"]]
+    assert fakes.api.store.get("task-1").labels == full
 
 
 def test_zip_contains_the_images_and_names_a_missing_one(fakes: PageWithFakes) -> None:

@@ -4,7 +4,7 @@ import { subscribeToApi } from "./api_tasks.js";
 import { type Connection, HttpClient, type RequestOptions } from "./http_client.js";
 import { newIdempotencyKey } from "./idempotency_key.js";
 import type { Model } from "./models.js";
-import { ProblemError } from "./problems.js";
+import { type Problem, ProblemError, problemFrom } from "./problems.js";
 import type { Seed } from "./seeds.js";
 import type { Status, TaskDocument } from "./task_document.js";
 import { readTaskResponse } from "./task_response.js";
@@ -15,6 +15,18 @@ const PAGE_SIZE = 100;
 
 /** New values of labels by name; null removes a label. */
 export type LabelChange = Readonly<Record<string, string | null>>;
+
+/** How many tasks one call of `cancelMany`, `deleteMany` or `labelMany` may change. */
+export const MAX_CHANGED_TASKS = 100;
+
+/** The result of the change of one task. */
+export interface ChangeResult {
+  readonly id: string;
+  /** The changed task; null if it was deleted, or not changed. */
+  readonly task: TaskDocument | null;
+  /** Why the task was not changed; null if it was. */
+  readonly problem: Problem | null;
+}
 
 /** A page of a list, newest first. */
 export interface TaskPage {
@@ -46,6 +58,14 @@ export interface Estimate {
   readonly price?: number | null;
   readonly currency?: string | null;
   readonly warnings?: readonly Warning[];
+}
+
+interface ChangeResponse {
+  readonly task_id: string;
+  readonly status: number;
+  readonly task: Readonly<Record<string, unknown>> | null;
+  readonly problem: unknown;
+  readonly retry_after_seconds: number | null;
 }
 
 interface TaskResponse {
@@ -125,6 +145,22 @@ export class DarkroomClient {
 
   delete(taskId: string): Promise<void> {
     return this.#http.delete(taskPath(taskId));
+  }
+
+  /** Cancel up to a hundred tasks in one call, and return the result of each. */
+  cancelMany(taskIds: readonly string[]): Promise<readonly ChangeResult[]> {
+    return this.#changeMany("cancel", { task_ids: taskIds });
+  }
+
+  /** Set and remove labels of up to a hundred tasks. */
+  labelMany(taskIds: readonly string[], labels: LabelChange): Promise<readonly ChangeResult[]> {
+    return this.#changeMany("label", { task_ids: taskIds, labels });
+  }
+
+  /** Delete up to a hundred tasks. A task that does not exist (404) counts as deleted. */
+  async deleteMany(taskIds: readonly string[]): Promise<readonly ChangeResult[]> {
+    const results = await this.#changeMany("delete", { task_ids: taskIds });
+    return results.map((result) => (result.problem?.status === 404 ? { ...result, problem: null } : result));
   }
 
   async queueEstimate(taskId: string): Promise<QueueEstimate> {
@@ -211,6 +247,11 @@ export class DarkroomClient {
     return new URL(this.#http.urlOf(path), location.href).href;
   }
 
+  async #changeMany(verb: string, body: Readonly<Record<string, unknown>>): Promise<readonly ChangeResult[]> {
+    const response = await this.#http.send("POST", `v1/tasks:${verb}`, { body: JSON.stringify(body) });
+    return ((await response.json()) as { results: ChangeResponse[] }).results.map(readChange);
+  }
+
   async #taskOf(method: string, path: string, options: RequestOptions = {}): Promise<TaskDocument> {
     const response = await this.#http.send(method, path, options);
     return readTaskResponse((await response.json()) as Record<string, unknown>);
@@ -227,6 +268,14 @@ export function submittedParameters({ seed_text: seed, ...parameters }: Paramete
   const hasNoValue = (value: unknown) => value === null || (Array.isArray(value) && value.length === 0);
   const given = Object.entries(parameters).filter(([name, value]) => name !== "guidance" && !hasNoValue(value));
   return { ...Object.fromEntries(given), ...(typeof seed === "string" ? { seed } : {}) };
+}
+
+function readChange({ task_id: id, status, task, problem, retry_after_seconds: wait }: ChangeResponse): ChangeResult {
+  return {
+    id,
+    task: task === null ? null : readTaskResponse(task),
+    problem: problem === null ? null : problemFrom(status, JSON.stringify(problem), wait === null ? null : String(wait)),
+  };
 }
 
 function bodyOf(parameters: Parameters | string): string {

@@ -43,6 +43,25 @@ test("requests carry the token, and go to the given address", async () => {
   expect(requests[0]?.headers.get("authorization")).toBe("Bearer secret");
 });
 
+test("many tasks are changed by one request, with a result for each", async () => {
+  const problem = { code: "task_not_found", title: "Task not found", detail: "no task 't2'", retryable: false };
+  const results = [
+    { task_id: "t1", status: 200, task: TASK, problem: null, retry_after_seconds: null },
+    { task_id: "t2", status: 404, task: null, problem, retry_after_seconds: null },
+    { task_id: "t3", status: 503, task: null, problem: { ...problem, retryable: true }, retry_after_seconds: 2 },
+  ];
+  answer({ results }, { results });
+  const client = new DarkroomClient();
+  const labelled = await client.labelMany(["t1", "t2", "t3"], { team: null });
+  expect(labelled.map(({ id, task }) => [id, task?.id ?? null])).toEqual([["t1", "t1"], ["t2", null], ["t3", null]]);
+  expect(labelled.map((result) => result.problem?.status ?? null)).toEqual([null, 404, 503]);
+  expect(labelled[2]?.problem?.retryAfterSeconds).toBe(2);
+  expect(await requests[0]?.json()).toEqual({ task_ids: ["t1", "t2", "t3"], labels: { team: null } });
+  // A task that does not exist counts as deleted.
+  expect((await client.deleteMany(["t1", "t2", "t3"])).map((result) => result.problem?.status ?? null)).toEqual([null, null, 503]);
+  expect(requests.map(({ url }) => new URL(url).pathname)).toEqual(["/app/v1/tasks:label", "/app/v1/tasks:delete"]);
+});
+
 test("task ids are escaped in paths", async () => {
   answer({});
   await new DarkroomClient().cancel("../keys");

@@ -65,3 +65,8 @@ export function shortened(text: string, length: number): string {
   const characters = Array.from(text);
   return characters.length <= length ? text : `${characters.slice(0, length - 1).join("")}…`;
 }
+
+/** The beginning of a prompt in quotation marks, on one line. Its direction does not change the text around it. */
+export function quoted(prompt: string): string {
+  return `“\u2068${shortened(prompt.trim().replace(/\s+/g, " "), 40)}\u2069”`;
+}

@@ -1,6 +1,6 @@
 /** The actions of the buttons of cards and of the viewer. */
 
-import type { DarkroomClient, Seed, TaskDocument } from "@darkroom/web";
+import type { ChangeResult, DarkroomClient, LabelChange, Seed, TaskDocument } from "@darkroom/web";
 
 import { announce } from "./announcer";
 import { save } from "./dom";
@@ -17,6 +17,9 @@ const MORE_IMAGES = 4;
 type Actions = Omit<TaskActions, "download" | "reuse" | "useLabel"> & Pick<ViewerActions, "reuse" | "parametersOf" | "imageSource"> & {
   /** Download one image, or all images if `index` is missing. */
   download(task: TaskDocument, index?: number): Promise<void>;
+  cancelMany(ids: readonly string[]): Promise<readonly ChangeResult[]>;
+  deleteMany(ids: readonly string[]): Promise<readonly ChangeResult[]>;
+  labelMany(ids: readonly string[], change: LabelChange): Promise<readonly ChangeResult[]>;
 };
 
 /** The loaded tasks that do not change by themselves. */
@@ -30,7 +33,20 @@ export function createActions(api: DarkroomClient, form: ParameterForm, loaded: 
   const seedOf = async (task: TaskDocument, index = 0): Promise<Seed> =>
     task.images.find((image) => image.index === index)?.seed ?? (index === 0 ? task.seed : null) ?? (await api.seedOf(task.id)) ?? "";
 
+  /** Show the changed tasks at once. */
+  const put = (results: readonly ChangeResult[]) => {
+    for (const { task } of results) if (task !== null) loaded.put(task);
+    return results;
+  };
+
   return {
+    cancelMany: async (ids) => put(await api.cancelMany(ids)),
+    labelMany: async (ids, change) => put(await api.labelMany(ids, change)),
+    deleteMany: async (ids) => {
+      const results = await api.deleteMany(ids);
+      for (const { id, problem } of results) if (problem === null) loaded.remove(id);
+      return results;
+    },
     cancel: async (task) => { loaded.put(await api.cancel(task.id)); },
     delete: async (task) => {
       await api.delete(task.id);

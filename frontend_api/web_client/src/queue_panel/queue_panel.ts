@@ -1,8 +1,8 @@
 /** The panel above the list: the waiting and running tasks, and actions for all of them. */
 
-import type { QueueEstimate, Status, TaskDocument } from "@darkroom/web";
+import type { ChangeResult, QueueEstimate, Status, TaskDocument } from "@darkroom/web";
 
-import { type BulkResult, counted, resultText, runForEach } from "../bulk/bulk";
+import { type BulkResult, changeAll, counted, resultText, runForEach } from "../bulk/bulk";
 import { type Question, confirmed } from "../bulk/confirm";
 import { byId, create, setAttribute, setText } from "../dom";
 import { shortened } from "../formatting";
@@ -14,7 +14,8 @@ import { inQueueOrder, lastOfEachModel, queueText } from "./queue_summary";
 
 export interface QueueActions {
   cancel(task: TaskDocument): Promise<unknown>;
-  delete(task: TaskDocument): Promise<unknown>;
+  cancelMany(ids: readonly string[]): Promise<readonly ChangeResult[]>;
+  deleteMany(ids: readonly string[]): Promise<readonly ChangeResult[]>;
   retry(task: TaskDocument): Promise<unknown>;
   queueEstimate(task: TaskDocument): Promise<QueueEstimate>;
   /** Every task with this status, also those that are not loaded. */
@@ -25,7 +26,7 @@ export interface QueueActions {
 interface Plan {
   readonly tasks: readonly TaskDocument[];
   readonly question: Question;
-  readonly action: (task: TaskDocument) => Promise<unknown>;
+  readonly run: (tasks: readonly TaskDocument[], onProgress: (finished: number) => void) => Promise<BulkResult<TaskDocument>>;
   readonly participle: string;
 }
 
@@ -89,7 +90,7 @@ export class QueuePanel {
         action: "Cancel all",
         otherwise: "Keep running",
       },
-      action: (task) => this.actions.cancel(task),
+      run: (all, onProgress) => changeAll(all, (ids) => this.actions.cancelMany(ids), onProgress),
       participle: "cancelled",
     };
   }
@@ -104,7 +105,7 @@ export class QueuePanel {
         action: "Retry failed",
         otherwise: "Close",
       },
-      action: (task) => this.actions.retry(task),
+      run: (all, onProgress) => runForEach(all, (task) => this.actions.retry(task), onProgress),
       participle: "queued again",
     };
   }
@@ -122,7 +123,7 @@ export class QueuePanel {
         ],
         action: `Delete ${counted(tasks.length, "task")}`,
       },
-      action: (task) => this.actions.delete(task),
+      run: (all, onProgress) => changeAll(all, (ids) => this.actions.deleteMany(ids), onProgress),
       participle: "deleted",
     };
   }
@@ -131,12 +132,10 @@ export class QueuePanel {
     button.setAttribute("aria-disabled", "true");
     this.#say("");
     try {
-      const { tasks, question, action, participle } = await plan();
+      const { tasks, question, run, participle } = await plan();
       if (tasks.length === 0) this.#say("There is no such task.");
       else if (await confirmed(question)) {
-        const result: BulkResult<TaskDocument> = await runForEach(tasks, action, (finished) => {
-          setText(this.#message, `${finished} of ${tasks.length}`);
-        });
+        const result = await run(tasks, (finished) => { setText(this.#message, `${finished} of ${tasks.length}`); });
         this.#say(resultText(result, participle) + (result.failed.length > 0 ? ` Press ${button.textContent} to try again.` : ""), result.failed.length > 0);
       }
     } catch (error) {

@@ -1,8 +1,8 @@
 /** The bar with the actions for the selected tasks. */
 
-import type { LabelChange, TaskDocument } from "@darkroom/web";
+import type { ChangeResult, LabelChange, TaskDocument } from "@darkroom/web";
 
-import { counted, resultText, runForEach } from "../bulk/bulk";
+import { changeAll, counted, resultText } from "../bulk/bulk";
 import { confirmed } from "../bulk/confirm";
 import { byId, find, save, setAttribute, setText } from "../dom";
 import { favouriteChange, isFavourite } from "../labels/labels";
@@ -14,9 +14,9 @@ import { cancelQuestion, deleteQuestion } from "./questions";
 import type { SelectMode } from "./select_mode";
 
 export interface SelectionActions {
-  cancel(task: TaskDocument): Promise<unknown>;
-  delete(task: TaskDocument): Promise<unknown>;
-  label(task: TaskDocument, change: LabelChange): Promise<unknown>;
+  cancelMany(ids: readonly string[]): Promise<readonly ChangeResult[]>;
+  deleteMany(ids: readonly string[]): Promise<readonly ChangeResult[]>;
+  labelMany(ids: readonly string[], change: LabelChange): Promise<readonly ChangeResult[]>;
   imageBytes(task: TaskDocument, index: number): Promise<Blob>;
 }
 
@@ -70,19 +70,19 @@ export class ActionBar {
       case "selectAll": this.mode().selectAll(); break;
       case "favourite": {
         const change = favouriteChange(!tasks.every(isFavourite));
-        await this.#run(tasks, (task) => this.actions.label(task, change), "changed", "Favourite");
+        await this.#run(tasks, (ids) => this.actions.labelMany(ids, change), "changed", "Favourite");
         break;
       }
       case "label":
-        this.labels.open(tasks, (change) => void this.#run(tasks, (task) => this.actions.label(task, change), "labelled", "Label"));
+        this.labels.open(tasks, (change) => void this.#run(tasks, (ids) => this.actions.labelMany(ids, change), "labelled", "Label"));
         break;
       case "cancel": {
         const unfinished = tasks.filter(isUnfinished);
-        if (await confirmed(cancelQuestion(unfinished))) await this.#run(unfinished, (task) => this.actions.cancel(task), "cancelled", "Cancel");
+        if (await confirmed(cancelQuestion(unfinished))) await this.#run(unfinished, (ids) => this.actions.cancelMany(ids), "cancelled", "Cancel");
         break;
       }
       case "delete":
-        if (await confirmed(deleteQuestion(tasks))) await this.#run(tasks, (task) => this.actions.delete(task), "deleted", "Delete");
+        if (await confirmed(deleteQuestion(tasks))) await this.#run(tasks, (ids) => this.actions.deleteMany(ids), "deleted", "Delete");
         break;
       case "download":
         if (this.#zip === null) await this.#download(namedImages(tasks));
@@ -91,9 +91,9 @@ export class ActionBar {
     }
   }
 
-  async #run(tasks: readonly TaskDocument[], action: (task: TaskDocument) => Promise<unknown>, participle: string, button: string): Promise<void> {
+  async #run(tasks: readonly TaskDocument[], action: (ids: readonly string[]) => Promise<readonly ChangeResult[]>, participle: string, button: string): Promise<void> {
     this.#setRunning(tasks.length);
-    const result = await runForEach(tasks, action, (finished) => { this.#progress.value = finished; });
+    const result = await changeAll(tasks, action, (finished) => { this.#progress.value = finished; });
     this.#setRunning(null);
     const again = result.failed.length > 0 ? ` Press ${button} to try again.` : "";
     this.#say(resultText(result, participle) + again, result.failed.length > 0);
