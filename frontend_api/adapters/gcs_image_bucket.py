@@ -4,8 +4,8 @@ from google.cloud.exceptions import NotFound
 from google.cloud.storage import Client as StorageClient
 from google.cloud.storage.retry import DEFAULT_RETRY
 
+from common.adapters.gcs_errors import translated_storage_errors
 from common.domain.images import StoredImage
-from frontend_api.adapters.storage_errors import translated_storage_errors
 from frontend_api.images.ports import ImageGoneError
 
 

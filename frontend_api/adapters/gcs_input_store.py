@@ -15,8 +15,8 @@ from google.cloud.storage import Blob
 from google.cloud.storage import Client as StorageClient
 from google.cloud.storage.retry import DEFAULT_RETRY
 
+from common.adapters.gcs_errors import translated_storage_errors
 from common.domain.inputs import INPUTS_PREFIX
-from frontend_api.adapters.storage_errors import translated_storage_errors
 from frontend_api.inputs.ports import InputExistsError
 from frontend_api.inputs.stored_input import InputNotFoundError, StoredInput
 

@@ -6,8 +6,8 @@ from google.api_core.exceptions import NotFound
 from google.cloud.storage import Client as StorageClient
 from google.cloud.storage.retry import DEFAULT_RETRY
 
+from common.adapters.gcs_errors import translated_storage_errors
 from common.domain.inputs import UPLOADS_PREFIX
-from frontend_api.adapters.storage_errors import translated_storage_errors
 from frontend_api.inputs.stored_input import UploadNotFoundError
 
 

@@ -10,7 +10,7 @@ import structlog
 from google.api_core import exceptions as google_errors
 from google.cloud.storage import Blob, Bucket
 
-from gpu_subscriber.adapters.gcs_errors import translated_storage_errors
+from common.adapters.gcs_errors import translated_storage_errors
 from gpu_subscriber.engine.messages import MAX_CHECKPOINT_BYTES
 from gpu_subscriber.ports import Checkpoint
 

@@ -7,7 +7,7 @@ import google_crc32c
 from google.api_core import exceptions as google_errors
 from google.cloud.storage import Blob, Bucket
 
-from gpu_subscriber.adapters.gcs_errors import translated_storage_errors
+from common.adapters.gcs_errors import translated_storage_errors
 from gpu_subscriber.errors import ObjectConflictError
 
 _CACHE_CONTROL = "private, max-age=31536000, immutable"

@@ -3,7 +3,7 @@
 from google.api_core import exceptions as google_errors
 from google.cloud.storage import Bucket
 
-from gpu_subscriber.adapters.gcs_errors import translated_storage_errors
+from common.adapters.gcs_errors import translated_storage_errors
 from gpu_subscriber.errors import UnreadableImageError
 
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from google.api_core import exceptions as google_errors
 from google.cloud.storage import Blob, Bucket
 
-from gpu_subscriber.adapters.gcs_errors import translated_storage_errors
+from common.adapters.gcs_errors import translated_storage_errors
 from gpu_subscriber.model_download.digests import DigestOfFile
 from gpu_subscriber.model_download.hub import HubFile, ModelDownloadError
 

@@ -24,7 +24,7 @@ class InMemoryImageWriter:
         with self._lock:
             if self.failures_left > 0:
                 self.failures_left -= 1
-                raise DependencyUnavailableError("cloud_storage")
+                raise DependencyUnavailableError("storage")
             if self.objects.setdefault(object_name, data) != data:
                 raise ObjectConflictError(object_name)
 
@@ -32,7 +32,7 @@ class InMemoryImageWriter:
         with self._lock:
             if self.failures_left > 0:
                 self.failures_left -= 1
-                raise DependencyUnavailableError("cloud_storage")
+                raise DependencyUnavailableError("storage")
             prefix = f"{folder}attempt-"
             numbers = {
                 name: name.removeprefix(prefix).partition("/")[0]
@@ -54,7 +54,7 @@ class InMemoryInputReader:
 
     def read(self, object_name: str, *, max_bytes: int) -> bytes | None:
         if self.unavailable:
-            raise DependencyUnavailableError("cloud_storage")
+            raise DependencyUnavailableError("storage")
         data = self.objects.get(object_name)
         if data is not None and len(data) > max_bytes:
             raise UnreadableImageError(f"the file is larger than {max_bytes:,} bytes")
@@ -90,4 +90,4 @@ class InMemoryCheckpointStore:
     def _check(self) -> None:
         self.calls += 1
         if self.unavailable:
-            raise DependencyUnavailableError("cloud_storage")
+            raise DependencyUnavailableError("storage")

@@ -130,7 +130,7 @@ def test_removable_attempts_exclude_the_winners_images() -> None:
     ("error", "code", "retryable"),
     [
         (GenerationFailedError(TIRED), "out_of_gpu_memory", True),
-        (DependencyUnavailableError("cloud_storage"), "dependency_unavailable", True),
+        (DependencyUnavailableError("storage"), "dependency_unavailable", True),
         (ObjectConflictError("tasks/task-1/attempt-1/0.png"), "object_conflict", True),
     ],
 )

@@ -7,8 +7,8 @@ import requests
 from google.api_core.exceptions import from_http_status
 from google.cloud.storage.exceptions import DataCorruption
 
+from common.adapters.gcs_errors import translated_storage_errors
 from common.domain.errors import DependencyUnavailableError
-from gpu_subscriber.adapters.gcs_errors import translated_storage_errors
 
 
 @pytest.mark.parametrize(

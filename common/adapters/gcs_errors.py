@@ -15,9 +15,7 @@ _UNAVAILABLE = (
     google_errors.ServerError,
     google_errors.TooManyRequests,
     google_errors.RetryError,
-    requests.exceptions.ConnectionError,
-    requests.exceptions.Timeout,
-    requests.exceptions.ChunkedEncodingError,
+    requests.exceptions.RequestException,
     auth_errors.TransportError,
     ConnectionError,
     DataCorruption,
@@ -30,8 +28,8 @@ def translated_storage_errors() -> Iterator[None]:
     try:
         yield
     except _UNAVAILABLE as exc:
-        raise DependencyUnavailableError("cloud_storage") from exc
+        raise DependencyUnavailableError("storage") from exc
     except google_errors.GoogleAPICallError as exc:
         if exc.code != HTTPStatus.REQUEST_TIMEOUT:  # this status has no exception class
             raise
-        raise DependencyUnavailableError("cloud_storage") from exc
+        raise DependencyUnavailableError("storage") from exc
