@@ -39,8 +39,8 @@ class ConcurrencyLimiter:
     ) -> None:
         self._per_caller = per_caller
         self._proxies = proxies
-        self._users: MutableMapping[str, str] = LRUCache(_KNOWN_CREDENTIALS)
-        """The user of accepted credentials, by their digest."""
+        self._callers: MutableMapping[str, str] = LRUCache(_KNOWN_CREDENTIALS)
+        """The caller with accepted credentials, by their digest."""
         self._lock = threading.Lock()
         self._free = at_once
         self._running: Counter[str] = Counter()
@@ -84,19 +84,17 @@ class ConcurrencyLimiter:
         if (caller := g.pop("gate_caller", None)) is not None:
             self.leave(caller)
 
-    def identify(self, user_id: str) -> None:
+    def identify(self, caller: str) -> None:
         """Record whose credentials those of the current request are; they were checked."""
         digest = _digest_of_credentials()
         with self._lock:
-            self._users[digest] = user_id
+            self._callers[digest] = caller
 
     def _caller(self) -> str:
         digest = _digest_of_credentials()
         with self._lock:
-            user_id = self._users.get(digest)
-        return (
-            f"network {self._proxies.network_of(request.environ)}" if user_id is None else f"user {user_id}"
-        )
+            known = self._callers.get(digest)
+        return known or f"network {self._proxies.network_of(request.environ)}"
 
     def _admit(self) -> None:
         """Give the free capacity to waiting requests."""

@@ -48,7 +48,7 @@ def authenticate_operator() -> None:
 def admit(principal: Principal) -> None:
     """Admit a caller within its request rate. An API key must have the scope that the route requires."""
     g.principal, g.user_id, g.api_key_id = principal, principal.user_id, principal.api_key_id
-    current(ConcurrencyLimiter).identify(principal.user_id)
+    current(ConcurrencyLimiter).identify(f"user {principal.user_id}")
     current(Identity).request_rate.count(principal.user_id)
     operation = operation_of(current_app.view_functions[request.endpoint or ""])
     if operation is not None and (scope := operation.scope_for(request.method)) not in principal.scopes:

@@ -14,6 +14,7 @@ from frontend_api.dead_letters.dead_letter import DeadMessage
 from frontend_api.dead_letters.package import DeadLetters
 from frontend_api.history.package import History
 from frontend_api.http.api_doc import ApiDoc, ResponseDoc
+from frontend_api.http.concurrency_limiter import ConcurrencyLimiter
 from frontend_api.http.problems import Problem, RequestRefusedError
 from frontend_api.http.request_log import log_task_id
 from frontend_api.http.requests import current, json_body
@@ -43,6 +44,7 @@ _log = structlog.get_logger(__name__)
 def check_caller() -> None:
     """Admit only the service accounts that the deployment configures."""
     current(Identity).internal_callers.check(dict(request.headers))
+    current(ConcurrencyLimiter).identify("internal")
 
 
 @blueprint.post("/rescue")

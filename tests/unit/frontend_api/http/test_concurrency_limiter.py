@@ -164,3 +164,17 @@ def test_token_of_a_websocket_does_not_name_requests_without_credentials(tmp_pat
         goes_on.set()
         assert held.result(60).status_code == 200
     api.subscriptions.shut_down()
+
+
+def test_internal_calls_do_not_wait_for_requests_of_their_network(tmp_path: Path) -> None:
+    api = Api(folder=tmp_path, requests_at_once=2)
+    assert api.call_internal("rescue").status_code == 200
+    task = api.stored_task(user_id="ada")
+    in_the_store, goes_on = held_reads(api)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(api.client.get, f"/v1/tasks/{task.id}", headers=as_user("ada"))
+        assert in_the_store.acquire(timeout=60)
+        assert api.call_internal("rescue").status_code == 200
+        goes_on.set()
+        assert first.result(60).status_code == 200
+    api.subscriptions.shut_down()
