@@ -2,11 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
+from frontend_api.clock_minute import minute_of
 from frontend_api.operations.response_counts import ResponseShare
-
-MINUTE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,10 +72,6 @@ class Bucket:
             responses=sum(minute.responses.all for minute in minutes),
             failed_responses=sum(minute.responses.failed for minute in minutes),
         )
-
-
-def minute_of(moment: datetime) -> datetime:
-    return moment.replace(second=0, microsecond=0)
 
 
 def bucket_minutes(hours: int) -> int:

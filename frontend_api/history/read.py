@@ -6,7 +6,8 @@ from functools import partial
 
 from common.ports import Clock
 from frontend_api.cache import Cached
-from frontend_api.history.minutes import Bucket, bucket_minutes, bucket_start, bucketed, minute_of
+from frontend_api.clock_minute import minute_of
+from frontend_api.history.minutes import Bucket, bucket_minutes, bucket_start, bucketed
 from frontend_api.history.ports import MinuteHistory
 
 MAX_HOURS = 24

@@ -10,7 +10,8 @@ import structlog
 from common.domain.errors import DependencyUnavailableError
 from common.domain.task import TaskStatus
 from common.ports import Clock, WorkerReports
-from frontend_api.history.minutes import MINUTE, MinuteSample, minute_of
+from frontend_api.clock_minute import MINUTE, minute_of
+from frontend_api.history.minutes import MinuteSample
 from frontend_api.history.ports import MinuteHistory
 from frontend_api.operations.alerts import spent_seconds
 from frontend_api.operations.response_counts import ResponseShare

@@ -2,14 +2,13 @@
 
 import threading
 from collections.abc import MutableMapping
-from datetime import datetime, timedelta
 
 from cachetools import LRUCache
 
 from common.domain.errors import DomainError
 from common.ports import Clock
+from frontend_api.clock_minute import minute_of, seconds_to_next_minute
 
-WINDOW = timedelta(minutes=1)
 _MAX_CALLERS = 10_000
 """Maximum number of counted callers; an evicted caller begins again."""
 
@@ -56,7 +55,8 @@ class RequestRate:
         return min(at_most, max(0, self.limit - self.used(user_id))) if self.limit else at_most
 
     def exceeded(self) -> RequestRateExceededError:
-        return RequestRateExceededError(self.limit, retry_after_seconds=seconds_to_next_minute(self._clock))
+        seconds = seconds_to_next_minute(self._clock.now())
+        return RequestRateExceededError(self.limit, retry_after_seconds=seconds)
 
     def used(self, user_id: str) -> int:
         with self._lock:
@@ -64,17 +64,7 @@ class RequestRate:
             return self._counts.get(user_id, 0)
 
     def _begin_window(self) -> None:
-        window = minute_of(self._clock)
+        window = minute_of(self._clock.now())
         if window != self._window:
             self._window = window
             self._counts.clear()
-
-
-def minute_of(clock: Clock) -> datetime:
-    """Return the begin of the current minute."""
-    return clock.now().replace(second=0, microsecond=0)
-
-
-def seconds_to_next_minute(clock: Clock) -> int:
-    """Return when the limits per minute start again."""
-    return WINDOW.seconds - clock.now().second

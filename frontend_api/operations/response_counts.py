@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from common.ports import Clock
+from frontend_api.clock_minute import minute_of
 
 KEPT = timedelta(minutes=5)
 
@@ -33,7 +34,7 @@ class ResponseCounts:
         self._minutes: deque[tuple[datetime, ResponseShare]] = deque()
 
     def add(self, status: int) -> None:
-        now = self._clock.now().replace(second=0, microsecond=0)
+        now = minute_of(self._clock.now())
         with self._lock:
             counted = ResponseShare()
             if self._minutes and self._minutes[-1][0] == now:

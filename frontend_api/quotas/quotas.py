@@ -14,7 +14,8 @@ from cachetools import LRUCache
 
 from common.domain.task import Task
 from common.ports import Clock
-from frontend_api.identity.request_rate import WINDOW, RequestRate, minute_of, seconds_to_next_minute
+from frontend_api.clock_minute import MINUTE, minute_of, seconds_to_next_minute
+from frontend_api.identity.request_rate import RequestRate
 from frontend_api.quotas.allowance import Allowance, Limit, one, reserve
 from frontend_api.quotas.approximate_counter import ApproximateCounter
 from frontend_api.quotas.gpu_seconds import CallersGpuSeconds
@@ -51,8 +52,6 @@ class _Caller:
     daily_gpu: ApproximateCounter
     window: datetime
     submissions: ApproximateCounter
-    refused: int = 0
-    """Requests in this window that this process rejected for their content."""
 
 
 class Quotas:
@@ -71,6 +70,7 @@ class Quotas:
         self._stats = stats
         self._gpu_seconds = gpu_seconds
         self._requests = requests
+        self._rejections = RequestRate(limit=limits.refused_per_minute, clock=clock)
         self._clock = clock
         self._lock = threading.Lock()
         self._callers: MutableMapping[str, _Caller] = LRUCache(_MAX_CALLERS)
@@ -113,21 +113,20 @@ class Quotas:
         count only accepted tasks. Each process counts its own rejections.
         """
         limit = self._limits.refused_per_minute
-        if limit and self._caller(user_id).refused >= limit:
+        if limit and self._rejections.used(user_id) >= limit:
             raise QuotaExceededError(
                 f"more than {limit} submissions were rejected within a minute; correct them before retrying",
                 retry_after_seconds=self.seconds_to_next_minute(),
             )
 
     def count_rejected(self, user_id: str) -> None:
-        caller = self._caller(user_id)
-        with self._lock:
-            caller.refused += 1
+        """Count a request that this process rejected for its content."""
+        self._rejections.take(user_id, 1)
 
     @property
     def policies(self) -> tuple[Policy, ...]:
         """The configured limits of each caller."""
-        limits, minute = self._limits, WINDOW.seconds
+        limits, minute = self._limits, MINUTE.seconds
         every = (
             Policy(name=_REQUESTS, limit=self._requests.limit, window_seconds=minute),
             Policy(name=_SUBMISSIONS, limit=limits.submissions_per_minute, window_seconds=minute),
@@ -149,7 +148,7 @@ class Quotas:
         used = {
             _REQUESTS: self._requests.used(user_id),
             _SUBMISSIONS: caller.submissions.used,
-            _REFUSED: caller.refused,
+            _REFUSED: self._rejections.used(user_id),
             _ACTIVE_TASKS: caller.active.used,
             _ACTIVE_GPU: caller.active_gpu.used,
             _DAILY_GPU: caller.daily_gpu.used,
@@ -172,12 +171,12 @@ class Quotas:
 
     def seconds_to_next_minute(self) -> int:
         """Return when the limits per minute start again."""
-        return seconds_to_next_minute(self._clock)
+        return seconds_to_next_minute(self._clock.now())
 
     def _resets_in(self, policy: Policy) -> int | None:
         if policy.window_seconds is None:
             return None
-        is_daily = policy.window_seconds > WINDOW.seconds
+        is_daily = policy.window_seconds > MINUTE.seconds
         return self._seconds_to_next_day() if is_daily else self.seconds_to_next_minute()
 
     def _seconds_to_next_day(self) -> int:
@@ -236,7 +235,8 @@ class Quotas:
     # ── callers ──────────────────────────────────────────────────────────────────────────────────────────
 
     def _caller(self, user_id: str) -> _Caller:
-        window, day = minute_of(self._clock), self._clock.now().astimezone(UTC).date()
+        now = self._clock.now()
+        window, day = minute_of(now), now.astimezone(UTC).date()
         with self._lock:
             caller = self._callers.get(user_id)
             if caller is None:
@@ -251,7 +251,6 @@ class Quotas:
                 self._callers[user_id] = caller
             if caller.window != window:
                 caller.window, caller.submissions = window, self._submission_count(user_id, window)
-                caller.refused = 0
             if caller.day != day:
                 caller.day, caller.daily_gpu = day, self._daily_gpu_count(user_id, day)
         return caller

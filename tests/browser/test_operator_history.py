@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from frontend_api.history.minutes import MINUTE
+from frontend_api.clock_minute import MINUTE
 from frontend_api.operations.response_counts import ResponseShare
 from tests.browser.conftest import show
 from tests.browser.page_with_fakes import ADDRESS, PageWithFakes

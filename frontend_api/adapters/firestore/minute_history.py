@@ -8,7 +8,8 @@ from typing import Any
 from google.cloud import firestore
 
 from common.adapters.firestore_errors import repeatable_within, translated_errors
-from frontend_api.history.minutes import MINUTE, Minute, MinuteSample
+from frontend_api.clock_minute import MINUTE
+from frontend_api.history.minutes import Minute, MinuteSample
 from frontend_api.history.ports import KEPT_FOR
 from frontend_api.operations.response_counts import ResponseShare
 

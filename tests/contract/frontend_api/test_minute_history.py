@@ -7,7 +7,8 @@ import pytest
 from google.cloud.firestore import Client
 
 from frontend_api.adapters.firestore.minute_history import COLLECTION, FirestoreMinuteHistory
-from frontend_api.history.minutes import MINUTE, Minute
+from frontend_api.clock_minute import MINUTE
+from frontend_api.history.minutes import Minute
 from frontend_api.history.ports import KEPT_FOR, MinuteHistory
 from frontend_api.operations.response_counts import ResponseShare
 from tests.contract.outages import assert_each_raises_unavailable

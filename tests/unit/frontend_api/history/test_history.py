@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from common.domain.task import Failure
-from frontend_api.history.minutes import MINUTE, Minute
+from frontend_api.clock_minute import MINUTE, minute_of
+from frontend_api.history.minutes import Minute
 from frontend_api.history.record import RecordResponses
 from frontend_api.operations.response_counts import ResponseShare
 from tests.factories import claim_of, spent, worker_report
@@ -27,7 +28,7 @@ def read(api: Api, hours: int | None = None) -> Any:
 
 
 def started_minute(api: Api) -> datetime:
-    return api.clock.now().replace(second=0, microsecond=0)
+    return minute_of(api.clock.now())
 
 
 def test_recorded_minute_contains_the_figures_of_the_store(api: Api) -> None:

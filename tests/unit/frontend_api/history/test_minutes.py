@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from frontend_api.history.minutes import MINUTE, Bucket, Minute, bucket_minutes, bucket_start, bucketed
+from frontend_api.clock_minute import MINUTE
+from frontend_api.history.minutes import Bucket, Minute, bucket_minutes, bucket_start, bucketed
 from frontend_api.operations.response_counts import ResponseShare
 from tests.unit.frontend_api.history.samples import minute_sample
 
