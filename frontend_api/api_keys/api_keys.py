@@ -7,6 +7,7 @@ from common.domain.errors import DomainError
 from common.ports import Clock
 from frontend_api.api_keys.api_key import ApiKey, ApiKeyNotFoundError, hashed, new_key
 from frontend_api.api_keys.ports import ApiKeyStore
+from frontend_api.bounded_records import add_within
 from frontend_api.identity.ports import Principal, Scope
 
 MAX_KEYS_PER_CALLER = 50
@@ -14,6 +15,9 @@ MAX_KEYS_PER_CALLER = 50
 
 class TooManyApiKeysError(DomainError):
     code = "too_many_api_keys"
+
+    def __init__(self) -> None:
+        super().__init__(f"a caller may have at most {MAX_KEYS_PER_CALLER} API keys; revoke one first")
 
 
 class ExceedsOwnPermissionsError(DomainError):
@@ -46,7 +50,6 @@ class ApiKeys:
         now = self.clock.now()
         expires_at = caller.good_until if good_for is None else now + good_for
         _check_rights(caller, scopes, expires_at)
-        self._check_count(caller, at_most=MAX_KEYS_PER_CALLER - 1)
         key_id, key = new_key()
         record = ApiKey(
             id=key_id,
@@ -58,19 +61,14 @@ class ApiKeys:
             created_at=now,
             expires_at=expires_at,
         )
-        self.store.add(record)
-        try:  # again: concurrent calls may all have found room for one more
-            self._check_count(caller, at_most=MAX_KEYS_PER_CALLER)
-        except Exception:
-            self.store.delete(record.id)
-            raise
+        add_within(
+            MAX_KEYS_PER_CALLER,
+            count=lambda: len(self.store.list_for(caller.user_id)),
+            add=lambda: self.store.add(record),
+            remove=lambda: self.store.delete(record.id),
+            error=TooManyApiKeysError(),
+        )
         return CreatedApiKey(record=record, key=key)
-
-    def _check_count(self, caller: Principal, *, at_most: int) -> None:
-        if len(self.store.list_for(caller.user_id)) > at_most:
-            raise TooManyApiKeysError(
-                f"a caller may have at most {MAX_KEYS_PER_CALLER} API keys; revoke one first"
-            )
 
     def revoke(self, user_id: str, key_id: str) -> None:
         """Delete the key. Raises ApiKeyNotFoundError, also for another user's key."""

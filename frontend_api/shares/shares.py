@@ -12,6 +12,7 @@ from common.domain.errors import (
 from common.domain.images import StoredImage
 from common.domain.task import Task
 from common.ports import Clock, TaskStore
+from frontend_api.bounded_records import add_within
 from frontend_api.shares.ports import ShareStore
 from frontend_api.shares.share import Share, ShareNotFoundError, id_of, is_token, new_token
 
@@ -34,6 +35,9 @@ class SharingNotOfferedError(DomainError):
 
 class TooManySharesError(DomainError):
     code = "too_many_shares"
+
+    def __init__(self) -> None:
+        super().__init__(f"a task may have at most {MAX_SHARES_PER_TASK} links that work; revoke one first")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +76,6 @@ class Shares:
         image = next((each for each in task.images if each.index == image_index), None)
         if image is None:
             raise NoSuchPictureError(f"task {task.id!r} has no image {image_index}")
-        self._check_count(task, at_most=MAX_SHARES_PER_TASK - 1)
         token = new_token()
         record = Share(
             id=id_of(token),
@@ -83,12 +86,13 @@ class Shares:
             created_at=now,
             expires_at=expires_at,
         )
-        self.store.add(record)
-        try:  # again: concurrent calls may all have found room for one more
-            self._check_count(task, at_most=MAX_SHARES_PER_TASK)
-        except Exception:
-            self.store.delete(record.id)
-            raise
+        add_within(
+            MAX_SHARES_PER_TASK,
+            count=lambda: len(self.active(task)),
+            add=lambda: self.store.add(record),
+            remove=lambda: self.store.delete(record.id),
+            error=TooManySharesError(),
+        )
         return CreatedShare(record=record, token=token)
 
     def active(self, task: Task) -> tuple[Share, ...]:
@@ -135,12 +139,6 @@ class Shares:
             problem = FieldProblem("/expires_in_hours", f"must be at most {most} in this deployment")
             raise ParametersRejectedError("the link would be valid for too long", (problem,))
         return lifetime
-
-    def _check_count(self, task: Task, *, at_most: int) -> None:
-        if len(self.active(task)) > at_most:
-            raise TooManySharesError(
-                f"a task may have at most {MAX_SHARES_PER_TASK} links that work; revoke one first"
-            )
 
 
 def _shows(share: Share, task: Task, now: datetime) -> bool:
