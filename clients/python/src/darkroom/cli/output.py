@@ -72,6 +72,15 @@ def print_records(records: Iterable[Record]) -> None:
     print_json([plain(record) for record in records])
 
 
+def print_created(record: Record, text: str, *, note: str, as_json: bool) -> None:
+    """Print a created record as JSON, or its text that is not shown again, and a note to standard error."""
+    if as_json:
+        print_record(record)
+        return
+    typer.echo(printable(text))
+    typer.echo(note, err=True)
+
+
 def print_json_line(record: Record) -> None:
     """Print one JSON object on one line."""
     typer.echo(json.dumps(plain(record), ensure_ascii=False))
@@ -82,18 +91,18 @@ def print_listing(
     heads: Sequence[str],
     row: Callable[[Any], Sequence[str]],
     *,
-    limit: int,
+    limit: int | None = None,
     empty: str,
     as_json: bool,
 ) -> None:
-    """Print the first `limit` records as JSON or as a table, and whether there are more."""
+    """Print the records as JSON or as a table; with `limit` the first ones, and whether there are more."""
     if as_json:
         print_records(records[:limit])
     elif not records:
         typer.echo(empty)
     else:
         typer.echo(table(heads, [row(record) for record in records[:limit]]))
-        if len(records) > limit:
+        if limit is not None and len(records) > limit:
             typer.echo(f"Only the first {limit} are shown: increase --limit to see more.", err=True)
 
 

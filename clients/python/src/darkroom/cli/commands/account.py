@@ -1,12 +1,13 @@
 """darkroom queue, usage, keys: the queue, the caller's usage and API keys."""
 
 from datetime import datetime, timezone
+from functools import partial
 from typing import Annotated
 
 import typer
 
 from darkroom.cli.options import JsonOption, client_of, with_options
-from darkroom.cli.output import age, delete_each, print_record, print_records, table
+from darkroom.cli.output import age, delete_each, print_created, print_listing, print_record, table
 from darkroom.errors import printable
 from darkroom.models.account import ApiKey, Quota, Usage
 from darkroom.models.queue import QueueTotals
@@ -58,15 +59,9 @@ def usage(*, first: _Day = None, last: _Day = None, as_json: JsonOption = False,
 @with_options(client=client_of)
 def list_keys(*, as_json: JsonOption = False, client: Client) -> None:
     """List your API keys, newest first."""
-    found = client.keys()
-    if as_json:
-        print_records(found)
-    elif not found:
-        typer.echo("No API keys.")
-    else:
-        now = datetime.now(timezone.utc)
-        heads = ("ID", "CREATED", "LAST USED", "EXPIRES", "SCOPES", "NAME")
-        typer.echo(table(heads, [_key_row(key, now) for key in found]))
+    heads = ("ID", "CREATED", "LAST USED", "EXPIRES", "SCOPES", "NAME")
+    row = partial(_key_row, now=datetime.now(timezone.utc))
+    print_listing(client.keys(), heads, row, empty="No API keys.", as_json=as_json)
 
 
 @keys.command()
@@ -83,11 +78,8 @@ def create(
 ) -> None:
     """Create an API key and print it. It is not shown again."""
     created = client.create_key(name, scope, expires_in_days=days)
-    if as_json:
-        print_record(created)
-        return
-    typer.echo(printable(created.key))
-    typer.echo("Store the key now: it is not shown again.", err=True)
+    note = "Store the key now: it is not shown again."
+    print_created(created, created.key, note=note, as_json=as_json)
 
 
 @keys.command()
@@ -121,7 +113,7 @@ def _quota_row(quota: Quota) -> tuple[str, ...]:
     return (printable(quota.name), str(quota.limit), used, str(quota.remaining), resets)
 
 
-def _key_row(key: ApiKey, now: datetime) -> tuple[str, ...]:
+def _key_row(key: ApiKey, *, now: datetime) -> tuple[str, ...]:
     used = "–" if key.last_used_at is None else age(key.last_used_at, now)
     expires = "–" if key.expires_at is None else key.expires_at.date().isoformat()
     scopes = printable(",".join(key.scopes))

@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from darkroom.cli.options import JsonOption, TaskIdArgument, client_of, with_options
-from darkroom.cli.output import age, delete_each, print_record, print_records, table
+from darkroom.cli.output import age, delete_each, print_created, print_listing
 from darkroom.errors import printable
+from darkroom.models.share import Share
 from darkroom.sync_client import Client
 
 app = typer.Typer(help="Links that show one picture and its prompt to any holder.", no_args_is_help=True)
@@ -26,34 +27,16 @@ def create(
 ) -> None:
     """Create a link and print its address. It is not shown again."""
     created = client.share(task_id, index, expires_in_hours=hours)
-    if as_json:
-        print_record(created)
-        return
-    typer.echo(printable(created.url))
-    typer.echo(f"The link works until {created.expires_at:%Y-%m-%d %H:%M} UTC.", err=True)
+    note = f"The link works until {created.expires_at:%Y-%m-%d %H:%M} UTC."
+    print_created(created, created.url, note=note, as_json=as_json)
 
 
 @app.command("list")
 @with_options(client=client_of)
 def list_active(task_id: TaskIdArgument, *, as_json: JsonOption = False, client: Client) -> None:
     """List the links of a task that work, newest first."""
-    found = client.shares(task_id)
-    if as_json:
-        print_records(found)
-    elif not found:
-        typer.echo("No links.")
-    else:
-        now = datetime.now(timezone.utc)
-        rows = [
-            (
-                printable(share.id),
-                str(share.image_index),
-                age(share.created_at, now),
-                f"{share.expires_at:%Y-%m-%d %H:%M}",
-            )
-            for share in found
-        ]
-        typer.echo(table(("ID", "IMAGE", "CREATED", "EXPIRES (UTC)"), rows))
+    heads, row = ("ID", "IMAGE", "CREATED", "EXPIRES (UTC)"), partial(_row, now=datetime.now(timezone.utc))
+    print_listing(client.shares(task_id), heads, row, empty="No links.", as_json=as_json)
 
 
 @app.command()
@@ -70,3 +53,8 @@ def revoke(
     """Revoke links. They show nothing from then on."""
     revoke_one = partial(client.revoke_share, task_id)
     delete_each(share_ids, revoke_one, name="revoked", message="Link {} was revoked.", as_json=as_json)
+
+
+def _row(share: Share, *, now: datetime) -> tuple[str, ...]:
+    expires = f"{share.expires_at:%Y-%m-%d %H:%M}"
+    return (printable(share.id), str(share.image_index), age(share.created_at, now), expires)
