@@ -3,9 +3,8 @@
 import type { Estimate, Model, Seed } from "@darkroom/web";
 
 import { announce } from "../announcer";
-import { FIELD_NAMES, type FieldErrors, type FieldName, PICTURE_NAMES, isUsed } from "./fields";
+import { FIELD_NAMES, type FieldErrors, type FieldName, isUsed } from "./fields";
 import { byId, find, setText } from "../dom";
-import { errorText } from "../problems";
 import { checkAspectRatio } from "./aspect_ratios";
 import { loadDraft, saveDraft } from "./draft";
 import { FormEstimate, estimateText, warningsByField } from "./estimate";
@@ -15,7 +14,8 @@ import { checkImageCount } from "./image_counts";
 import { showLoras } from "./lora_field";
 import { showModelControls, showModelTexts } from "./model_controls";
 import { type ChosenValues, switchedValues } from "./model_switch";
-import { PictureField, type PictureStore } from "./picture_field";
+import type { PictureStore } from "./picture_field";
+import { PictureFields } from "./picture_fields";
 import { showPromptCount } from "./prompt_counts";
 import { PromptHistory } from "./prompt_history";
 import { preventRepeatedSubmits } from "./repeated_submits";
@@ -36,7 +36,7 @@ export class ParameterForm {
   /** The message beside the button is the number of fields with an error. */
   #isCounting = false;
   readonly #estimate: FormEstimate;
-  readonly #pictures: readonly PictureField[];
+  readonly #pictures: PictureFields;
   readonly #seedButtons = new SeedButtons((seed) => { this.fill({ seed }); });
   readonly #history = new PromptHistory(byId("prompt", HTMLTextAreaElement), (prompt) => { this.fill({ prompt }); });
 
@@ -50,12 +50,10 @@ export class ParameterForm {
       this.#showMessages("warning", warningsByField(estimate?.warnings ?? []));
       setText(byId("estimate", HTMLElement), estimateText(estimate ?? {}));
     });
-    this.#pictures = PICTURE_NAMES.map((name) => new PictureField(
-      this.#field(name),
-      pictures,
-      () => { this.#onChange(name); },
-      (error) => { this.#showMessage("error", name, errorText(error, "The picture could not be uploaded.")); },
-    ));
+    this.#pictures = new PictureFields(this.#form, pictures, {
+      onChange: (name) => { this.#onChange(name); },
+      showMessage: (kind, name, message) => { this.#showMessage(kind, name, message); },
+    });
     // Wide screens have space for the settings beside the list.
     this.#settings.open = matchMedia("(min-width: 60rem)").matches;
     this.#form.addEventListener("submit", (event) => {
@@ -121,7 +119,7 @@ export class ParameterForm {
     const isOffered = this.#models.length > 0 && isUsed("image", this.#model());
     if (isOffered) {
       this.#settings.open = true;
-      void this.#pictures[0]?.choose(picture);
+      this.#pictures.startFrom(picture);
     }
     return isOffered;
   }
@@ -249,7 +247,7 @@ export class ParameterForm {
     setText(byId("settings-brief", HTMLElement), `${values.width} × ${values.height}, ${values.steps} steps`);
     if (this.#models.length === 0) return;
     for (const name of ["mask_image", "strength", "controlnet", "control_scale", "ip_adapter", "reference_scale", "output_quality"] as const) this.#field(name).hidden = !isUsedWith(values, name, this.#model());
-    for (const picture of this.#pictures) void picture.refresh();
+    this.#pictures.refresh();
     showPromptCount(values.prompt, values.prompt_syntax, this.#model());
     saveDraft({ ...this.#chosen, model: values.model });
     const isValid = Object.keys(validationErrors(values, this.#model())).length === 0;

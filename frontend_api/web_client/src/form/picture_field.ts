@@ -18,21 +18,21 @@ export class PictureField {
   /** The id whose picture is visible. */
   #shown = "";
 
-  /** `onChange` is called after the user changed the id, `onError` with a failed upload. */
+  /** `onChange` is called after the user chose or removed a picture, `onError` with a failed upload. */
   constructor(
     field: HTMLElement,
     private readonly store: PictureStore,
-    private readonly onChange: () => void,
+    private readonly onChange: (isOther: boolean) => void,
     private readonly onError: (error: unknown) => void,
   ) {
     this.#id = find(field, "input[type=hidden]", HTMLInputElement);
     this.#file = find(field, "input[type=file]", HTMLInputElement);
     this.#preview = find(field, "img", HTMLImageElement);
-    this.#remove = find(field, "button", HTMLButtonElement);
+    this.#remove = find(field, "[data-action=remove]", HTMLButtonElement);
     this.#state = find(field, "[role=status]", HTMLElement);
     this.#file.addEventListener("change", () => void this.choose(this.#file.files?.[0]));
     this.#remove.addEventListener("click", () => {
-      this.#change("", null);
+      this.remove();
       this.#file.focus();
     });
     field.addEventListener("dragover", (event) => { event.preventDefault(); });
@@ -42,6 +42,10 @@ export class PictureField {
       event.stopPropagation();
       void this.choose(event.dataTransfer?.files[0]);
     });
+  }
+
+  get id(): string {
+    return this.#id.value;
   }
 
   /** Show the picture of the id that the form has set. */
@@ -60,11 +64,20 @@ export class PictureField {
   }
 
   /** Upload a picture and use it. */
+  async use(picture: Blob): Promise<void> {
+    this.#change(await this.store.upload(picture), picture);
+  }
+
+  remove(): void {
+    this.#change("", null);
+  }
+
+  /** Use a picture that the user chose, and report a failure. */
   async choose(picture: Blob | undefined): Promise<void> {
     if (picture === undefined) return;
     setText(this.#state, "Uploading");
     try {
-      this.#change(await this.store.upload(picture), picture);
+      await this.use(picture);
     } catch (error) {
       this.#file.value = "";
       setText(this.#state, "");
@@ -73,9 +86,10 @@ export class PictureField {
   }
 
   #change(id: string, picture: Blob | null): void {
+    const isOther = id !== this.#id.value;
     this.#id.value = id;
     this.#show(id, picture);
-    this.onChange();
+    this.onChange(isOther);
   }
 
   #show(id: string, picture: Blob | null): void {

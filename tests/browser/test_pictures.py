@@ -1,0 +1,115 @@
+"""Work with pictures on the page: masks, comparisons, and notifications of finished ones."""
+
+import io
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+from tests.browser.accessibility import expect_accessible
+from tests.browser.conftest import show
+from tests.browser.page_with_fakes import PageWithFakes
+from tests.pictures import png
+
+pytestmark = pytest.mark.browser
+
+
+def drag(page: Page, test_id: str, *points: tuple[float, float]) -> None:
+    """Drag the mouse over an element, through these parts of its width and height."""
+    box = page.get_by_test_id(test_id).bounding_box()
+    assert box is not None
+    places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
+    page.mouse.move(*places[0])
+    page.mouse.down()
+    for place in places[1:]:
+        page.mouse.move(*place, steps=5)
+    page.mouse.up()
+
+
+def stored_mask(fakes: PageWithFakes, input_id: str) -> Image.Image:
+    answer = fakes.api.client.get(f"/v1/inputs/{input_id}/content")
+    return Image.open(io.BytesIO(answer.data))
+
+
+def test_mask_is_painted_edited_again_and_reused(fakes: PageWithFakes) -> None:
+    page = fakes.open()
+    page.set_viewport_size({"width": 1280, "height": 800})
+    expect(page.get_by_test_id("submit-button")).to_be_enabled()
+    paint = page.locator("#paint-mask")
+    expect(paint).to_be_hidden()
+    picture = png(width=128, height=96)
+    page.get_by_test_id("image-input").set_input_files(
+        {"name": "photo.png", "mimeType": "image/png", "buffer": picture}
+    )
+    expect(paint).to_have_text("Paint mask")
+    paint.press("Enter")
+    editor = page.get_by_role("dialog", name="Paint the mask")
+    stage, status = page.get_by_test_id("mask-stage"), editor.locator(".mask__status")
+    expect(stage).to_be_focused()
+    expect(status).to_have_text("Nothing is painted.")
+    editor.get_by_role("button", name="Use mask").click()
+    expect(editor.get_by_role("alert")).to_have_text("Paint the parts that are generated again first.")
+
+    # The left half is painted in lines as wide as half of the picture.
+    page.get_by_role("slider", name="Size", exact=True).fill("64")
+    drag(page, "mask-canvas", (0.25, 0.01), (0.25, 0.99))
+    expect(status).to_have_text("50 % of the picture is painted.")
+    stage.press("e")
+    stage.press("[")
+    expect(editor.locator(".mask__pixels")).to_have_text("51 px")
+    drag(page, "mask-canvas", (0.1, 0.1))
+    expect(status).not_to_have_text("50 % of the picture is painted.")
+    stage.press("Control+z")
+    expect(status).to_have_text("50 % of the picture is painted.")
+    show(page, "mask")
+    expect_accessible(page, "#mask")
+
+    # With the keyboard: the brush begins in the middle, and paints while Space is held.
+    stage.press("Control+Shift+z")
+    editor.get_by_role("button", name="Clear").press("Enter")
+    expect(status).to_have_text("Nothing is painted.")
+    editor.get_by_role("radio", name="Brush").check()
+    stage.focus()
+    stage.press("ArrowUp")
+    stage.press(" ")
+    expect(status).not_to_have_text("Nothing is painted.")
+    editor.get_by_role("button", name="Paint whole picture").press("Enter")
+    expect(status).to_have_text("The whole picture is painted.")
+    for _ in range(4):
+        stage.press("Control+z")
+    expect(status).to_have_text("50 % of the picture is painted.")
+    editor.get_by_role("button", name="Invert").press("Enter")
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Keep painting").press("Enter")
+    editor.get_by_role("button", name="Use mask").press("Enter")
+    expect(editor).to_be_hidden()
+    expect(page.get_by_alt_text("The mask")).to_be_visible()
+    expect(paint).to_have_text("Edit mask")
+    expect(paint).to_be_focused()
+
+    page.reload()
+    expect(page.get_by_alt_text("The mask")).to_be_visible()
+    mask_id = page.locator("[name=mask_image]").input_value()
+    mask = stored_mask(fakes, mask_id)
+    assert mask.size == (128, 96)
+    assert mask.getpixel((127, 48)) == (255, 255, 255, 255)
+    assert mask.getpixel((0, 48)) == (0, 0, 0, 255)
+    paint.click()
+    expect(status).to_have_text("50 % of the picture is painted.")
+    page.keyboard.press("Escape")
+    expect(editor).to_be_hidden()
+
+    page.get_by_test_id("prompt-input").fill("a fox")
+    with page.expect_response("**/v1/tasks"):
+        page.get_by_test_id("submit-button").click()
+    body = fakes.submissions()[0]
+    assert body["mask_image"] == mask_id
+    task = fakes.completed_task("one", prompt="a fox") | {"image": body["image"], "maskImage": mask_id}
+    page.evaluate("tasks => window.showTasks(tasks)", [task])
+    page.get_by_role("button", name="Remove picture").click()
+    expect(paint).to_be_hidden()
+    assert page.locator("[name=mask_image]").input_value() == ""
+    page.locator("[data-task-id=one]").get_by_test_id("reuse-button").press("Enter")
+    page.get_by_role("button", name="Reuse all").press("Enter")
+    expect(page.get_by_alt_text("The mask")).to_be_visible()
+    assert page.locator("[name=mask_image]").input_value() == mask_id
