@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.accessibility import expect_accessible
 from tests.browser.conftest import show
-from tests.browser.page_with_fakes import PageWithFakes
+from tests.browser.page_with_fakes import ADDRESS, PageWithFakes
 from tests.pictures import png
 
 pytestmark = pytest.mark.browser
@@ -113,3 +113,64 @@ def test_mask_is_painted_edited_again_and_reused(fakes: PageWithFakes) -> None:
     page.get_by_role("button", name="Reuse all").press("Enter")
     expect(page.get_by_alt_text("The mask")).to_be_visible()
     assert page.locator("[name=mask_image]").input_value() == mask_id
+
+
+def split(page: Page) -> str:
+    value: str = page.get_by_test_id("compare-frame").evaluate("frame => frame.style.getPropertyValue('--split')")
+    return value
+
+
+def test_two_pictures_are_compared_from_a_selection_and_from_the_viewer(fakes: PageWithFakes) -> None:
+    photo = fakes.api.upload(png(width=128, height=96)).json
+    wide = fakes.completed_task("wide", prompt="a wide picture", width=320, height=192, seed=5)
+    edited = fakes.completed_task("edited", prompt="an edited photo", seed=6) | {"image": photo["id"]}
+    page = fakes.open(tasks=[wide, edited])
+    page.set_viewport_size({"width": 1280, "height": 800})
+    dialog = page.get_by_role("dialog", name="Compare")
+    divider, captions = dialog.get_by_role("slider", name="Divider"), dialog.locator(".compare__caption")
+
+    boxes = page.get_by_test_id("select-task")
+    boxes.nth(0).check()
+    compare = page.get_by_test_id("selection-bar").get_by_role("button", name="Compare")
+    expect(compare).to_have_attribute("aria-disabled", "true")
+    boxes.nth(1).check()
+    compare.press("Enter")
+    expect(captions).to_have_text(
+        ["a wide picturedemo · seed 5 · 320 × 192", "an edited photodemo · seed 6 · 256 × 256"]
+    )
+    expect(divider).to_be_focused()
+    divider.press("ArrowRight")
+    expect(divider).to_have_attribute("aria-valuetext", "51 % of the left picture")
+    assert split(page) == "51%"
+    drag(page, "compare-frame", (0.5, 0.5), (0.25, 0.5))
+    expect(divider).to_have_value("25")
+    # Pictures of different sizes have the same height or width here.
+    images = dialog.locator("img")
+    assert images.nth(0).bounding_box() == images.nth(1).bounding_box()
+    show(page, "compare")
+    expect_accessible(page, "#compare")
+    dialog.get_by_role("button", name="Swap").press("Enter")
+    expect(captions.first).to_contain_text("an edited photo")
+    page.go_back()
+    expect(dialog).to_be_hidden()
+    expect(compare).to_be_focused()
+    expect(page.get_by_test_id("selection-bar")).to_contain_text("2 tasks, 2 images")
+    page.get_by_role("button", name="Done").press("Enter")
+
+    page.get_by_role("img", name="an edited photo").click()
+    expect(page.get_by_test_id("viewer-position")).to_have_text("2 of 2")
+    page.keyboard.press("c")
+    expect(captions).to_have_text(["Input picture128 × 96", "an edited photodemo · seed 6 · 256 × 256"])
+    dialog.get_by_label("with").select_option("Previous image")
+    expect(captions.first).to_contain_text("a wide picture")
+    page.reload()
+    expect(page.get_by_test_id("viewer-position")).to_have_text("2 of 2")
+    expect(dialog).to_be_hidden()
+    page.get_by_role("dialog").get_by_role("button", name="Compare").press("Enter")
+    expect(dialog).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    expect(page.get_by_test_id("viewer-position")).to_have_text("2 of 2")
+    page.get_by_role("button", name="Close").press("Enter")
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    expect(page).to_have_url(f"{ADDRESS}/")

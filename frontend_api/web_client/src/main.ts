@@ -6,6 +6,7 @@ import { AccountMenu } from "./account/account_menu";
 import { ApiKeysApi } from "./account/api_keys";
 import { KeysDialog } from "./account/keys_dialog";
 import { SignInPages } from "./account/sign_in_pages";
+import { CompareDialog } from "./compare/compare_dialog";
 import { connectDensity } from "./density";
 import { byId } from "./dom";
 import { LiveConnection } from "./live_connection";
@@ -99,10 +100,12 @@ const pages: SignInPages = new SignInPages(accountMenu, async () => {
   showSession();
 });
 const labelDialog = new LabelDialog();
+const compareDialog = new CompareDialog(api);
 const viewer = new Viewer(
   {
     ...actions,
     share: (task, index) => { shareDialog.open(task, index); },
+    compare: (picture, pictures) => { compareDialog.openFor(picture, pictures); },
     findTask: (id) => api.findTask(id),
     chooseLabel: (task, apply) => { labelDialog.open([task], apply); },
     useLabel: (label) => { searchBar.useLabel(label); },
@@ -115,7 +118,15 @@ const list = new TaskList(
   () => void library.loadMore(),
 );
 const queuePanel = new QueuePanel({ ...actions, allWith: (status) => api.allTasksWith(status) });
-const actionBar = new ActionBar({ ...actions, imageBytes: (task, index) => api.imageBytes(task.id, index) }, () => selectMode, labelDialog);
+const actionBar = new ActionBar(
+  {
+    ...actions,
+    imageBytes: (task, index) => api.imageBytes(task.id, index),
+    compare: (left, right) => { compareDialog.open(left, right); },
+  },
+  () => selectMode,
+  labelDialog,
+);
 const selectMode = new SelectMode(() => list.tasks, (selected) => { actionBar.show(selected); });
 
 connectDensity(byId("task-list", HTMLElement));

@@ -4,6 +4,7 @@ import type { ChangeResult, LabelChange, TaskDocument } from "@darkroom/web";
 
 import { changeAll, counted, resultText } from "../bulk/bulk";
 import { confirmed } from "../bulk/confirm";
+import { type Picture, pairOf } from "../compare/compared";
 import { byId, find, save, setAttribute, setText } from "../dom";
 import { favouriteChange, isFavourite } from "../labels/labels";
 import type { LabelDialog } from "../labels/label_dialog";
@@ -18,9 +19,10 @@ export interface SelectionActions {
   deleteMany(ids: readonly string[]): Promise<readonly ChangeResult[]>;
   labelMany(ids: readonly string[], change: LabelChange): Promise<readonly ChangeResult[]>;
   imageBytes(task: TaskDocument, index: number): Promise<Blob>;
+  compare(left: Picture, right: Picture): void;
 }
 
-type ActionName = "selectAll" | "favourite" | "label" | "download" | "cancel" | "delete" | "close";
+type ActionName = "selectAll" | "favourite" | "label" | "compare" | "download" | "cancel" | "delete" | "close";
 
 export class ActionBar {
   readonly #bar = byId("selection-bar", HTMLElement);
@@ -50,7 +52,7 @@ export class ActionBar {
     setText(this.#count, hasNone ? "None selected" : `${counted(this.#selected.length, "task")}, ${counted(images, "image")}`);
     setAttribute(this.#button("favourite"), "aria-pressed", String(!hasNone && this.#selected.every(isFavourite)));
     const isBlocked: Partial<Record<ActionName, boolean>> = {
-      favourite: hasNone, label: hasNone, delete: hasNone, download: images === 0, cancel: !this.#selected.some(isUnfinished),
+      favourite: hasNone, label: hasNone, delete: hasNone, compare: images !== 2, download: images === 0, cancel: !this.#selected.some(isUnfinished),
     };
     for (const [name, isDisabled] of Object.entries(isBlocked)) {
       const isStop = name === "download" && this.#zip !== null;
@@ -76,6 +78,11 @@ export class ActionBar {
       case "label":
         this.labels.open(tasks, (change) => void this.#run(tasks, (ids) => this.actions.labelMany(ids, change), "labelled", "Label"));
         break;
+      case "compare": {
+        const pair = pairOf(tasks);
+        if (pair !== null) this.actions.compare(...pair);
+        break;
+      }
       case "cancel": {
         const unfinished = tasks.filter(isUnfinished);
         if (await confirmed(cancelQuestion(unfinished))) await this.#run(unfinished, (ids) => this.actions.cancelMany(ids), "cancelled", "Cancel");

@@ -7,6 +7,7 @@
 import type { LabelChange, Parameters, TaskDocument } from "@darkroom/web";
 
 import { announce } from "../announcer";
+import { type Picture, choicesFor } from "../compare/compared";
 import { byId, create, find, setAttribute, setText } from "../dom";
 import { shortened } from "../formatting";
 import { errorText } from "../problems";
@@ -22,6 +23,8 @@ import { Zoom, onSwipe } from "./zoom";
 export interface ViewerActions {
   download(task: TaskDocument, index: number): Promise<void>;
   share(task: TaskDocument, index: number): void;
+  /** Compare a picture with another one of these, or with its input picture. */
+  compare(picture: Picture, pictures: readonly Picture[]): void;
   /** Without an index: all images of the task. */
   reuse(kind: ReuseKind, task: TaskDocument, index?: number): Promise<void>;
   /** Return the parameters of a task, as `POST /v1/tasks` takes them. */
@@ -36,16 +39,11 @@ export interface ViewerActions {
   findTask(id: string): Promise<TaskDocument | null>;
 }
 
-export interface Picture {
-  readonly task: TaskDocument;
-  readonly index: number;
-}
-
-type ActionName = "favourite" | "label" | "download" | "share" | "link" | "copyPrompt" | "copySeed" | "copyImage" | "copyCode" | "close" | "previous" | "next" | "zoomIn" | "zoomOut" | "fit" | "actualSize";
+type ActionName = "favourite" | "label" | "download" | "share" | "compare" | "link" | "copyPrompt" | "copySeed" | "copyImage" | "copyCode" | "close" | "previous" | "next" | "zoomIn" | "zoomOut" | "fit" | "actualSize";
 
 /** Keys that work while the dialog is open, besides Escape. */
 const KEYS: Readonly<Record<string, ActionName>> = {
-  ArrowLeft: "previous", ArrowRight: "next", "+": "zoomIn", "=": "zoomIn", "-": "zoomOut", "0": "fit", "1": "actualSize", d: "download", l: "link", f: "favourite",
+  ArrowLeft: "previous", ArrowRight: "next", "+": "zoomIn", "=": "zoomIn", "-": "zoomOut", "0": "fit", "1": "actualSize", d: "download", l: "link", f: "favourite", c: "compare",
 };
 
 export class Viewer {
@@ -90,12 +88,12 @@ export class Viewer {
     onSwipe(this.#stage, () => this.#zoom.isFitted, (direction) => { this.#step(direction); });
     this.#dialog.addEventListener("close", () => {
       this.#shown = null;
-      if (isViewerState(history.state)) history.back();
+      if (isViewerState(history.state)) history.go(-history.state.viewer);
     });
     addEventListener("popstate", () => {
       const link = parsePictureFragment(location.hash);
       if (link === null) this.#dialog.close();
-      else void this.#openLink(link);
+      else if (link.taskId !== this.#shown?.task.id || link.index !== this.#shown.index) void this.#openLink(link);
     });
   }
 
@@ -114,7 +112,7 @@ export class Viewer {
   open(task: TaskDocument, index: number, shownSource?: string): void {
     const address = pictureFragment({ taskId: task.id, index });
     if (isViewerState(history.state)) history.replaceState(history.state, "", address);
-    else history.pushState({ viewer: true }, "", address);
+    else history.pushState({ viewer: 1 }, "", address);
     this.#show({ task, index }, shownSource);
     if (!this.#dialog.open) this.#dialog.showModal();
     this.#dialog.scrollTop = 0;
@@ -158,6 +156,7 @@ export class Viewer {
     setText(find(this.#dialog, ".viewer__position", HTMLElement), position === -1 ? "" : `${position + 1} of ${pictures.length}`);
     for (const [name, neighbour] of [["previous", position - 1], ["next", position + 1]] as const)
       setAttribute(find(this.#dialog, `[data-action="${name}"]`, HTMLElement), "aria-disabled", pictures[neighbour] === undefined ? "true" : null);
+    find(this.#dialog, "[data-action=compare]", HTMLElement).hidden = choicesFor(picture, pictures).length === 0;
     this.#code.setTask(task);
     this.#showLabels(task);
     void this.#load(picture, shownSource);
@@ -219,6 +218,7 @@ export class Viewer {
         await this.actions.download(task, index).catch((error: unknown) => { setText(this.#message, errorText(error)); });
         break;
       case "share": this.actions.share(task, index); break;
+      case "compare": this.actions.compare(this.#shown, this.pictures()); break;
       case "link":
         await this.#copy(pictureUrl(location.href.replace(/[#?].*$/, ""), { taskId: task.id, index }), "Link copied.");
         break;
@@ -271,7 +271,8 @@ function positionOf({ task, index }: Picture, pictures: readonly Picture[]): num
   return pictures.findIndex((other) => other.task.id === task.id && other.index === index);
 }
 
-function isViewerState(state: unknown): boolean {
+/** `viewer`: how many entries of the history belong to the open viewer. */
+function isViewerState(state: unknown): state is { readonly viewer: number } {
   return typeof state === "object" && state !== null && "viewer" in state;
 }
 
