@@ -116,12 +116,14 @@ def test_mask_is_painted_edited_again_and_reused(fakes: PageWithFakes) -> None:
 
 
 def split(page: Page) -> str:
-    value: str = page.get_by_test_id("compare-frame").evaluate("frame => frame.style.getPropertyValue('--split')")
+    value: str = page.get_by_test_id("compare-frame").evaluate(
+        "frame => frame.style.getPropertyValue('--split')"
+    )
     return value
 
 
 def test_two_pictures_are_compared_from_a_selection_and_from_the_viewer(fakes: PageWithFakes) -> None:
-    photo = fakes.api.upload(png(width=128, height=96)).json
+    photo = fakes.api.upload(png(width=128, height=96)).get_json()
     wide = fakes.completed_task("wide", prompt="a wide picture", width=320, height=192, seed=5)
     edited = fakes.completed_task("edited", prompt="an edited photo", seed=6) | {"image": photo["id"]}
     page = fakes.open(tasks=[wide, edited])
