@@ -61,6 +61,25 @@ resource "google_service_account_iam_member" "builder_acts_as_api" {
   member             = google_service_account.builder.member
 }
 
+# The same for workers on Cloud Run.
+resource "google_cloud_run_v2_worker_pool_iam_member" "builder_updates_workers" {
+  count = var.cloud_run_workers == null ? 0 : 1
+
+  project  = local.project
+  location = google_cloud_run_v2_worker_pool.workers[0].location
+  name     = google_cloud_run_v2_worker_pool.workers[0].name
+  role     = "roles/run.developer"
+  member   = google_service_account.builder.member
+}
+
+resource "google_service_account_iam_member" "builder_acts_as_worker" {
+  count = var.cloud_run_workers == null ? 0 : 1
+
+  service_account_id = google_service_account.worker.name
+  role               = "roles/iam.serviceAccountUser"
+  member             = google_service_account.builder.member
+}
+
 resource "google_project_iam_member" "builder" {
   for_each = toset(concat(
     ["roles/logging.logWriter", "roles/ondemandscanning.admin"],
@@ -98,5 +117,6 @@ resource "google_cloudbuild_trigger" "release" {
     _POOLS            = join(" ", var.release_trigger.overlays)
     _REGION           = var.region
     _REVISION         = "$COMMIT_SHA"
+    _WORKER_POOL      = var.cloud_run_workers == null ? "" : local.worker_pool
   }
 }

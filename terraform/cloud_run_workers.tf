@@ -85,8 +85,8 @@ resource "google_cloud_run_v2_worker_pool" "workers" {
   }
 
   lifecycle {
-    # The API sets the count each minute: docs/adr/0050-the-api-sets-the-size-of-cloud-runs-workers.md.
-    ignore_changes = [client, client_version, scaling[0].manual_instance_count]
+    # The API sets the count each minute: docs/adr/0050-the-api-sets-the-size-of-cloud-runs-workers.md. Releases set the image.
+    ignore_changes = [client, client_version, scaling[0].manual_instance_count, template[0].containers[0].image]
   }
 
   # Its instances do not start without these permissions.

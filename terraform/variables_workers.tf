@@ -1,7 +1,7 @@
 # Pools of models, and the machines that their workers run on.
 
 variable "cloud_run_workers" {
-  description = "Workers on Cloud Run GPUs instead of a cluster, for few workers: image, model pool, and the bounds of their number, which follows the demand. Equal bounds fix the number. Null: none."
+  description = "Workers on Cloud Run GPUs instead of a cluster, for few workers: image (of the first apply; releases replace it), model pool, and the bounds of their number, which follows the demand. Equal bounds fix the number. Null: none."
   type = object({
     image      = string
     model_pool = string

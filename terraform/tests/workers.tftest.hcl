@@ -119,10 +119,11 @@ run "cloud_run_workers_need_no_cluster" {
     condition = (
       google_cloud_scheduler_job.clockwork["darkroom-scale-workers"].schedule == "* * * * *" &&
       google_cloud_run_v2_worker_pool_iam_member.api_sets_size[0].name == "darkroom-worker" &&
+      google_cloud_run_v2_worker_pool_iam_member.builder_updates_workers[0].name == "darkroom-worker" &&
       contains(keys(google_monitoring_alert_policy.alerts), "workers_not_scaled") &&
       !contains(keys(google_monitoring_alert_policy.alerts), "autoscaler_is_blind")
     )
-    error_message = "the scheduler calls the API each minute, the API may change this pool, and an alert reports when it does not"
+    error_message = "the scheduler calls the API each minute, the API and the builder may change this pool, and an alert reports when it does not"
   }
 }
 

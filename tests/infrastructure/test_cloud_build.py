@@ -57,6 +57,12 @@ def test_traffic_is_routed_after_the_smoke_test_and_the_workers() -> None:
     assert "--no-traffic" in STEPS["canary"]["script"]
 
 
+def test_workers_on_cloud_run_are_updated_also_without_a_cluster() -> None:
+    script = STEPS["workers"]["script"]
+    assert BUILD["substitutions"]["_WORKER_POOL"] == ""
+    assert 0 < script.index('gcloud run worker-pools update "$_WORKER_POOL"') < script.index("exit 0")
+
+
 def test_substitutions_are_declared_and_used() -> None:
     declared = set(BUILD["substitutions"])
     used = set(re.findall(r"\$\{?(_[A-Z_]+|PROJECT_ID|BUILD_ID|[A-Z]+_SHA|TAG_NAME)\b", TEXT))
