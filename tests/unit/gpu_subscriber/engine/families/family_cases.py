@@ -206,11 +206,13 @@ class Model:
             inputs={name: image_of(picture) for name, picture in inputs_of(parameters).items()},
         )
 
-    def assert_bit_equal(self, parameters: GenerationParameters) -> None:
-        """Draw alone with the engine, and with the stock pipeline: latents and pixels are the same."""
+    def assert_bit_equal(
+        self, parameters: GenerationParameters, expected: StockPicture | None = None
+    ) -> None:
+        """Draw alone with the engine: latents and pixels equal `expected`, or those of the stock pipeline."""
         driven = self.engine()
         driven.draw("alone", parameters, inputs=inputs_of(parameters))
-        expected = self.drawn_by_stock(parameters)
+        expected = expected or self.drawn_by_stock(parameters)
         assert torch.equal(self.family.final_latents[parameters.seed], expected.latents)
         assert np.array_equal(driven.picture("alone"), expected.pixels)
 

@@ -1,13 +1,12 @@
 """Runs with a control image: the images of diffusers' ControlNet pipelines, alone and in batches."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import diffusers
-import numpy as np
 import pytest
 import torch
 from diffusers import ControlNetModel, FluxControlNetModel
@@ -17,10 +16,9 @@ from common.domain.models.traits import PromptSyntax
 from common.domain.parameters import GenerationParameters, Sampler
 from gpu_subscriber.engine.devices import Device
 from gpu_subscriber.engine.errors import ModelRefusedError
-from gpu_subscriber.engine.messages import CheckpointRefused, ImageReady, RunFailed, RunInterrupted
+from gpu_subscriber.engine.messages import RunFailed
 from gpu_subscriber.engine.tuning.step_factors import measure_step_factors
 from tests.unit.gpu_subscriber.engine.driven_engine import CPU
-from tests.unit.gpu_subscriber.engine.families.family_cases import CASES as ALL_CASES
 from tests.unit.gpu_subscriber.engine.families.family_cases import Model
 from tests.unit.gpu_subscriber.engine.families.pictures import (
     CONTROL,
@@ -29,42 +27,15 @@ from tests.unit.gpu_subscriber.engine.families.pictures import (
     image_of,
     inputs_of,
 )
+from tests.unit.gpu_subscriber.engine.families.steered_models import (
+    CASES,
+    control_network,
+    controlled_pipeline,
+)
 from tests.unit.gpu_subscriber.engine.families.test_family_oracle import STEP_TOLERANCE
 from tests.unit.gpu_subscriber.engine.stock_oracle import cfg, largest_difference, stock_picture
-from tests.unit.gpu_subscriber.engine.tiny_pipelines import tiny_stable_diffusion
 
-CASES = {
-    **ALL_CASES,
-    # Control networks have a middle block.
-    "stable_diffusion": replace(
-        ALL_CASES["stable_diffusion"],
-        save=partial(tiny_stable_diffusion, mid_block_type="UNetMidBlock2DCrossAttn"),
-    ),
-}
 NAMES = ("stable_diffusion", "stable_diffusion_xl", "flux dev")
-EMBEDDING = (4, 4, 8, 8)
-
-
-def _network(model: Model, seed: int) -> Any:
-    """Return an untrained control network whose residuals are not zero."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        if model.spec.family == "flux":
-            network: Any = FluxControlNetModel.from_transformer(
-                model.stock.transformer,
-                num_layers=1,
-                num_single_layers=1,
-                attention_head_dim=16,
-                num_attention_heads=2,
-            )
-        else:
-            network = ControlNetModel.from_unet(
-                model.stock.unet, conditioning_embedding_out_channels=EMBEDDING
-            )
-        for weight in network.parameters():
-            if not weight.any():
-                torch.nn.init.normal_(weight, std=0.05)
-    return network
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,11 +59,7 @@ class Controlled:
         network = (FluxControlNetModel if is_flux else ControlNetModel).from_pretrained(
             self.folders[str(parameters.controlnet)]
         )
-        modules, options = kind._get_signature_keys(kind)
-        parts = {each: stock.components.get(each) for each in modules}
-        named = {each: stock.config[each] for each in options if each in stock.config}
-        pipeline = kind(**{**parts, "controlnet": network}, **named)
-        pipeline.set_progress_bar_config(disable=True)
+        pipeline = controlled_pipeline(stock, network, kind)
         pictures = {each: image_of(picture) for each, picture in inputs_of(parameters).items()}
         if not is_flux and not parameters.image:
             pictures["image"] = pictures.pop("control_image")
@@ -102,30 +69,21 @@ class Controlled:
         return stock_picture(pipeline, parameters, arguments=lambda asked: {**cfg(asked), **more})
 
     def assert_bit_equal(self, parameters: GenerationParameters) -> None:
-        driven = self.model.engine()
-        driven.draw("alone", parameters, inputs=inputs_of(parameters))
-        expected = self.drawn_by_stock(parameters)
-        assert torch.equal(self.model.family.final_latents[parameters.seed], expected.latents)
-        assert np.array_equal(driven.picture("alone"), expected.pixels)
+        self.model.assert_bit_equal(parameters, self.drawn_by_stock(parameters))
 
 
 @pytest.fixture(scope="module")
 def controlled_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Controlled]:
-    made: dict[str, Controlled] = {}
-
+    @cache
     def make(name: str) -> Controlled:
-        if name not in made:
-            root = tmp_path_factory.mktemp("controlled")
-            folder = CASES[name].save(root / "model")
-            plain = Model.loaded(CASES[name], folder)
-            folders = {"edges": root / "edges", "depth": root / "depth"}
-            for seed, (_, target) in enumerate(folders.items()):
-                _network(plain, seed).save_pretrained(target)
-            entries = [{"name": each, "source": str(target)} for each, target in folders.items()]
-            made[name] = Controlled(
-                model=Model.loaded(CASES[name], folder, controlnets=entries), folders=folders
-            )
-        return made[name]
+        root = tmp_path_factory.mktemp("controlled")
+        folder = CASES[name].save(root / "model")
+        stock = Model.loaded(CASES[name], folder).stock
+        folders = {"edges": root / "edges", "depth": root / "depth"}
+        for seed, target in enumerate(folders.values()):
+            control_network(stock, seed).save_pretrained(target)
+        entries = [{"name": each, "source": str(target)} for each, target in folders.items()]
+        return Controlled(model=Model.loaded(CASES[name], folder, controlnets=entries), folders=folders)
 
     return make
 
@@ -229,20 +187,7 @@ def test_prompts_of_different_lengths_share_control_steps(controlled: Controlled
 
 @each_model
 def test_run_resumes_bit_equal(controlled: Controlled) -> None:
-    parameters = controlled.asked(steps=5)
-    pictures = inputs_of(parameters)
-    undisturbed, first, second = (controlled.model.engine() for _ in range(3))
-    undisturbed.draw("run", parameters, inputs=pictures)
-    first.start("run", parameters, inputs=pictures)
-    first.step(2)
-    first.interrupt("run", want_checkpoint=True)
-    (stopped,) = first.of_kind(RunInterrupted)
-    second.start("run", parameters, checkpoint=stopped.checkpoint, inputs=pictures)
-    second.run_to_end()
-    assert not second.of_kind(CheckpointRefused)
-    (image,) = second.of_kind(ImageReady)
-    assert image.resumed_at_step == 2
-    assert np.array_equal(second.picture("run"), undisturbed.picture("run"))
+    controlled.model.assert_resumes_bit_equal(controlled.asked(steps=5), after_steps=2)
 
 
 @each_model

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import diffusers
 import numpy as np
 import pytest
 import torch
-from diffusers import ControlNetModel, DiffusionPipeline
+from diffusers import DiffusionPipeline
 from safetensors.torch import load_file, save_file
 from torch._dynamo.testing import CompileCounter
 
@@ -24,7 +24,6 @@ from gpu_subscriber.engine.loras.model_loras import ModelLoras
 from gpu_subscriber.engine.messages import CheckpointRefused, RunFailed, RunInterrupted
 from gpu_subscriber.engine.models.loading import compile_blocks, load_family
 from tests.unit.gpu_subscriber.engine.driven_engine import CPU
-from tests.unit.gpu_subscriber.engine.families.family_cases import CASES as ALL_CASES
 from tests.unit.gpu_subscriber.engine.families.family_cases import Model
 from tests.unit.gpu_subscriber.engine.families.lora_cases import TOLERANCE
 from tests.unit.gpu_subscriber.engine.families.pictures import (
@@ -35,6 +34,11 @@ from tests.unit.gpu_subscriber.engine.families.pictures import (
     image_of,
     inputs_of,
 )
+from tests.unit.gpu_subscriber.engine.families.steered_models import (
+    CASES,
+    control_network,
+    controlled_pipeline,
+)
 from tests.unit.gpu_subscriber.engine.families.test_family_oracle import STEP_TOLERANCE
 from tests.unit.gpu_subscriber.engine.stock_oracle import (
     StockPicture,
@@ -44,16 +48,7 @@ from tests.unit.gpu_subscriber.engine.stock_oracle import (
 )
 from tests.unit.gpu_subscriber.engine.tiny_ip_adapters import tiny_image_encoder, tiny_ip_adapter
 from tests.unit.gpu_subscriber.engine.tiny_loras import peft_lora
-from tests.unit.gpu_subscriber.engine.tiny_pipelines import tiny_stable_diffusion
 
-CASES = {
-    **ALL_CASES,
-    # Files number the layers of the middle block after those of the others.
-    "stable_diffusion": replace(
-        ALL_CASES["stable_diffusion"],
-        save=partial(tiny_stable_diffusion, mid_block_type="UNetMidBlock2DCrossAttn"),
-    ),
-}
 NAMES = ("stable_diffusion", "stable_diffusion_xl")
 KINDS = {"style": "plain", "parts": "plus", "faces": "full"}
 ENCODER = "image_encoder"
@@ -88,11 +83,7 @@ class Referenced:
         )
 
     def assert_bit_equal(self, parameters: GenerationParameters, pipeline: Any = None) -> None:
-        driven = self.model.engine()
-        driven.draw("alone", parameters, inputs=inputs_of(parameters))
-        expected = self.drawn_by_stock(parameters, pipeline)
-        assert torch.equal(self.model.family.final_latents[parameters.seed], expected.latents)
-        assert np.array_equal(driven.picture("alone"), expected.pixels)
+        self.model.assert_bit_equal(parameters, self.drawn_by_stock(parameters, pipeline))
 
 
 def _entries(folder: Path, kinds: dict[str, str] | None = None) -> list[dict[str, str]]:
@@ -115,22 +106,19 @@ def _stock(model: Path, folder: Path, adapter: str | None) -> Any:
 
 @pytest.fixture(scope="module")
 def referenced_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Referenced]:
-    made: dict[str, Referenced] = {}
-
+    @cache
     def make(name: str) -> Referenced:
-        if name not in made:
-            root = tmp_path_factory.mktemp("referenced")
-            folder = CASES[name].save(root / "model")
-            plain = Model.loaded(CASES[name], folder)
-            tiny_image_encoder(root / ENCODER)
-            for seed, (adapter, kind) in enumerate(KINDS.items()):
-                tiny_ip_adapter(plain.stock.unet, root / f"{adapter}.safetensors", kind=kind, seed=seed)
-            made[name] = Referenced(
-                model=Model.loaded(CASES[name], folder, ip_adapters=_entries(root)),
-                folder=root,
-                stock={adapter: _stock(folder, root, adapter) for adapter in (None, *KINDS)},
-            )
-        return made[name]
+        root = tmp_path_factory.mktemp("referenced")
+        folder = CASES[name].save(root / "model")
+        unet = Model.loaded(CASES[name], folder).stock.unet
+        tiny_image_encoder(root / ENCODER)
+        for seed, (adapter, kind) in enumerate(KINDS.items()):
+            tiny_ip_adapter(unet, root / f"{adapter}.safetensors", kind=kind, seed=seed)
+        return Referenced(
+            model=Model.loaded(CASES[name], folder, ip_adapters=_entries(root)),
+            folder=root,
+            stock={adapter: _stock(folder, root, adapter) for adapter in (None, *KINDS)},
+        )
 
     return make
 
@@ -235,14 +223,8 @@ def test_control_image_with_a_reference_equals_the_stock_pipeline(
     referenced: Referenced, tmp_path: Path
 ) -> None:
     model = referenced.model
-    with torch.random.fork_rng(), torch.inference_mode(mode=False):
-        torch.manual_seed(1)
-        network = ControlNetModel.from_unet(
-            model.stock.unet, conditioning_embedding_out_channels=(4, 4, 8, 8)
-        )
-        for weight in network.parameters():
-            if not weight.any():
-                torch.nn.init.normal_(weight, std=0.05)
+    with torch.inference_mode(mode=False):
+        network = control_network(model.stock, seed=1)
         network.save_pretrained(tmp_path / "edges")
         controlled = Model.loaded(
             model.case,
@@ -251,13 +233,8 @@ def test_control_image_with_a_reference_equals_the_stock_pipeline(
             controlnets=[{"name": "edges", "source": str(tmp_path / "edges")}],
         )
     stock = referenced.stock["style"]
-    name = type(stock).__name__.replace("Pipeline", "ControlNetPipeline")
-    kind = getattr(diffusers, name)
-    modules, options = kind._get_signature_keys(kind)
-    parts = {each: stock.components.get(each) for each in modules}
-    named = {each: stock.config[each] for each in options if each in stock.config}
-    oracle = kind(**{**parts, "controlnet": network}, **named)
-    oracle.set_progress_bar_config(disable=True)
+    kind = getattr(diffusers, type(stock).__name__.replace("Pipeline", "ControlNetPipeline"))
+    oracle = controlled_pipeline(stock, network, kind)
     both = replace(referenced, model=controlled)
     both.assert_bit_equal(both.asked(control_image=CONTROL, control_scale=0.7), oracle)
 
