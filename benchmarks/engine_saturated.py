@@ -18,7 +18,7 @@ from benchmarks.measurement import percentile, ratios, spread_of
 from benchmarks.other_processes import EngineUnderLoad, Round, StockProcess
 from benchmarks.parts import PARTS
 from benchmarks.prompts import PROMPTS
-from common.domain.models.catalog import ModelSpec
+from common.domain.models.spec import ModelSpec
 from common.domain.parameters import GenerationParameters, Sampler
 from gpu_subscriber.engine.messages import FromEngine, StepDone
 from gpu_subscriber.engine.models.loading import model_folder

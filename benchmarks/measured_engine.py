@@ -14,7 +14,8 @@ from typing import Any
 
 from diffusers import StableDiffusionPipeline
 
-from common.domain.models.catalog import DEMO_MODEL, ModelSpec
+from common.domain.models.catalog import DEMO_MODEL
+from common.domain.models.spec import ModelSpec
 from common.domain.parameters import GenerationParameters
 from common.domain.task import Lane
 from gpu_subscriber.engine.batches.batch_caps import BatchCaps

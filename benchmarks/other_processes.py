@@ -13,7 +13,7 @@ from typing import Self
 
 import psutil
 
-from common.domain.models.catalog import ModelSpec
+from common.domain.models.spec import ModelSpec
 from common.domain.parameters import GenerationParameters
 from common.domain.task import Lane
 from gpu_subscriber.engine.engine_settings import DtypeSetting, EngineSettings

@@ -7,12 +7,14 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from common.domain.models.catalog import ModelCatalog, ModelSpec
+from common.domain.models.catalog import ModelCatalog
 from common.domain.models.entry_completion import completed_entry
 from common.domain.models.families import PIPELINE_CLASS_OF, WHOLE_PIPELINE, family_problem
 from common.domain.models.known_pipelines import KNOWN_PIPELINES
 from common.domain.models.model_files import ModelFiles
 from common.domain.models.pipeline_traits import PipelineTraits, assumed_traits
+from common.domain.models.promises import promises_beyond
+from common.domain.models.spec import ModelSpec
 from common.model_files.ip_adapter_file import check_ip_adapter_file
 from common.model_files.lora_file import check_lora_file
 from common.model_files.weights import UnservableModelError
@@ -67,7 +69,7 @@ def parse_catalog(data: bytes, *, beside: Path) -> ModelCatalog:
 def _problem(spec: ModelSpec, found: PipelineTraits | None) -> str | None:
     if problem := family_problem(spec.family, None if found is None else found.class_name):
         return problem
-    if found is not None and found.is_known and (problem := spec.promises_beyond(found)):
+    if found is not None and found.is_known and (problem := promises_beyond(spec, found)):
         return problem
     return "; ".join(_weights_problems(spec)) or None
 

@@ -31,7 +31,8 @@ from transformers import (
     T5Tokenizer,
 )
 
-from common.domain.models.catalog import ModelDefaults, ModelLimits, ModelSpec
+from common.domain.models.limits import ModelDefaults, ModelLimits
+from common.domain.models.spec import ModelSpec
 from common.domain.models.traits import Guidance, ModelTraits
 from common.domain.parameters import Sampler
 from common.model_files.single_file import CONFIGS

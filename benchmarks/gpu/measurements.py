@@ -20,7 +20,7 @@ from benchmarks.gpu.device_figures import counted_flops, idle_share, matrix_flop
 from benchmarks.gpu.report import Figures
 from benchmarks.measured_engine import MeasuredEngine, start_of
 from benchmarks.measurement import spread_of
-from common.domain.models.catalog import ModelSpec
+from common.domain.models.spec import ModelSpec
 from common.domain.parameters import GenerationParameters
 from gpu_subscriber.engine.batches.batch_caps import BatchCaps
 from gpu_subscriber.engine.devices import Device

@@ -12,11 +12,12 @@ from pathlib import Path
 import structlog
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
-from common.domain.models.catalog import ModelCatalog, ModelSpec
+from common.domain.models.catalog import ModelCatalog
 from common.domain.models.families import PIPELINE_CLASS_OF
 from common.domain.models.known_pipelines import prompt_reading
 from common.domain.models.model_files import EMBEDDED_PREFIX
 from common.domain.models.prompt_reading import PromptReading
+from common.domain.models.spec import ModelSpec
 from common.model_files.local_model import local_model
 from common.model_folder import configured_tokens, folder_reading
 

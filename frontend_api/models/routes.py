@@ -4,9 +4,11 @@ from flask import Blueprint, Response
 from pydantic import Field
 
 from common.domain.errors import UnknownModelError
-from common.domain.models.catalog import ModelCatalog, ModelDefaults, ModelLimits, ModelSpec
+from common.domain.models.catalog import ModelCatalog
 from common.domain.models.families import shares_steps
+from common.domain.models.limits import ModelDefaults, ModelLimits
 from common.domain.models.model_files import ModelFiles
+from common.domain.models.spec import ModelSpec
 from common.domain.models.traits import Adapter, Input, ModelTraits, PromptSyntax
 from common.domain.parameters import OutputFormat, Sampler
 from frontend_api.estimates.package import Estimates

@@ -7,7 +7,8 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from common.domain.errors import FieldProblem, ParametersRejectedError
-from common.domain.models.catalog import ModelCatalog, ModelSpec
+from common.domain.models.catalog import ModelCatalog
+from common.domain.models.spec import ModelSpec
 from common.domain.models.traits import Input
 from frontend_api.http.error_mapping import body_problem
 from frontend_api.http.problems import Complaint, Problem, RequestRefusedError, rejected

@@ -13,7 +13,7 @@ from pydantic import (
 )
 
 from common.domain.errors import FieldProblem, ParametersRejectedError
-from common.domain.models.catalog import ModelSpec
+from common.domain.models.spec import ModelSpec
 from common.domain.parameters import MAX_QUALITY, GenerationParameters, OutputFormat
 from frontend_api.http.schemas import WHOLE, Integer, ResponseBody, Seeded, matching
 from frontend_api.openai_compatibility.errors import OpenAIErrorResponse

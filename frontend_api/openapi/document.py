@@ -12,7 +12,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaV
 from pydantic_core import core_schema
 
 from common.domain.inputs import INPUT_ID_PATTERN
-from common.domain.models.catalog import ModelSpec
+from common.domain.models.spec import ModelSpec
 from frontend_api.dead_letters.dead_letter import LETTER_ID
 from frontend_api.http.api_doc import Operation, ResponseDoc, operation_of
 from frontend_api.http.problems import PROBLEMS

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from common.domain.models.catalog import ModelSpec
+from common.domain.models.spec import ModelSpec
 from gpu_subscriber.engine.batches.round_robin import QUANTUM_SECONDS
 
 DeviceChoice = Literal["auto", "cpu", "cuda"]

@@ -6,7 +6,7 @@ from functools import partial
 
 import structlog
 
-from common.domain.models.catalog import ModelSpec
+from common.domain.models.spec import ModelSpec
 from gpu_subscriber.engine import exit_codes
 from gpu_subscriber.engine.batches.batch_caps import BatchCaps
 from gpu_subscriber.engine.batches.graphed_passes import CudaGraphs, Graphs

@@ -5,8 +5,8 @@ from typing import Any
 import torch
 from torch.nn.attention import SDPBackend
 
-from common.domain.models.catalog import ModelSpec
 from common.domain.models.model_files import Quantization
+from common.domain.models.spec import ModelSpec
 from common.domain.parameters import GenerationParameters
 from common.domain.provenance import DrawConditions, Environment
 from gpu_subscriber.engine.devices import Device

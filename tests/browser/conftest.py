@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from common.domain.models.catalog import DEMO_MODEL, ModelCatalog, ModelDefaults, ModelLimits, ModelSpec
+from common.domain.models.catalog import DEMO_MODEL, ModelCatalog
+from common.domain.models.limits import ModelDefaults, ModelLimits
+from common.domain.models.spec import ModelSpec
 from common.domain.models.traits import NO_GUIDANCE, Guidance, ModelTraits
 from common.domain.parameters import Sampler
 from local_stack.stack import LocalStack

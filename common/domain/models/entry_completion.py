@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from common.domain.models.catalog import ModelLimits
+from common.domain.models.limits import ModelLimits
 from common.domain.models.pipeline_traits import PipelineTraits
 from common.domain.models.traits import Guidance
 

@@ -7,13 +7,14 @@ from typing import Any
 
 from transformers import PretrainedConfig
 
-from common.domain.models.catalog import ModelSpec
 from common.domain.models.known_pipelines import PIPELINE, Configs
 from common.domain.models.pipeline_traits import (
     PipelineTraits,
     obeyed_samplers,
     pipeline_traits,
 )
+from common.domain.models.promises import promises_beyond
+from common.domain.models.spec import ModelSpec
 from common.domain.models.traits import Guidance, ModelTraits
 from common.domain.models.unservable_pipelines import UNSERVABLE_PIPELINES
 from gpu_subscriber.engine.errors import ModelRefusedError
@@ -33,7 +34,7 @@ def check_entry(spec: ModelSpec, pipeline: Any) -> None:
             f"a {class_name} cannot step with a {type(pipeline.scheduler).__name__}: use the scheduler that the model "
             "was trained with"
         )
-    if problems := spec.promises_beyond(found):
+    if problems := promises_beyond(spec, found):
         raise ModelRefusedError(f"the catalog entry promises what a {class_name} does not keep: {problems}")
 
 

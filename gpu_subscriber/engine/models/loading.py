@@ -11,7 +11,6 @@ from diffusers.utils import logging as diffusers_logging
 from huggingface_hub import snapshot_download
 from transformers.utils import logging as transformers_logging
 
-from common.domain.models.catalog import ModelSpec
 from common.domain.models.families import (
     WHOLE_PIPELINE,
     control_network_class,
@@ -19,6 +18,7 @@ from common.domain.models.families import (
     shares_steps,
 )
 from common.domain.models.model_files import EMBEDDED_PREFIX, ModelFiles
+from common.domain.models.spec import ModelSpec
 from common.model_files.local_model import LocalModel, local_model
 from gpu_subscriber.engine.devices import Device
 from gpu_subscriber.engine.errors import ModelRefusedError

@@ -10,7 +10,7 @@ from dataclasses import replace
 import structlog
 import torch
 
-from common.domain.models.catalog import ModelSpec
+from common.domain.models.spec import ModelSpec
 from common.model_files.weights import UnservableModelError
 from gpu_subscriber.engine.devices import Device, is_device_lost
 from gpu_subscriber.engine.errors import ModelRefusedError, ModelUnavailableError

@@ -12,7 +12,7 @@ from pathlib import Path
 import structlog
 import torch
 
-from common.domain.models.catalog import ModelSpec
+from common.domain.models.spec import ModelSpec
 from common.domain.parameters import GenerationParameters
 from gpu_subscriber.engine.devices import Device
 from gpu_subscriber.engine.engine_settings import DtypeChoice

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 import structlog
 import torch
 
-from common.domain.models.catalog import ModelSpec
 from common.domain.models.lora import LoraChoice
+from common.domain.models.spec import ModelSpec
 from common.domain.parameters import GenerationParameters
 from common.domain.worker_report import NO_FACTORS, StepFactors
 from gpu_subscriber.engine.devices import Device

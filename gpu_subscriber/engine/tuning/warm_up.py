@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import torch
 
-from common.domain.models.catalog import ModelSpec
+from common.domain.models.spec import ModelSpec
 from common.domain.parameters import GenerationParameters
 from gpu_subscriber.engine.batches.batch_caps import BatchCaps
 from gpu_subscriber.engine.batches.batch_planning import BatchKey

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from common.catalog_file import CatalogEntryError, parse_catalog
-from common.domain.models.catalog import ModelSpec
 from common.domain.models.families import PIPELINE_CLASS_OF
 from common.domain.models.known_pipelines import DIFFUSION_SAMPLERS
+from common.domain.models.spec import ModelSpec
 from common.domain.models.traits import Guidance
 from common.domain.parameters import Sampler
 

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from common.catalog_file import parse_catalog
-from common.domain.models.catalog import ModelSpec
 from common.domain.models.families import FAMILIES, PIPELINE_CLASS_OF, family_problem
 from common.domain.models.known_pipelines import KNOWN_PIPELINES, PIPELINE
 from common.domain.models.pipeline_traits import pipeline_traits
+from common.domain.models.promises import promises_beyond
+from common.domain.models.spec import ModelSpec
 
 _DOCS = Path(__file__).parents[3] / "docs"
 _FLOW: dict[str, Any] = {"_class_name": "FlowMatchEulerDiscreteScheduler"}
@@ -108,7 +109,7 @@ def test_documented_entry_fits_its_official_model(entry: dict[str, Any], tmp_pat
     class_name, configs = OFFICIAL[entry["source"]]
     assert family_problem(entry["family"], class_name) is None
     spec, found = _parsed(entry, tmp_path), pipeline_traits(class_name, configs)
-    assert spec.promises_beyond(found) is None
+    assert promises_beyond(spec, found) is None
     assert spec.samplers == found.samplers
 
 

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from common.domain.errors import FieldProblem, ParametersRejectedError
-from common.domain.models.catalog import ModelSpec
+from common.domain.models.spec import ModelSpec
 from common.domain.parameters import GenerationParameters
 
 PIXEL_ART = {"name": "pixel-art", "source": "pixel-art.safetensors"}

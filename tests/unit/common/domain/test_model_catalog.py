@@ -6,14 +6,9 @@ import pytest
 from pydantic import ValidationError
 
 from common.domain.errors import ParametersRejectedError, UnknownModelError
-from common.domain.models.catalog import (
-    DEMO_MODEL,
-    EMBEDDED_CATALOG,
-    ModelCatalog,
-    ModelDefaults,
-    ModelLimits,
-    ModelSpec,
-)
+from common.domain.models.catalog import DEMO_MODEL, EMBEDDED_CATALOG, ModelCatalog
+from common.domain.models.limits import ModelDefaults, ModelLimits
+from common.domain.models.spec import ModelSpec
 from common.domain.models.traits import Guidance, ModelTraits
 from common.domain.parameters import MAX_SEED, Sampler
 

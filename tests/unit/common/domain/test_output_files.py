@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from common.domain.errors import ParametersRejectedError
-from common.domain.models.catalog import DEMO_MODEL, ModelDefaults
+from common.domain.models.catalog import DEMO_MODEL
+from common.domain.models.limits import ModelDefaults
 from common.domain.parameters import GenerationParameters, Metadata, OutputFormat
 from tests.factories import parameters
 

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from common.domain.errors import ParametersRejectedError
-from common.domain.models.catalog import ModelSpec
+from common.domain.models.spec import ModelSpec
 from common.domain.models.traits import Adapter, Input
 from common.domain.parameters import GenerationParameters
 

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from common.catalog_file import parse_catalog
-from common.domain.models.catalog import ModelCatalog, ModelSpec
+from common.domain.models.catalog import ModelCatalog
 from common.domain.models.families import FAMILIES, WHOLE_PIPELINE
+from common.domain.models.spec import ModelSpec
 from frontend_api.adapters.prompt_tokenizers import with_prompt_limits
 from tests.pictures import png
 from tests.unit.frontend_api.conftest import Api

@@ -8,13 +8,9 @@ from pathlib import Path
 import pytest
 from werkzeug.test import TestResponse
 
-from common.domain.models.catalog import (
-    DEMO_MODEL,
-    ModelCatalog,
-    ModelDefaults,
-    ModelLimits,
-    ModelSpec,
-)
+from common.domain.models.catalog import DEMO_MODEL, ModelCatalog
+from common.domain.models.limits import ModelDefaults, ModelLimits
+from common.domain.models.spec import ModelSpec
 from common.domain.task import Lane, Task, TaskStatus
 from common.wire_formats.task_document import encode_task_document
 from frontend_api.http.requests import provide

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from common.domain.models.catalog import ModelDefaults, ModelLimits, ModelSpec
+from common.domain.models.limits import ModelDefaults, ModelLimits
+from common.domain.models.spec import ModelSpec
 from common.domain.parameters import GenerationParameters, OutputFormat, Sampler
 from common.domain.task import Lane
 from gpu_subscriber.engine.batches.batch_caps import BatchCaps

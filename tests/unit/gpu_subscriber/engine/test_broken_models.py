@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from common.domain.models.catalog import ModelSpec
+from common.domain.models.spec import ModelSpec
 from common.domain.task import Failure
 from gpu_subscriber.engine import exit_codes
 from gpu_subscriber.engine.engine_settings import EngineSettings

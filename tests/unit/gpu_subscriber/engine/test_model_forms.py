@@ -12,7 +12,7 @@ from diffusers import AutoencoderKL, DiffusionPipeline, UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
-from common.domain.models.catalog import ModelSpec
+from common.domain.models.spec import ModelSpec
 from common.model_files.single_file import CONFIGS
 from common.model_files.weights import UnservableModelError
 from common.settings import read_catalog

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from common.domain.models.catalog import ModelSpec
 from common.domain.models.model_files import ModelFiles
+from common.domain.models.spec import ModelSpec
 from common.model_files.local_model import LocalModel
 from gpu_subscriber.engine.devices import Device
 from gpu_subscriber.engine.messages import ImageReady, StepDone

@@ -22,10 +22,10 @@ from diffusers import (
     UniPCMultistepScheduler,
 )
 
-from common.domain.models.catalog import ModelSpec
 from common.domain.models.families import FAMILIES, WHOLE_PIPELINE
 from common.domain.models.known_pipelines import DIFFUSION_SAMPLERS
 from common.domain.models.pipeline_traits import buildable_samplers
+from common.domain.models.spec import ModelSpec
 from common.domain.models.traits import Guidance
 from common.domain.models.unservable_pipelines import (
     NEEDS_INPUT,

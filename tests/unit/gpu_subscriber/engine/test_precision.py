@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from common.domain.models.catalog import ModelSpec
+from common.domain.models.spec import ModelSpec
 from gpu_subscriber.engine.devices import Device
 from gpu_subscriber.engine.engine_settings import EngineSettings
 from gpu_subscriber.engine.families.guided import GuidedFamily

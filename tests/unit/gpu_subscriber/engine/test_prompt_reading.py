@@ -9,9 +9,10 @@ import pytest
 import torch
 from diffusers import DiffusionPipeline
 
-from common.domain.models.catalog import ModelCatalog, ModelSpec
+from common.domain.models.catalog import ModelCatalog
 from common.domain.models.families import family_of
 from common.domain.models.known_pipelines import prompt_reading
+from common.domain.models.spec import ModelSpec
 from frontend_api.adapters.prompt_tokenizers import FilePromptTokenizers, with_prompt_limits
 from gpu_subscriber.engine.models.prompt_tokens import PromptTokens
 from tests.unit.gpu_subscriber.engine.tiny_families import saved

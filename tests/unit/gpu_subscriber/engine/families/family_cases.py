@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import torch
 
-from common.domain.models.catalog import ModelSpec
 from common.domain.models.known_pipelines import DIFFUSION_SAMPLERS
+from common.domain.models.spec import ModelSpec
 from common.domain.models.traits import TEXT_ONLY, Guidance, Input
 from common.domain.parameters import GenerationParameters, Sampler
 from gpu_subscriber.describe_model import described

@@ -11,7 +11,7 @@ import pytest
 import torch
 from diffusers import DiffusionPipeline
 
-from common.domain.models.catalog import ModelSpec
+from common.domain.models.spec import ModelSpec
 from common.domain.parameters import GenerationParameters
 from gpu_subscriber.describe_model import described
 from gpu_subscriber.engine.batches.batch_caps import BatchCaps
