@@ -30,7 +30,7 @@ _DELAYS = SchedulingDelays(
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Image(Task):
-    """One image: what it shares steps with, and what is left of it."""
+    """One image: the batch that it can share steps with, and its remaining work."""
 
     key: BatchKey
     steps_left: int

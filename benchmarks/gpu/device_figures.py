@@ -1,4 +1,4 @@
-"""What the device can reach, what it does, and how long it is idle."""
+"""The peak rates of the device, the rates that it reaches, and its idle time."""
 
 import resource
 import statistics

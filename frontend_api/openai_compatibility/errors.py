@@ -30,7 +30,7 @@ _log = structlog.get_logger(__name__)
 
 
 class OpenAIError(ResponseBody):
-    """What is wrong with the request, or why there are no images."""
+    """The error of the request, or the reason why there are no images."""
 
     message: str
     type: str = Field(description="`invalid_request_error`, `rate_limit_error` or `server_error`.")

@@ -159,7 +159,7 @@ class StepEngine:
         self._device.charge(began, partial(self._round_robin.settle, key, expected))
 
     def _answer(self) -> None:
-        """Send what the device has finished.
+        """Send the results that the device has finished.
 
         Answers of ended Runs wait for the times of their last steps.
         """

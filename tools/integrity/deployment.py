@@ -82,7 +82,7 @@ def check_deployment(contents: Contents, *, now: datetime, grace: timedelta) -> 
 
 
 def object_of(name: str, content: bytes, content_type: str) -> StoredObject:
-    """Return what the checker needs of an object that was read completely."""
+    """Return the facts that the checker needs of an object, after reading it completely."""
     return StoredObject(
         name=name,
         size_bytes=len(content),

@@ -138,7 +138,7 @@ export class DarkroomClient {
     return this.#taskOf("POST", `${taskPath(taskId)}/retry`);
   }
 
-  /** Set labels, and remove those whose value is null. */
+  /** Set labels, and remove labels with the value null. */
   label(taskId: string, labels: LabelChange): Promise<TaskDocument> {
     return this.#taskOf("POST", `${taskPath(taskId)}/labels`, { body: JSON.stringify({ labels }) });
   }

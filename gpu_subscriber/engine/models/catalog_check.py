@@ -39,7 +39,7 @@ def check_entry(spec: ModelSpec, pipeline: Any) -> None:
 
 
 _SAME = ("in_channels", "cross_attention_dim", "joint_attention_dim", "block_out_channels")
-"""What a control network has in common with the denoiser that it steers."""
+"""The properties that a control network shares with the denoiser that it steers."""
 
 
 def check_control_network(name: str, network: Any, denoiser: Any) -> None:

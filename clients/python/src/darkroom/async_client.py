@@ -153,7 +153,7 @@ class AsyncClient:
         return await self._run(tasks.retry(self._calls, task))
 
     async def label(self, task: TaskRef, labels: Mapping[str, str | None]) -> Task:
-        """Set labels of a task, and remove those whose value is None. Others are kept."""
+        """Set labels of a task, and remove labels with the value None. Others are kept."""
         return await self._run(tasks.label(self._calls, task, labels))
 
     async def delete(self, task: TaskRef) -> None:

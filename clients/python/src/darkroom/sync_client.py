@@ -184,7 +184,7 @@ class Client:
         return self._run(tasks.retry(self._calls, task))
 
     def label(self, task: TaskRef, labels: Mapping[str, str | None]) -> Task:
-        """Set labels of a task, and remove those whose value is None. Others are kept."""
+        """Set labels of a task, and remove labels with the value None. Others are kept."""
         return self._run(tasks.label(self._calls, task, labels))
 
     def delete(self, task: TaskRef) -> None:
@@ -207,7 +207,7 @@ class Client:
         tasks: Iterable[TaskRef] | None = None,
         **filters: Unpack[TaskFilters],
     ) -> dict[str, ChangeOutcome]:
-        """Set labels of many tasks, and remove those whose value is None; otherwise like `cancel_many`."""
+        """Set labels of many tasks, and remove labels with the value None; otherwise like `cancel_many`."""
         return self._run(batches.change_many(self._calls, "label", tasks, filters, {"labels": labels}))
 
     def delete_many(

@@ -34,7 +34,7 @@ export function ownLabels({ labels }: Pick<TaskDocument, "labels">): readonly La
     .sort((a, b) => a.name.localeCompare(b.name));
 }
 
-/** Parse "name=value"; a name alone has the value "true". Return what is wrong with a text that is no label. */
+/** Parse "name=value"; a name alone has the value "true". Return the error of a text that is no label. */
 export function parseLabel(text: string): Label | string {
   const [name = "", ...rest] = text.trim().split("=");
   const label = { name: name.trim().toLowerCase(), value: rest.length === 0 ? "true" : rest.join("=").trim() };

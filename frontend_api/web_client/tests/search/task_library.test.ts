@@ -86,7 +86,7 @@ test("older tasks are loaded again if many new ones have arrived at once", async
   expect(shown()).toEqual([20, 19, 18, 17]);
 });
 
-test("filter loads what the API selects, and hides what was loaded for others", async () => {
+test("filter loads the tasks that the API selects, and hides those of other filters", async () => {
   stored = stored.map((task, index) => taskAt(9 - index, { status: index % 3 === 0 ? "failed" : task.status }));
   library.showLive(stored.slice(0, 2), true);
   library.setFilter({ ...NO_FILTER, status: "failed" });

@@ -177,7 +177,7 @@ def test_entry_that_promises_too_much_is_refused_with_what_to_write(
 ) -> None:
     with pytest.raises(SettingsError, match=re.escape(reason)):
         catalog_of(folders[name], entry, tmp_path)
-    # Where only the worker has the folder, the model is refused when it is loaded.
+    # If only the worker has the folder, the model is refused when it is loaded.
     spec = ModelSpec(
         **{"name": "tiny", "title": "", "family": "whole_pipeline", "source": str(folders[name]), **entry}
     )
