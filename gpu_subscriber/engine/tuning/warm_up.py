@@ -6,8 +6,8 @@ widths. Batches that speed up one device slow down another.
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
 
 import torch
 
@@ -29,6 +29,7 @@ from gpu_subscriber.engine.tuning.compilation import compile_batch_sizes
 from gpu_subscriber.engine.tuning.cuda_graphs import choose_cuda_graphs
 from gpu_subscriber.engine.tuning.memory_formats import choose_memory_formats, set_memory_format
 from gpu_subscriber.engine.tuning.step_factors import measure_step_factors
+from gpu_subscriber.engine.tuning.timing import shortest_wait
 from gpu_subscriber.engine.tuning.trial_images import prepared
 
 
@@ -138,23 +139,19 @@ def default_key(spec: ModelSpec) -> BatchKey:
 def _timed_image(
     family: GuidedFamily, spec: ModelSpec, parameters: GenerationParameters, device: Device
 ) -> WarmUpTimes:
-    moments = [time.perf_counter()]
-
-    def lap() -> None:
-        device.synchronize()
-        moments.append(time.perf_counter())
-
     state = prepared(family, parameters)
-    lap()
-    family.predict([state])
-    lap()
-    family.decode(state)
-    lap()
-    preparing, stepping, decoding = (after - before for before, after in pairwise(moments))
+
+    def duration_of(work: Callable[[], object]) -> float:
+        began = time.perf_counter()
+        work()
+        device.synchronize()
+        return time.perf_counter() - began
+
+    device.synchronize()
     times = RunTimes(
-        preparing_seconds=preparing,
-        stepping_seconds=stepping,
-        decoding_seconds=decoding,
+        preparing_seconds=shortest_wait(lambda: duration_of(lambda: prepared(family, parameters))),
+        stepping_seconds=shortest_wait(lambda: duration_of(lambda: family.predict([state]))),
+        decoding_seconds=shortest_wait(lambda: duration_of(lambda: family.decode(state))),
         steps=1,
         shared_by=1,
     )

@@ -9,6 +9,7 @@ import torch
 from gpu_subscriber.engine.batches.batch_caps import BatchCaps
 from gpu_subscriber.engine.batches.batch_planning import BatchKey
 from gpu_subscriber.engine.tuning import batch_sizes
+from gpu_subscriber.engine.tuning.timing import shortest_wait
 from gpu_subscriber.engine.tuning.warm_up import default_parameters, warm_up
 from tests.unit.gpu_subscriber.engine.conftest import RecordingFamily
 from tests.unit.gpu_subscriber.engine.driven_engine import CPU, spec
@@ -83,6 +84,23 @@ def test_warm_up_reports_the_time_of_an_image(stock: Any) -> None:
     assert (measured.model, measured.steps) == ("tiny", default_parameters(TINY).steps)
     assert measured.times.step_seconds >= 0.0199  # two clocks differ slightly
     assert min(measured.times.preparing_seconds, measured.times.decoding_seconds) > 0
+
+
+@pytest.mark.parametrize(
+    ("durations", "shortest", "measured"),
+    [
+        ([0.1, 0.02, 0.09, 0.03, 0.05, 0.01], 0.02, 5),
+        ([0.4, 0.7, 0.1], 0.4, 2),
+        ([3.0, 0.1], 3.0, 1),
+    ],
+    ids=["fast", "slower", "slow"],
+)
+def test_shortest_wait_ignores_slow_ones_within_its_budget(
+    durations: list[float], shortest: float, measured: int
+) -> None:
+    remaining = iter(durations)
+    assert shortest_wait(lambda: next(remaining)) == shortest
+    assert len(durations) - len(list(remaining)) == measured
 
 
 @pytest.mark.parametrize("measure", [True, False])
