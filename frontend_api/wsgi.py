@@ -341,6 +341,7 @@ def _web_page(settings: ApiSettings) -> WebPage:
         "firestore_emulator": None,
         "mock_user_token": None,
         "user_id": None,
+        "max_share_days": settings.max_share_days,
     }
     if settings.firestore_emulator_host is None:
         return WebPage(

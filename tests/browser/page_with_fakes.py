@@ -28,7 +28,13 @@ _FIREBASE = {
     "projectId": "demo-page",
     "appId": "1:1:web:1",
 }
-_CONFIGURATION = {"project_id": "demo-page", "firebase": None, "firestore_emulator": None, "user_id": "local"}
+_CONFIGURATION = {
+    "project_id": "demo-page",
+    "firebase": None,
+    "firestore_emulator": None,
+    "user_id": "local",
+    "max_share_days": 30,
+}
 _TASKS_FROM_THE_TEST = """
 export function firebaseApp() { return {}; }
 export function tasksOf() {
@@ -55,8 +61,9 @@ class PageWithFakes:
         self.requests: list[tuple[str, str, Any]] = []
         """Method, path and JSON body of every call of the API."""
         context.route("**/*", self._answer)
-        configuration = _CONFIGURATION | ({"firebase": _FIREBASE} if signs_in else {})
-        context.route("**/config.json", lambda route: route.fulfill(json=configuration))
+        self.configuration = _CONFIGURATION | ({"firebase": _FIREBASE} if signs_in else {})
+        """The content of `/config.json`."""
+        context.route("**/config.json", lambda route: route.fulfill(json=self.configuration))
         if signs_in:
             return
         context.route(

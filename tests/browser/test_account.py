@@ -130,6 +130,23 @@ def test_created_api_key_works_until_it_is_revoked(fakes: PageWithFakes) -> None
     expect(shown).to_have_value("")
 
 
+def test_links_are_offered_within_the_limit_of_the_deployment(fakes: PageWithFakes) -> None:
+    task = fakes.completed_task("one", prompt="a picture")
+    fakes.configuration["max_share_days"] = 1
+    page = fakes.open(tasks=[task])
+    page.get_by_role("img", name="a picture").click()
+    page.get_by_role("button", name="Share").click()
+    hours = page.get_by_label("The link works for")
+    expect(hours.locator("option")).to_have_text(["1 hour", "1 day"])
+    expect(hours).to_have_value("24")
+
+    fakes.configuration["max_share_days"] = 0
+    page = fakes.open(tasks=[task])
+    page.get_by_role("img", name="a picture").click()
+    expect(page.get_by_role("button", name="Remix")).to_be_visible()
+    expect(page.get_by_role("button", name="Share")).to_have_count(0)
+
+
 def test_created_link_shows_the_picture_until_it_is_revoked(fakes: PageWithFakes) -> None:
     page = fakes.open(tasks=[fakes.completed_task("pair", prompt="two <b>pictures</b>", num_images=2)])
     page.set_viewport_size({"width": 1280, "height": 800})

@@ -15,6 +15,8 @@ export interface Configuration {
   readonly firestore_emulator: { readonly host: string; readonly port: number } | null;
   readonly mock_user_token: string | null;
   readonly user_id: string | null;
+  /** How long a link to a picture may be valid; 0: this deployment permits none. */
+  readonly max_share_days: number;
 }
 
 /** Read the configuration, which needs no credentials. */

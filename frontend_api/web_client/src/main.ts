@@ -162,6 +162,7 @@ async function submit(body: string): Promise<void> {
 
 async function start(): Promise<void> {
   const configuration = await loadConfiguration();
+  shareDialog.limitTo(configuration.max_share_days);
   auth = await authFor(configuration, async () => (await loadFirebase()).firebaseApp(configuration));
   auth.subscribe((user) => {
     feed.stop();

@@ -87,6 +87,7 @@ def test_cloud_page_connects_to_googles_services_only(client: FlaskClient) -> No
 
 def test_cloud_page_config_has_no_emulator_and_no_token(client: FlaskClient) -> None:
     configuration = client.get("/config.json").get_json()
+    assert configuration["max_share_days"] == 30
     assert [configuration[name] for name in ("firestore_emulator", "mock_user_token", "user_id")] == [
         None
     ] * 3

@@ -14,6 +14,8 @@ interface SharedPicture {
   readonly index: number;
 }
 
+const HOURS_PER_DAY = 24;
+
 export class ShareDialog {
   readonly #dialog = byId("share", HTMLDialogElement);
   readonly #hours = find(this.#dialog, "select", HTMLSelectElement);
@@ -43,6 +45,13 @@ export class ShareDialog {
       this.#picture = null;
       this.#list.show([]);
     });
+  }
+
+  /** Offer links that are valid for so many days at most; with 0 no links, and no button for them. */
+  limitTo(maxDays: number): void {
+    find(byId("viewer", HTMLElement), "[data-action=share]", HTMLButtonElement).hidden = maxDays === 0;
+    for (const option of [...this.#hours.options]) if (Number(option.value) > HOURS_PER_DAY * maxDays) option.remove();
+    if (this.#hours.selectedOptions[0]?.defaultSelected !== true) this.#hours.selectedIndex = this.#hours.options.length - 1;
   }
 
   open(task: TaskDocument, index: number): void {
