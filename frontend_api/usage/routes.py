@@ -12,6 +12,7 @@ from frontend_api.http.problems import Complaint, RequestRefusedError, rejected
 from frontend_api.http.requests import authenticate, caller_id, current, query
 from frontend_api.http.responses import json_response
 from frontend_api.http.schemas import QueryParameters, ResponseBody, RoundedSeconds, fields_of
+from frontend_api.identity.ports import Identity
 from frontend_api.quotas.limits import QuotaUse
 from frontend_api.quotas.quotas import Quotas
 from frontend_api.usage.ports import NO_USAGE, UsageTotals
@@ -112,8 +113,14 @@ class UsageReportResponse(ResponseBody):
     query=UsageQuery,
 )
 def read() -> Response:
-    """Read the costs of your tasks, and how much of your quotas is used."""
+    """Read the costs of your tasks, and how much of your quotas is used.
+
+    Each day counts as one request, because it is a query of its own.
+    """
     first, last = _interval(query(UsageQuery))
+    more, rate = (last - first).days, current(Identity).request_rate
+    if rate.take(caller_id(), more) < more:
+        raise rate.exceeded()
     days = current(Usage).by_day(caller_id(), first=first, last=last)
     price = current(Usage).price
     total = sum(days.values(), NO_USAGE)

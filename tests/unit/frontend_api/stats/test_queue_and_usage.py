@@ -176,6 +176,17 @@ def test_invalid_interval_is_rejected(api: Api, asked: dict[str, str]) -> None:
     assert refused.get_json()["errors"][0]["parameter"] in asked
 
 
+def test_each_day_of_usage_counts_as_a_request(tmp_path: Path) -> None:
+    api = Api(folder=tmp_path, requests_per_minute=40)
+    today = api.clock.now().date()
+    asked = {"from": f"{today - timedelta(days=30)}", "to": f"{today}"}
+    assert api.client.get("/v1/usage", query_string=asked).status_code == 200
+    refused = api.client.get("/v1/usage", query_string=asked)
+    assert (refused.status_code, refused.get_json()["code"]) == (429, "quota_exceeded")
+    api.clock.advance(60)
+    assert api.client.get("/v1/usage", query_string=asked).status_code == 200
+
+
 def test_deleted_task_still_counts_in_usage(api: Api) -> None:
     end_one(api, useful=10.0, wasted=2.0)
     before = usage(api)
