@@ -275,6 +275,16 @@ def test_expired_task_is_removed_with_its_objects(
         store.get(task_id)
 
 
+def test_recorded_minute_is_in_the_history(emulators: Emulators, app: Flask) -> None:
+    client = app.test_client()
+    scheduler = {"Authorization": f"Bearer {emulators.environment['DARKROOM_INTERNAL_TOKEN']}"}
+    recorded = client.post("/internal/record-history", headers=scheduler)
+    assert recorded.status_code == 200, recorded.text
+    history = client.get("/v1/operations/history?hours=1").get_json()
+    measured = {bucket["start"]: bucket["measured_minutes"] for bucket in history["buckets"]}
+    assert measured[recorded.get_json()["minute"]] == 1
+
+
 def test_api_rejects_unknown_host_names_on_the_emulators(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     def asked_as(host: str, of: Flask = app) -> int:
         return of.test_client().get("/v1/models", headers={"Host": host}).status_code

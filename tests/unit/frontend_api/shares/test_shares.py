@@ -94,6 +94,13 @@ def test_messengers_find_the_absolute_address_of_the_picture(tmp_path: Path) -> 
     api.subscriptions.shut_down()
 
 
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_address_of_the_picture_has_the_scheme_of_the_request(api: Api, scheme: str) -> None:
+    made = share(api, shown_task(api))
+    page = api.app.test_client().get(made["url"], base_url=f"{scheme}://localhost").text
+    assert f'<meta property="og:image" content="{scheme}://localhost{made["url"]}/image">' in page
+
+
 @pytest.mark.parametrize(
     ("hours", "expected"),
     [(None, timedelta(days=7)), (1, timedelta(hours=1)), (720, timedelta(days=30))],
