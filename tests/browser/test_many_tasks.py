@@ -11,7 +11,7 @@ from common.domain.task import TaskStatus
 from frontend_api.tasks.changes import MAX_LABELS
 from tests.browser.conftest import show
 from tests.browser.page_with_fakes import PageWithFakes, task_document
-from tests.browser.test_task_list import completed, update
+from tests.browser.test_task_list import completed, expect_tasks, update
 
 pytestmark = pytest.mark.browser
 
@@ -181,7 +181,7 @@ def test_search_says_how_far_it_got_and_long_list_extends_by_itself(fakes: PageW
     tasks = completed(fakes, 120)
     page = fakes.open(tasks=tasks)
     result, cards = page.get_by_test_id("search-result"), page.get_by_test_id("task-card")
-    expect(cards).to_have_count(50)
+    expect_tasks(page, 50)
     older = "**/v1/tasks?*"
     page.route(older, lambda route: route.fulfill(status=500, body="{}"))
     page.keyboard.press("s")
@@ -196,7 +196,7 @@ def test_search_says_how_far_it_got_and_long_list_extends_by_itself(fakes: PageW
     page.get_by_test_id("search-text").fill("")
     expect(result).to_be_empty()
     page.evaluate("setInterval(() => scrollTo(0, document.body.scrollHeight), 50)")
-    expect(cards).to_have_count(120)
+    expect_tasks(page, 120)
     expect(cards.last).to_contain_text("picture 0")
     expect(page.get_by_test_id("show-more-button")).to_be_hidden()
 

@@ -11,7 +11,7 @@ export interface Arrivals {
 /** `known`: the ids of the tasks in the list. New tasks wait while `isScrolled`, except this page's `own` ones. */
 export function arrivalsOf(
   tasks: readonly TaskDocument[],
-  known: ReadonlySet<string>,
+  known: Pick<ReadonlySet<string>, "has">,
   own: ReadonlySet<string>,
   isScrolled: boolean,
 ): Arrivals {

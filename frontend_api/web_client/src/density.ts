@@ -7,7 +7,8 @@ const USUAL_SIZE = 280;
 /** Below this size the cards show their text and their buttons only on hover and focus. */
 const COMPACT_BELOW = 220;
 
-export function connectDensity(list: HTMLElement): void {
+/** `onChange` is called when the list has another size. */
+export function connectDensity(list: HTMLElement, onChange: () => void): void {
   const control = byId("image-size", HTMLInputElement);
   const apply = () => {
     list.style.setProperty("--size", `${control.value}px`);
@@ -17,6 +18,7 @@ export function connectDensity(list: HTMLElement): void {
   control.addEventListener("input", () => {
     storeChoice("image-size", control.value);
     apply();
+    onChange();
   });
   apply();
 }

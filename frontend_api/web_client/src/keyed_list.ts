@@ -32,6 +32,11 @@ export class KeyedList<Item> {
     });
   }
 
+  /** The element of an item that is in the list. */
+  elementOf(key: string): HTMLElement | undefined {
+    return this.#views.get(key)?.element;
+  }
+
   #update(item: Item): ItemView<Item> {
     const key = this.keyOf(item);
     const view = this.#views.get(key) ?? this.createView(item);

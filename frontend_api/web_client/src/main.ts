@@ -113,9 +113,10 @@ const viewer = new Viewer(
   () => list.pictures,
 );
 const searchBar = new SearchBar((filter) => { library.setFilter(filter); }, () => library.loaded);
-const list = new TaskList(
+const list: TaskList = new TaskList(
   { ...actions, reuse: (task, button) => { reuseMenu.open(task, button); }, useLabel: (label) => { searchBar.useLabel(label); } },
   () => void library.loadMore(),
+  () => { selectMode.showCards(); },
 );
 const queuePanel = new QueuePanel({ ...actions, allWith: (status) => api.allTasksWith(status) });
 const actionBar = new ActionBar(
@@ -127,9 +128,9 @@ const actionBar = new ActionBar(
   () => selectMode,
   labelDialog,
 );
-const selectMode = new SelectMode(() => list.tasks, (selected) => { actionBar.show(selected); });
+const selectMode: SelectMode = new SelectMode(() => list.tasks, (selected) => { actionBar.show(selected); });
 
-connectDensity(byId("task-list", HTMLElement));
+connectDensity(byId("task-list", HTMLElement), () => { list.arrange(); });
 connectTheme(byId("theme", HTMLSelectElement));
 connectShortcuts({ "/": () => { form.focusField("prompt"); }, s: () => { searchBar.focus(); } });
 connectPictureDrop(form);

@@ -5,7 +5,7 @@ const DURATION_MILLISECONDS = 350;
 /** Make a change. Children that it moves start at their earlier position, so that nothing jumps. */
 export function animateMoves(parent: HTMLElement, change: () => void): void {
   const isCalm = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  const children = isCalm ? [] : [...parent.children].filter(isInViewport);
+  const children = isCalm ? [] : [...parent.querySelectorAll("[data-task-id]")].filter(isInViewport);
   const before = new Map(children.map((child) => [child, child.getBoundingClientRect()]));
   change();
   for (const [child, was] of before) {

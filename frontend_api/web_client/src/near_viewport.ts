@@ -12,10 +12,16 @@ const observer = new IntersectionObserver((entries) => {
   }
 }, { rootMargin: MARGIN });
 
-/** Resolve when the element is near the viewport. An element that is removed before that never is. */
+/** Resolve when the element is near the viewport. */
 export function whenNear(element: Element): Promise<void> {
   return new Promise((resolve) => {
     waiting.set(element, resolve);
     observer.observe(element);
   });
+}
+
+/** Do not wait for an element that leaves the document. */
+export function forget(element: Element): void {
+  observer.unobserve(element);
+  waiting.delete(element);
 }

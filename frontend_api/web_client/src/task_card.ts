@@ -5,6 +5,7 @@ import type { LabelChange, QueueEstimate, TaskDocument } from "@darkroom/web";
 import { announce } from "./announcer";
 import { Confirmation } from "./confirmation";
 import { find, setAttribute, setItems, setText } from "./dom";
+import { ratioOf } from "./gallery/rows";
 import { plainText, shortened, timeOrDay } from "./formatting";
 import { errorText } from "./problems";
 import { QueuePoller } from "./queue_poller";
@@ -80,11 +81,9 @@ export class TaskCard {
   /** A task that did not change is the same object. */
   update(task: TaskDocument): void {
     if (task === this.task) return;
-    const { announcement } = this.#view;
     this.task = task;
     this.#view = viewOf(task);
     this.#show();
-    if (this.#view.announcement !== null && this.#view.announcement !== announcement) announce(this.#view.announcement);
   }
 
   dispose(): void {
@@ -139,9 +138,8 @@ export class TaskCard {
       tiles.append(tile.element);
     }
     tiles.dataset.count = String(task.imageCount);
-    const columns = columnsFor(task.imageCount, task.width / task.height);
-    tiles.style.setProperty("--columns", String(columns));
-    this.element.style.setProperty("--area-ratio", String((columns * task.width) / (Math.ceil(task.imageCount / columns) * task.height)));
+    tiles.style.setProperty("--columns", String(columnsFor(task.imageCount, task.width / task.height)));
+    this.#parts.images.style.setProperty("--area", String(ratioOf(task) ?? 1));
     tiles.style.setProperty("--ratio", String(task.width / task.height));
     for (const preview of task.previews) this.#tiles[preview.index]?.showPreview(preview);
     for (const image of task.images) {

@@ -1,22 +1,23 @@
-/** The list of the user's tasks, newest first. It shows more of them, and asks for more, while it is scrolled. */
+/** The list of the user's tasks, newest first. It asks for older ones while it is scrolled. */
 
 import type { TaskDocument } from "@darkroom/web";
 
+import { announce } from "./announcer";
 import { arrivalsOf } from "./arrivals";
 import { byId, setAttribute, setText } from "./dom";
-import { KeyedList } from "./keyed_list";
+import { Gallery } from "./gallery/gallery";
 import { animateMoves } from "./moves";
 import { errorText } from "./problems";
 import { isEmpty } from "./search/task_filter";
 import type { LibraryView } from "./search/task_library";
 import { moreLabel } from "./search/search_text";
 import { type TaskActions, TaskCard } from "./task_card";
+import { viewOf } from "./task_view";
 
-/** How many cards are added at once. */
-const CARDS_AT_ONCE = 50;
-/** After so many additions without a press of the button the list waits for one, so that the end of the page can be reached. */
+/** After so many pages without a press of the button the list waits for one, so that the end of the page can be reached. */
 const MAX_AUTOMATIC = 20;
-const NEAR = "1200px";
+/** Older tasks are requested so long before the end of the list that it rarely is visible. */
+const NEAR = "3000px";
 
 export class TaskList {
   readonly #element = byId("task-list", HTMLElement);
@@ -24,26 +25,27 @@ export class TaskList {
   readonly #more = byId("more", HTMLButtonElement);
   readonly #message = byId("more-message", HTMLElement);
   readonly #arrivals = byId("arrivals", HTMLButtonElement);
-  readonly #cards: KeyedList<TaskDocument>;
+  readonly #gallery: Gallery;
   #view: LibraryView | null = null;
-  #limit = CARDS_AT_ONCE;
   #automatic = 0;
   readonly #end = new IntersectionObserver((entries) => {
     const isNear = entries.at(-1)?.isIntersecting === true;
     if (!isNear || this.#automatic >= MAX_AUTOMATIC || this.#view?.error !== null || this.#view.isLoading) return;
     this.#automatic += 1;
-    this.#extend();
+    this.loadMore();
   }, { rootMargin: NEAR });
-  #known: ReadonlySet<string> = new Set();
+  /** The tasks in the list, by id. */
+  #known: ReadonlyMap<string, TaskDocument> = new Map();
   /** The tasks that were submitted on this page. */
   readonly #own = new Set<string>();
 
-  constructor(actions: TaskActions, private readonly loadMore: () => void) {
+  /** `onCards` is called when other cards are in the document. */
+  constructor(actions: TaskActions, private readonly loadMore: () => void, onCards: () => void) {
     const template = byId("task-template", HTMLTemplateElement);
-    this.#cards = new KeyedList(this.#element, ({ id }) => id, (task) => new TaskCard(template, task, actions), "tasks");
+    this.#gallery = new Gallery(this.#element, (task) => new TaskCard(template, task, actions), onCards);
     this.#more.addEventListener("click", () => {
       this.#automatic = 0;
-      this.#extend();
+      this.loadMore();
     });
     this.#arrivals.addEventListener("click", () => {
       this.#render(false);
@@ -69,51 +71,50 @@ export class TaskList {
 
   /** Show the beginning of another selection. */
   #startAgain(): void {
-    this.#known = new Set();
-    this.#limit = CARDS_AT_ONCE;
+    this.#known = new Map();
     this.#automatic = 0;
     if (this.#isScrolled()) byId("tasks", HTMLElement).scrollIntoView({ block: "start" });
   }
 
   #render(isScrolled: boolean): void {
     if (this.#view === null) return;
-    const { tasks, filter, error, isLoading } = this.#view;
-    // New tasks must not displace shown ones.
-    this.#limit = Math.max(this.#limit, tasks.findLastIndex(({ id }) => this.#known.has(id)) + 1);
-    const { shown, waiting } = arrivalsOf(tasks.slice(0, this.#limit), this.#known, this.#own, isScrolled);
+    const { tasks, filter, hasMore, error, isLoading } = this.#view;
+    const { shown, waiting } = arrivalsOf(tasks, this.#known, this.#own, isScrolled);
     const hasSameOrder = shown.every(({ id }) => this.#known.has(id)) && shown.length === this.#known.size;
-    const shownCount = this.#element.children.length;
+    const shownCount = this.#known.size;
     const hadFocus = document.activeElement === this.#more;
-    if (hasSameOrder) this.#cards.show(shown);
-    else animateMoves(this.#element, () => { this.#cards.show(shown); });
-    this.#known = new Set(shown.map(({ id }) => id));
+    this.#announceChanges(shown);
+    const show = () => { this.#gallery.show(shown, hasMore); };
+    if (hasSameOrder) show();
+    else animateMoves(this.#element, show);
+    this.#known = new Map(shown.map((task) => [task.id, task]));
     this.#arrivals.hidden = waiting === 0;
     setText(this.#arrivals, `${waiting} new`);
     this.#empty.hidden = tasks.length > 0 || !isEmpty(filter);
-    this.#more.hidden = !this.#hasMore;
-    setText(this.#more, this.#limit < tasks.length ? "Show more" : moreLabel(this.#view));
+    this.#more.hidden = !hasMore;
+    setText(this.#more, moreLabel(this.#view));
     setText(this.#message, error === null ? "" : `Older tasks could not be loaded. ${errorText(error, "")}`.trim());
     setAttribute(this.#more, "aria-disabled", isLoading ? "true" : null);
-    if (hadFocus && !this.#hasMore) this.#focusCard(shownCount);
+    // The button that showed the card is hidden now.
+    if (hadFocus && !hasMore) this.#gallery.focusCard(shownCount);
     this.#watchEnd();
   }
 
-  get #hasMore(): boolean {
-    return this.#view !== null && (this.#view.hasMore || this.#limit < this.#view.tasks.length);
+  /** Announce changes of the status, also of tasks whose cards are not in the document. */
+  #announceChanges(tasks: readonly TaskDocument[]): void {
+    for (const task of tasks) {
+      const before = this.#known.get(task.id);
+      // A task that did not change is the same object.
+      if (before === undefined || before === task) continue;
+      const { announcement } = viewOf(task);
+      if (announcement !== null && announcement !== viewOf(before).announcement) announce(announcement);
+    }
   }
 
   /** Observe the end of the list again: the observer then reports whether it is still near. */
   #watchEnd(): void {
     this.#end.unobserve(this.#more);
-    if (this.#hasMore) this.#end.observe(this.#more);
-  }
-
-  /** Show more of the loaded tasks, and load more. */
-  #extend(): void {
-    if (this.#view === null || !this.#hasMore || this.#view.isLoading) return;
-    this.#limit += CARDS_AT_ONCE;
-    if (this.#limit > this.#view.tasks.length && this.#view.hasMore) this.loadMore();
-    else this.#render(this.#isScrolled());
+    if (this.#view?.hasMore === true) this.#end.observe(this.#more);
   }
 
   /** Whether the beginning of the list is above the visible part of the page. */
@@ -131,10 +132,9 @@ export class TaskList {
     return this.#view?.tasks.flatMap((task) => task.images.map(({ index }) => ({ task, index }))) ?? [];
   }
 
-  /** Focus the first control of a card: the button that showed it is hidden now. */
-  #focusCard(index: number): void {
-    const card = this.#element.children[index] ?? this.#element.lastElementChild;
-    card?.querySelector<HTMLElement>("button:not([hidden], :disabled)")?.focus();
+  /** The size of the images has changed. */
+  arrange(): void {
+    this.#gallery.refresh();
   }
 
   /** Show or hide the name of each task's model. */
@@ -145,8 +145,8 @@ export class TaskList {
   /** Remove all cards, for another user. */
   clear(): void {
     this.#view = null;
-    this.#known = new Set();
-    this.#cards.show([]);
+    this.#known = new Map();
+    this.#gallery.show([], false);
     this.#empty.hidden = this.#more.hidden = true;
   }
 }

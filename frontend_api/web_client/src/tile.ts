@@ -8,7 +8,7 @@
 import type { Preview } from "@darkroom/web";
 
 import { create } from "./dom";
-import { whenNear } from "./near_viewport";
+import { forget, whenNear } from "./near_viewport";
 
 /** The durations of the fades in styles/tiles.css. */
 const PREVIEW_FADE_MILLISECONDS = 600;
@@ -82,7 +82,10 @@ export class Tile {
       this.#allowClicks();
       return;
     }
-    if (this.#imageKey !== key) return;
+    if (this.#imageKey !== key) {
+      remove(layer);
+      return;
+    }
     const earlier = [...this.element.children];
     this.#image = layer;
     this.element.classList.remove("is-loading");
@@ -92,6 +95,8 @@ export class Tile {
   }
 
   dispose(): void {
+    this.#imageKey = null;
+    forget(this.element);
     [...this.element.children].forEach(remove);
   }
 
@@ -109,10 +114,8 @@ export class Tile {
   }
 
   #fadeIn(layer: HTMLImageElement): void {
-    this.element.append(layer);
-    // Reading a computed style makes the browser render the layer transparent first, so that it fades in.
-    getComputedStyle(layer).getPropertyValue("opacity");
     layer.classList.add("is-shown");
+    this.element.append(layer);
   }
 
   #allowClicks(): void {

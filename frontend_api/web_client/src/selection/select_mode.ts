@@ -92,12 +92,17 @@ export class SelectMode {
   #show(): void {
     setAttribute(this.#button, "aria-pressed", String(this.#isOn));
     setAttribute(this.#list, "data-selecting", this.#isOn ? "" : null);
+    this.showCards();
+    this.onChange(this.#isOn ? this.#selected : null);
+  }
+
+  /** Show which of the cards in the document are selected. */
+  showCards(): void {
     for (const box of this.#list.querySelectorAll<HTMLInputElement>(BOX)) {
       const card = box.closest<HTMLElement>(".task");
       box.checked = this.#selection.has(card?.dataset.taskId ?? "");
       if (card !== null) setAttribute(card, "data-selected", box.checked ? "" : null);
     }
-    this.onChange(this.#isOn ? this.#selected : null);
   }
 
   #onClick(event: MouseEvent): void {

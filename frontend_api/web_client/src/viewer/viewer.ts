@@ -92,8 +92,10 @@ export class Viewer {
     });
     addEventListener("popstate", () => {
       const link = parsePictureFragment(location.hash);
-      if (link === null) this.#dialog.close();
-      else if (link.taskId !== this.#shown?.task.id || link.index !== this.#shown.index) void this.#openLink(link);
+      if (link === null) {
+        history.scrollRestoration = "auto";
+        this.#dialog.close();
+      } else if (link.taskId !== this.#shown?.task.id || link.index !== this.#shown.index) void this.#openLink(link);
     });
   }
 
@@ -112,7 +114,11 @@ export class Viewer {
   open(task: TaskDocument, index: number, shownSource?: string): void {
     const address = pictureFragment({ taskId: task.id, index });
     if (isViewerState(history.state)) history.replaceState(history.state, "", address);
-    else history.pushState({ viewer: 1 }, "", address);
+    else {
+      // The list keeps what is visible where it is; Back must not scroll it to an earlier position.
+      history.scrollRestoration = "manual";
+      history.pushState({ viewer: 1 }, "", address);
+    }
     this.#show({ task, index }, shownSource);
     if (!this.#dialog.open) this.#dialog.showModal();
     this.#dialog.scrollTop = 0;
