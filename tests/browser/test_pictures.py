@@ -176,3 +176,77 @@ def test_two_pictures_are_compared_from_a_selection_and_from_the_viewer(fakes: P
     page.get_by_role("button", name="Close").press("Enter")
     expect(page.get_by_role("dialog")).to_be_hidden()
     expect(page).to_have_url(f"{ADDRESS}/")
+
+
+RECORDED_NOTIFICATIONS = """
+window.notifications = [];
+window.permissionRequests = 0;
+window.isHidden = false;
+window.Notification = class extends EventTarget {
+  static permission = sessionStorage.getItem("permission") ?? "default";
+  static async requestPermission() {
+    window.permissionRequests += 1;
+    sessionStorage.setItem("permission", window.answer);
+    return (this.permission = window.answer);
+  }
+  constructor(title, options) {
+    super();
+    Object.assign(this, { title, ...options, isClosed: false });
+    window.notifications.push(this);
+  }
+  close() { this.isClosed = true; }
+};
+Object.defineProperty(document, "hidden", { get: () => window.isHidden });
+window.setHidden = (isHidden) => {
+  window.isHidden = isHidden;
+  document.dispatchEvent(new Event("visibilitychange"));
+};
+"""
+"""Records the browser's notifications, and lets the test set the permission and the visibility."""
+
+
+def test_finished_tasks_are_notified_only_while_the_page_is_hidden(fakes: PageWithFakes) -> None:
+    fakes.context.add_init_script(RECORDED_NOTIFICATIONS)
+    done = [fakes.completed_task(name, prompt=f"{name} prompt") for name in ("third", "second", "first")]
+    waiting = [task | {"status": "queued", "images": []} for task in done]
+    page = fakes.open(tasks=waiting)
+    page.set_viewport_size({"width": 1280, "height": 800})
+    page.get_by_test_id("account-button").click()
+    switch, message = (
+        page.get_by_test_id("notify"),
+        page.locator("#notify-message"),
+    )
+    expect(switch).not_to_be_checked()
+    assert page.evaluate("window.permissionRequests") == 0
+    page.evaluate("window.answer = 'denied'")
+    switch.click()
+    expect(message).to_contain_text("The browser has denied notifications for this page.")
+    expect(switch).not_to_be_checked()
+    show(page, "notifications-denied")
+    expect_accessible(page, "#account-menu")
+    page.evaluate("window.answer = 'granted'")
+    switch.press("Space")
+    expect(message).to_be_empty()
+    expect(switch).to_be_checked()
+    page.reload()
+    expect(switch).to_be_checked()
+
+    def finish(count: int) -> None:
+        page.evaluate("tasks => window.showTasks(tasks)", [*waiting[:-count], *done[-count:]])
+
+    expect(page.get_by_test_id("task-card")).to_have_count(3)
+    finish(1)
+    assert page.evaluate("window.notifications.length") == 0
+    page.evaluate("window.setHidden(true)")
+    finish(2)
+    finish(3)
+    shown = page.evaluate("window.notifications.map(({title, body, tag}) => [title, body, tag])")
+    assert shown == [
+        ["1 task done", "second prompt", "darkroom-finished"],
+        ["2 tasks done", "third prompt", "darkroom-finished"],
+    ]
+    page.evaluate("window.notifications[1].dispatchEvent(new Event('click'))")
+    expect(page).to_have_url(f"{ADDRESS}/#/t/third/1")
+    expect(page.locator("#viewer-prompt")).to_have_text("third prompt")
+    page.evaluate("window.setHidden(false)")
+    assert page.evaluate("window.notifications[1].isClosed")

@@ -12,6 +12,8 @@ import { byId } from "./dom";
 import { LiveConnection } from "./live_connection";
 import { clearDraft } from "./form/draft";
 import { ParameterForm } from "./form/parameter_form";
+import { FinishedTasks } from "./notifications/finished_tasks";
+import { Notifications } from "./notifications/notifications";
 import { errorText, formMessages } from "./problems";
 import { connectPictureDrop } from "./picture_drop";
 import { ReuseMenu } from "./reuse_menu";
@@ -63,7 +65,9 @@ const feed: TaskFeed = new TaskFeed(
     onTasks: (tasks, hasMore) => {
       library.showLive(tasks, hasMore);
       queuePanel.show(tasks);
-      title.show(tasks);
+      const finished = finishedTasks.next(tasks);
+      title.show(finishedTasks.unfinishedCount, finished.length > 0);
+      notifications.show(finished);
       form.setHistory(tasks.map(({ prompt }) => prompt));
       void viewer.openAddress();
       const count = liveCount(tasks, hasMore, followedCount, MAX_LIVE_COUNT);
@@ -89,6 +93,12 @@ const reuseMenu = new ReuseMenu((kind, task) => {
   actions.reuse(kind, task).catch((error: unknown) => { form.setMessage(errorText(error), true); });
 });
 const title = new TitleBadge();
+const finishedTasks = new FinishedTasks();
+const notifications = new Notifications(byId("notify", HTMLInputElement), byId("notify-message", HTMLElement), (task) => {
+  // An open dialog may contain work of the user.
+  const isBusy = document.querySelector("dialog[open]:not(#viewer)") !== null;
+  if (!isBusy) viewer.open(task, task.images[0]?.index ?? 0);
+});
 const shareDialog = new ShareDialog(new SharesApi(http));
 const keysDialog = new KeysDialog(new ApiKeysApi(http));
 const accountMenu = new AccountMenu({
@@ -172,6 +182,7 @@ async function start(): Promise<void> {
       library.clear();
       searchBar.clear();
       queuePanel.show([]);
+      finishedTasks.clear();
       list.clear();
     }
     session = user;

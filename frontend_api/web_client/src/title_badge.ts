@@ -1,14 +1,12 @@
 /** The page's title: how many tasks are unfinished, and whether tasks have finished while the page was hidden. */
 
-import type { TaskDocument } from "@darkroom/web";
-
 /** Pure. */
-export function titleOf(activeCount: number, hasUnseen: boolean): string {
-  return `${activeCount > 0 ? `(${activeCount}) ` : ""}${hasUnseen ? "✓ " : ""}darkroom`;
+export function titleOf(unfinishedCount: number, hasUnseen: boolean): string {
+  return `${unfinishedCount > 0 ? `(${unfinishedCount}) ` : ""}${hasUnseen ? "✓ " : ""}darkroom`;
 }
 
 export class TitleBadge {
-  #active: ReadonlySet<string> = new Set();
+  #unfinishedCount = 0;
   #hasUnseen = false;
 
   constructor() {
@@ -19,15 +17,14 @@ export class TitleBadge {
     });
   }
 
-  show(tasks: readonly TaskDocument[]): void {
-    const active = new Set(tasks.filter(({ status }) => status === "queued" || status === "processing").map(({ id }) => id));
-    const hasFinished = tasks.some(({ id }) => this.#active.has(id) && !active.has(id));
+  /** `hasFinished`: tasks have finished since the last call. */
+  show(unfinishedCount: number, hasFinished: boolean): void {
     this.#hasUnseen ||= document.hidden && hasFinished;
-    this.#active = active;
+    this.#unfinishedCount = unfinishedCount;
     this.#show();
   }
 
   #show(): void {
-    document.title = titleOf(this.#active.size, this.#hasUnseen);
+    document.title = titleOf(this.#unfinishedCount, this.#hasUnseen);
   }
 }
