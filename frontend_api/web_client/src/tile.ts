@@ -13,6 +13,7 @@ import { forget, whenNear } from "./near_viewport";
 /** The durations of the fades in styles/tiles.css. */
 const PREVIEW_FADE_MILLISECONDS = 600;
 const IMAGE_FADE_MILLISECONDS = 700;
+const MISSING = "The image could not be loaded. Press to try again.";
 
 export class Tile {
   readonly element = create("button", "tile");
@@ -66,6 +67,7 @@ export class Tile {
     if (key === this.#imageKey) return;
     this.#imageKey = key;
     this.element.classList.remove("is-missing");
+    this.element.ariaLabel = null;
     this.element.classList.add("is-loading");
     this.#retry = null;
     const layer = this.#layer("tile__image", "task-image");
@@ -79,6 +81,7 @@ export class Tile {
       this.#retry = () => void this.showImage(key, source, description);
       this.element.classList.remove("is-loading");
       this.element.classList.add("is-missing");
+      this.element.ariaLabel = MISSING;
       this.#allowClicks();
       return;
     }
