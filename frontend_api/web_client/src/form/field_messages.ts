@@ -22,12 +22,19 @@ export function showAtField(field: HTMLElement, kind: MessageKind, message: stri
     element = create("p", `field__${kind}`);
     element.id = id;
     if (kind === "warning") element.role = "status";
-    field.append(element);
+    besideControl(field, control, element);
   }
   setText(element, message);
   if (kind === "error") setAttribute(control, "aria-invalid", message ? "true" : null);
   const described = Array.from(field.querySelectorAll("p[id]")).filter(({ textContent }) => textContent !== "");
   setAttribute(control, "aria-describedby", described.map((text) => text.id).join(" ") || null);
+}
+
+/** Put a message directly after the control, or after its row: the hints below a field may be long. */
+function besideControl(field: HTMLElement, control: HTMLElement, message: HTMLElement): void {
+  const row = Array.from(field.children).find((child) => child.contains(control));
+  if (row === undefined) field.append(message);
+  else row.after(message);
 }
 
 /** The text about the chosen model below the prompt. */

@@ -5,6 +5,7 @@ import type { Model } from "@darkroom/web";
 import { type FieldErrors, type FieldName, LOSSLESS_FORMAT, PICTURE_NAMES, isUsed } from "./fields";
 import { parseSeed } from "../seeds";
 import { loraError, parseLoras } from "./lora_field";
+import { characterCount } from "./prompt_counts";
 
 /** The text of each field, as typed. An empty seed is chosen by the service. */
 export type FormValues = Readonly<Record<FieldName, string>>;
@@ -79,7 +80,7 @@ export function validationErrors(values: FormValues, model: Model): FieldErrors 
   if (values.prompt.trim() === "") errors.prompt = "Enter a prompt.";
   for (const name of ["prompt", "negative_prompt"] as const) {
     // Count code points, as the API does: an emoji is one character.
-    const excess = Array.from(values[name].trim()).length - limits.max_prompt_characters;
+    const excess = characterCount(values[name]) - limits.max_prompt_characters;
     if (excess > 0 && isUsed(name, model))
       errors[name] = `Must be at most ${limits.max_prompt_characters} characters (${excess} too many).`;
   }

@@ -10,9 +10,10 @@ test("tokens are about the words, digits and signs", () => {
 });
 
 test("the count of a prompt names characters as the API counts them, and the model's limit", () => {
-  expect(promptCountText(" 🌅 a ", 30)).toBe("3 characters · about 2 of 30 tokens");
-  expect(promptCountText("a", null)).toBe("1 character · about 1 token");
-  expect(promptCountText("", 30)).toBe("");
+  expect(promptCountText(" 🌅 a ", 30, 2_000)).toBe("3 characters · about 2 of 30 tokens");
+  expect(promptCountText("a", null, 2_000)).toBe("1 character · about 1 token");
+  expect(promptCountText("", 30, 2_000)).toBe("");
+  expect(promptCountText("aaaaaa", 30, 5)).toBe("6 of at most 5 characters · about 1 of 30 tokens");
 });
 
 test("the history has each prompt once, newest first", () => {
