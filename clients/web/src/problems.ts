@@ -39,7 +39,7 @@ export function unreachable(): Problem {
     status: 0,
     code: "unreachable",
     title: "The service is unreachable",
-    detail: "The service is unreachable. Check your connection and try again: no task is created twice.",
+    detail: "The service is unreachable. Check your connection and try again.",
     errors: [],
     retryable: true,
     retryAfterSeconds: null,

@@ -23,7 +23,9 @@ export function formMessages(problem: Problem): { fields: FieldErrors; message: 
   if (Object.keys(fields).length > 0 && others.length === 0) return { fields, message: null };
   const message = asSentence(others.join("; ") || problem.detail || problem.title);
   const wait = problem.retryAfterSeconds === null ? "" : ` Try again in ${Math.ceil(problem.retryAfterSeconds)} s.`;
-  return { fields, message: message + wait };
+  // The submission is sent again with the same idempotency key.
+  const repeated = problem.code === "unreachable" ? " No task is created twice." : "";
+  return { fields, message: message + wait + repeated };
 }
 
 function asSentence(words: string): string {

@@ -1,7 +1,7 @@
-import { problemFrom } from "@darkroom/web";
+import { ProblemError, problemFrom } from "@darkroom/web";
 import { expect, test } from "vitest";
 
-import { formMessages } from "../src/problems";
+import { errorText, formMessages } from "../src/problems";
 
 const rejected = JSON.stringify({
   title: "Parameters rejected",
@@ -30,6 +30,12 @@ test("formMessages includes the time of Retry-After", () => {
   const problem = problemFrom(429, JSON.stringify({ title: "Queue full", detail: "the queue is full", retryable: true }), "12");
   expect(problem.retryable).toBe(true);
   expect(formMessages(problem).message).toBe("The queue is full. Try again in 12 s.");
+});
+
+test("only the form promises that a repeated submission creates no second task", () => {
+  const problem = { ...problemFrom(503, "{}", null), code: "unreachable", detail: "the service is unreachable" };
+  expect(formMessages(problem).message).toBe("The service is unreachable. No task is created twice.");
+  expect(errorText(new ProblemError(problem))).toBe("The service is unreachable.");
 });
 
 test("formMessages returns the title of a response that is not a problem document", () => {
