@@ -126,3 +126,32 @@ def test_form_offers_earlier_prompts_and_keeps_the_draft_of_a_closed_tab(fakes: 
     expect(prompt).to_have_value("a draft")
     page.close()
     expect(ready_form(fakes).get_by_test_id("prompt-input")).to_have_value("a draft")
+
+
+def test_message_of_the_prompt_is_directly_below_it(fakes: PageWithFakes) -> None:
+    page = ready_form(fakes)
+    prompt, count = page.get_by_test_id("prompt-input"), page.get_by_test_id("prompt-count")
+    page.get_by_test_id("submit-button").click()
+    error = page.locator("#prompt-error")
+    expect(error).to_have_text("Enter a prompt.")
+    assert error.evaluate("error => error.previousElementSibling.id") == "prompt"
+    prompt.fill("a" * 2_001)
+    expect(count).to_contain_text("2001 of at most 2000 characters")
+    show(page, "prompt-too-long")
+
+
+def test_accepted_task_is_a_link_away_on_a_phone(fakes: PageWithFakes) -> None:
+    page = ready_form(fakes)
+    link = page.get_by_role("link", name="Show it")
+    page.get_by_test_id("prompt-input").fill("a fox")
+    press_generate(page)
+    expect(page.locator("#form-message")).to_contain_text("Task queued.")
+    expect(link).to_be_hidden()
+    page.set_viewport_size({"width": 375, "height": 667})
+    link.click()
+    expect(page.get_by_test_id("queue")).to_be_in_viewport()
+    expect(page.locator("#tasks")).to_be_focused()
+    page.get_by_test_id("prompt-input").fill("")
+    page.get_by_test_id("submit-button").click()
+    expect(page.locator("#form-message")).to_have_text("1 field needs attention.")
+    expect(link).to_be_hidden()

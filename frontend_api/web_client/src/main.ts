@@ -159,9 +159,9 @@ async function submit(body: string): Promise<void> {
     feed.insert(task);
     form.rememberSeed(task.seed);
     if (served === false) {
-      form.setMessage("Task queued. It waits because no worker serves this model now.", true);
+      form.setQueued("Task queued. It waits because no worker serves this model now.", true);
       refreshModelsLater();
-    } else form.setMessage("Task queued. It appears in the list.");
+    } else form.setQueued("Task queued. It appears in the list.");
   } catch (error) {
     if (!(error instanceof ProblemError)) throw error;
     if (!error.problem.retryable) intent.settle();

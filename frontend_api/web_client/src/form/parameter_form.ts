@@ -8,6 +8,7 @@ import { byId, find, setText } from "../dom";
 import { checkAspectRatio } from "./aspect_ratios";
 import { loadDraft, saveDraft } from "./draft";
 import { FormEstimate, estimateText, warningsByField } from "./estimate";
+import { FormMessage } from "./form_message";
 import { type MessageKind, controlOf, modelLabel, showAtField } from "./field_messages";
 import { type FormValues, bodyOf, defaultsOf, isUsedWith, validationErrors } from "./form_values";
 import { checkImageCount } from "./image_counts";
@@ -26,15 +27,13 @@ type Control = HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement;
 export class ParameterForm {
   readonly #form = byId("form", HTMLFormElement);
   readonly #submit = byId("submit", HTMLButtonElement);
-  readonly #message = byId("form-message", HTMLElement);
+  readonly #message = new FormMessage();
   readonly #settings = byId("settings", HTMLDetailsElement);
   #models: readonly Model[] = [];
   #shown: Model | null = null;
   /** The values that the user chose. They survive a change of the model. */
   #chosen: ChosenValues = {};
   #isSending = false;
-  /** The message beside the button is the number of fields with an error. */
-  #isCounting = false;
   readonly #estimate: FormEstimate;
   readonly #pictures: PictureFields;
   readonly #seedButtons = new SeedButtons((seed) => { this.fill({ seed }); });
@@ -143,8 +142,7 @@ export class ParameterForm {
   /** Show the errors at their fields and their number beside the button, and focus the first of these fields. */
   show(errors: FieldErrors): void {
     this.#showMessages("error", errors);
-    this.#isCounting = true;
-    this.#showErrorCount();
+    this.#message.startCounting(this.#errorCount);
     const first = FIELD_NAMES.find((name) => errors[name]);
     if (first === undefined) return;
     const control = controlOf(this.#field(first));
@@ -152,11 +150,14 @@ export class ParameterForm {
     control.focus();
   }
 
+  /** Say that a task was accepted. */
+  setQueued(message: string, isWarning = false): void {
+    this.#message.showQueued(message, isWarning);
+  }
+
   /** Show a message beside the submit button. */
   setMessage(message: string, isError = false): void {
-    this.#isCounting = false;
-    this.#message.classList.toggle("is-error", isError);
-    setText(this.#message, message);
+    this.#message.show(message, isError);
   }
 
   async #onSubmit(send: (body: string) => Promise<void>): Promise<void> {
@@ -199,7 +200,7 @@ export class ParameterForm {
   #onChange(name: FieldName): void {
     this.#chosen = { ...this.#chosen, [name]: this.#control(name).value };
     for (const kind of ["error", "note"] as const) this.#showMessage(kind, name, "");
-    this.#showErrorCount();
+    this.#message.updateCount(this.#errorCount);
     this.#update();
   }
 
@@ -224,7 +225,7 @@ export class ParameterForm {
       this.#showMessage("error", name, "");
       this.#showMessage("note", name, notes[name] ?? "");
     }
-    this.#showErrorCount();
+    this.#message.updateCount(this.#errorCount);
     this.#update();
   }
 
@@ -254,12 +255,9 @@ export class ParameterForm {
     this.#estimate.onEdit(isValid ? bodyOf(values, this.#model()) : null);
   }
 
-  /** Fields below the fold may have errors, too: count them beside the button. */
-  #showErrorCount(): void {
-    if (!this.#isCounting) return;
-    const count = this.#form.querySelectorAll('[aria-invalid="true"]').length;
-    this.setMessage(count === 0 ? "" : `${count} ${count === 1 ? "field needs" : "fields need"} attention.`, count > 0);
-    this.#isCounting = count > 0;
+  /** Fields below the fold may have errors, too: they are counted beside the button. */
+  get #errorCount(): number {
+    return this.#form.querySelectorAll('[aria-invalid="true"]').length;
   }
 
   /** Show the messages at their fields, and remove the others of this kind. */
