@@ -29,7 +29,7 @@ export function connectPictureDrop(form: ParameterForm): void {
     if (parameters !== null) {
       dropped = { file, parameters };
       dialog.showModal();
-    } else if (form.usePicture(file)) announce("The form now starts from this picture.");
+    } else if (form.usePicture(file)) form.setMessage("This picture contains no parameters. The form now starts from the picture.");
     else form.setMessage("This picture contains no parameters, and the model cannot start from a picture.", true);
   };
 
