@@ -76,6 +76,9 @@ def test_images_fill_rows_of_equal_height_in_the_chosen_size(fakes: PageWithFake
     assert line is not None
     assert line["height"] < 70, "a failed task takes one line"
     assert line["width"] > 1800
+    prompt = cards.last.locator(".task__prompt").bounding_box()
+    assert prompt is not None
+    assert prompt["width"] > line["width"] / 4, "the prompt has the free space"
     show(page, "grid")
     page.get_by_test_id("image-size").fill("160")
     expect(page.get_by_test_id("task-list")).to_have_attribute("data-compact", "")
