@@ -84,3 +84,13 @@ def test_link_of_a_picture_opens_it_although_the_list_lacks_it(fakes: PageWithFa
     page.get_by_role("button", name="Close").click()
     expect(page.get_by_role("dialog")).to_be_hidden()
     expect(page).to_have_url(f"{ADDRESS}/")
+
+
+def test_link_of_a_missing_picture_says_so_on_the_page(fakes: PageWithFakes) -> None:
+    page = fakes.open("/t/unknown/1", tasks=[fakes.completed_task("one", prompt="a picture")])
+    expect(page.locator("#link-message")).to_contain_text("There is no picture at this address.")
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    show(page, "missing-picture")
+    page.get_by_role("img", name="a picture").click()
+    page.get_by_role("button", name="Close").click()
+    expect(page.locator("#link-message")).to_be_empty()

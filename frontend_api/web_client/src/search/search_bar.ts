@@ -5,7 +5,7 @@ import type { Status, TaskDocument } from "@darkroom/web";
 import { byId, create, find, setAttribute, setText } from "../dom";
 import { type Label, countedLabels, labelText, parseLabel } from "../labels/labels";
 import { showAtField } from "../form/field_messages";
-import { type TaskFilter, NO_FILTER, apiQuery } from "./task_filter";
+import { type TaskFilter, NO_FILTER, apiQuery, isEmpty } from "./task_filter";
 import { searchText } from "./search_text";
 import type { LibraryView } from "./task_library";
 
@@ -24,6 +24,7 @@ export class SearchBar {
   readonly #from = byId("search-from", HTMLInputElement);
   readonly #to = byId("search-to", HTMLInputElement);
   readonly #result = byId("search-result", HTMLElement);
+  readonly #reset = byId("search-reset", HTMLButtonElement);
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   /** `loaded` returns the tasks whose models and labels are offered. */
@@ -49,10 +50,12 @@ export class SearchBar {
       this.#filters.hidden = !this.#filters.hidden;
       setAttribute(this.#toggle, "aria-expanded", String(!this.#filters.hidden));
     });
-    byId("search-clear", HTMLButtonElement).addEventListener("click", () => {
-      this.clear();
-      this.#text.focus();
-    });
+    for (const button of [byId("search-clear", HTMLButtonElement), this.#reset]) {
+      button.addEventListener("click", () => {
+        this.clear();
+        this.#text.focus();
+      });
+    }
   }
 
   focus(): void {
@@ -80,6 +83,7 @@ export class SearchBar {
 
   show(view: LibraryView): void {
     setText(this.#result, searchText(view));
+    this.#reset.hidden = isEmpty(view.filter);
   }
 
   #offerLabels(): void {

@@ -52,6 +52,8 @@ export class Viewer {
   readonly #image = find(this.#dialog, ".viewer__image", HTMLImageElement);
   readonly #facts = find(this.#dialog, ".viewer__facts", HTMLElement);
   readonly #message = find(this.#dialog, ".viewer__message", HTMLElement);
+  /** On the page: a link whose picture does not exist opens no dialog. */
+  readonly #linkMessage = byId("link-message", HTMLElement);
   readonly #code: CodePanel;
   readonly #zoom: Zoom;
   #shown: Picture | null = null;
@@ -119,6 +121,7 @@ export class Viewer {
       history.scrollRestoration = "manual";
       history.pushState({ viewer: 1 }, "", address);
     }
+    setText(this.#linkMessage, "");
     this.#show({ task, index }, shownSource);
     if (!this.#dialog.open) this.#dialog.showModal();
     this.#dialog.scrollTop = 0;
@@ -143,7 +146,7 @@ export class Viewer {
     const task = listed ?? (await this.actions.findTask(taskId).catch(() => null));
     const picture = task?.images.find((image) => image.index === index) ?? task?.images[0];
     if (task && picture) this.open(task, picture.index);
-    else announce("The picture of this address does not exist.");
+    else setText(this.#linkMessage, "There is no picture at this address. It was deleted, or it belongs to another user: they can share it.");
   }
 
   #show(picture: Picture, shownSource?: string): void {
@@ -160,8 +163,13 @@ export class Viewer {
     const pictures = this.pictures();
     const position = positionOf(picture, pictures);
     setText(find(this.#dialog, ".viewer__position", HTMLElement), position === -1 ? "" : `${position + 1} of ${pictures.length}`);
-    for (const [name, neighbour] of [["previous", position - 1], ["next", position + 1]] as const)
-      setAttribute(find(this.#dialog, `[data-action="${name}"]`, HTMLElement), "aria-disabled", pictures[neighbour] === undefined ? "true" : null);
+    for (const [name, neighbour] of [["previous", position - 1], ["next", position + 1]] as const) {
+      const step = find(this.#dialog, `[data-action="${name}"]`, HTMLElement);
+      const isHidden = pictures[neighbour] === undefined;
+      // A hidden button would lose the focus, and with it the keys of this dialog.
+      if (isHidden && document.activeElement === step) this.#stage.focus();
+      setAttribute(step, "aria-disabled", isHidden ? "true" : null);
+    }
     find(this.#dialog, "[data-action=compare]", HTMLElement).hidden = choicesFor(picture, pictures).length === 0;
     this.#code.setTask(task);
     this.#showLabels(task);
