@@ -17,6 +17,8 @@ export class ConnectionStatus {
   }
 
   show(state: ConnectionState, notice: string | null = null, label = this.labels[state]): void {
+    // A hidden button would lose the focus.
+    if (notice === null && this.#notice.contains(document.activeElement)) this.#indicator.focus();
     setAttribute(this.#indicator, "data-state", state);
     setText(find(this.#indicator, ".connection__label", HTMLElement), label);
     this.#notice.hidden = notice === null;

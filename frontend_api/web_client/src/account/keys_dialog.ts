@@ -63,11 +63,14 @@ export class KeysDialog {
       this.#showKey(key);
       this.#key.select();
       setText(this.#message, "Key created. Copy it now: it is not shown again.");
+      this.#message.scrollIntoView({ block: "nearest" });
       await this.#refresh();
     } catch (error) {
       setText(this.#message, errorText(error));
     } finally {
       this.#create.disabled = false;
+      // A disabled button has lost the focus.
+      if (this.#dialog.open && document.activeElement === document.body) this.#create.focus();
     }
   }
 

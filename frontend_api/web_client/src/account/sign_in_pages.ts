@@ -36,6 +36,7 @@ export class SignInPages {
 
   /** Show the page's content to a signed-in user, and the sign-in page to others. */
   show(auth: Auth, session: Session | null): void {
+    const hadFocus = this.#welcome.contains(document.activeElement);
     this.#auth = auth;
     this.#setContentHidden(session === null);
     if (session === null) {
@@ -43,10 +44,13 @@ export class SignInPages {
       this.menu.hide();
       this.#show(SIGN_IN);
       setText(this.#message, this.#hasSignedOut ? "You are signed out." : "");
+      // The focused button is hidden now.
+      if (this.#hasSignedOut) this.#line.focus();
     } else {
       this.#hasSignedOut = false;
       this.#welcome.hidden = true;
       this.menu.show(session.email, auth.isOffered);
+      if (hadFocus) byId("prompt", HTMLElement).focus();
     }
   }
 
