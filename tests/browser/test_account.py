@@ -1,5 +1,7 @@
 """Sign-in, API keys, and links to pictures on the page."""
 
+import json
+
 import pytest
 from playwright.sync_api import Page, Route, expect
 
@@ -7,7 +9,7 @@ from tests.browser.conftest import show
 from tests.browser.page_with_fakes import ADDRESS, PageWithFakes
 
 pytestmark = pytest.mark.browser
-_ACCOUNTS = """
+ACCOUNTS = """
 let listener;
 const session = (email) => ({ userId: "local", email, token: () => Promise.resolve(null) });
 export function firebaseAuth() {
@@ -24,7 +26,7 @@ export function firebaseAuth() {
 }
 """
 """Firebase Auth, which signs in the accounts in `window.accounts`, or fails with the codes there."""
-_REASON = "the account bob@example.com is not admitted to this service"
+REASON = "the account bob@example.com is not admitted to this service"
 
 
 def looks(page: Page, name: str) -> None:
@@ -39,7 +41,8 @@ def looks(page: Page, name: str) -> None:
         page.set_viewport_size(before)
 
 
-def test_user_signs_in_is_refused_chooses_another_account_and_signs_out(fakes: PageWithFakes) -> None:
+def open_with_sign_in(fakes: PageWithFakes, *accounts: str) -> tuple[Page, list[bool]]:
+    """Open a page that requires sign-in. The service admits no user until the list is not empty."""
     allowed: list[bool] = []
     firebase = {"apiKey": "k", "authDomain": "d", "projectId": "demo-page", "appId": "a"}
 
@@ -47,25 +50,26 @@ def test_user_signs_in_is_refused_chooses_another_account_and_signs_out(fakes: P
         if allowed:
             route.fallback()
             return
-        problem = {"title": "User not allowed", "status": 403, "code": "user_not_allowed", "detail": _REASON}
+        problem = {"title": "User not allowed", "status": 403, "code": "user_not_allowed", "detail": REASON}
         route.fulfill(status=403, content_type="application/problem+json", json=problem)
 
-    fakes.context.route(
-        "**/config.json",
-        lambda route: route.fulfill(
-            json={"project_id": "demo-page", "firebase": firebase, "firestore_emulator": None}
-        ),
-    )
+    configuration = {"project_id": "demo-page", "firebase": firebase, "firestore_emulator": None}
+    fakes.context.route("**/config.json", lambda route: route.fulfill(json=configuration))
     fakes.context.route(
         "**/assets/firebase_auth-*.js",
-        lambda route: route.fulfill(body=_ACCOUNTS, content_type="text/javascript"),
+        lambda route: route.fulfill(body=ACCOUNTS, content_type="text/javascript"),
     )
     fakes.context.route("**/v1/models", models)
     page = fakes.context.new_page()
-    page.add_init_script(
-        "window.accounts = ['auth/popup-blocked', 'bob@example.com', 'bob@example.com', 'ada@example.com']"
-    )
+    page.add_init_script(f"window.accounts = {json.dumps(accounts)}")
     page.goto(ADDRESS)
+    return page, allowed
+
+
+def test_user_signs_in_is_refused_chooses_another_account_and_signs_out(fakes: PageWithFakes) -> None:
+    page, allowed = open_with_sign_in(
+        fakes, "auth/popup-blocked", "bob@example.com", "bob@example.com", "ada@example.com"
+    )
     welcome, sign_in = page.locator("#welcome"), page.locator("#sign-in")
     expect(sign_in).to_have_text("Sign in with Google")
     expect(page.locator("#main")).to_be_hidden()
