@@ -5,25 +5,44 @@ from typing import Any, Literal
 
 from playwright.sync_api import Page
 
+from tests.browser.conftest import show
+
 _AXE = Path(__file__).resolve().parents[2] / "node_modules" / "axe-core" / "axe.min.js"
 _SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+_SETTLE = """() => {
+    const frame = () => new Promise(requestAnimationFrame);
+    const roots = () => [document, ...[...document.querySelectorAll("*")].flatMap(part => part.shadowRoot ?? [])];
+    const transitions = () => roots().flatMap(root => root.getAnimations())
+        .filter(animation => animation.effect.getComputedTiming().iterations !== Infinity);
+    return frame().then(frame).then(() => Promise.all(transitions().map(one => one.finished.catch(() => null))));
+}"""
 
 
-def expect_accessible(page: Page, element: str) -> None:
-    """Check the element with this selector, and everything in it, against axe-core's rules."""
+def expect_accessible(page: Page, element: str = "html", *, state: str | None = None) -> None:
+    """Check the element with this selector, and everything in it, against axe-core's rules.
+
+    `state` names the screenshots.
+    """
     # A fade that has just begun would change the contrast.
     page.emulate_media(reduced_motion="reduce")
-    page.evaluate(f"{_AXE.read_text()}; undefined")
+    if not page.evaluate("window.axe !== undefined"):
+        page.evaluate(f"{_AXE.read_text()}; undefined")
     found: list[Any] = []
     for scheme in _SCHEMES:
         page.emulate_media(color_scheme=scheme)
+        page.evaluate(_SETTLE)
+        options: dict[str, Any] = {"resultTypes": ["violations"]}
+        if scheme == "dark":
+            options["runOnly"] = ["color-contrast"]  # the scheme changes only colours
         violations = page.evaluate(
-            "element => axe.run(element, {resultTypes: ['violations']}).then(({violations}) => violations)",
-            element,
+            "([element, options]) => axe.run(element, options).then(({violations}) => violations)",
+            [element, options],
         )
         found += [
-            (scheme, rule["id"], node["target"], node["failureSummary"])
+            (state, scheme, rule["id"], node["target"], node["failureSummary"])
             for rule in violations
             for node in rule["nodes"]
         ]
-    assert found == []
+        if state is not None:
+            show(page, f"{state}-{scheme}")
+    assert found == [], found
