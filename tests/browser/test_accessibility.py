@@ -78,7 +78,7 @@ def test_list_and_its_panels_are_accessible(still: PageWithFakes) -> None:
         "**/v1/tasks/done/images/1/thumbnail", lambda route: route.fulfill(status=500, body="{}")
     )
     page = open_list(still)
-    # Chromium does not always update the colours of cards that it does not render.
+    # axe-core reads the colours of cards that Chromium does not render, and does not update.
     page.add_style_tag(content=".task article { content-visibility: visible !important }")
     expect(page.get_by_role("button", name="The image could not be loaded")).to_be_visible()
     expect_accessible(page, state="list")
