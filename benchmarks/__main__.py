@@ -23,6 +23,7 @@ BENCHMARKS = (
     "attack",
     "eta_calibration",
     "browser_latency",
+    "first_visit",
     "long_list",
     "engine_batching",
     "engine_saturated",

@@ -247,7 +247,7 @@ def test_operators_replay_ignores_the_owners_quota(tmp_path: Path) -> None:
 def test_requests_of_one_caller_are_limited_per_minute(tmp_path: Path) -> None:
     api = Api(folder=tmp_path, requests_per_minute=3)
     api.clock.advance(20)
-    answers = [api.client.get(path) for path in ("/v1/tasks", "/v1/usage", "/v1/tasks/unknown", "/v1/models")]
+    answers = [api.client.get(path) for path in ("/v1/tasks", "/v1/queue", "/v1/tasks/unknown", "/v1/models")]
     assert [answer.status_code for answer in answers] == [200, 200, 404, 429]
     assert refusal(answers[-1]) == (429, "quota_exceeded", "40", True)
     assert [left(answer)["requests"] for answer in answers] == [2, 1, 0, 0]
