@@ -1,8 +1,13 @@
-"""gzip for large texts: scripts, styles, the OpenAPI document and long lists."""
+"""Compression of large texts: scripts, styles, the OpenAPI document and long lists.
+
+Texts that all callers share are compressed once, by Brotli where the caller accepts it: a seventh
+smaller than by gzip, but slower.
+"""
 
 import gzip
 from functools import lru_cache
 
+import brotli
 from flask import Flask, Response, request
 
 _TYPES = frozenset(
@@ -17,36 +22,48 @@ _TYPES = frozenset(
 )
 _MIN_BYTES = 4_096
 """Smaller bodies fit into a few packets anyway."""
-_LEVEL = 5
+_GZIP_LEVEL = 5
+_BROTLI_QUALITY = 9
+"""Takes tens of milliseconds for the largest script; the highest, 11, takes a second."""
 
 
 def compress_responses(app: Flask) -> None:
-    """Compress large texts for callers that accept gzip."""
+    """Compress large texts for callers that accept it."""
 
     @app.after_request
     def compress(answer: Response) -> Response:
         if not _is_compressible(answer):
             return answer
         answer.vary.add("Accept-Encoding")
-        if request.accept_encodings["gzip"] <= 0:
+        is_shared = answer.cache_control.public
+        encoding = _accepted("br", "gzip") if is_shared else _accepted("gzip")
+        if encoding is None:
             return answer
         answer.direct_passthrough = False  # a file is read here instead of by the server
         body = answer.get_data()
         if len(body) < _MIN_BYTES:
             return answer
-        answer.set_data(_compressed_once(body) if answer.cache_control.public else _compressed(body))
-        answer.headers["Content-Encoding"] = "gzip"
+        answer.set_data(_compressed_once(body, encoding) if is_shared else _compressed(body, encoding))
+        answer.headers["Content-Encoding"] = encoding
         etag, _ = answer.get_etag()
         if etag is not None:
             answer.set_etag(etag, weak=True)
         return answer
 
 
-def _compressed(body: bytes) -> bytes:
-    return gzip.compress(body, _LEVEL, mtime=0)
+def _accepted(*encodings: str) -> str | None:
+    """Return the first of these encodings that the caller accepts."""
+    return next((each for each in encodings if request.accept_encodings[each] > 0), None)
 
 
-_compressed_once = lru_cache(maxsize=32)(_compressed)
+def _compressed(body: bytes, encoding: str) -> bytes:
+    if encoding == "br":
+        compressed: bytes = brotli.compress(body, quality=_BROTLI_QUALITY)
+        return compressed
+    return gzip.compress(body, _GZIP_LEVEL, mtime=0)
+
+
+_compressed_once = lru_cache(maxsize=64)(_compressed)
 """For the files and documents that all callers share."""
 
 
