@@ -1,12 +1,12 @@
 """Time until a browser shows a step: from the document's `updated_at` to the page's own event.
 
 Both clocks are this machine's. The time includes the write to Firestore, the listener and the
-page's processing. Other pages are open beside it and receive the same changes.
+page's processing.
 """
 
 from collections.abc import Iterator
 
-from playwright.sync_api import BrowserContext, Page, sync_playwright
+from playwright.sync_api import sync_playwright
 
 from benchmarks.measurement import percentiles
 from benchmarks.prompts import PROMPTS
@@ -14,40 +14,25 @@ from benchmarks.whole_system import running_system
 from tests.browser.conftest import QUIET_CHROMIUM, find_chromium
 
 TASKS = 20
-OPEN_PAGES = (1, 50)
-
-_RECORD = "window.received = []; addEventListener('darkroom:snapshot', event => received.push(event.detail))"
 
 
 def run() -> Iterator[str]:
     with running_system() as (stack, _), sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=list(QUIET_CHROMIUM))
-        for pages in OPEN_PAGES:
-            context = browser.new_context(base_url=stack.page_url)
-            for _other in range(pages - 1):
-                _opened(context)
-            delays = _delays(_opened(context))
-            context.close()
-            yield (
-                f"from the worker's write of a step to the page's event, {pages} pages open: "
-                f"{percentiles(delays, digits=0)} ({len(delays)} steps of {TASKS} tasks, worker busy)"
-            )
+        page = browser.new_page(base_url=stack.page_url)
+        page.add_init_script(
+            "window.received = []; addEventListener('darkroom:snapshot', event => received.push(event.detail))"
+        )
+        page.goto("/")
+        page.get_by_test_id("prompt-input").wait_for()
+        for number in range(TASKS):
+            body = {"prompt": PROMPTS[number % len(PROMPTS)], "steps": 100, "seed": number}
+            task_id = page.request.post("/v1/tasks", data=body).json()["id"]
+            page.locator(f'[data-task-id="{task_id}"][data-status="completed"]').wait_for(timeout=120_000)
+        received = page.evaluate("received.filter(change => change.phase === 'denoising')")
         browser.close()
-
-
-def _opened(context: BrowserContext) -> Page:
-    page = context.new_page()
-    page.add_init_script(_RECORD)
-    page.goto("/")
-    page.get_by_test_id("prompt-input").wait_for()
-    return page
-
-
-def _delays(page: Page) -> list[float]:
-    """Return the milliseconds of each step of some tasks."""
-    for number in range(TASKS):
-        body = {"prompt": PROMPTS[number % len(PROMPTS)], "steps": 100, "seed": number}
-        task_id = page.request.post("/v1/tasks", data=body).json()["id"]
-        page.locator(f'[data-task-id="{task_id}"][data-status="completed"]').wait_for(timeout=120_000)
-    received = page.evaluate("received.filter(change => change.phase === 'denoising')")
-    return [change["receivedAt"] - change["updatedAt"] for change in received]
+    delays = [change["receivedAt"] - change["updatedAt"] for change in received]
+    yield (
+        f"from the worker's write of a step to the page's event: {percentiles(delays, digits=0)} "
+        f"({len(delays)} steps of {TASKS} tasks, worker busy)"
+    )
