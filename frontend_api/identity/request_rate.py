@@ -33,9 +33,9 @@ class RequestRate:
         self._window = clock.now()
         self._counts: MutableMapping[str, int] = LRUCache(_MAX_CALLERS)
 
-    def count(self, user_id: str) -> None:
-        """Count one request. Raises RequestRateExceededError above the limit."""
-        if not self.take(user_id, 1):
+    def count(self, user_id: str, requests: int = 1) -> None:
+        """Count some requests. Raises RequestRateExceededError if the limit does not permit all."""
+        if self.take(user_id, requests) < requests:
             raise self.exceeded()
 
     def take(self, user_id: str, wanted: int) -> int:

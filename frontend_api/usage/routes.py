@@ -118,9 +118,7 @@ def read() -> Response:
     Each day counts as one request, because it is a query of its own.
     """
     first, last = _interval(query(UsageQuery))
-    more, rate = (last - first).days, current(Identity).request_rate
-    if rate.take(caller_id(), more) < more:
-        raise rate.exceeded()
+    current(Identity).request_rate.count(caller_id(), (last - first).days)  # beside the request itself
     days = current(Usage).by_day(caller_id(), first=first, last=last)
     price = current(Usage).price
     total = sum(days.values(), NO_USAGE)
