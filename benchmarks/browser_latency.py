@@ -6,19 +6,16 @@ page's processing.
 
 from collections.abc import Iterator
 
-from playwright.sync_api import sync_playwright
-
+from benchmarks.browsing import chromium
 from benchmarks.measurement import percentiles
 from benchmarks.prompts import PROMPTS
 from benchmarks.whole_system import running_system
-from tests.browser.conftest import QUIET_CHROMIUM, find_chromium
 
 TASKS = 20
 
 
 def run() -> Iterator[str]:
-    with running_system() as (stack, _), sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=find_chromium(), args=list(QUIET_CHROMIUM))
+    with running_system() as (stack, _), chromium() as browser:
         page = browser.new_page(base_url=stack.page_url)
         page.add_init_script(
             "window.received = []; addEventListener('darkroom:snapshot', event => received.push(event.detail))"
@@ -30,7 +27,6 @@ def run() -> Iterator[str]:
             task_id = page.request.post("/v1/tasks", data=body).json()["id"]
             page.locator(f'[data-task-id="{task_id}"][data-status="completed"]').wait_for(timeout=120_000)
         received = page.evaluate("received.filter(change => change.phase === 'denoising')")
-        browser.close()
     delays = [change["receivedAt"] - change["updatedAt"] for change in received]
     yield (
         f"from the worker's write of a step to the page's event: {percentiles(delays, digits=0)} "

@@ -8,10 +8,10 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 from structlog.testing import capture_logs
 
-from tests.browser.conftest import QUIET_CHROMIUM, find_chromium
+from benchmarks.browsing import RECORD_LAYOUT_SHIFT, chromium
 from tests.browser.page_with_fakes import PageWithFakes
 
 TASKS = 5_000
@@ -20,12 +20,8 @@ _SIZES = ((256, 256), (384, 256), (256, 384))
 
 _RECORD = """() => {
     window.longTasks = [];
-    window.shifted = 0;
     new PerformanceObserver(list => longTasks.push(...list.getEntries().map(({ duration }) => duration)))
         .observe({ type: "longtask" });
-    new PerformanceObserver(list => {
-        for (const { hadRecentInput, value } of list.getEntries()) if (!hadRecentInput) shifted += value;
-    }).observe({ type: "layout-shift" });
 }"""
 _SCROLL = """async pixels => {
     const more = document.getElementById("more");
@@ -48,10 +44,8 @@ _SCROLL = """async pixels => {
 
 
 def run() -> Iterator[str]:
-    with sync_playwright() as playwright, capture_logs():
-        browser = playwright.chromium.launch(executable_path=find_chromium(), args=list(QUIET_CHROMIUM))
+    with chromium() as browser, capture_logs():
         yield from _scrolled(browser)
-        browser.close()
 
 
 def _scrolled(browser: Browser) -> Iterator[str]:
@@ -60,6 +54,7 @@ def _scrolled(browser: Browser) -> Iterator[str]:
     fakes = PageWithFakes(context)
     newest_first = [_completed(fakes, number) for number in range(TASKS)][::-1]
     page = fakes.open(tasks=newest_first[:51])
+    page.evaluate(RECORD_LAYOUT_SHIFT)
     page.evaluate(_RECORD)
     for direction, pixels in (("to the end", PIXELS_PER_FRAME), ("back", -PIXELS_PER_FRAME)):
         browser.start_tracing(page=page, categories=["toplevel"])
