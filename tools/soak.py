@@ -29,7 +29,7 @@ from tests.chaos.engines import DEADLY, DEMO_MODEL, STAND_IN
 from tests.chaos.rig import Rig, Site
 from tests.chaos.waiting import pause
 from tools.soak_faults import Faults
-from tools.soak_memory import MemorySampler
+from tools.soak_growth import GrowthSampler
 from tools.soak_report import SoakReport, create_report
 
 _ENGINES = {"demo": DEMO_MODEL, "stand_in": STAND_IN}
@@ -138,8 +138,12 @@ def soak(
         # A deadly task crashes four engines, and the demo engine takes seconds to start.
         poison_share = 0.002 if engine == "stand_in" else 0.001
         run = Soak(rig, seed=seed, fault_every_seconds=fault_every_seconds, poison_share=poison_share)
-        memory = MemorySampler(processes=partial(_running_processes, rig), tasks=lambda: len(rig.accepted))
-        with memory.sampling():
+        growth = GrowthSampler(
+            processes=partial(_running_processes, rig),
+            folder=data_directory,
+            tasks=lambda: len(rig.accepted),
+        )
+        with growth.sampling():
             run.run(minutes * 60)
         evidence, verdict = rig.check_evidence()
     return create_report(
@@ -151,7 +155,8 @@ def soak(
         documents=evidence.documents,
         verdict=verdict,
         tasks=len(evidence.accepted),
-        growth=memory.growth(),
+        memory=growth.memory(),
+        disk=growth.disk(),
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from common.domain.task import Task
 from tools.integrity.checker import Kind, Verdict
+from tools.soak_growth import Growth
 
 _SUMS = (
     "minutes",
@@ -49,15 +50,21 @@ class SoakReport:
     wasted_gpu_seconds: float
     """From the tasks' documents; for a killed worker, until its last heartbeat."""
     leftovers: int
-    growth: Mapping[str, float]
-    """MiB of memory per thousand tasks, by process; the largest of all parts."""
+    memory: Mapping[str, Growth]
+    """By process. Of several parts, the mean."""
+    disk: Mapping[str, Growth]
+    """By folder. Of several parts, the mean."""
     findings: tuple[str, ...]
 
     @classmethod
     def read(cls, path: Path) -> Self:
         """Read what `write` wrote."""
         fields = json.loads(path.read_text("utf-8"))
-        return cls(**{**fields, "findings": tuple(fields["findings"])})
+        growth = {
+            kind: {name: Growth(*values) for name, values in fields[kind].items()}
+            for kind in ("memory", "disk")
+        }
+        return cls(**{**fields, **growth, "findings": tuple(fields["findings"])})
 
     @classmethod
     def combined(cls, parts: Sequence[Self]) -> Self:
@@ -67,14 +74,14 @@ class SoakReport:
             return _count(key for part in parts for key in Counter(getattr(part, name)).elements())
 
         sums: dict[str, Any] = {name: sum(getattr(part, name) for part in parts) for name in _SUMS}
-        names = sorted({name for part in parts for name in part.growth})
         return replace(
             parts[0],
             **sums,
             statuses=counts("statuses"),
             attempts=counts("attempts"),
             faults=counts("faults"),
-            growth={name: max(part.growth[name] for part in parts if name in part.growth) for name in names},
+            memory=_mean_growth([part.memory for part in parts]),
+            disk=_mean_growth([part.disk for part in parts]),
             findings=tuple(finding for part in parts for finding in part.findings),
         )
 
@@ -102,9 +109,8 @@ class SoakReport:
             "**miscounted**": str(self.miscounted),
             "GPU seconds, wasted GPU seconds": f"{self.gpu_seconds:.1f}, {self.wasted_gpu_seconds:.1f}",
             "objects of crashed attempts": str(self.leftovers),
-            "growth of memory, MiB per 1,000 tasks": ", ".join(
-                f"{name}: {mebibytes:.1f}" for name, mebibytes in self.growth.items()
-            ),
+            "growth of memory, MiB per 1,000 tasks": _format_growth(self.memory),
+            "growth of disk space, MiB per 1,000 tasks": _format_growth(self.disk),
         }
         lines = ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())]
         return "\n".join([*lines, "", *self.findings]) + "\n"
@@ -120,7 +126,8 @@ def create_report(
     documents: Mapping[str, Task],
     verdict: Verdict,
     tasks: int,
-    growth: Mapping[str, float],
+    memory: Mapping[str, Growth],
+    disk: Mapping[str, Growth],
 ) -> SoakReport:
     found = documents.values()
     return SoakReport(
@@ -140,7 +147,8 @@ def create_report(
         gpu_seconds=sum(task.usage.gpu_seconds or 0.0 for task in found),
         wasted_gpu_seconds=sum(task.usage.wasted_gpu_seconds for task in found),
         leftovers=len(verdict.leftovers),
-        growth=growth,
+        memory=memory,
+        disk=disk,
         findings=tuple(str(finding) for finding in verdict.findings),
     )
 
@@ -151,3 +159,12 @@ def _count(values: Iterable[str]) -> dict[str, int]:
 
 def _format_counts(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{name}: {count}" for name, count in counts.items())
+
+
+def _mean_growth(parts: Sequence[Mapping[str, Growth]]) -> dict[str, Growth]:
+    names = sorted({name for part in parts for name in part})
+    return {name: Growth.mean(part[name] for part in parts if name in part) for name in names}
+
+
+def _format_growth(growth: Mapping[str, Growth]) -> str:
+    return ", ".join(f"{name}: {each.mebibytes_per_1000_tasks:.1f}" for name, each in growth.items())

@@ -1,12 +1,13 @@
-"""The report of a soak in parts, and the growth of memory."""
+"""The report of a soak in parts, and the growth of memory and disk space."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tools.soak import soak_in_parts
-from tools.soak_memory import growth_of
+from tools.soak_growth import Growth, GrowthSampler
 from tools.soak_report import SoakReport
 
 PART = SoakReport(
@@ -26,7 +27,8 @@ PART = SoakReport(
     gpu_seconds=2.5,
     wasted_gpu_seconds=0.5,
     leftovers=1,
-    growth={"api": 0.5},
+    memory={"api": Growth(0.5, 100)},
+    disk={"logs": Growth(2.0, 200)},
     findings=(),
 )
 
@@ -36,14 +38,15 @@ def test_parts_are_added_until_the_number_of_tasks(tmp_path: Path) -> None:
 
     def part(seed: int) -> SoakReport:
         seeds.append(seed)
-        return replace(PART, seed=seed, growth={"api": float(seed)})
+        return replace(PART, seed=seed, memory={"api": Growth(float(seed), 100)})
 
     report = soak_in_parts(tmp_path, part, seed=7, tasks=1_000)
     assert seeds == [7, 8, 9]
     assert report == SoakReport.read(tmp_path / "soak.json")
     assert (report.seed, report.tasks, report.minutes) == (7, 1_200, 4.5)
     assert report.statuses == {"cancelled": 30, "completed": 1_170}
-    assert report.growth == {"api": 9.0}
+    assert report.memory == {"api": Growth(8.0, 300)}
+    assert report.disk == {"logs": Growth(2.0, 600)}
 
 
 def test_stopped_soak_continues_with_its_next_part(tmp_path: Path) -> None:
@@ -66,5 +69,23 @@ def test_soak_ends_with_the_part_that_finds_something(tmp_path: Path) -> None:
 
 
 def test_growth_is_the_slope_per_thousand_tasks() -> None:
-    assert growth_of([(0.0, 100.0), (1.0, 102.0), (2.0, 104.0)]) == pytest.approx(2.0)
-    assert growth_of([(1.0, 100.0), (1.0, 180.0)]) == 0.0
+    assert Growth.of([(0, 100.0), (1_000, 102.0), (2_000, 104.0)]) == pytest.approx((2.0, 2_000))
+    assert Growth.of([(1_000, 100.0), (1_000, 180.0)]) == (0.0, 0)
+
+
+def test_mean_growth_is_weighted_by_tasks() -> None:
+    parts = [Growth(4.0, 1_000), Growth(1.0, 2_000), Growth(0.0, 0)]
+    assert Growth.mean(parts) == (2.0, 3_000)
+    assert Growth.mean([Growth(0.0, 0)]) == (0.0, 0)
+
+
+def test_growth_of_processes_and_folders_is_sampled(tmp_path: Path) -> None:
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    tasks = 0
+    sampler = GrowthSampler(processes=lambda: {"this": os.getpid()}, folder=tmp_path, tasks=lambda: tasks)
+    for tasks in range(0, 24_000, 1_000):
+        (logs / "api.log").write_bytes(b"x" * (tasks << 10))
+        sampler.sample()
+    assert sampler.disk() == {"logs": pytest.approx((1_000 / 1_024, 15_000))}
+    assert sampler.memory()["this"].tasks == 15_000
