@@ -9,14 +9,13 @@ from frontend_api.api_keys.schemas import (
     ApiKeyResponse,
     CreatedApiKeyResponse,
 )
-from frontend_api.http.api_doc import ApiDoc, ResponseDoc
+from frontend_api.http.api_doc import ADMIN, ApiDoc, ResponseDoc
 from frontend_api.http.requests import authenticate, caller, caller_id, current, json_body
 from frontend_api.http.responses import json_response
-from frontend_api.identity.ports import Scope
 
 blueprint = Blueprint("keys", __name__, url_prefix="/v1/keys")
 blueprint.before_request(authenticate)
-doc = ApiDoc(tag="keys", scope=Scope.ADMIN)
+doc = ApiDoc(tag="keys", scopes=ADMIN)
 
 
 @blueprint.post("")

@@ -31,7 +31,7 @@ from frontend_api.batches.schemas import (
 from frontend_api.batches.submit_batch import Outcome
 from frontend_api.estimates.estimate import NO_ESTIMATE, Estimate
 from frontend_api.estimates.package import Estimates
-from frontend_api.http.api_doc import ApiDoc, ResponseDoc
+from frontend_api.http.api_doc import CHANGE_AND_READ, ApiDoc, ResponseDoc
 from frontend_api.http.error_mapping import body_problem, header_problem, problem_of
 from frontend_api.http.problems import Complaint, Problem, RequestRefusedError, rejected
 from frontend_api.http.request_log import current_trace_id
@@ -154,7 +154,7 @@ _CHANGED = {
 
 
 @blueprint.post("/tasks:cancel")
-@doc("cancelTasks", _CHANGED, body=TaskSelection)
+@doc("cancelTasks", _CHANGED, body=TaskSelection, scopes=CHANGE_AND_READ)
 def cancel_tasks() -> Response:
     """Cancel up to 100 tasks."""
     user_id, cancel = caller_id(), current(Tasks).cancel
@@ -170,7 +170,7 @@ def delete_tasks() -> Response:
 
 
 @blueprint.post("/tasks:label")
-@doc("labelTasks", _CHANGED, body=LabelsOfTasks)
+@doc("labelTasks", _CHANGED, body=LabelsOfTasks, scopes=CHANGE_AND_READ)
 def label_tasks() -> Response:
     """Change the labels of up to 100 tasks."""
     user_id, label, selection = caller_id(), current(Tasks).label, json_body(LabelsOfTasks)

@@ -11,17 +11,16 @@ from frontend_api.dead_letters.schemas import (
     DeadLetterResponse,
     PurgeResponse,
 )
-from frontend_api.http.api_doc import ApiDoc, ResponseDoc
+from frontend_api.http.api_doc import ADMIN, ApiDoc, ResponseDoc
 from frontend_api.http.request_log import log_task_id
 from frontend_api.http.requests import authenticate_operator, current, query
 from frontend_api.http.responses import json_response
-from frontend_api.identity.ports import Scope
 from frontend_api.tasks.responses import TaskResponse
 from frontend_api.tasks.routes import task_location, task_response
 
 blueprint = Blueprint("dead_letters", __name__, url_prefix="/v1/dead-letters")
 blueprint.before_request(authenticate_operator)
-doc = ApiDoc(tag="dead letters", scope=Scope.ADMIN)
+doc = ApiDoc(tag="dead letters", scopes=ADMIN)
 
 _MAX_PURGED = 2_000
 """Limit per request, so that a purge completes within seconds."""

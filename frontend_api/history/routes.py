@@ -8,7 +8,7 @@ from pydantic import Field
 
 from frontend_api.history.package import History
 from frontend_api.history.read import MAX_HOURS, HistoryOfHours
-from frontend_api.http.api_doc import ApiDoc, ResponseDoc
+from frontend_api.http.api_doc import ADMIN, ApiDoc, ResponseDoc
 from frontend_api.http.requests import authenticate_operator, current, query
 from frontend_api.http.responses import json_response
 from frontend_api.http.schemas import (
@@ -18,11 +18,10 @@ from frontend_api.http.schemas import (
     RoundedSeconds,
     fields_of,
 )
-from frontend_api.identity.ports import Scope
 
 blueprint = Blueprint("history", __name__, url_prefix="/v1/operations/history")
 blueprint.before_request(authenticate_operator)
-doc = ApiDoc(tag="operations", scope=Scope.ADMIN)
+doc = ApiDoc(tag="operations", scopes=ADMIN)
 
 
 class HistoryQuery(QueryParameters):

@@ -9,6 +9,9 @@ from pydantic import BaseModel
 from frontend_api.http.error_shape import PROBLEM_DOCUMENTS, ErrorShape
 from frontend_api.identity.ports import Scope
 
+ADMIN = frozenset((Scope.ADMIN,))
+CHANGE_AND_READ = frozenset((Scope.READ, Scope.SUBMIT))
+"""For changes whose response reveals a stored task: a key that only submits must not read with them."""
 _View = TypeVar("_View", bound=Callable[..., Any])
 _ATTRIBUTE = "operation"
 _BAD_BODY = ("malformed_body", "body_too_large", "unsupported_media_type", "parameters_rejected")
@@ -53,17 +56,17 @@ class Operation:
     """Request headers: name → description."""
     secured: bool
     errors: ErrorShape
-    scope: Scope | None
-    """The scope that an API key needs; None: read for GET, submit for any other method."""
+    scopes: frozenset[Scope] | None
+    """All scopes that an API key needs; None: read for GET, submit for any other method."""
 
     @property
     def is_internal(self) -> bool:
         """Whether only machines of the deployment may call it."""
         return self.tag == "internal"
 
-    def scope_for(self, verb: str) -> Scope:
-        """Return the scope that an API key needs for this method, in upper or lower case."""
-        return self.scope or (Scope.READ if verb.upper() in ("GET", "HEAD") else Scope.SUBMIT)
+    def scopes_for(self, verb: str) -> frozenset[Scope]:
+        """Return the scopes that an API key needs for this method, in upper or lower case."""
+        return self.scopes or frozenset((Scope.READ if verb.upper() in ("GET", "HEAD") else Scope.SUBMIT,))
 
     @property
     def all_problems(self) -> tuple[str, ...]:
@@ -85,7 +88,7 @@ class ApiDoc:
     """
 
     tag: str
-    scope: Scope | None = None
+    scopes: frozenset[Scope] | None = None
     secured: bool = True
     problems: tuple[str, ...] = ()
     errors: ErrorShape = PROBLEM_DOCUMENTS
@@ -102,7 +105,7 @@ class ApiDoc:
         form: type[BaseModel] | None = None,
         query: type[BaseModel] | None = None,
         headers: Mapping[str, str] | None = None,
-        scope: Scope | None = None,
+        scopes: frozenset[Scope] | None = None,
     ) -> Callable[[_View], _View]:
         """Return a decorator that attaches the description to a view."""
 
@@ -122,7 +125,7 @@ class ApiDoc:
                 headers=headers or {},
                 secured=self.secured,
                 errors=self.errors,
-                scope=scope or self.scope,
+                scopes=scopes or self.scopes,
             )
             setattr(view, _ATTRIBUTE, operation)
             return view

@@ -51,8 +51,9 @@ def admit(principal: Principal) -> None:
     current(ConcurrencyLimiter).identify(f"user {principal.user_id}")
     current(Identity).request_rate.count(principal.user_id)
     operation = operation_of(current_app.view_functions[request.endpoint or ""])
-    if operation is not None and (scope := operation.scope_for(request.method)) not in principal.scopes:
-        detail = f"the API key lacks the scope {scope.value!r}"
+    needed = frozenset() if operation is None else operation.scopes_for(request.method)
+    if lacking := sorted(needed - principal.scopes):
+        detail = f"the API key lacks the scope {' and '.join(repr(scope.value) for scope in lacking)}"
         raise RequestRefusedError(Problem(code="forbidden", detail=detail))
 
 

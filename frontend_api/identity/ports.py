@@ -15,7 +15,7 @@ class Scope(StrEnum):
     READ = "read"
     """Read tasks, images, models, the queue and the usage."""
     SUBMIT = "submit"
-    """Submit, cancel, retry and delete tasks."""
+    """Submit and delete tasks. Together with `read`, also change and share them."""
     ADMIN = "admin"
     """Manage API keys, and dead letters if the owner is an operator."""
 

@@ -145,7 +145,7 @@ def openapi_document(app: Flask, *, base_path: str = "") -> Json:
                     "type": "apiKey",
                     "in": "header",
                     "name": "X-API-Key",
-                    "description": "The same key in a header of its own. Each operation names the scope that it needs.",
+                    "description": "The same key in its own header. Each operation names the scopes that it needs.",
                 },
             },
         },
@@ -191,7 +191,7 @@ def _operation(path: str, verb: str, operation: Operation) -> Json:
     if not operation.secured:
         described["security"] = []
     elif not operation.is_internal:
-        described["security"] = [{"bearer": []}, {"apiKey": [operation.scope_for(verb).value]}]
+        described["security"] = [{"bearer": []}, {"apiKey": sorted(operation.scopes_for(verb))}]
     return described
 
 

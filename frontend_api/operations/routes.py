@@ -9,11 +9,10 @@ from pydantic import Field
 
 from common.domain.task import TaskStatus
 from common.domain.worker_report import ModelTimes, WorkerReport
-from frontend_api.http.api_doc import ApiDoc, ResponseDoc
+from frontend_api.http.api_doc import ADMIN, ApiDoc, ResponseDoc
 from frontend_api.http.requests import authenticate_operator, current
 from frontend_api.http.responses import json_response
 from frontend_api.http.schemas import ResponseBody, RoundedSeconds, fields_of
-from frontend_api.identity.ports import Scope
 from frontend_api.operations.alerts import Alert, AlertState, spent_seconds
 from frontend_api.operations.status import MOST_FAILURES, ReadOperations
 from frontend_api.stats.ports import Lately
@@ -22,7 +21,7 @@ from frontend_api.usage.ports import NO_USAGE
 
 blueprint = Blueprint("operations", __name__, url_prefix="/v1/operations")
 blueprint.before_request(authenticate_operator)
-doc = ApiDoc(tag="operations", scope=Scope.ADMIN)
+doc = ApiDoc(tag="operations", scopes=ADMIN)
 
 
 class AlertResponse(ResponseBody):

@@ -3,7 +3,7 @@
 import structlog
 from flask import Blueprint, Response, request
 
-from frontend_api.http.api_doc import ApiDoc, ResponseDoc
+from frontend_api.http.api_doc import CHANGE_AND_READ, ApiDoc, ResponseDoc
 from frontend_api.http.requests import (
     authenticate,
     caller_id,
@@ -45,6 +45,7 @@ doc = ApiDoc(tag="shares", problems=("task_not_found",))
     problems=("image_not_found", "sharing_not_offered", "too_many_shares"),
     body=ShareRequest,
     body_required=False,
+    scopes=CHANGE_AND_READ,
 )
 def create(task_id: str) -> Response:
     """Create a link that shows one picture and its prompt to any holder."""

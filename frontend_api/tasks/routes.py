@@ -6,7 +6,7 @@ from flask import Blueprint, Response, request
 
 from common.domain.task import Task, TaskStatus
 from common.observability.metrics import TASKS_SUBMITTED, counter
-from frontend_api.http.api_doc import ApiDoc, ResponseDoc
+from frontend_api.http.api_doc import CHANGE_AND_READ, ApiDoc, ResponseDoc
 from frontend_api.http.problems import Complaint, Problem, RequestRefusedError
 from frontend_api.http.request_log import log_task_id
 from frontend_api.http.requests import (
@@ -185,6 +185,7 @@ def list_page() -> Response:
         202: ResponseDoc("A worker holds the task. It cancels the task at its next heartbeat.", TaskResponse),
     },
     problems=("task_not_found",),
+    scopes=CHANGE_AND_READ,
 )
 def cancel(task_id: str) -> Response:
     """Cancel a task."""
@@ -203,6 +204,7 @@ def cancel(task_id: str) -> Response:
         "queue_full",
         "content_policy_violation",
     ),
+    scopes=CHANGE_AND_READ,
 )
 def retry(task_id: str) -> Response:
     """Generate the missing images of a task.
@@ -219,6 +221,7 @@ def retry(task_id: str) -> Response:
     {200: ResponseDoc("The task with its new labels.", TaskResponse)},
     problems=("task_not_found",),
     body=LabelChange,
+    scopes=CHANGE_AND_READ,
 )
 def label(task_id: str) -> Response:
     """Change the labels of a task."""

@@ -2,10 +2,9 @@
 
 from flask import Blueprint, Response
 
-from frontend_api.http.api_doc import ApiDoc, ResponseDoc
+from frontend_api.http.api_doc import ADMIN, CHANGE_AND_READ, ApiDoc, ResponseDoc
 from frontend_api.http.requests import authenticate, caller_id, checked_task_id, current
 from frontend_api.http.responses import json_response
-from frontend_api.identity.ports import Scope
 from frontend_api.tasks.package import Tasks
 from frontend_api.webhooks.package import Webhooks
 from frontend_api.webhooks.responses import (
@@ -36,6 +35,7 @@ def list_deliveries(task_id: str) -> Response:
     "replayWebhookDelivery",
     {202: ResponseDoc("The event will be sent again with the same id.", WebhookDeliveryResponse)},
     problems=("task_not_found", "webhook_delivery_not_found", "webhook_outdated"),
+    scopes=CHANGE_AND_READ,
 )
 def replay_delivery(task_id: str, number: int) -> Response:
     """Send an event again."""
@@ -49,7 +49,7 @@ def replay_delivery(task_id: str, number: int) -> Response:
     "readWebhookSecrets",
     {200: ResponseDoc("The valid secrets, newest first.", WebhookSecretsResponse)},
     problems=("webhooks_not_offered",),
-    scope=Scope.ADMIN,
+    scopes=ADMIN,
 )
 def read_secrets() -> Response:
     """Read the secrets that sign your webhooks."""
@@ -62,7 +62,7 @@ def read_secrets() -> Response:
     "rotateWebhookSecret",
     {200: ResponseDoc("The new secret, and the previous one until it expires.", WebhookSecretsResponse)},
     problems=("webhooks_not_offered",),
-    scope=Scope.ADMIN,
+    scopes=ADMIN,
 )
 def rotate_secret() -> Response:
     """Rotate the secret that signs your webhooks.

@@ -109,10 +109,10 @@ def test_api_key_is_rejected_after_its_expiry(api: Api) -> None:
     assert api.client.get("/v1/models", headers=headers).status_code == 401
 
 
-def needed_scopes(api: Api) -> dict[tuple[str, str], Scope]:
-    """Return the scope that each operation requires, by verb and path, without internal ones."""
+def needed_scopes(api: Api) -> dict[tuple[str, str], frozenset[Scope]]:
+    """Return the scopes that each operation requires, by verb and path, without internal ones."""
     return {
-        (verb, rule.rule): operation.scope_for(verb)
+        (verb, rule.rule): operation.scopes_for(verb)
         for rule in api.app.url_map.iter_rules()
         if (operation := operation_of(api.app.view_functions[rule.endpoint])) is not None
         and rule.rule.startswith(("/v1/", "/openai/v1/"))
@@ -124,8 +124,8 @@ def test_every_operation_requires_its_scope(api: Api) -> None:
     every = key_of(api, *EVERYTHING)
     lacking = {scope: key_of(api, *(other for other in EVERYTHING if other != scope)) for scope in Scope}
     asked = needed_scopes(api)
-    assert set(asked.values()) == set(Scope)
-    for (verb, rule), scope in asked.items():
+    assert frozenset().union(*asked.values()) == set(Scope)
+    for (verb, rule), scope in ((operation, scope) for operation, each in asked.items() for scope in each):
         path = re.sub(r"<int:[^>]*>", "0", rule)
         path = re.sub(r"<[^>]+>", "x", path)
         refused = api.client.open(path, method=verb, headers=lacking[scope])
@@ -140,11 +140,13 @@ def test_every_operation_requires_its_scope(api: Api) -> None:
 
 def test_read_scope_does_not_permit_submitting(api: Api) -> None:
     asked = needed_scopes(api)
-    assert asked["GET", "/v1/tasks"] == Scope.READ
-    assert asked["POST", "/v1/tasks"] == asked["DELETE", "/v1/tasks/<task_id>"] == Scope.SUBMIT
+    assert asked["GET", "/v1/tasks"] == {Scope.READ}
+    assert asked["POST", "/v1/tasks"] == asked["DELETE", "/v1/tasks/<task_id>"] == {Scope.SUBMIT}
     paths = api.client.get("/openapi.json").get_json()["paths"]
     assert paths["/v1/tasks"]["post"]["security"] == [{"bearer": []}, {"apiKey": ["submit"]}]
     assert "403" in paths["/v1/tasks"]["post"]["responses"]
+    share = paths["/v1/tasks/{task_id}/shares"]["post"]
+    assert share["security"] == [{"bearer": []}, {"apiKey": ["read", "submit"]}]
 
 
 def test_operators_admin_key_may_manage_dead_letters(api: Api) -> None:

@@ -21,7 +21,13 @@ ADA, BOB, OLGA = signed_in_as("ada"), signed_in_as("bob"), signed_in_as("olga")
 UNKNOWN = {"task_id": "0" * 32, "key_id": "0" * 16, "input_id": "0" * 64}
 REST_OF_THE_ADDRESS = {"index": "0", "extension": "png", "number": "1", "share_id": "0" * 32}
 """Values for parameters beside the id; chosen so that the foreign resource has them."""
-BODIES = {"POST /v1/tasks/<task_id>/labels": {"labels": {"a": "b"}}}
+EVERY_TASK = {"filter": {"created_before": "2100-01-01T00:00:00Z"}}
+BODIES: dict[str, dict[str, Any]] = {
+    "POST /v1/tasks/<task_id>/labels": {"labels": {"a": "b"}},
+    "POST /v1/tasks:cancel": EVERY_TASK,
+    "POST /v1/tasks:delete": EVERY_TASK,
+    "POST /v1/tasks:label": {**EVERY_TASK, "labels": {"a": "b"}},
+}
 
 
 class Kind(Enum):
@@ -189,6 +195,18 @@ def expired(api: Api) -> Task:
     task = completed(api)
     api.clock.advance(timedelta(days=31).total_seconds())
     return task
+
+
+@pytest.mark.parametrize("route", of_kind(Kind.OF_A_TASK, Kind.OF_TASKS))
+def test_key_without_the_scope_read_reveals_nothing_of_a_stored_task(api: Api, route: str) -> None:
+    task = completed(api)
+    before = api.shares.all_shares
+    asked_for = {"name": "all", "scopes": ["submit", "admin"]}
+    key = api.client.post("/v1/keys", json=asked_for, headers=BOB).get_json()["key"]
+    answer = asked(api, route, {"X-API-Key": key}, task_id=task.id)
+    assert task.parameters.prompt not in answer.text
+    assert "/images/" not in answer.text
+    assert len(api.shares.all_shares) <= len(before)
 
 
 @pytest.fixture(params=["token", "API key"])
