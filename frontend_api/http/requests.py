@@ -1,7 +1,7 @@
 """Request handling shared by all routes: packages, authentication, and validation of input."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar, cast
 
 from flask import Flask, current_app, g, request
@@ -37,7 +37,13 @@ def current(package: type[_Package]) -> _Package:
 
 def authenticate() -> None:
     """Authenticate the caller and check the permission, before each request of a blueprint."""
-    admit(current(Identity).authenticator.principal(dict(request.headers)))
+    authenticate_by(dict(request.headers))
+
+
+def authenticate_by(headers: Mapping[str, str]) -> None:
+    """Do the same by these headers, instead of the request's."""
+    g.headers = headers
+    admit(current(Identity).authenticator.principal(headers))
 
 
 def authenticate_operator() -> None:
@@ -65,7 +71,7 @@ def permission_check() -> Callable[[], bool]:
     """
     if g.api_key_id is None:
         return lambda: True
-    headers, authenticator = dict(request.headers), current(Identity).authenticator
+    headers, authenticator = g.headers, current(Identity).authenticator
 
     def holds() -> bool:
         try:

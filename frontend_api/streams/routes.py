@@ -15,8 +15,8 @@ from wsproto.frame_protocol import CloseReason
 from frontend_api.http.api_doc import ApiDoc, ResponseDoc
 from frontend_api.http.problems import Problem, RequestRefusedError
 from frontend_api.http.requests import (
-    admit,
     authenticate,
+    authenticate_by,
     caller_id,
     checked_task_id,
     current,
@@ -25,7 +25,7 @@ from frontend_api.http.requests import (
 )
 from frontend_api.http.responses import UNBUFFERED
 from frontend_api.http.schemas import QueryParameters
-from frontend_api.identity.ports import Identity, NotAuthenticatedError
+from frontend_api.identity.ports import NotAuthenticatedError
 from frontend_api.streams.connection import ClientConnection, WaitOutcome
 from frontend_api.streams.list_stream import Complete, ListItem, Removed, list_updates
 from frontend_api.streams.package import Streams
@@ -161,7 +161,7 @@ def authenticate_socket() -> None:
             if "Authorization" in headers:
                 raise NotAuthenticatedError("send one token: in Authorization, or as a subprotocol")
             headers["Authorization"] = f"Bearer {protocol.removeprefix(_TOKEN)}"
-    admit(current(Identity).authenticator.principal(headers))
+    authenticate_by(headers)
 
 
 @sockets.get("")

@@ -132,11 +132,17 @@ def test_socket_closes_with_going_away_when_the_process_stops(api: Api) -> None:
     caller.close()
 
 
-def test_socket_closes_when_the_api_key_is_revoked(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "credentials",
+    [{"X_API_Key": "{}"}, {"Sec_WebSocket_Protocol": "bearer.{}"}],
+    ids=["header", "subprotocol"],
+)
+def test_socket_closes_when_the_api_key_is_revoked(tmp_path: Path, credentials: dict[str, str]) -> None:
     api = Api(folder=tmp_path, heartbeat_seconds=1)
     body = {"name": "watcher", "scopes": ["read"]}
     key = api.client.post("/v1/keys", json=body).get_json()
-    caller = Caller(api, api.stored_task().id, X_API_Key=key["key"])
+    headers = {name: value.format(key["key"]) for name, value in credentials.items()}
+    caller = Caller(api, api.stored_task().id, **headers)
     caller.task()
     ping = caller.next()
     assert isinstance(ping, Ping)
