@@ -26,6 +26,7 @@ from gunicorn.http.parser import RequestParser
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 
 from common.settings import SettingsError
+from frontend_api.fair_shares import FairShares
 from frontend_api.http.error_shape import shape_at
 from frontend_api.http.json_body import MAX_BODY_BYTES
 from frontend_api.http.problems import Problem
@@ -43,6 +44,9 @@ from frontend_api.settings import ApiSettings
 _log = structlog.get_logger(__name__)
 _RECEIVE_BYTES = 64 * 1024
 _BUFFERED_BYTES = 96 * 1024 * 1024
+"""Of unfinished requests, and again of requests in progress."""
+_QUEUED_REQUESTS = 32
+"""A burst of one caller that awaits threads. Requests of other callers wait behind it."""
 _HEALTH_THREADS = 4
 _SPARE_CONNECTIONS = 32
 """The worker closes idle connections to keep this many free, for example for health checks."""
@@ -102,8 +106,9 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         )
         self._lingering: dict[_Connection, float] = {}
         self._answering: dict[_Connection, float] = {}  # start time, in ascending order
-        self._in_flight_bytes = 0
         self._most_in_flight = (self.cfg.threads + self.worker_connections) // 2
+        self._threads_held = FairShares(self.cfg.threads, beyond=_QUEUED_REQUESTS)
+        self._bytes_held = FairShares(_BUFFERED_BYTES)
         self._health_threads = ThreadPoolExecutor(_HEALTH_THREADS, thread_name_prefix="health")
         super().init_process()
 
@@ -146,7 +151,8 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
     def finish_request(self, conn: _Connection, fs: Future[bool]) -> None:
         """Keep or close a connection after its response."""
         del self._answering[conn]
-        self._in_flight_bytes -= conn.incoming.size
+        self._threads_held.give_back(self._caller(conn))
+        self._bytes_held.give_back(self._caller(conn), conn.incoming.size)
         keeps = not fs.cancelled() and fs.exception() is None and fs.result()
         if keeps and not conn.incoming.is_malformed:
             self._await_request(conn, self._forgotten(conn).rest)
@@ -168,7 +174,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
             self._give_up(conn, "the request did not arrive within the allowed time")
         while self._lingering and next(iter(self._lingering.values())) <= now:
             self._drop(next(iter(self._lingering)))
-        if len(self._answering) >= self.cfg.threads:
+        if self._threads_held.is_used_up:
             self._free_threads(now)
 
     def _free_threads(self, now: float) -> None:
@@ -263,10 +269,14 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         return self._proxies.network_of_caller(peer, incoming.forwarded_for)
 
     def _dispatch(self, conn: _Connection) -> None:
-        threads = self.tpool
+        threads, caller = self.tpool, self._caller(conn)
         if conn.incoming.path in HEALTH_PATHS:
             threads = self._health_threads
-        elif len(self._answering) >= self._most_in_flight or self._in_flight_bytes > _BUFFERED_BYTES:
+        elif not (
+            len(self._answering) < self._most_in_flight
+            and self._threads_held.admits(caller)
+            and self._bytes_held.admits(caller)
+        ):
             detail = "this process has reached its limit of requests in progress; try again"
             self._refuse(conn, Problem(code="server_busy", detail=detail, headers={"Retry-After": "2"}))
             return
@@ -274,7 +284,8 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         conn.parser = RequestParser(self.cfg, conn.incoming.released_pieces(), conn.client)
         conn.data_ready = True
         self._answering[conn] = time.monotonic()
-        self._in_flight_bytes += conn.incoming.size
+        self._threads_held.take(caller)
+        self._bytes_held.take(caller, conn.incoming.size)
         future = threads.submit(self.handle, conn)
         future.add_done_callback(partial(self.method_queue.defer, self.finish_request, conn))
 

@@ -177,12 +177,12 @@ run "pushes_and_scheduler_use_the_callers_account" {
   }
 }
 
-run "api_accepts_as_many_requests_as_it_has_threads" {
+run "api_accepts_more_requests_than_it_has_threads" {
   command = plan
 
   assert {
-    condition     = google_cloud_run_v2_service.api.template[0].max_instance_request_concurrency == 632
-    error_message = "the concurrency is the number of waiting callers (600) plus the number of requests in progress (32)"
+    condition     = google_cloud_run_v2_service.api.template[0].max_instance_request_concurrency == 732
+    error_message = "the concurrency is the number of waiting callers (600) plus that of requests in progress (32) and 100 more"
   }
   assert {
     condition = (
