@@ -22,6 +22,7 @@ from frontend_api.http.json_body import MAX_BODY_BYTES
 from frontend_api.http.problem_responses import handle_errors
 from frontend_api.http.request_log import HEALTH_PATHS, log_requests, trace_requests
 from frontend_api.http.requests import provide
+from frontend_api.http.response_memory import limit_response_memory
 from frontend_api.images.routes import blueprint as images
 from frontend_api.images.routes import previews
 from frontend_api.inputs.routes import blueprint as inputs
@@ -83,6 +84,7 @@ def create_app(
         reject_foreign_requests(app, trusted_hosts, origins=(*own, *cors_origins))
     if cors_origins:
         allow_origins(app, cors_origins)
+    limit_response_memory(app, dependencies.http)
     if address.base_path:
         mount(app, address)
     for resource in (

@@ -75,7 +75,7 @@ class ConcurrencyLimiter:
 
     def begin_request(self) -> None:
         """Wait for capacity for the current request."""
-        caller = self._caller()
+        caller = self.current_caller()
         self.enter(caller).wait()
         g.gate_caller = caller
 
@@ -90,7 +90,8 @@ class ConcurrencyLimiter:
         with self._lock:
             self._callers[digest] = caller
 
-    def _caller(self) -> str:
+    def current_caller(self) -> str:
+        """Return the caller of the current request: a user, or a network address."""
         digest = _digest_of_credentials()
         with self._lock:
             known = self._callers.get(digest)

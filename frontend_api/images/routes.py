@@ -123,6 +123,7 @@ def _asks_for_one_range() -> bool:
 def _reduce_to_range(response: Response, image: StoredImage) -> None:
     try:
         response.make_conditional(request, accept_ranges=True, complete_length=image.size_bytes)
+        response.make_sequence()  # releases the other bytes
     except RequestedRangeNotSatisfiable as exc:
         problem = Problem(
             code="range_not_satisfiable",

@@ -1,0 +1,67 @@
+"""Limits the memory of large responses that their callers have not read yet.
+
+The limit on concurrent requests does not count them: a response is sent after its view has returned.
+"""
+
+import errno
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from functools import partial
+from typing import Any
+
+from flask import Flask, Response
+
+from frontend_api.fair_shares import FairShares
+from frontend_api.http.concurrency_limiter import ConcurrencyLimiter
+from frontend_api.http.problem_responses import problem_response
+from frontend_api.http.problems import Problem
+
+_CAPACITY_BYTES = 96 * 1024 * 1024
+_LEAST_BYTES = 64 * 1024
+"""Smaller bodies of all threads together fit into half of the capacity."""
+
+
+def limit_response_memory(
+    app: Flask, gate: ConcurrencyLimiter, *, capacity_bytes: int = _CAPACITY_BYTES
+) -> None:
+    """Refuse a large response to a caller that holds more than its share of the memory."""
+    memory = FairShares(capacity_bytes)
+
+    @app.after_request
+    def admit(answer: Response) -> Response:
+        caller = gate.current_caller()
+        if answer.is_streamed:
+            if answer.status_code != 101 and not answer.direct_passthrough:
+                answer.response = _metered(answer.response, memory, caller)
+            return answer
+        size = answer.content_length or 0
+        if size < _LEAST_BYTES:
+            return answer
+        if not memory.admits(caller):
+            answer.close()
+            detail = "large responses to you are not read yet; read them, or send fewer requests at once"
+            return problem_response(Problem(code="server_busy", detail=detail, headers={"Retry-After": "2"}))
+        memory.take(caller, size)
+        answer.call_on_close(partial(memory.give_back, caller, size))
+        return answer
+
+
+def _metered(chunks: Iterable[Any], memory: FairShares, caller: str) -> Iterator[Any]:
+    """Yield the parts of a stream. Each large one is counted until the server asks for the next."""
+    with ExitStack() as exits:
+        if (close := getattr(chunks, "close", None)) is not None:
+            exits.callback(close)
+        for chunk in chunks:
+            size = len(chunk)
+            if size < _LEAST_BYTES:
+                yield chunk
+                continue
+            if not memory.admits(
+                caller
+            ):  # the server closes the connection, so the caller sees the end as an error
+                raise BrokenPipeError(errno.EPIPE, "the caller does not read its responses")
+            memory.take(caller, size)
+            try:
+                yield chunk
+            finally:
+                memory.give_back(caller, size)
