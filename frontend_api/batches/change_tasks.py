@@ -1,9 +1,11 @@
 """Change many tasks of a caller, each by the use case that changes a single one."""
 
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from contextvars import copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from common.domain.errors import DependencyUnavailableError, DomainError
@@ -20,12 +22,42 @@ ChangeOutcome: TypeAlias = Task | DomainError | None
 """What a Change returned or raised."""
 
 
+class TurnsOfCallers:
+    """Lets the requests of each caller run one after the other. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._locks: dict[str, tuple[threading.Lock, int]] = {}
+        """The lock of each caller, and the number of its requests."""
+
+    @contextmanager
+    def turn_of(self, user_id: str) -> Iterator[None]:
+        """Wait until no other request of this caller is in such a block."""
+        with self._lock:
+            own, requests = self._locks.get(user_id, (threading.Lock(), 0))
+            self._locks[user_id] = own, requests + 1
+        try:
+            with own:
+                yield
+        finally:
+            with self._lock:
+                _, requests = self._locks[user_id]
+                if requests > 1:
+                    self._locks[user_id] = own, requests - 1
+                else:
+                    del self._locks[user_id]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeTasks:
-    """Changes up to MAX_CHANGED_TASKS tasks. Each counts as one request of its caller, as it would alone."""
+    """Changes up to MAX_CHANGED_TASKS tasks. Each counts as one request of its caller, as it would alone.
+
+    The requests of a caller run one after the other: their threads would delay other callers.
+    """
 
     store: TaskStore
     requests: RequestRate
+    turns: TurnsOfCallers = field(default_factory=TurnsOfCallers)
 
     def select(self, user_id: str, only: TaskFilter, page_token: str | None) -> TaskPage:
         """Return the next tasks that a filter selects, at most as many as the request rate permits.
@@ -60,7 +92,10 @@ class ChangeTasks:
             except DomainError as error:
                 return error
 
-        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="change-tasks") as pool:
+        with (
+            self.turns.turn_of(user_id),
+            ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="change-tasks") as pool,
+        ):
             # Each call has its own copy of the context, which contains the request's trace.
             futures = [pool.submit(copy_context().run, outcome_of, task_id) for task_id in task_ids[:granted]]
         refused = len(task_ids) - granted

@@ -1,5 +1,7 @@
 """POST /v1/tasks:cancel, :delete and :label change each task as the call for one task does."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -222,3 +224,25 @@ def test_no_more_tasks_are_tried_once_a_dependency_is_unavailable() -> None:
     outcomes = change_tasks([f"task-{number}" for number in range(100)], fail, user_id="ada")
     assert [type(outcome) for outcome in outcomes] == [DependencyUnavailableError] * 100
     assert len(tried) <= 8  # those that were in progress
+
+
+def test_requests_of_one_caller_change_tasks_one_after_the_other() -> None:
+    clock = FakeClock()
+    change_tasks = ChangeTasks(store=InMemoryTaskStore(), requests=RequestRate(limit=0, clock=clock))
+    begun, goes_on, changed = threading.Event(), threading.Event(), list[str]()
+
+    def held(task_id: str) -> None:
+        begun.set()
+        assert goes_on.wait(60)
+        changed.append(task_id)
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(change_tasks, ["first"], held, user_id="ada")
+        assert begun.wait(60)
+        second = pool.submit(change_tasks, ["second"], changed.append, user_id="ada")
+        change_tasks(["of another caller"], changed.append, user_id="bob")
+        assert changed == ["of another caller"]
+        goes_on.set()
+        first.result(60)
+        second.result(60)
+    assert changed == ["of another caller", "first", "second"]
