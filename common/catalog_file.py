@@ -15,6 +15,7 @@ from common.domain.models.model_files import ModelFiles
 from common.domain.models.pipeline_traits import PipelineTraits, assumed_traits
 from common.domain.models.promises import promises_beyond
 from common.domain.models.spec import ModelSpec
+from common.model_files.example_file import read_example
 from common.model_files.ip_adapter_file import check_ip_adapter_file
 from common.model_files.lora_file import check_lora_file
 from common.model_files.weights import UnservableModelError
@@ -71,11 +72,11 @@ def _problem(spec: ModelSpec, found: PipelineTraits | None) -> str | None:
         return problem
     if found is not None and found.is_known and (problem := promises_beyond(spec, found)):
         return problem
-    return "; ".join(_weights_problems(spec)) or None
+    return "; ".join(_file_problems(spec)) or None
 
 
-def _weights_problems(spec: ModelSpec) -> Iterator[str]:
-    """Describe LoRAs and IP-Adapters that cannot be applied; files that are not readable here count as good."""
+def _file_problems(spec: ModelSpec) -> Iterator[str]:
+    """Describe files that cannot be used; those that are not readable here count as good."""
     for field, weights, check in (
         ("loras", spec.loras, check_lora_file),
         ("ip_adapters", spec.ip_adapters, check_ip_adapter_file),
@@ -86,6 +87,11 @@ def _weights_problems(spec: ModelSpec) -> Iterator[str]:
                     check(file)
             except UnservableModelError as error:
                 yield f"`{field}/{number}/source`: {error}"
+    try:
+        if spec.example is not None:
+            read_example(spec.example)
+    except UnservableModelError as error:
+        yield f"`example/file`: {error}"
 
 
 def _located(entry: Any, beside: Path) -> Any:
@@ -95,6 +101,8 @@ def _located(entry: Any, beside: Path) -> Any:
     found = {name: _path(entry[name], beside) for name in _PATHS if name in entry}
     if isinstance(components := entry.get("components"), Mapping):
         found["components"] = {name: _path(value, beside) for name, value in components.items()}
+    if isinstance(example := entry.get("example"), Mapping) and "file" in example:
+        found["example"] = {**example, "file": _path(example["file"], beside)}
     for name in ("loras", "controlnets", "ip_adapters"):
         if isinstance(listed := entry.get(name), list):
             found[name] = [

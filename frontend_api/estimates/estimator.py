@@ -59,6 +59,14 @@ class TaskEstimator:
         workload = self._workload_cache.latest()
         return None if workload is None else workload.gpu_seconds_per_unit(model)
 
+    def typical_seconds(self, workload: Workload, parameters: GenerationParameters) -> float | None:
+        """Predict a task that does not wait; None if no worker has reported times of its model."""
+        draw_time = draw_time_of(workload, parameters)
+        if draw_time is None:
+            return None
+        predicted = predicted_seconds(workload, draw_time, wait_seconds=0)
+        return self._calibration(workload).eta(predicted).p50_seconds
+
     def with_predictions(self, tasks: Iterable[Task]) -> tuple[Task, ...]:
         """Add predictions to new tasks, which are submitted in this order."""
         workload = self._workload_cache.latest(checked=True)

@@ -1,4 +1,4 @@
-"""/v1/models: the offered models, with limits and defaults."""
+"""/v1/models: the offered models, with limits, defaults and an example picture."""
 
 from flask import Blueprint, Response
 from pydantic import Field
@@ -11,17 +11,21 @@ from common.domain.models.model_files import ModelFiles
 from common.domain.models.spec import ModelSpec
 from common.domain.models.traits import Adapter, Input, ModelTraits, PromptSyntax
 from common.domain.parameters import OutputFormat, Sampler
+from common.model_files.example_file import read_example
+from common.model_files.weights import UnservableModelError
 from frontend_api.estimates.package import Estimates
 from frontend_api.estimates.workload import Workload
 from frontend_api.http.api_doc import ApiDoc, ResponseDoc
 from frontend_api.http.problems import Problem, RequestRefusedError
 from frontend_api.http.requests import authenticate, current
-from frontend_api.http.responses import json_response
-from frontend_api.http.schemas import ResponseBody
+from frontend_api.http.responses import conditional, json_response
+from frontend_api.http.schemas import ResponseBody, RoundedSeconds
 
 blueprint = Blueprint("models", __name__, url_prefix="/v1/models")
 blueprint.before_request(authenticate)
 doc = ApiDoc(tag="models")
+
+_AN_HOUR = "private, max-age=3600"
 
 
 class LoraResponse(ResponseBody):
@@ -40,6 +44,12 @@ class SteeringWeightsResponse(ResponseBody):
 
     name: str
     title: str
+
+
+class ExampleResponse(ResponseBody):
+    """A picture that the model generated: `GET /v1/models/{name}/example`."""
+
+    prompt: str = Field(description="The prompt that it was generated from; empty: unknown.")
 
 
 class ModelResponse(ResponseBody):
@@ -90,6 +100,10 @@ class ModelResponse(ResponseBody):
     )
     limits: ModelLimits = Field(description="The bounds of the parameters. Others are rejected.")
     defaults: ModelDefaults = Field(description="The values of omitted parameters.")
+    example: ExampleResponse | None = Field(description="The model's example picture; null: none.")
+    typical_seconds: RoundedSeconds | None = Field(
+        description="Median duration of a task with default parameters that does not wait. null: unknown."
+    )
     served: bool | None = Field(
         description="Whether a live worker serves the model; if false, its tasks stay queued. null: unknown."
     )
@@ -98,7 +112,9 @@ class ModelResponse(ResponseBody):
     )
 
     @classmethod
-    def of(cls, spec: ModelSpec, workload: Workload | None) -> "ModelResponse":
+    def of(
+        cls, spec: ModelSpec, workload: Workload | None, *, typical_seconds: float | None = None
+    ) -> "ModelResponse":
         """Build the response, without the model's files."""
         fields = spec.model_dump(mode="json", exclude={*ModelFiles.model_fields, "tokenizer"})
         workers = None if workload is None else len(workload.workers_of(spec.name))
@@ -111,6 +127,8 @@ class ModelResponse(ResponseBody):
                 "controlnets": [each.model_dump(include={"name", "title"}) for each in spec.controlnets],
                 "ip_adapters": [each.model_dump(include={"name", "title"}) for each in spec.ip_adapters],
                 "adapters": spec.adapters,
+                "example": None if spec.example is None else {"prompt": spec.example.prompt},
+                "typical_seconds": typical_seconds,
                 "served": None if workers is None else workers > 0,
                 "workers": workers,
             }
@@ -127,8 +145,7 @@ class ModelListResponse(ResponseBody):
 @doc("listModels", {200: ResponseDoc("All models; the first is the default.", ModelListResponse)})
 def list_all() -> Response:
     """List the available models."""
-    workload = current(Estimates).workload_cache.latest()
-    models = tuple(ModelResponse.of(spec, workload) for spec in current(ModelCatalog).models)
+    models = tuple(_response(spec) for spec in current(ModelCatalog).models)
     return json_response(ModelListResponse(models=models))
 
 
@@ -140,9 +157,48 @@ def list_all() -> Response:
 )
 def read(name: str) -> Response:
     """Read one model's limits and defaults."""
+    return json_response(_response(_offered(name)))
+
+
+@blueprint.get("/<name>/example")
+@doc(
+    "readModelExample",
+    {
+        200: ResponseDoc(
+            "The picture's bytes.", media_type="image/*", headers={"ETag": "Changes with the picture."}
+        ),
+        304: ResponseDoc("The picture has not changed since the response with this ETag."),
+    },
+    problems=("model_not_found", "image_not_found"),
+    headers={"If-None-Match": "The ETag of an earlier response."},
+)
+def read_example_picture(name: str) -> Response:
+    """Fetch a model's example picture."""
+    example = _offered(name).example
     try:
-        spec = current(ModelCatalog).get(name)
+        picture = None if example is None else read_example(example)
+    except UnservableModelError:  # the file has changed since the catalog was read
+        picture = None
+    if picture is None:
+        raise RequestRefusedError(Problem(code="image_not_found", detail=f"model {name!r} has no example"))
+    response = Response(picture.data, content_type=picture.media_type)
+    response.add_etag()
+    response.headers["Cache-Control"] = _AN_HOUR
+    return conditional(response)
+
+
+def _response(spec: ModelSpec) -> ModelResponse:
+    estimates = current(Estimates)
+    workload = estimates.workload_cache.latest()
+    seconds = None
+    if workload is not None:
+        seconds = estimates.estimator.typical_seconds(workload, spec.defaulted(prompt="x", seed=0))
+    return ModelResponse.of(spec, workload, typical_seconds=seconds)
+
+
+def _offered(name: str) -> ModelSpec:
+    try:
+        return current(ModelCatalog).get(name)
     except UnknownModelError as exc:
         problem = Problem(code="model_not_found", detail=f"available models: {', '.join(exc.offered)}")
         raise RequestRefusedError(problem) from exc
-    return json_response(ModelResponse.of(spec, current(Estimates).workload_cache.latest()))

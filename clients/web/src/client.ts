@@ -228,14 +228,22 @@ export class DarkroomClient {
   }
 
   /** Return a URL of a small version for an <img>, like `imageSource`. */
-  async thumbnailSource(taskId: string, index: number): Promise<string> {
-    const path = `${imagePath(taskId, index)}/thumbnail`;
-    if (await this.#canEmbed()) return this.#absolute(path);
-    return URL.createObjectURL(await (await this.#http.send("GET", path)).blob());
+  thumbnailSource(taskId: string, index: number): Promise<string> {
+    return this.#pictureSource(`${imagePath(taskId, index)}/thumbnail`);
+  }
+
+  /** Return a URL of a model's example picture for an <img>, like `imageSource`. */
+  exampleSource(model: string): Promise<string> {
+    return this.#pictureSource(`v1/models/${encodeURIComponent(model)}/example`);
   }
 
   async imageBytes(taskId: string, index: number): Promise<Blob> {
     return (await this.#http.send("GET", imagePath(taskId, index))).blob();
+  }
+
+  async #pictureSource(path: string): Promise<string> {
+    if (await this.#canEmbed()) return this.#absolute(path);
+    return URL.createObjectURL(await (await this.#http.send("GET", path)).blob());
   }
 
   /** An <img> sends no token, and the API's images can only be embedded by pages of its own origin. */

@@ -73,6 +73,10 @@ export interface Model {
   readonly defaults: ModelDefaults;
   readonly samplers: readonly string[];
   readonly output_formats: readonly string[];
+  /** The model's example picture, whose URL `exampleSource` returns; null or missing: none. */
+  readonly example?: { readonly prompt: string } | null;
+  /** Median duration of a task with default parameters that does not wait; null or missing: unknown. */
+  readonly typical_seconds?: number | null;
   /** Whether a live worker serves the model; null or missing: unknown. */
   readonly served?: boolean | null;
   /** Number of live workers that serve the model; null or missing: unknown. */

@@ -4,6 +4,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from common.domain.errors import UnknownModelError
 from common.domain.models.limits import ModelDefaults, ModelLimits
+from common.domain.models.model_files import ModelExample
 from common.domain.models.spec import ModelSpec
 from common.domain.models.traits import Input, ModelTraits, PromptSyntax
 
@@ -42,6 +43,9 @@ DEMO_MODEL = ModelSpec(
     family="stable_diffusion",
     source="embedded:demo",
     max_prompt_tokens=30,
+    example=ModelExample(
+        file="embedded:demo", prompt="a large red circle above a small blue square on a white background"
+    ),
     traits=ModelTraits(
         inputs=(Input.TEXT, Input.IMAGE, Input.MASK),
         prompt_syntaxes=tuple(PromptSyntax),

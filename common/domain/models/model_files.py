@@ -49,6 +49,17 @@ class IpAdapter(BaseModel):
         return checked_safetensors(source)
 
 
+class ModelExample(BaseModel):
+    """A picture that a model generated. The page shows it where the user chooses a model."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    file: str
+    """A PNG, JPEG or WebP; `embedded:demo` for the picture that ships with the project."""
+    prompt: str = ""
+    """The prompt that the picture was generated from."""
+
+
 def checked_safetensors(source: str) -> str:
     """Return the name of a single file; raises ValueError if it has another format."""
     if not source.endswith(SINGLE_FILE):

@@ -16,7 +16,7 @@ from common.domain.models.families import (
 from common.domain.models.known_pipelines import DIFFUSION_SAMPLERS
 from common.domain.models.limits import ModelDefaults, ModelLimits
 from common.domain.models.lora import LoraSpec, chosen_loras, lora_problems
-from common.domain.models.model_files import ModelFiles
+from common.domain.models.model_files import ModelExample, ModelFiles
 from common.domain.models.parameter_checks import (
     CONTROL,
     NO_EFFECT,
@@ -57,6 +57,7 @@ class ModelSpec(ModelFiles):
     """Number of prompt tokens that the model reads, without begin and end tokens; None if unknown."""
     tokenizer: str | None = None
     """The folder of the tokenizer for the API; by default `tokenizer` in the model's folder, if it is readable."""
+    example: ModelExample | None = None
     loras: tuple[LoraSpec, ...] = ()
     """The LoRAs that a task can choose."""
     limits: ModelLimits = ModelLimits()

@@ -17,6 +17,7 @@ import { Notifications } from "./notifications/notifications";
 import { errorText, formMessages } from "./problems";
 import { connectPictureDrop } from "./picture_drop";
 import { ReuseMenu } from "./reuse_menu";
+import { ModelButton } from "./model_picker/model_button";
 import { connectShortcuts } from "./shortcuts";
 import { connectTheme } from "./theme";
 import { TitleBadge } from "./title_badge";
@@ -89,6 +90,16 @@ const library: TaskLibrary = new TaskLibrary(
   },
 );
 const actions = createActions(api, form, library, (task, index, source) => { viewer.open(task, index, source); });
+const modelButton = new ModelButton(
+  ({ name, example }) => {
+    const task = library.loaded.find(({ model, images }) => model === name && images.length > 0);
+    return [
+      ...(example == null ? [] : [{ prompt: example.prompt, source: () => api.exampleSource(name) }]),
+      ...(task === undefined ? [] : [{ prompt: task.prompt, source: () => api.thumbnailSource(task.id, task.images[0]?.index ?? 0) }]),
+    ];
+  },
+  (error) => { form.setMessage(errorText(error, "The models could not be shown. Reload the page."), true); },
+);
 const reuseMenu = new ReuseMenu((kind, task) => {
   actions.reuse(kind, task).catch((error: unknown) => { form.setMessage(errorText(error), true); });
 });
@@ -229,6 +240,7 @@ async function loadModels(retryMilliseconds = 2_000): Promise<void> {
 
 function showModels(models: readonly Model[]): void {
   form.setModels(models);
+  modelButton.setModels(models);
   list.setModelsShown(models.length > 1);
   searchBar.setModels(models.map(({ name }) => name));
   // A worker may start to serve a model while the page is open.

@@ -1,16 +1,20 @@
 """GET /v1/models states what each family takes, and submissions are refused by the same facts."""
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from common.catalog_file import parse_catalog
-from common.domain.models.catalog import ModelCatalog
+from common.domain.models.catalog import DEMO_MODEL, ModelCatalog
 from common.domain.models.families import FAMILIES, WHOLE_PIPELINE
+from common.domain.models.model_files import ModelExample
 from common.domain.models.spec import ModelSpec
+from common.domain.worker_report import ModelTimes
 from frontend_api.adapters.prompt_tokenizers import with_prompt_limits
+from tests.factories import worker_report
 from tests.pictures import png
 from tests.unit.frontend_api.conftest import Api
 
@@ -153,6 +157,41 @@ def test_model_lists_its_ip_adapters_without_their_files(tmp_path: Path) -> None
     assert (parameters["ip_adapter"], parameters["reference_scale"]) == ("style", 0.8)
     unknown = api.submit(reference_image="0" * 64)
     assert [error["pointer"] for error in unknown.get_json()["errors"]] == ["/reference_image"]
+
+
+def test_example_of_a_model_is_served_without_its_file(tmp_path: Path) -> None:
+    file = tmp_path / "fox.png"
+    file.write_bytes(png())
+    spec = DEMO_MODEL.model_copy(update={"example": ModelExample(file=str(file), prompt="a fox")})
+    api = Api(folder=tmp_path, catalog=ModelCatalog(models=(spec,)))
+    assert models(api)["demo"]["example"] == {"prompt": "a fox"}
+    first = api.client.get("/v1/models/demo/example")
+    assert (first.status_code, first.content_type, first.data) == (200, "image/png", png())
+    unchanged = api.client.get("/v1/models/demo/example", headers={"If-None-Match": first.headers["ETag"]})
+    assert unchanged.status_code == 304
+    file.write_text("replaced by another file")
+    assert api.client.get("/v1/models/demo/example").get_json()["code"] == "image_not_found"
+    file.unlink()
+    assert api.client.get("/v1/models/demo/example").status_code == 404
+
+
+def test_model_without_an_example_has_none(api: Api) -> None:
+    assert models(api)["flux"]["example"] is None
+    assert api.client.get("/v1/models/flux/example").get_json()["code"] == "image_not_found"
+    assert api.client.get("/v1/models/unknown/example").get_json()["code"] == "model_not_found"
+
+
+def test_typical_time_is_the_estimate_without_a_queue(tmp_path: Path) -> None:
+    api = Api(folder=tmp_path)
+    assert models(api)["demo"]["typical_seconds"] is None
+    api.clock.advance(60)
+    times = ModelTimes(model="demo", gpu_seconds_per_unit=2.0, sizes=())
+    alive_until = api.clock.now() + timedelta(days=1)
+    api.reports.publish(worker_report(times=(times,), alive_until=alive_until))
+    idle = api.client.post("/v1/tasks:estimate", json={"prompt": "x"}).get_json()["eta"]["p50_seconds"]
+    for _ in range(3):
+        assert api.submit().status_code == 202
+    assert models(api)["demo"]["typical_seconds"] == idle > 0
 
 
 def test_submission_keeps_its_loras(api_with_loras: Api) -> None:

@@ -55,6 +55,10 @@ class ModelSpec(Record):
     """
     limits: dict[str, Any] = Field(default_factory=dict)
     defaults: dict[str, Any] = Field(default_factory=dict)
+    example: dict[str, str] | None = None
+    """The `prompt` of the model's example picture, `GET /v1/models/{name}/example`; None if it has none."""
+    typical_seconds: float | None = None
+    """Median duration of a task with default parameters that does not wait; None if unknown."""
     served: bool | None = None
     """Whether a live worker serves the model now; None if unknown."""
     workers: int | None = None
