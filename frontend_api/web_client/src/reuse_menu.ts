@@ -2,7 +2,8 @@
 
 import type { TaskDocument } from "@darkroom/web";
 
-import { byId, find } from "./dom";
+import { byId, find, setAttribute } from "./dom";
+import { closeWhenLeft } from "./popover_focus";
 
 /** All settings; the prompt; the seed; all but the seed; more images with random seeds. */
 export type ReuseKind = "all" | "prompt" | "seed" | "remix" | "more";
@@ -21,6 +22,10 @@ export class ReuseMenu {
       button?.focus();
       reuse(kind as ReuseKind, this.#task);
     });
+    closeWhenLeft(this.#menu, () => this.#button);
+    this.#menu.addEventListener("toggle", ({ newState }) => {
+      if (this.#button !== null) setAttribute(this.#button, "aria-expanded", newState === "open" ? "true" : null);
+    });
     this.#menu.addEventListener("keydown", (event) => {
       const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
       if (step === undefined) return;
@@ -35,7 +40,8 @@ export class ReuseMenu {
   open(task: TaskDocument, button: HTMLButtonElement): void {
     this.#task = task;
     this.#button = button;
-    this.#menu.showPopover();
+    // With its source, the Tab key leads from the menu to what follows the button.
+    this.#menu.showPopover({ source: button });
     const anchor = button.getBoundingClientRect();
     const { width, height } = this.#menu.getBoundingClientRect();
     const isAbove = anchor.top > innerHeight - anchor.bottom;

@@ -1,6 +1,7 @@
 /** The menu of the signed-in user: API keys, and signing out where users sign in. */
 
 import { byId, setText } from "../dom";
+import { closeWhenLeft } from "../popover_focus";
 
 export interface AccountActions {
   openKeys(): void;
@@ -19,6 +20,7 @@ export class AccountMenu {
       if (action === "keys") actions.openKeys();
       else if (action === "signOut") actions.signOut();
     });
+    closeWhenLeft(this.#menu, () => this.#button);
     this.#menu.addEventListener("beforetoggle", () => {
       const { bottom, right } = this.#button.getBoundingClientRect();
       this.#menu.style.top = `${bottom + 4}px`;
