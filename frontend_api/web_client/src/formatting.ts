@@ -66,6 +66,12 @@ export function shortened(text: string, length: number): string {
   return characters.length <= length ? text : `${characters.slice(0, length - 1).join("")}…`;
 }
 
+/** The name of an image for assistive technology: "a fox", or "a fox, image 2 of 4". `index` counts from 0. */
+export function imageName(prompt: string, index: number, count: number): string {
+  const name = shortened(prompt, 200);
+  return count === 1 ? name : `${name}, image ${index + 1} of ${count}`;
+}
+
 /** The beginning of a prompt in quotation marks, on one line. Its direction does not change the text around it. */
 export function quoted(prompt: string): string {
   return `“\u2068${shortened(prompt.trim().replace(/\s+/g, " "), 40)}\u2069”`;

@@ -132,6 +132,7 @@ const viewer = new Viewer(
     useLabel: (label) => { searchBar.useLabel(label); },
   },
   () => list.pictures,
+  (task, index) => { list.focusPicture(task, index); },
 );
 const searchBar = new SearchBar((filter) => { library.setFilter(filter); }, () => library.loaded);
 const list: TaskList = new TaskList(

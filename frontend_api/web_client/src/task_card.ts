@@ -6,7 +6,7 @@ import { announce } from "./announcer";
 import { Confirmation } from "./confirmation";
 import { find, setAttribute, setItems, setText } from "./dom";
 import { ratioOf } from "./gallery/rows";
-import { plainText, shortened, timeOrDay } from "./formatting";
+import { imageName, plainText, shortened, timeOrDay } from "./formatting";
 import { errorText } from "./problems";
 import { QueuePoller } from "./queue_poller";
 import { type Label, favouriteChange, isFavourite, parseLabel } from "./labels/labels";
@@ -144,7 +144,7 @@ export class TaskCard {
     for (const preview of task.previews) this.#tiles[preview.index]?.showPreview(preview);
     for (const image of task.images) {
       const source = () => this.actions.thumbnailSource(task, image.index);
-      void this.#tiles[image.index]?.showImage(image.sha256 || "stored", source, task.prompt);
+      void this.#tiles[image.index]?.showImage(image.sha256 || "stored", source, imageName(task.prompt, image.index, task.imageCount));
     }
     const isBlank = task.previews.length === 0 && (task.status !== "completed" || task.failedImages.length > 0);
     if (isBlank) for (const tile of this.#tiles) tile.clearPreviews();

@@ -6,6 +6,7 @@ import { announce } from "./announcer";
 import { arrivalsOf } from "./arrivals";
 import { byId, setAttribute, setText } from "./dom";
 import { Gallery } from "./gallery/gallery";
+import { connectImageKeys } from "./gallery/image_keys";
 import { animateMoves } from "./moves";
 import { errorText } from "./problems";
 import { isEmpty } from "./search/task_filter";
@@ -18,6 +19,8 @@ import { viewOf } from "./task_view";
 const MAX_AUTOMATIC = 20;
 /** Older tasks are requested so long before the end of the list that it rarely is visible. */
 const NEAR = "3000px";
+/** How many changes that arrive together are announced one by one. */
+const MAX_ANNOUNCED = 3;
 
 export class TaskList {
   readonly #element = byId("task-list", HTMLElement);
@@ -43,6 +46,7 @@ export class TaskList {
   constructor(actions: TaskActions, private readonly loadMore: () => void, onCards: () => void) {
     const template = byId("task-template", HTMLTemplateElement);
     this.#gallery = new Gallery(this.#element, (task) => new TaskCard(template, task, actions), onCards);
+    connectImageKeys(this.#element);
     this.#more.addEventListener("click", () => {
       this.#automatic = 0;
       this.loadMore();
@@ -102,13 +106,15 @@ export class TaskList {
 
   /** Announce changes of the status, also of tasks whose cards are not in the document. */
   #announceChanges(tasks: readonly TaskDocument[]): void {
-    for (const task of tasks) {
+    const texts = tasks.flatMap((task) => {
       const before = this.#known.get(task.id);
       // A task that did not change is the same object.
-      if (before === undefined || before === task) continue;
+      if (before === undefined || before === task) return [];
       const { announcement } = viewOf(task);
-      if (announcement !== null && announcement !== viewOf(before).announcement) announce(announcement);
-    }
+      return announcement === null || announcement === viewOf(before).announcement ? [] : [announcement];
+    });
+    for (const text of texts.slice(0, MAX_ANNOUNCED)) announce(text);
+    if (texts.length > MAX_ANNOUNCED) announce(`and ${texts.length - MAX_ANNOUNCED} more`);
   }
 
   /** Observe the end of the list again: the observer then reports whether it is still near. */
@@ -130,6 +136,14 @@ export class TaskList {
   /** All finished images in the order of the list. */
   get pictures(): readonly { readonly task: TaskDocument; readonly index: number }[] {
     return this.#view?.tasks.flatMap((task) => task.images.map(({ index }) => ({ task, index }))) ?? [];
+  }
+
+  /** Move the focus to an image of the list. */
+  focusPicture(task: TaskDocument, index: number): void {
+    const position = this.tasks.findIndex(({ id }) => id === task.id);
+    const image = this.tasks[position]?.images.findIndex((one) => one.index === index) ?? -1;
+    if (image === -1) byId("tasks", HTMLElement).focus({ preventScroll: true });
+    else this.#gallery.focusCard(position, index);
   }
 
   /** The size of the images has changed. */

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 
-import { duration, fileName, plainText, timeOrDay, samplerTitle, shortened } from "../src/formatting";
+import { duration, fileName, imageName, plainText, timeOrDay, samplerTitle, shortened } from "../src/formatting";
 
 test.each([
   [0.04, "0.0 s"],
@@ -33,6 +33,12 @@ test("plainText removes the marks of code and the underscores in it", () => {
 test("samplerTitle derives a title from the name of an unknown sampler", () => {
   expect(samplerTitle("dpmpp_2m_karras")).toBe("DPM++ 2M Karras");
   expect(samplerTitle("brand_new")).toBe("brand new");
+});
+
+test("imageName numbers the images of a task with several", () => {
+  expect(imageName("a fox", 0, 1)).toBe("a fox");
+  expect(imageName("a fox", 1, 4)).toBe("a fox, image 2 of 4");
+  expect(imageName("x".repeat(2_000), 0, 1)).toHaveLength(200);
 });
 
 test("shortened never cuts a surrogate pair", () => {

@@ -57,12 +57,14 @@ export class Gallery {
     if (!this.#layout.hasMeasures(this.#readMeasures())) this.#arrange(this.#anchors);
   }
 
-  /** Move the focus to the first control of a card. */
-  focusCard(index: number): void {
+  /** Move the focus to an image of a card, or else to the card's first control. */
+  focusCard(index: number, image = 0): void {
     const id = this.#layout.idAt(index) ?? null;
     this.#focused = id;
     this.#update();
-    if (id !== null) this.#items.elementOf(id)?.querySelector<HTMLElement>("button:not([hidden], :disabled)")?.focus();
+    const card = id === null ? undefined : this.#items.elementOf(id);
+    const tile = card?.querySelectorAll<HTMLButtonElement>(".tile")[image];
+    (tile?.disabled === false ? tile : card?.querySelector<HTMLElement>("button:not([hidden], :disabled)"))?.focus();
   }
 
   /** A card stays in the document while it has the focus, also while a dialog or menu has it that gives it back. */

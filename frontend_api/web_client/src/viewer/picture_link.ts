@@ -25,3 +25,9 @@ export function parsePictureFragment(fragment: string): PictureLink | null {
 export function pictureUrl(page: string, { taskId, index }: PictureLink): string {
   return new URL(`t/${encodeURIComponent(taskId)}/${index + 1}`, page).href;
 }
+
+/** Whether two addresses lead to the same file: signed links of a file differ only in their query. */
+export function isSameFile(one: string, other: string): boolean {
+  const [first, second] = [new URL(one, location.href), new URL(other, location.href)];
+  return first.origin === second.origin && first.pathname === second.pathname && first.protocol !== "blob:";
+}

@@ -9,7 +9,7 @@ import type { LabelChange, Parameters, TaskDocument } from "@darkroom/web";
 import { announce } from "../announcer";
 import { type Picture, choicesFor } from "../compare/compared";
 import { byId, create, find, setAttribute, setText } from "../dom";
-import { shortened } from "../formatting";
+import { imageName, shortened } from "../formatting";
 import { errorText } from "../problems";
 import { type Label, favouriteChange, isFavourite, parseLabel } from "../labels/labels";
 import { showLabelChips } from "../labels/label_chips";
@@ -17,7 +17,7 @@ import type { ReuseKind } from "../reuse_menu";
 import { CodePanel } from "./code_panel";
 import { copyImage } from "./copy_image";
 import { factsOf, seedOf } from "./facts";
-import { type PictureLink, parsePictureFragment, pictureFragment, pictureUrl } from "./picture_link";
+import { type PictureLink, isSameFile, parsePictureFragment, pictureFragment, pictureUrl } from "./picture_link";
 import { Zoom, onSwipe } from "./zoom";
 
 export interface ViewerActions {
@@ -61,8 +61,12 @@ export class Viewer {
   #objectUrl = "";
   #hasReadAddress = false;
 
-  /** `pictures` returns all finished images of the list, in its order. */
-  constructor(private readonly actions: ViewerActions, private readonly pictures: () => readonly Picture[]) {
+  /** `pictures` returns all finished images of the list, in its order. `focusPicture` moves the focus to one of them. */
+  constructor(
+    private readonly actions: ViewerActions,
+    private readonly pictures: () => readonly Picture[],
+    private readonly focusPicture: (task: TaskDocument, index: number) => void,
+  ) {
     this.#code = new CodePanel((task) => this.actions.parametersOf(task));
     this.#zoom = new Zoom(this.#stage, this.#image, (percent) => {
       setText(find(this.#dialog, ".viewer__zoom", HTMLElement), percent === null ? "" : `${percent} %`);
@@ -89,7 +93,10 @@ export class Viewer {
     });
     onSwipe(this.#stage, () => this.#zoom.isFitted, (direction) => { this.#step(direction); });
     this.#dialog.addEventListener("close", () => {
+      const last = this.#shown;
       this.#shown = null;
+      // The dialog returns the focus to the picture that opened it, which may be far away or deleted. The form keeps it.
+      if (last !== null && document.activeElement?.closest("#form") == null) this.focusPicture(last.task, last.index);
       if (isViewerState(history.state)) history.go(-history.state.viewer);
     });
     addEventListener("popstate", () => {
@@ -154,7 +161,7 @@ export class Viewer {
     const { task, index } = picture;
     this.#zoom.fit();
     setText(this.#message, "");
-    this.#image.alt = task.prompt;
+    this.#image.alt = imageName(task.prompt, index, task.imageCount);
     this.#image.width = task.width;
     this.#image.height = task.height;
     this.#image.style.setProperty("--ratio", String(task.width / task.height));
@@ -288,10 +295,4 @@ function positionOf({ task, index }: Picture, pictures: readonly Picture[]): num
 /** `viewer`: how many entries of the history belong to the open viewer. */
 function isViewerState(state: unknown): state is { readonly viewer: number } {
   return typeof state === "object" && state !== null && "viewer" in state;
-}
-
-/** Whether two addresses lead to the same file: signed links of a file differ only in their query. */
-function isSameFile(one: string, other: string): boolean {
-  const [first, second] = [new URL(one, location.href), new URL(other, location.href)];
-  return first.origin === second.origin && first.pathname === second.pathname && first.protocol !== "blob:";
 }
