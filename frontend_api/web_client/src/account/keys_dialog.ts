@@ -49,13 +49,14 @@ export class KeysDialog {
   }
 
   async #createKey(): Promise<void> {
-    if (this.#create.disabled) return;
+    if (this.#create.getAttribute("aria-disabled") === "true") return;
     const scopes = Array.from(this.#form.querySelectorAll<HTMLInputElement>("[name=scope]:checked"), ({ value }) => value);
     if (scopes.length === 0) {
       setText(this.#message, "Choose at least one permission.");
       return;
     }
-    this.#create.disabled = true;
+    // The attribute `disabled` would remove the focus from the button.
+    this.#create.setAttribute("aria-disabled", "true");
     try {
       const key = await this.api.create(this.#name.value.trim(), scopes, Number(this.#days.value) || null);
       if (!this.#dialog.open) return;
@@ -68,9 +69,7 @@ export class KeysDialog {
     } catch (error) {
       setText(this.#message, errorText(error));
     } finally {
-      this.#create.disabled = false;
-      // A disabled button has lost the focus.
-      if (this.#dialog.open && document.activeElement === document.body) this.#create.focus();
+      this.#create.removeAttribute("aria-disabled");
     }
   }
 

@@ -64,10 +64,12 @@ export class ParameterForm {
     byId("swap-sides", HTMLButtonElement).addEventListener("click", () => {
       const { width, height } = this.#values();
       this.fill({ width: height, height: width });
+      announce(`Width ${height}, height ${width}`);
     });
     byId("reset", HTMLButtonElement).addEventListener("click", () => {
       this.#chosen = { prompt: this.#control("prompt").value };
       this.#showValues({ ...defaultsOf(this.#model()), seed: "" });
+      announce("All settings are the defaults of the model.");
     });
   }
 

@@ -2,6 +2,7 @@
 
 import type { Seed } from "@darkroom/web";
 
+import { announce } from "../announcer";
 import { byId, setAttribute } from "../dom";
 import { randomSeed } from "../seeds";
 
@@ -12,7 +13,11 @@ export class SeedButtons {
   #isLocked = false;
 
   constructor(setSeed: (seed: string) => void) {
-    byId("seed-dice", HTMLButtonElement).addEventListener("click", () => { setSeed(randomSeed()); });
+    byId("seed-dice", HTMLButtonElement).addEventListener("click", () => {
+      const seed = randomSeed();
+      setSeed(seed);
+      announce(`Seed ${seed}`);
+    });
     this.#lock.addEventListener("click", () => { setSeed(this.#isLocked ? "" : (this.#last ?? randomSeed())); });
   }
 

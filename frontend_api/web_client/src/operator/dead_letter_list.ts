@@ -49,14 +49,23 @@ export class DeadLetterList {
         token = page.next_page_token;
       }
       if (read !== this.#latestRead) return;
+      const hadFocus = document.activeElement === this.#more;
+      const firstNew = letters.find(({ id }) => this.#items.elementOf(id) === undefined);
       this.#items.show(letters);
       this.#more.hidden = token === null;
+      if (hadFocus && token === null) this.#focusLetter(firstNew);
       setText(this.#note, letters.length === 0 ? "There are no dead letters." : "");
     } catch (error) {
       if (read !== this.#latestRead) return;
       this.#count = null; // read again with the next update
       setText(this.#note, errorText(error, "The dead letters could not be read."));
     }
+  }
+
+  /** The button that showed the letter is hidden now. */
+  #focusLetter(letter: DeadLetter | undefined): void {
+    const element = letter === undefined ? undefined : this.#items.elementOf(letter.id);
+    (element?.querySelector<HTMLElement>("button:not([hidden])") ?? byId("dead-letters", HTMLElement)).focus();
   }
 
   async #finish(action: Promise<void>, announcement: string): Promise<void> {

@@ -14,8 +14,11 @@ export function connectAuthButtons(auth: Auth, onSignedOut: () => void): void {
 
 /** Show the page's content to a signed-in user, and the sign-in button to others. */
 export function showSignedIn(auth: Auth, isSignedIn: boolean): void {
-  byId("welcome", HTMLElement).hidden = isSignedIn;
+  const welcome = byId("welcome", HTMLElement);
+  const hadFocus = welcome.contains(document.activeElement);
+  welcome.hidden = isSignedIn;
   byId("main", HTMLElement).hidden = !isSignedIn;
+  if (hadFocus && isSignedIn) byId("alerts", HTMLElement).focus();
   byId("connection", HTMLElement).hidden = !isSignedIn;
   byId("sign-out", HTMLElement).hidden = !isSignedIn || !auth.isOffered;
   setText(byId("sign-in-message", HTMLElement), "");

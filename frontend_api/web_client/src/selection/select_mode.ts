@@ -1,14 +1,15 @@
 /**
  * The checkboxes of the cards, and the mode in which a click on a card selects it.
  *
- * Shift extends the selection from the last card, with the mouse as with the keyboard; Escape leaves the mode.
+ * Shift extends the selection from the last card, with the mouse as with the keyboard. Enter leads from a checkbox to
+ * the actions; Escape leaves the mode.
  */
 
 import type { TaskDocument } from "@darkroom/web";
 
 import { announce } from "../announcer";
 import { counted } from "../bulk/bulk";
-import { byId, setAttribute } from "../dom";
+import { byId, find, setAttribute } from "../dom";
 import { isTyping } from "../shortcuts";
 import { Selection } from "./selection";
 
@@ -74,6 +75,7 @@ export class SelectMode {
   #enter(): void {
     if (this.#isOn) return;
     this.#isOn = true;
+    announce("Selection started. Enter leads from a card to the actions.");
     this.#show();
   }
 
@@ -123,7 +125,11 @@ export class SelectMode {
     if (!box.matches(BOX) || event.ctrlKey || event.metaKey || event.altKey) return;
     const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
     const id = box.closest<HTMLElement>(".task")?.dataset.taskId ?? "";
-    if (event.key === " " && event.shiftKey) {
+    if (event.key === "Enter" && this.#isOn) {
+      // Otherwise the key would also press the button.
+      event.preventDefault();
+      find(byId("selection-bar", HTMLElement), "button", HTMLButtonElement).focus();
+    } else if (event.key === " " && event.shiftKey) {
       event.preventDefault();
       this.#select(id, true);
     } else if (step !== undefined) {

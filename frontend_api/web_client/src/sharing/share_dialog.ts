@@ -65,8 +65,9 @@ export class ShareDialog {
 
   async #createLink(): Promise<void> {
     const picture = this.#picture;
-    if (picture === null || this.#create.disabled) return;
-    this.#create.disabled = true;
+    if (picture === null || this.#create.getAttribute("aria-disabled") === "true") return;
+    // The attribute `disabled` would remove the focus from the button.
+    this.#create.setAttribute("aria-disabled", "true");
     try {
       const url = await this.api.create(picture.task.id, picture.index, Number(this.#hours.value));
       if (this.#picture !== picture) return;
@@ -76,9 +77,7 @@ export class ShareDialog {
     } catch (error) {
       if (this.#picture === picture) setText(this.#message, errorText(error));
     } finally {
-      this.#create.disabled = false;
-      // A disabled button has lost the focus.
-      if (this.#dialog.open && document.activeElement === document.body) this.#create.focus();
+      this.#create.removeAttribute("aria-disabled");
     }
   }
 
