@@ -67,7 +67,9 @@ class PinnedWebhookSender:
             error = "the receiver did not respond in time"
         except tuple(_REASONS) as failure:
             reason = next(text for kind, text in _REASONS.items() if isinstance(failure, kind))
-            error = ": ".join(filter(None, (f"the receiver {reason}", str(failure))))
+            # The text of a ProtocolError contains what the receiver sent, up to 400 kB.
+            details = "" if isinstance(failure, httpcore.ProtocolError) else str(failure)
+            error = ": ".join(filter(None, (f"the receiver {reason}", details)))
         seconds = time.monotonic() - began
         return Outcome(status=status, error=error, duration_seconds=seconds, is_final=is_final)
 

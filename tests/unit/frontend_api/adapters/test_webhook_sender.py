@@ -192,6 +192,20 @@ def speaks_something_else(connection: socket.socket) -> None:
     connection.sendall(b"220 mail.example.com ESMTP\r\n")
 
 
+def sends_a_long_line(connection: socket.socket) -> None:
+    connection.recv(65_536)
+    connection.sendall(b"HTTP/1.1 200 OK\r\n" + b"secret" * 15_000 + b"\r\n\r\n")
+
+
+@pytest.mark.parametrize("behaves", [speaks_something_else, sends_a_long_line])
+def test_error_contains_nothing_that_the_receiver_sent(behaves: Callable[[socket.socket], None]) -> None:
+    with raw_receiver(behaves) as port:
+        outcome, _ = post(f"http://127.0.0.1:{port}/")
+    assert outcome.error is not None
+    assert "mail.example.com" not in outcome.error
+    assert "secret" not in outcome.error
+
+
 @pytest.mark.parametrize("behaves", [closes_at_once, speaks_something_else])
 def test_invalid_response_is_reported(behaves: Callable[[socket.socket], None]) -> None:
     with raw_receiver(behaves) as port:
