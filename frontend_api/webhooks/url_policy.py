@@ -21,7 +21,7 @@ _HOST = re.compile(
     r"(?=.{1,253}$)(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 )
 _PORTS = {"https": 443, "http": 80}
-_NAT64 = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
+_NAT64 = IPv6Network("64:ff9b::/96")
 _LAST_32_BITS = 0xFFFFFFFF
 _METADATA_HOSTS = frozenset(
     ("metadata", "metadata.google.internal", "instance-data", "instance-data.ec2.internal")
@@ -33,7 +33,7 @@ _METADATA_NETWORKS = tuple(
 )
 """Link-local addresses, and the other addresses of clouds' metadata servers, which hold credentials."""
 
-_NOT_PUBLIC = tuple(map(ip_network, ("192.0.0.0/24", "192.88.99.0/24", "3fff::/20")))
+_NOT_PUBLIC = tuple(map(ip_network, ("192.0.0.0/24", "192.88.99.0/24", "3fff::/20", "64:ff9b:1::/48")))
 """Special-purpose networks that Python's `is_global` does not know."""
 _WELL_KNOWN_PORTS = range(1, 1024)
 """Ports of other protocols, such as mail, which a request must not reach."""
@@ -186,7 +186,7 @@ def _meant_by(address: Address) -> Address:
     """Return the address that packets reach: several kinds of IPv6 address embed an IPv4 one."""
     if isinstance(address, IPv4Address):
         return address
-    if any(address in network for network in _NAT64):
+    if address in _NAT64:
         return IPv4Address(int(address) & _LAST_32_BITS)
     inside = address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
     return inside or address

@@ -72,7 +72,7 @@ def test_private_urls_are_refused_in_the_local_stack(text: str) -> None:
         "192.0.2.1", "192.168.0.1", "198.18.0.1", "224.0.0.1", "239.255.255.250", "240.0.0.1", "255.255.255.255",
         "::", "::1", "fe80::1", "fe80::1%eth0", "fec0::1", "fc00::1", "fd00:ec2::254", "ff02::1", "2001:db8::1",
         "::ffff:127.0.0.1", "::ffff:169.254.169.254", "64:ff9b::a00:1", "64:ff9b:1::a00:1", "2002:a00:1::",
-        "2001:0:1::f5ff:fffe",
+        "64:ff9b:1::808:808", "2001:0:1::f5ff:fffe",
     ],
 )  # fmt: skip
 def test_private_addresses_are_refused(address: str) -> None:
