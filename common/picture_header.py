@@ -24,6 +24,13 @@ _PNG_AROUND = 12
 _JPEG_MARKER = re.compile(rb"\xff{1,100}([\x01-\xfe])")
 """After fill bytes, of which encoders write a few."""
 _JPEG_WITHOUT_LENGTH = frozenset((0x01, *range(0xD0, 0xD8)))
+_JPEG_NEXT_MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")
+"""Behind pixels, which contain restart markers and 0xFF followed by 0."""
+_JPEG_UNKNOWN = range(0x02, 0xC0)
+"""Markers that decoders skip without a length."""
+_JPEG_START, _JPEG_END, _JPEG_SCAN = 0xD8, 0xD9, 0xDA
+_MAX_SCANS = 100
+"""Of a progressive JPEG; ten times more than encoders write. A decoder passes over all pixels for each."""
 _JPEG_FRAMES = frozenset((0xC0, 0xC1, 0xC2))
 """Baseline, extended and progressive with Huffman coding: what browsers write and decoders read."""
 _JPEG_OTHER_FRAMES = frozenset(range(0xC3, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -128,7 +135,7 @@ def _jpeg(data: bytes) -> PictureHeader:
             raise PictureTypeError("the JPEG uses a rare coding; save it as a baseline or progressive JPEG")
         if marker in _JPEG_WITHOUT_LENGTH:
             continue
-        if marker in (0xD8, 0xD9, 0xDA):  # start of image, end of image, start of scan
+        if marker in (_JPEG_START, _JPEG_END, _JPEG_SCAN):
             raise DamagedPictureError("the JPEG has no size before its pixels")
         (length,) = struct.unpack_from(">H", data, position)
         if length < 2:
@@ -141,9 +148,30 @@ def _jpeg_frame(data: bytes, position: int) -> PictureHeader:
     length, depth, height, width, components = struct.unpack_from(">HB2HB", data, position)
     if depth != 8 or components not in (1, 3, 4) or length != 8 + 3 * components:
         raise DamagedPictureError("the JPEG's header is invalid")
-    if data.find(b"\xff\xd9", position + length) < 0:
-        raise _ends_early()
+    _check_scans(data, position + length)
     return PictureHeader("image/jpeg", width, height)
+
+
+def _check_scans(data: bytes, position: int) -> None:
+    """Read the markers behind the frame up to the end of the picture, as decoders do."""
+    scans = 0
+    for _ in range(_MAX_PARTS):
+        found = _JPEG_NEXT_MARKER.search(data, position)
+        if found is None:
+            raise _ends_early()
+        marker, position = found[1][0], found.end()
+        if marker == _JPEG_END:
+            return
+        if marker == _JPEG_START:
+            raise DamagedPictureError("the JPEG's segments are invalid")
+        if marker in _JPEG_WITHOUT_LENGTH or marker in _JPEG_UNKNOWN:
+            continue
+        (length,) = struct.unpack_from(">H", data, position)
+        position += length
+        scans += marker == _JPEG_SCAN
+        if scans > _MAX_SCANS:
+            raise DamagedPictureError(f"the JPEG has more than {_MAX_SCANS} scans; save it again")
+    raise _too_many_parts()
 
 
 def _webp(data: bytes) -> PictureHeader:

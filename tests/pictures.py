@@ -36,3 +36,12 @@ def png_bomb(width: int = 20_000, height: int = 20_000) -> bytes:
     row = zlib.compressobj()
     content = b"".join(row.compress(bytes(3 * width + 1)) for _ in range(64)) + row.flush()
     return png_header(width, height) + png_chunk(b"IDAT", content) + png_chunk(b"IEND")
+
+
+def jpeg_with_scans(count: int, *, before: bytes = b"", side: int = 64) -> bytes:
+    """Return a progressive JPEG with this many additional scans, and other bytes before them."""
+    file = io.BytesIO()
+    Image.new("L", (side, side), 128).save(file, "JPEG", progressive=True)
+    image, end = file.getvalue()[:-2], file.getvalue()[-2:]
+    scan = image[image.rindex(b"\xff\xda") :]
+    return image + before + scan * count + end

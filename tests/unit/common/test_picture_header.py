@@ -14,7 +14,7 @@ from common.picture_header import (
     PictureTypeError,
     read_header,
 )
-from tests.pictures import picture, png, png_chunk, png_header
+from tests.pictures import jpeg_with_scans, picture, png, png_chunk, png_header
 
 KINDS = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp"}
 
@@ -137,6 +137,21 @@ def test_animations_are_refused(data: bytes) -> None:
 def test_contradictory_files_are_refused_as_damaged(data: bytes) -> None:
     with pytest.raises(DamagedPictureError):
         read_header(data)
+
+
+@pytest.mark.parametrize(
+    "before",
+    [b"", b"\xff\xfe\x00\x04\xff\xd9", b"\xff\x02\xff\xff", b"\xff\xd0"],
+    ids=["alone", "behind a comment with an end", "behind an unknown marker", "behind a restart"],
+)
+def test_jpeg_with_many_scans_is_refused(before: bytes) -> None:
+    assert read_header(jpeg_with_scans(50, before=before)).width == 64
+    with pytest.raises(DamagedPictureError, match="more than 100 scans"):
+        read_header(jpeg_with_scans(100, before=before))
+
+
+def test_bytes_behind_the_end_of_a_jpeg_are_ignored() -> None:
+    assert read_header(jpeg_with_scans(1) + jpeg_with_scans(200)).width == 64
 
 
 @given(

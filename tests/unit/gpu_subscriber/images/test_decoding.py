@@ -16,6 +16,7 @@ from PIL import ExifTags, Image
 from gpu_subscriber.engine.messages import Picture
 from gpu_subscriber.errors import UnreadableImageError
 from gpu_subscriber.images.decoding import decoded_image, decoded_mask, decoded_reference
+from tests.pictures import jpeg_with_scans
 
 MAX_PIXELS = 4_096 * 4_096
 
@@ -151,6 +152,7 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
         "is damaged",
     ),
     "truncated jpeg": (lambda: file_of(noise(), "JPEG")[:-9], "ends before the picture does"),
+    "jpeg with many scans": (lambda: jpeg_with_scans(10_000), "more than 100 scans"),
     "truncated webp": (lambda: file_of(noise(), "WEBP")[:-100], "it ends before the picture does"),
 }
 
