@@ -54,3 +54,20 @@ def test_sign_in_page_works_under_its_policy(chromium: Browser) -> None:
         expect(opened.locator("#sign-in-message")).to_contain_text("Sign-in failed")
     context.close()
     page.close()
+
+
+def test_page_reads_its_configuration_once_per_connection(fakes: PageWithFakes) -> None:
+    read: list[str] = []
+    fakes.context.on(
+        "request", lambda request: read.append(request.url) if "config.json" in request.url else None
+    )
+    page = fakes.open()
+    state = page.get_by_test_id("connection-state")
+    expect(state).to_have_attribute("data-state", "live")
+    assert read == [f"{ADDRESS}/config.json"]
+    # Firestore's address may have changed meanwhile.
+    page.context.set_offline(True)
+    expect(state).to_have_attribute("data-state", "offline")
+    with page.expect_request("**/config.json"):
+        page.context.set_offline(False)
+    expect(state).to_have_attribute("data-state", "live")

@@ -1,6 +1,6 @@
 /** Entry point of the page: creates its parts and connects them. */
 
-import { type Connection, DarkroomClient, HttpClient, type Model, ProblemError, type Subscribe, TaskFeed, loadConfiguration } from "@darkroom/web";
+import { type Configuration, type Connection, DarkroomClient, HttpClient, type Model, ProblemError, type Subscribe, TaskFeed, loadConfiguration } from "@darkroom/web";
 
 import { AccountMenu } from "./account/account_menu";
 import { ApiKeysApi } from "./account/api_keys";
@@ -46,6 +46,8 @@ const MODEL_REFRESH_MILLISECONDS = 15_000;
 
 let session: Session | null = null;
 let auth: Auth | null = null;
+/** The configuration for the first connection to Firestore. Later ones read it again, because it may have changed. */
+let firstConfiguration: Configuration | null = null;
 let followedCount = LIVE_COUNT;
 let modelTimer: ReturnType<typeof setTimeout> | undefined;
 let isStarted = false;
@@ -185,6 +187,7 @@ async function submit(body: string): Promise<void> {
 
 async function start(): Promise<void> {
   const configuration = await loadConfiguration();
+  firstConfiguration = configuration;
   shareDialog.limitTo(configuration.max_share_days);
   auth = await authFor(configuration, async () => (await loadFirebase()).firebaseApp(configuration));
   auth.subscribe((user) => {
@@ -217,7 +220,9 @@ function loadFirebase(): Promise<typeof import("@darkroom/web/firestore")> {
 }
 
 async function openFirestore(): Promise<Subscribe> {
-  const [configuration, firebase] = await Promise.all([loadConfiguration(), loadFirebase()]);
+  const known = firstConfiguration;
+  firstConfiguration = null;
+  const [configuration, firebase] = await Promise.all([known ?? loadConfiguration(), loadFirebase()]);
   return firebase.tasksOf(configuration, session?.userId ?? "");
 }
 
