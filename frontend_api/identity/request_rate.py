@@ -11,6 +11,8 @@ from frontend_api.clock_minute import minute_of, seconds_to_next_minute
 
 _MAX_CALLERS = 10_000
 """Maximum number of counted callers; an evicted caller begins again."""
+_LISTED_PER_REQUEST = 20
+"""Their processor time is that of some requests for single tasks."""
 
 
 class RequestRateExceededError(DomainError):
@@ -49,6 +51,13 @@ class RequestRate:
             if granted:
                 self._counts[user_id] = count + granted
         return granted
+
+    def count_listed(self, user_id: str, tasks: int) -> None:
+        """Count a list of tasks that was read: each further 20 tasks of it as a request.
+
+        It is not refused any more.
+        """
+        self.take(user_id, (tasks - 1) // _LISTED_PER_REQUEST if tasks else 0)
 
     def remaining(self, user_id: str, *, at_most: int) -> int:
         """Return how many more requests the limit permits in this minute."""

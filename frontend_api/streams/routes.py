@@ -3,8 +3,9 @@ over a WebSocket.
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from flask import Blueprint, Response, request
@@ -25,7 +26,7 @@ from frontend_api.http.requests import (
 )
 from frontend_api.http.responses import UNBUFFERED
 from frontend_api.http.schemas import QueryParameters
-from frontend_api.identity.ports import NotAuthenticatedError
+from frontend_api.identity.ports import Identity, NotAuthenticatedError
 from frontend_api.streams.connection import ClientConnection, WaitOutcome
 from frontend_api.streams.list_stream import Complete, ListItem, Removed, list_updates
 from frontend_api.streams.package import Streams
@@ -125,20 +126,26 @@ def stream_list() -> Response:
         heartbeat_seconds=current(Streams).heartbeat_seconds,
         is_permitted=permission_check(),
     )
-    response = Response(_list_events(updates), content_type="text/event-stream", headers=UNBUFFERED)
+    count_listed = partial(current(Identity).request_rate.count_listed, caller_id())
+    response = Response(
+        _list_events(updates, count_listed), content_type="text/event-stream", headers=UNBUFFERED
+    )
     response.call_on_close(subscription.close)
     return response
 
 
-def _list_events(updates: Iterator[ListItem]) -> Iterator[str]:
+def _list_events(updates: Iterator[ListItem], count_listed: Callable[[int], None]) -> Iterator[str]:
     yield HEARTBEAT  # the response's head must not wait for the list
+    listed = 0
     for update in updates:
         match update:
             case Snapshot():
+                listed += 1
                 yield f"event: task\nid: {update.etag}\ndata: {update.json}\n\n"
             case Removed():
                 yield f"event: removed\ndata: {json.dumps({'id': update.id})}\n\n"
             case Complete():
+                count_listed(listed)
                 yield "event: complete\ndata: {}\n\n"
             case WaitOutcome.TIMEOUT:
                 yield HEARTBEAT

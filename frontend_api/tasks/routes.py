@@ -19,6 +19,7 @@ from frontend_api.http.requests import (
     query,
 )
 from frontend_api.http.responses import conditional, json_response, own_address, versioned
+from frontend_api.identity.ports import Identity
 from frontend_api.quotas.headers import limit_rejections
 from frontend_api.streams.long_poll import (
     PREFER,
@@ -173,6 +174,7 @@ def list_page() -> Response:
         page_size=page_query.page_size,
         page_token=page_query.page_token,
     )
+    current(Identity).request_rate.count_listed(caller_id(), len(page.tasks))
     tasks = tuple(map(current(Tasks).render.response, page.tasks))
     return json_response(TaskPageResponse(tasks=tasks, next_page_token=page.next_page_token))
 

@@ -244,6 +244,26 @@ def test_operators_replay_ignores_the_owners_quota(tmp_path: Path) -> None:
     assert left(api.client.get("/v1/tasks"))["active-tasks"] == 0
 
 
+def test_each_20_tasks_of_a_list_count_as_a_request(tmp_path: Path) -> None:
+    api = Api(folder=tmp_path, requests_per_minute=100)
+    for number in range(45):
+        api.stored_task(task_id=f"task-{number}")
+
+    def remaining(path: str) -> int:
+        return left(api.client.get(path))["requests"]
+
+    assert remaining("/v1/tasks?page_size=20") == 99
+    assert remaining("/v1/tasks?page_size=21") == 97
+    assert remaining("/v1/tasks?page_size=100") == 94
+    assert remaining("/v1/tasks?status=failed&page_size=100") == 93
+    stream = api.client.get("/v1/tasks:events?count=50")
+    for chunk in stream.iter_encoded():
+        if chunk.startswith(b"event: complete"):
+            break
+    stream.close()
+    assert remaining("/v1/models") == 89
+
+
 def test_requests_of_one_caller_are_limited_per_minute(tmp_path: Path) -> None:
     api = Api(folder=tmp_path, requests_per_minute=3)
     api.clock.advance(20)
