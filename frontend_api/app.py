@@ -69,12 +69,7 @@ def create_app(
     compress_responses(app)
     trace_requests(app)
     log_requests(app)
-    count_responses(
-        app,
-        dependencies.operations.responses.add,
-        dependencies.history.responses.add,
-        exempt_paths=HEALTH_PATHS,
-    )
+    count_responses(app, dependencies.history.responses.add, exempt_paths=HEALTH_PATHS)
     limit_concurrency(app, dependencies.http, exempt_paths=HEALTH_PATHS)
     add_security_headers(app, https_only=(address.origin or "").startswith("https://"))
     add_rate_limit_headers(app)

@@ -45,6 +45,7 @@ from frontend_api.inputs.stored_input import InputLimits
 from frontend_api.inputs.upload import UploadInput
 from frontend_api.inputs.use import UseInputs
 from frontend_api.openai_compatibility.package import OpenAICompatibility
+from frontend_api.operations.response_counts import ResponseCounts
 from frontend_api.operations.status import ReadOperations
 from frontend_api.public_address import PublicAddress
 from frontend_api.quotas.gpu_seconds import CallersGpuSeconds
@@ -221,7 +222,7 @@ def build_dependencies(
         clock=clock,
         quotas=quotas,
     )
-    readiness = CheckReadiness(probes=probes, clock=clock)
+    readiness, response_counts = CheckReadiness(probes=probes, clock=clock), ResponseCounts(clock)
     read_demand = ReadFleetDemand(catalog=catalog, workload_cache=workload_cache, clock=clock)
     return Dependencies(
         api_keys=ApiKeys(store=api_keys, clock=clock),
@@ -262,7 +263,9 @@ def build_dependencies(
             record_minute=RecordMinute(
                 history=minute_history, stats=stats, reports=worker_reports, clock=clock
             ),
-            responses=RecordResponses(history=minute_history, writer=response_writer, clock=clock),
+            responses=RecordResponses(
+                counts=response_counts, history=minute_history, writer=response_writer, clock=clock
+            ),
             read=ReadHistory(history=minute_history, clock=clock),
         ),
         http=ConcurrencyLimiter(
@@ -281,6 +284,7 @@ def build_dependencies(
             stats=stats,
             limits=alert_limits,
             readiness=readiness,
+            responses=response_counts,
             clock=clock,
         ),
         quotas=quotas,

@@ -14,13 +14,11 @@ from frontend_api.clock_minute import MINUTE, minute_of
 from frontend_api.history.minutes import MinuteSample
 from frontend_api.history.ports import MinuteHistory
 from frontend_api.operations.alerts import spent_seconds
-from frontend_api.operations.response_counts import ResponseShare
+from frontend_api.operations.response_counts import ResponseCounts
 from frontend_api.stats.ports import TaskStats
 
 _log = structlog.get_logger(__name__)
 _TERMINAL = tuple(status for status in TaskStatus if status.is_terminal)
-_MOST_PENDING_MINUTES = 60
-"""Counts of older minutes are dropped while Firestore is unavailable."""
 
 
 class RecordMinute:
@@ -76,36 +74,36 @@ class RecordResponses:
     the history also contains the responses of an outage of the store.
     """
 
-    def __init__(self, *, history: MinuteHistory, writer: Executor, clock: Clock) -> None:
+    def __init__(
+        self, *, counts: ResponseCounts, history: MinuteHistory, writer: Executor, clock: Clock
+    ) -> None:
+        """`writer` is one thread."""
+        self._counts = counts
         self._history = history
         self._writer = writer
         self._clock = clock
         self._lock = threading.Lock()
-        self._pending: dict[datetime, ResponseShare] = {}
-        self._tried_in: datetime | None = None
+        self._tried_in = minute_of(clock.now())
+        self._stored: datetime | None = None
+        """The latest stored minute."""
 
     def add(self, status: int) -> None:
+        self._counts.add(status)
+        now = minute_of(self._clock.now())
         with self._lock:
-            now = minute_of(self._clock.now())
-            self._pending[now] = self._pending.get(now, ResponseShare()).with_response(status)
-            while len(self._pending) > _MOST_PENDING_MINUTES:
-                del self._pending[min(self._pending)]
-            is_due = self._tried_in != now and min(self._pending) < now
-            if is_due:
-                self._tried_in = now
+            is_due = self._tried_in != now
+            self._tried_in = now
         if is_due:
             with suppress(RuntimeError):  # the process is ending
                 self._writer.submit(self._store)
 
     def _store(self) -> None:
-        with self._lock:
-            now = minute_of(self._clock.now())
-            over = {minute: counts for minute, counts in self._pending.items() if minute < now}
+        over = self._counts.of_complete_minutes(after=self._stored)
+        if not over:
+            return
         try:
             self._history.add_responses(over)
         except DependencyUnavailableError as error:
             _log.warning("response_counts_not_stored", minutes=len(over), reason=error.code)
-            return
-        with self._lock:
-            for minute in over:
-                self._pending.pop(minute, None)
+        else:
+            self._stored = max(over)

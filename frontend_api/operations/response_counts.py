@@ -1,19 +1,19 @@
-"""ResponseCounts: how many responses of this process failed within the last minutes."""
+"""ResponseCounts: how many responses of this process failed, minute by minute."""
 
 import threading
-from collections import deque
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from common.ports import Clock
 from frontend_api.clock_minute import minute_of
 
-KEPT = timedelta(minutes=5)
+_LATELY = timedelta(minutes=5)
+_KEPT = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResponseShare:
-    """Responses within KEPT. `failed`: those with a status of 500 or higher."""
+    """Numbers of responses. `failed`: those with a status of 500 or higher."""
 
     all: int = 0
     failed: int = 0
@@ -26,25 +26,32 @@ class ResponseShare:
 
 
 class ResponseCounts:
-    """Counts responses by the minute. Thread-safe."""
+    """Counts the responses of this process by the minute, and keeps an hour. Thread-safe."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._minutes: deque[tuple[datetime, ResponseShare]] = deque()
+        self._minutes: dict[datetime, ResponseShare] = {}
 
     def add(self, status: int) -> None:
-        now = minute_of(self._clock.now())
         with self._lock:
-            counted = ResponseShare()
-            if self._minutes and self._minutes[-1][0] == now:
-                counted = self._minutes.pop()[1]
-            self._minutes.append((now, counted.with_response(status)))
-            while self._minutes[0][0] < now - KEPT:
-                self._minutes.popleft()
+            now = minute_of(self._clock.now())
+            if now not in self._minutes:
+                self._minutes = {at: counts for at, counts in self._minutes.items() if at > now - _KEPT}
+            self._minutes[now] = self._minutes.get(now, ResponseShare()).with_response(status)
 
     def lately(self) -> ResponseShare:
-        since = self._clock.now() - KEPT
+        """Return the sum of the last five minutes."""
+        since = self._clock.now() - _LATELY
         with self._lock:
-            counted = [counts for minute, counts in self._minutes if minute >= since]
-        return sum(counted, ResponseShare())
+            return sum((counts for at, counts in self._minutes.items() if at >= since), ResponseShare())
+
+    def of_complete_minutes(self, *, after: datetime | None) -> dict[datetime, ResponseShare]:
+        """Return the counts of the kept minutes that are over, and later than `after`."""
+        now = minute_of(self._clock.now())
+        with self._lock:
+            return {
+                at: counts
+                for at, counts in self._minutes.items()
+                if at < now and (after is None or at > after)
+            }

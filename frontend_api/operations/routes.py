@@ -159,8 +159,8 @@ def read() -> Response:
     )
 
 
-def count_responses(app: Flask, *counters: Callable[[int], None], exempt_paths: frozenset[str]) -> None:
-    """Pass the status of every response to the counters.
+def count_responses(app: Flask, count_status: Callable[[int], None], *, exempt_paths: frozenset[str]) -> None:
+    """Pass the status of every response to the counter.
 
     Those of the probes are exempt, because their status reports the dependencies.
     """
@@ -168,6 +168,5 @@ def count_responses(app: Flask, *counters: Callable[[int], None], exempt_paths: 
     @app.after_request
     def count(answer: Response) -> Response:
         if request.path not in exempt_paths:
-            for count_status in counters:
-                count_status(answer.status_code)
+            count_status(answer.status_code)
         return answer

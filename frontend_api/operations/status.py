@@ -46,11 +46,12 @@ class ReadOperations:
         stats: TaskStats,
         limits: AlertLimits,
         readiness: CheckReadiness,
+        responses: ResponseCounts,
         clock: Clock,
     ) -> None:
         self._read_queue = read_queue
         self._readiness = readiness
-        self.responses = ResponseCounts(clock)
+        self._responses = responses
         self._read_workload = workload_cache
         self._stats = stats
         self._limits = limits
@@ -71,7 +72,7 @@ class ReadOperations:
             dead_letters=queue.dead_letters,
             lately=lately,
             dependencies=self._readiness(),
-            responses=self.responses.lately(),
+            responses=self._responses.lately(),
         )
         return SystemState(queue=queue, workload=workload, lately=lately, alerts=tuple(alerts))
 

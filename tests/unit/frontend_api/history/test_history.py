@@ -9,7 +9,7 @@ from common.domain.task import Failure
 from frontend_api.clock_minute import MINUTE, minute_of
 from frontend_api.history.minutes import Minute
 from frontend_api.history.record import RecordResponses
-from frontend_api.operations.response_counts import ResponseShare
+from frontend_api.operations.response_counts import ResponseCounts, ResponseShare
 from tests.factories import claim_of, spent, worker_report
 from tests.fakes.fake_clock import FakeClock
 from tests.fakes.immediate_executor import ImmediateExecutor
@@ -144,7 +144,9 @@ def test_responses_are_stored_after_their_minute(api: Api) -> None:
 
 
 def recorder_of(history: InMemoryMinuteHistory, clock: FakeClock) -> RecordResponses:
-    return RecordResponses(history=history, writer=ImmediateExecutor(), clock=clock)
+    return RecordResponses(
+        counts=ResponseCounts(clock), history=history, writer=ImmediateExecutor(), clock=clock
+    )
 
 
 def test_responses_of_an_outage_are_stored_after_it() -> None:
