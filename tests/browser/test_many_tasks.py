@@ -62,6 +62,22 @@ def test_queue_panel_cancels_all_and_clears_finished_after_a_question(fakes: Pag
     assert ids(fakes) == {"done"}
 
 
+def test_queue_panel_lists_50_of_500_tasks(fakes: PageWithFakes) -> None:
+    newest = task_document(fakes.api.stored_task(task_id="newest"))
+    older = [
+        {**newest, "id": f"older-{number}", "createdAt": newest["createdAt"] - number}
+        for number in range(1, 500)
+    ]
+    page = fakes.open(tasks=[newest, *older])
+    page.get_by_test_id("queue-summary").press("Enter")
+    expect(page.get_by_test_id("queue-summary")).to_contain_text("500 queued")
+    expect(page.locator("#queue-rest")).to_have_text("and 450 more")
+    rows = page.get_by_test_id("queue-list").locator("li")
+    expect(rows).to_have_count(50)
+    # The oldest are the next to be generated.
+    expect(rows.first).to_have_attribute("data-task-id", "older-499")
+
+
 def select(card: Locator) -> Locator:
     return card.get_by_test_id("select-task")
 
