@@ -30,8 +30,9 @@ class Pace:
 
     A claim is renewed every `renewal_seconds` at the latest. A progress write is due
     `progress_seconds` after the last write and after a tenth of the work, so that a task of any length
-    has about ten writes. A first preview, and a finished image of several, is due after
-    `preview_seconds`; the first denoising step at once.
+    has about ten writes. The first denoising step is due at once. A finished image of several is due
+    after `preview_seconds`. So is the first preview, or at once if the task will still be generating
+    by then: it is written anyway, and in a short task such a wait would be most of the time.
     """
 
     renewal_seconds: float = 3.0
@@ -257,7 +258,9 @@ class ActiveTask(ProgressListener):
         if self._written_images < finished < len(self._missing):  # the final write stores the last image
             return pace.preview_seconds
         if self.tracker.newest_preview is not None and self._previewed_value is None:
-            return pace.preview_seconds
+            left = timedelta(seconds=self.tracker.seconds_left() or 0.0)
+            due = self._written_at + timedelta(seconds=pace.preview_seconds)
+            return 0.0 if self._clock.now() + left > due else pace.preview_seconds
         if phase is not self._written_phase or value - self._written_value >= pace.min_progress:
             return pace.progress_seconds
         return pace.renewal_seconds

@@ -108,12 +108,28 @@ def test_progress_is_written_each_second_per_tenth_of_the_work(setting: Setting)
     assert setting.stored.progress.value == 0.5
 
 
-def test_first_preview_is_written_after_0_3_seconds(setting: Setting) -> None:
+def draw_first_preview(setting: Setting, *, seconds_per_step: float) -> bool:
+    """Take the first two steps, of which the second has a preview. Return whether it is written at once."""
+    setting.active.phase_changed(0, Phase.DENOISING)
+    setting.clock.advance(seconds_per_step)
     setting.draw_to(1)
-    setting.beat_after(0.0)
-    setting.active.preview_ready(0, 1, b"jpeg")
-    assert not setting.beat_after(0.2)
-    assert setting.beat_after(0.2)
+    assert setting.beat_after(0.0)
+    setting.clock.advance(seconds_per_step)
+    setting.draw_to(2)
+    setting.active.preview_ready(0, 2, b"jpeg")
+    return setting.beat_after(0.0)
+
+
+@pytest.mark.parametrize("seconds_per_step", [0.02, 0.05, 1.0])
+def test_first_preview_is_written_immediately(setting: Setting, seconds_per_step: float) -> None:
+    assert draw_first_preview(setting, seconds_per_step=seconds_per_step)
+    assert [preview.jpeg for preview in setting.stored.previews] == [b"jpeg"]
+    assert not setting.beat_after(0.0)
+
+
+def test_first_preview_waits_when_the_image_may_be_faster(setting: Setting) -> None:
+    assert not draw_first_preview(setting, seconds_per_step=0.01)
+    assert setting.beat_after(0.3)  # the image has taken longer than expected
     assert [preview.jpeg for preview in setting.stored.previews] == [b"jpeg"]
 
 
