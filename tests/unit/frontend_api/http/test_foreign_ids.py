@@ -108,6 +108,7 @@ KINDS = {
     "GET /v1/queue": Kind.EVERYBODYS,
     "GET /v1/models": Kind.EVERYBODYS,
     "GET /v1/models/<name>": Kind.EVERYBODYS,
+    "GET /v1/models/<name>/example": Kind.EVERYBODYS,
     "POST /openai/v1/images/generations": Kind.SUBMITS,
     "POST /openai/v1/images/edits": Kind.SUBMITS,
     "GET /openai/v1/models": Kind.EVERYBODYS,
