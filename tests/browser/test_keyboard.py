@@ -258,7 +258,7 @@ def test_viewer_and_its_dialogs_are_used_by_keyboard(still: PageWithFakes) -> No
     expect(named("Close")).to_be_focused()
     keyboard.press("ArrowRight")
     expect(position).to_have_text("2 of 3")
-    expect(page.locator("#viewer [data-announcer]")).to_have_text("two")
+    expect(page.locator("#viewer [data-announcer]")).to_have_text("2 of 3: two")
     keyboard.press("+", "1")
     expect(zoom).to_have_text("100 %")
     keyboard.reach(page.get_by_test_id("viewer-stage"))
@@ -305,6 +305,7 @@ def test_viewer_and_its_dialogs_are_used_by_keyboard(still: PageWithFakes) -> No
     last = page.locator("[data-task-id=task-0] .tile")
     expect(last).to_be_focused()
     keyboard.press("Enter")
+    expect(page).to_have_url(f"{ADDRESS}/#/t/task-0/1")
     expect(position).to_have_text("3 of 3")
     # The picture is deleted elsewhere.
     update(page, pair)

@@ -5,6 +5,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import show
 from tests.browser.page_with_fakes import ADDRESS, PageWithFakes
+from tests.browser.test_task_list import completed, update
 
 pytestmark = pytest.mark.browser
 
@@ -54,6 +55,51 @@ def test_viewer_leads_through_all_images_of_the_list(fakes: PageWithFakes) -> No
     expect(page).to_have_url(f"{ADDRESS}/")
 
 
+_CLOSE_AND_OPEN = """() => new Promise(resolve => {
+    const viewer = document.getElementById("viewer");
+    viewer.addEventListener("close", () => resolve(document.querySelector(".tile").click()), { once: true });
+    viewer.close();
+})"""
+
+
+def test_viewer_opens_again_while_it_leaves_its_address(fakes: PageWithFakes) -> None:
+    page = fakes.open(tasks=[fakes.completed_task("one", prompt="a picture")])
+    page.get_by_role("img", name="a picture").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    page.evaluate("addEventListener('popstate', () => { window.hasLeft = true; })")
+    page.evaluate(_CLOSE_AND_OPEN)
+    page.wait_for_function("window.hasLeft")
+    expect(page).to_have_url(f"{ADDRESS}/#/t/one/1")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    page.go_back()
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    expect(page).to_have_url(f"{ADDRESS}/")
+
+
+def test_viewer_loads_older_images_and_keeps_its_place(fakes: PageWithFakes) -> None:
+    tasks = completed(fakes, 60)
+    page = fakes.open(tasks=tasks)
+    position = page.get_by_test_id("viewer-position")
+    page.get_by_role("img", name="picture 59", exact=True).click()
+    for number in range(2, 55):
+        page.keyboard.press("ArrowRight")
+        # The list shows 50, and older ones are loaded before the last is reached.
+        expect(position).to_contain_text(f"{number} of")
+    expect(position).to_have_text("54 of 60")
+    page.keyboard.press("Escape")
+
+    page.get_by_role("button", name="Favourites").click()
+    favourites = [task | {"labels": {"favorite": "true"}} for task in tasks[:3]]
+    update(page, *favourites)
+    page.get_by_role("img", name="picture 58", exact=True).click()
+    expect(position).to_have_text("2 of 3")
+    update(page, favourites[0], tasks[1], favourites[2])
+    expect(position).to_be_empty()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#viewer-prompt")).to_have_text("picture 57")
+    expect(position).to_have_text("2 of 2")
+
+
 def test_viewer_zooms_to_the_actual_size_and_back(fakes: PageWithFakes) -> None:
     page = fakes.open(tasks=[fakes.completed_task("one", prompt="a picture")])
     page.set_viewport_size({"width": 1600, "height": 900})
@@ -70,6 +116,16 @@ def test_viewer_zooms_to_the_actual_size_and_back(fakes: PageWithFakes) -> None:
     expect(page.get_by_test_id("viewer-zoom")).to_be_empty()
     page.get_by_test_id("viewer-image").click()
     expect(page.get_by_test_id("viewer-zoom")).to_have_text("100 %")
+
+
+def test_image_opens_while_its_thumbnail_is_loading(fakes: PageWithFakes) -> None:
+    fakes.context.route("**/thumbnail", lambda _: None)  # not answered
+    page = fakes.open(tasks=[fakes.completed_task("one", prompt="a picture")])
+    tile = page.get_by_role("button", name="a picture", exact=True)
+    tile.press("Enter")
+    expect(page.get_by_test_id("viewer-image")).to_have_js_property("naturalWidth", 256)
+    page.keyboard.press("Escape")
+    expect(tile).to_be_focused()
 
 
 def test_link_of_a_picture_opens_it_although_the_list_lacks_it(fakes: PageWithFakes) -> None:

@@ -129,6 +129,7 @@ const viewer = new Viewer(
     ...actions,
     share: (task, index) => { shareDialog.open(task, index); },
     compare: (picture, pictures) => { compareDialog.openFor(picture, pictures); },
+    loadMore: () => void library.loadMore(),
     findTask: (id) => api.findTask(id),
     chooseLabel: (task, apply) => { labelDialog.open([task], apply); },
     useLabel: (label) => { searchBar.useLabel(label); },

@@ -24,7 +24,7 @@ export interface TaskActions {
   useLabel(label: Label): void;
   /** Offer to reuse parts of the task, in a menu beside the button. */
   reuse(task: TaskDocument, button: HTMLButtonElement): void;
-  open(task: TaskDocument, index: number, shownSource: string): void;
+  open(task: TaskDocument, index: number, shownSource?: string): void;
   thumbnailSource(task: TaskDocument, index: number): Promise<string>;
   /** Add the whole image to what is dragged, in place of its thumbnail. */
   drag(task: TaskDocument, index: number, data: DataTransfer): void;

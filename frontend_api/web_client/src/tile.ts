@@ -23,8 +23,8 @@ export class Tile {
   #imageKey: string | null = null;
   #retry: (() => void) | null = null;
 
-  /** `open` gets the URL of the shown image. `drag` adds the whole image to what is dragged. */
-  constructor(open: (source: string) => void, drag: (data: DataTransfer) => void) {
+  /** `open` gets the URL of the shown image, if it is loaded. `drag` adds the whole image to what is dragged. */
+  constructor(open: (source: string | undefined) => void, drag: (data: DataTransfer) => void) {
     this.element.type = "button";
     this.element.disabled = true;
     this.element.ariaHidden = "true";
@@ -35,7 +35,7 @@ export class Tile {
     });
     this.element.addEventListener("click", () => {
       if (this.#retry !== null) this.#retry();
-      else if (this.#image !== null) open(this.#image.src);
+      else open(this.#image?.src);
     });
   }
 
@@ -67,9 +67,10 @@ export class Tile {
     if (key === this.#imageKey) return;
     this.#imageKey = key;
     this.element.classList.remove("is-missing");
-    this.element.ariaLabel = null;
+    this.element.ariaLabel = description;
     this.element.classList.add("is-loading");
     this.#retry = null;
+    this.#allowClicks();
     const layer = this.#layer("tile__image", "task-image");
     layer.alt = description;
     try {
@@ -82,7 +83,6 @@ export class Tile {
       this.element.classList.remove("is-loading");
       this.element.classList.add("is-missing");
       this.element.ariaLabel = MISSING;
-      this.#allowClicks();
       return;
     }
     if (this.#imageKey !== key) {
@@ -92,7 +92,8 @@ export class Tile {
     const earlier = [...this.element.children];
     this.#image = layer;
     this.element.classList.remove("is-loading");
-    this.#allowClicks();
+    // The picture has the name.
+    this.element.ariaLabel = null;
     this.#fadeIn(layer);
     setTimeout(() => { earlier.forEach(remove); }, IMAGE_FADE_MILLISECONDS);
   }

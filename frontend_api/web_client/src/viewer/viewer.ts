@@ -17,7 +17,9 @@ import type { ReuseKind } from "../reuse_menu";
 import { CodePanel } from "./code_panel";
 import { copyImage } from "./copy_image";
 import { factsOf, seedOf } from "./facts";
-import { type PictureLink, isSameFile, parsePictureFragment, pictureFragment, pictureUrl } from "./picture_link";
+import { type PictureLink, isSameFile, parsePictureFragment, pictureUrl } from "./picture_link";
+import { PicturePosition, isSamePicture } from "./picture_position";
+import { ViewerHistory } from "./viewer_history";
 import { Zoom, onSwipe } from "./zoom";
 
 export interface ViewerActions {
@@ -35,6 +37,8 @@ export interface ViewerActions {
   chooseLabel(task: TaskDocument, apply: (change: LabelChange) => void): void;
   /** Show only the tasks with this label. */
   useLabel(label: Label): void;
+  /** Load older tasks, whose images follow those of the list. */
+  loadMore(): void;
   /** Return a task that is not in the list; null if it does not exist. */
   findTask(id: string): Promise<TaskDocument | null>;
 }
@@ -57,6 +61,11 @@ export class Viewer {
   readonly #code: CodePanel;
   readonly #zoom: Zoom;
   #shown: Picture | null = null;
+  #position = new PicturePosition();
+  readonly #history = new ViewerHistory((link) => {
+    if (link === null) this.#dialog.close();
+    else if (link.taskId !== this.#shown?.task.id || link.index !== this.#shown.index) void this.#openLink(link);
+  });
   /** An object URL that this viewer created; empty: none. */
   #objectUrl = "";
   #hasReadAddress = false;
@@ -97,14 +106,7 @@ export class Viewer {
       this.#shown = null;
       // The dialog returns the focus to the picture that opened it, which may be far away or deleted. The form keeps it.
       if (last !== null && document.activeElement?.closest("#form") == null) this.focusPicture(last.task, last.index);
-      if (isViewerState(history.state)) history.go(-history.state.viewer);
-    });
-    addEventListener("popstate", () => {
-      const link = parsePictureFragment(location.hash);
-      if (link === null) {
-        history.scrollRestoration = "auto";
-        this.#dialog.close();
-      } else if (link.taskId !== this.#shown?.task.id || link.index !== this.#shown.index) void this.#openLink(link);
+      this.#history.leave();
     });
   }
 
@@ -114,33 +116,32 @@ export class Viewer {
     const isFirst = !this.#hasReadAddress;
     this.#hasReadAddress = true;
     if (link === null || !isFirst) return;
-    // Back leads to the list.
-    if (!isViewerState(history.state)) history.replaceState(null, "", location.pathname + location.search);
+    this.#history.putListBelow();
     await this.#openLink(link);
   }
 
   /** `shownSource` is the URL of a smaller or equal version of the image that is loaded already. */
   open(task: TaskDocument, index: number, shownSource?: string): void {
-    const address = pictureFragment({ taskId: task.id, index });
-    if (isViewerState(history.state)) history.replaceState(history.state, "", address);
-    else {
-      // The list keeps what is visible where it is; Back must not scroll it to an earlier position.
-      history.scrollRestoration = "manual";
-      history.pushState({ viewer: 1 }, "", address);
-    }
+    this.#history.whenLeft(() => { this.#open({ task, index }, shownSource); });
+  }
+
+  #open(picture: Picture, shownSource?: string): void {
+    this.#history.show({ taskId: picture.task.id, index: picture.index });
     setText(this.#linkMessage, "");
-    this.#show({ task, index }, shownSource);
+    if (!this.#dialog.open) this.#position = new PicturePosition();
+    this.#show(picture, shownSource);
     if (!this.#dialog.open) this.#dialog.showModal();
     this.#dialog.scrollTop = 0;
   }
 
-  /** Show changes of the labels of the shown task. */
+  /** Show changes of the list: the labels of the shown task, and the position of its picture. */
   refresh(tasks: readonly TaskDocument[]): void {
     const shown = this.#shown;
-    const task = shown === null ? undefined : tasks.find(({ id }) => id === shown.task.id);
-    if (shown === null || task === undefined || task === shown.task) return;
+    if (shown === null) return;
+    const task = tasks.find(({ id }) => id === shown.task.id) ?? shown.task;
+    if (task !== shown.task) this.#showLabels(task);
     this.#shown = { task, index: shown.index };
-    this.#showLabels(task);
+    this.#showPosition(this.#shown);
   }
 
   #showLabels(task: TaskDocument): void {
@@ -167,20 +168,23 @@ export class Viewer {
     this.#image.style.setProperty("--ratio", String(task.width / task.height));
     setText(byId("viewer-prompt", HTMLElement), task.prompt);
     this.#facts.replaceChildren(...factsOf(task, index).flatMap(([name, value]) => [create("dt", "", name), create("dd", "", value)]));
-    const pictures = this.pictures();
-    const position = positionOf(picture, pictures);
-    setText(find(this.#dialog, ".viewer__position", HTMLElement), position === -1 ? "" : `${position + 1} of ${pictures.length}`);
-    for (const [name, neighbour] of [["previous", position - 1], ["next", position + 1]] as const) {
+    find(this.#dialog, "[data-action=compare]", HTMLElement).hidden = choicesFor(picture, this.pictures()).length === 0;
+    this.#showPosition(picture);
+    this.#code.setTask(task);
+    this.#showLabels(task);
+    void this.#load(picture, shownSource);
+  }
+
+  #showPosition(picture: Picture): void {
+    this.#position.update(picture, this.pictures());
+    setText(find(this.#dialog, ".viewer__position", HTMLElement), this.#position.text);
+    for (const [name, direction] of [["previous", -1], ["next", 1]] as const) {
       const step = find(this.#dialog, `[data-action="${name}"]`, HTMLElement);
-      const isHidden = pictures[neighbour] === undefined;
+      const isHidden = this.#position.neighbour(direction) === undefined;
       // A hidden button would lose the focus, and with it the keys of this dialog.
       if (isHidden && document.activeElement === step) this.#stage.focus();
       setAttribute(step, "aria-disabled", isHidden ? "true" : null);
     }
-    find(this.#dialog, "[data-action=compare]", HTMLElement).hidden = choicesFor(picture, pictures).length === 0;
-    this.#code.setTask(task);
-    this.#showLabels(task);
-    void this.#load(picture, shownSource);
   }
 
   /** Show the loaded version at once, then the full image. */
@@ -193,13 +197,13 @@ export class Viewer {
       if (shownSource === undefined || !isSameFile(source, shownSource)) {
         const full = Object.assign(new Image(), { src: source });
         await full.decode();
-        if (this.#shown === picture) this.#image.src = source;
+        if (isSamePicture(this.#shown, picture)) this.#image.src = source;
         if (source.startsWith("blob:")) this.#keepObjectUrl(source);
       }
     } catch {
-      if (this.#shown === picture && shownSource === undefined) setText(this.#message, "The image could not be loaded.");
+      if (isSamePicture(this.#shown, picture) && shownSource === undefined) setText(this.#message, "The image could not be loaded.");
     } finally {
-      if (this.#shown === picture) this.#dialog.removeAttribute("aria-busy");
+      if (isSamePicture(this.#shown, picture)) this.#dialog.removeAttribute("aria-busy");
     }
   }
 
@@ -209,12 +213,11 @@ export class Viewer {
   }
 
   #step(direction: 1 | -1): void {
-    if (this.#shown === null) return;
-    const pictures = this.pictures();
-    const neighbour = pictures[positionOf(this.#shown, pictures) + direction];
-    if (neighbour === undefined) return;
-    this.open(neighbour.task, neighbour.index);
-    announce(shortened(neighbour.task.prompt, 80));
+    const neighbour = this.#position.neighbour(direction);
+    if (this.#shown === null || neighbour === undefined) return;
+    this.#open(neighbour);
+    announce(`${this.#position.text}: ${shortened(neighbour.task.prompt, 80)}`);
+    if (this.#position.isNearEnd) this.actions.loadMore();
   }
 
   async #run(name: ActionName): Promise<void> {
@@ -286,13 +289,4 @@ export class Viewer {
       setText(this.#message, text);
     }
   }
-}
-
-function positionOf({ task, index }: Picture, pictures: readonly Picture[]): number {
-  return pictures.findIndex((other) => other.task.id === task.id && other.index === index);
-}
-
-/** `viewer`: how many entries of the history belong to the open viewer. */
-function isViewerState(state: unknown): state is { readonly viewer: number } {
-  return typeof state === "object" && state !== null && "viewer" in state;
 }
