@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.conftest import show
 from tests.browser.page_with_fakes import PageWithFakes
@@ -98,6 +98,22 @@ def test_form_sends_what_its_controls_show(fakes: PageWithFakes) -> None:
     expect(page.get_by_test_id("seed-input")).to_have_value(str(task.parameters.seed))
     page.get_by_role("button", name="Random seed").click()
     expect(page.get_by_test_id("seed-input")).not_to_have_value(str(task.parameters.seed))
+
+
+def test_slow_submission_is_reported(fakes: PageWithFakes) -> None:
+    page = ready_form(fakes)
+    page.get_by_test_id("prompt-input").fill("a fox")
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/v1/tasks", hold)
+    with page.expect_request("**/v1/tasks"):
+        page.get_by_test_id("submit-button").click()
+    expect(page.locator("#form-message")).to_have_text("Sending…")
+    held[0].fallback()
+    expect(page.locator("#form-message")).to_contain_text("Task queued.")
 
 
 def test_form_does_not_move_when_the_list_arrives(fakes: PageWithFakes) -> None:

@@ -128,6 +128,10 @@ def test_chosen_picture_fills_the_form_with_its_parameters(fakes: PageWithFakes)
     file = io.BytesIO()
     Image.new("RGB", (8, 8)).save(file, "PNG", pnginfo=texts)
     picture: FilePayload = {"name": "fox.png", "mimeType": "image/png", "buffer": file.getvalue()}
+    page.get_by_test_id("picture-parameters").set_input_files(
+        {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"a fox"}
+    )
+    expect(page.locator("#form-message")).to_have_text("notes.txt is not a picture.")
     page.get_by_test_id("picture-parameters").set_input_files(picture)
     page.get_by_role("button", name="Use its parameters").press("Enter")
     expect(page.get_by_test_id("prompt-input")).to_have_value("a fox")

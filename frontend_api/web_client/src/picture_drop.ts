@@ -3,6 +3,7 @@
 import { announce } from "./announcer";
 import { FIELD_NAMES } from "./form/fields";
 import { byId, find } from "./dom";
+import { shortened } from "./formatting";
 import { lorasText, parseLoras } from "./form/lora_field";
 import type { FormValues } from "./form/form_values";
 import type { ParameterForm } from "./form/parameter_form";
@@ -24,7 +25,11 @@ export function connectPictureDrop(form: ParameterForm): void {
   let dropped: { readonly file: Blob; readonly parameters: RecordedParameters } | null = null;
 
   const receive = async (file: File | undefined): Promise<void> => {
-    if (file?.type.startsWith("image/") !== true) return;
+    if (file === undefined) return;
+    if (!file.type.startsWith("image/")) {
+      form.setMessage(`${shortened(file.name, 60)} is not a picture.`, true);
+      return;
+    }
     const parameters = recordedParameters(new Uint8Array(await file.arrayBuffer()));
     if (parameters !== null) {
       dropped = { file, parameters };

@@ -3,7 +3,7 @@
 import { type Problem, ProblemError } from "@darkroom/web";
 
 import { FIELD_NAMES, type FieldErrors } from "./form/fields";
-import { plainText } from "./formatting";
+import { plainText, waitText } from "./formatting";
 
 /** The text for users about a failed action. */
 export function errorText(error: unknown, otherwise = "The action failed. Try again."): string {
@@ -22,7 +22,7 @@ export function formMessages(problem: Problem): { fields: FieldErrors; message: 
   }
   if (Object.keys(fields).length > 0 && others.length === 0) return { fields, message: null };
   const message = asSentence(others.join("; ") || problem.detail || problem.title);
-  const wait = problem.retryAfterSeconds === null ? "" : ` Try again in ${Math.ceil(problem.retryAfterSeconds)} s.`;
+  const wait = problem.retryAfterSeconds === null ? "" : ` Try again in ${waitText(problem.retryAfterSeconds)}.`;
   // The submission is sent again with the same idempotency key.
   const repeated = problem.code === "unreachable" ? " No task is created twice." : "";
   return { fields, message: message + wait + repeated };

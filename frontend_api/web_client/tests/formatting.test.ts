@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 
-import { duration, fileName, imageName, plainText, timeOrDay, samplerTitle, shortened } from "../src/formatting";
+import { duration, fileName, imageName, plainText, timeOrDay, samplerTitle, shortened, waitText } from "../src/formatting";
 
 test.each([
   [0.04, "0.0 s"],
@@ -33,6 +33,10 @@ test("plainText removes the marks of code and the underscores in it", () => {
 test("samplerTitle derives a title from the name of an unknown sampler", () => {
   expect(samplerTitle("dpmpp_2m_karras")).toBe("DPM++ 2M Karras");
   expect(samplerTitle("brand_new")).toBe("brand new");
+});
+
+test("waitText rounds up, and names hours", () => {
+  expect([0.2, 89, 91, 3_600, 43_210].map(waitText)).toEqual(["1 s", "89 s", "2 min", "60 min", "12 h 1 min"]);
 });
 
 test("imageName numbers the images of a task with several", () => {

@@ -170,9 +170,11 @@ export class ParameterForm {
     if (Object.keys(errors).length > 0) return;
     this.#isSending = true;
     this.#submit.setAttribute("aria-disabled", "true");
+    const timer = setTimeout(() => { this.setMessage("Sending…"); }, 1_000);
     try {
       await send(bodyOf(values, this.#model()));
     } finally {
+      clearTimeout(timer);
       this.#isSending = false;
       this.#submit.removeAttribute("aria-disabled");
     }
