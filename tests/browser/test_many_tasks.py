@@ -235,6 +235,13 @@ def test_bars_and_panels_fit_a_phone(fakes: PageWithFakes, scheme: str) -> None:
     page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
     page.set_viewport_size({"width": 375, "height": 812})
     page.get_by_test_id("queue-summary").click()
+    text, button = (
+        page.get_by_test_id("search-text").bounding_box(),
+        page.locator("#search-more").bounding_box(),
+    )
+    assert text is not None
+    assert button is not None
+    assert text["y"] < button["y"] < text["y"] + text["height"], "the search and its buttons are in one row"
     page.get_by_role("button", name="Filter").click()
     page.get_by_test_id("select-mode").click()
     page.get_by_role("button", name="Select all shown").click()
