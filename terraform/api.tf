@@ -65,8 +65,8 @@ resource "google_cloud_run_v2_service" "api" {
   invoker_iam_disabled = true
 
   template {
-    service_account                  = google_service_account.api.email
-    execution_environment            = "EXECUTION_ENVIRONMENT_GEN2"
+    service_account       = google_service_account.api.email
+    execution_environment = "EXECUTION_ENVIRONMENT_GEN2"
     # More than the threads, so that the process refuses the excess of a caller that occupies all of them.
     max_instance_request_concurrency = local.shared.api.max_waiting + local.shared.api.threads + 100
     timeout                          = "3600s" # an event stream stays open as long as its task
