@@ -6,8 +6,10 @@ orientation, which is applied. Color profiles are ignored.
 """
 
 import io
+import re
 import struct
 import threading
+from collections.abc import Callable
 
 # Pillow finds plugins lazily; these are the only ones that may see the bytes.
 from PIL import Image, ImageOps, JpegImagePlugin, PngImagePlugin, WebPImagePlugin  # noqa: F401
@@ -29,6 +31,17 @@ _PNG_SIGNATURE_BYTES = 8
 _PNG_AROUND = 12
 """Length, type and CRC of a chunk."""
 _PNG_NEEDED = frozenset((b"IHDR", b"PLTE", b"tRNS", b"eXIf", b"IDAT", b"IEND"))
+_JPEG_MARKER = re.compile(rb"\xff([\x01-\xfe])")
+_JPEG_WITHOUT_LENGTH = frozenset((0x01, *range(0xD0, 0xD8)))
+_JPEG_SCAN = 0xDA
+_JPEG_METADATA = frozenset((*range(0xE1, 0xEE), 0xEF, 0xFE))
+"""Comments and application segments, except those that state how colors are coded."""
+_JPEG_APP1 = 0xE1
+_EXIF_START = b"Exif\0\0"
+_MAX_EXIF_BYTES = 65_533
+"""As much as a JPEG's segment holds. Pillow decodes all values to change the orientation: of 20 MB, for
+seconds and with hundreds of megabytes.
+"""
 _DAMAGED = (OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError, TypeError, struct.error)
 """What Pillow raises for files that contradict themselves."""
 _one_at_a_time = threading.Lock()
@@ -79,12 +92,14 @@ def _upright(data: bytes, *, max_pixels: int) -> Image.Image:
             )
     except PictureRefusedError as error:
         raise UnreadableImageError(str(error)) from error
-    is_png = header.media_type == "image/png"
-    file = io.BytesIO(_without_metadata(data) if is_png else data)
+    needed = _NEEDED_PARTS.get(header.media_type)
+    file = io.BytesIO(data if needed is None else needed(data))
     try:
         with Image.open(file, formats=(_FORMATS[header.media_type],)) as image:
             if image.size != (header.width, header.height):
                 raise UnreadableImageError("the picture states two different sizes")
+            if len(image.info.get("exif", b"")) > _MAX_EXIF_BYTES:
+                del image.info["exif"]
             image.load()
             ImageOps.exif_transpose(image, in_place=True)
             # Pillow would clip 16 bits instead of scaling them.
@@ -94,7 +109,7 @@ def _upright(data: bytes, *, max_pixels: int) -> Image.Image:
         raise UnreadableImageError("the picture is damaged") from error
 
 
-def _without_metadata(png: bytes) -> bytes:
+def _needed_of_png(png: bytes) -> bytes:
     """Return a PNG, whose header was read, without texts and profiles: they may be compressed bombs."""
     kept, position = [png[:_PNG_SIGNATURE_BYTES]], _PNG_SIGNATURE_BYTES
     while position < len(png):
@@ -105,6 +120,34 @@ def _without_metadata(png: bytes) -> bytes:
             break
         position += length + _PNG_AROUND
     return b"".join(kept)
+
+
+def _needed_of_jpeg(jpeg: bytes) -> bytes:
+    """Return a JPEG, whose header was read, with no metadata except one segment of EXIF.
+
+    Pillow would join any number of them, and read numbers from them before the size is checked.
+    """
+    kept, position, has_exif = [jpeg[:2]], 2, False
+    while (found := _JPEG_MARKER.search(jpeg, position)) is not None:
+        start, position, marker = found.start(), found.end(), found[1][0]
+        if marker == _JPEG_SCAN:
+            kept.append(jpeg[start:])
+            break
+        if marker in _JPEG_WITHOUT_LENGTH:
+            continue
+        position += int.from_bytes(jpeg[position : position + 2])
+        segment = jpeg[start:position]
+        is_first_exif = not has_exif and marker == _JPEG_APP1 and segment[4:10] == _EXIF_START
+        if marker not in _JPEG_METADATA or is_first_exif:
+            kept.append(segment)
+            has_exif = has_exif or is_first_exif
+    return b"".join(kept)
+
+
+_NEEDED_PARTS: dict[str, Callable[[bytes], bytes]] = {
+    "image/png": _needed_of_png,
+    "image/jpeg": _needed_of_jpeg,
+}
 
 
 def _in_mode(mode: str, image: Image.Image) -> Image.Image:

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, TiffImagePlugin
+from PIL.TiffImagePlugin import IFDRational
 
 from gpu_subscriber.engine.messages import Picture
 from gpu_subscriber.errors import UnreadableImageError
@@ -48,6 +49,9 @@ def chunk(kind: bytes, data: bytes) -> bytes:
 def png(width: int, height: int, *chunks: bytes) -> bytes:
     header = struct.pack(">2I5B", width, height, 8, 2, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + b"".join(chunks) + chunk(b"IEND", b"")
+
+
+PIXELS = chunk(b"IDAT", zlib.compress((b"\0" + bytes(40 * 3)) * 24))
 
 
 # ── accepted pictures ────────────────────────────────────────────────────────────────────────────────────
@@ -97,6 +101,10 @@ def test_orientation_is_applied() -> None:
     exif[ExifTags.Base.Orientation] = 6
     turned = image(file_of(noise(), exif=exif), (24, 40))
     assert turned.pixels == noise().transpose(Image.Transpose.ROTATE_270).tobytes()
+    with_comment = file_of(noise(), "JPEG", exif=exif, comment=b"0" * 60_000, icc_profile=b"0" * 60_000)
+    upright = Image.open(io.BytesIO(file_of(noise(), "JPEG")))
+    expected = upright.transpose(Image.Transpose.ROTATE_270).tobytes()
+    assert image(with_comment, (24, 40)).pixels == expected
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "I;16", "CMYK"])
@@ -122,6 +130,49 @@ def test_mask_selects_white_or_transparent_parts() -> None:
     erased.putalpha(half.point(lambda value: 255 - value))
     assert mask(file_of(erased), (8, 8)).pixels == expected
     assert mask(file_of(half), (8, 8)).channels == 1
+
+
+def exif_of(values: int) -> bytes:
+    """Return EXIF that turns the picture and has this many rational numbers."""
+    start = 8 + 2 + 2 * 12 + 4
+    orientation = struct.pack("<2H2I", ExifTags.Base.Orientation, 3, 1, 6)
+    numbers = struct.pack("<2H2I", ExifTags.Base.XResolution, 5, values, start)
+    directory = struct.pack("<H", 2) + orientation + numbers + struct.pack("<I", 0)
+    return b"II*\0" + struct.pack("<I", 8) + directory + b"\1\0\0\0" * 2 * values
+
+
+def jpeg_with_exif(exif: bytes, *, segment_bytes: int = 60_000, before: bytes = b"\xff\xc0") -> bytes:
+    """Return a JPEG with EXIF in as many segments as it needs, before another one."""
+    parts = [exif[at : at + segment_bytes] for at in range(0, len(exif), segment_bytes)]
+    segments = (b"\xff\xe1" + struct.pack(">H", len(part) + 8) + b"Exif\0\0" + part for part in parts)
+    plain = file_of(noise(), "JPEG")
+    at = plain.index(before)
+    return plain[:at] + b"".join(segments) + plain[at:]
+
+
+@pytest.mark.filterwarnings("ignore:Tag data larger than file")
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: png(40, 24, chunk(b"eXIf", exif_of(100_000)), PIXELS),
+        lambda: file_of(noise(), "WEBP", exif=exif_of(100_000)),
+        lambda: jpeg_with_exif(exif_of(100_000)),
+        lambda: jpeg_with_exif(exif_of(100_000), before=b"\xff\xda"),
+    ],
+    ids=["png", "webp", "jpeg", "jpeg, behind its size"],
+)
+def test_few_values_of_exif_are_decoded(make: Callable[[], bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded = 0
+
+    class CountingRational(IFDRational):
+        def __init__(self, *numbers: Any) -> None:
+            nonlocal decoded
+            decoded += 1
+            super().__init__(*numbers)
+
+    monkeypatch.setattr(TiffImagePlugin, "IFDRational", CountingRational)
+    image(make(), (24, 40))
+    assert decoded < 10_000
 
 
 # ── refused pictures ─────────────────────────────────────────────────────────────────────────────────────
