@@ -11,6 +11,8 @@ MAX_DELIVERIES_KEPT = 50
 """The latest deliveries per task: a long task may have any number of events."""
 MAX_TRIES_KEPT = 100
 """The latest tries per delivery: at the longest backoff, a day has 150."""
+MAX_TRIES_IN_ALL = 1_000
+"""Of all deliveries of a task together: a document may have 1 MiB."""
 RETRIED_FOR = timedelta(days=1)
 """How long after a delivery's first try failed tries are repeated."""
 GONE = 410
@@ -80,7 +82,7 @@ class WebhookDelivery:
     url: str
     tries_made: int = 0
     tries: tuple[WebhookTry, ...] = ()
-    """The latest tries, oldest first, at most MAX_TRIES_KEPT."""
+    """The latest tries, oldest first, at most MAX_TRIES_KEPT; fewer in a log of many deliveries."""
     delivered_at: datetime | None = None
     retried_until: datetime | None = None
     """A failed try at or after this time is the last one; None before the first."""
@@ -135,7 +137,7 @@ class WebhookLog:
             retried_until=retried_until,
             abandoned=not outcome.is_success and (outcome.is_final or at >= retried_until),
             tries_made=before.tries_made + 1,
-            tries=(*before.tries, made)[-MAX_TRIES_KEPT:],
+            tries=(*before.tries, made),
             # Of two concurrent tries, the failed one may be recorded after the successful one.
             delivered_at=at if outcome.is_success else before.delivered_at,
         )
@@ -164,5 +166,6 @@ class WebhookLog:
 
     def _with(self, delivery: WebhookDelivery) -> "WebhookLog":
         others = {one.number: one for one in self.deliveries}
-        changed = tuple((others | {delivery.number: delivery}).values())
-        return replace(self, deliveries=changed[-MAX_DELIVERIES_KEPT:])
+        changed = tuple((others | {delivery.number: delivery}).values())[-MAX_DELIVERIES_KEPT:]
+        most = min(MAX_TRIES_KEPT, MAX_TRIES_IN_ALL // len(changed))
+        return replace(self, deliveries=tuple(replace(one, tries=one.tries[-most:]) for one in changed))

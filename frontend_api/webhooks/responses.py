@@ -29,7 +29,9 @@ class WebhookDeliveryResponse(ResponseBody):
     state: DeliveryState
     delivered_at: datetime | None
     tries_made: int
-    tries: tuple[WebhookTryResponse, ...] = Field(description="The latest 100 tries, oldest first.")
+    tries: tuple[WebhookTryResponse, ...] = Field(
+        description="The latest 100 tries, oldest first; fewer of a task with more than 10 deliveries."
+    )
 
     @classmethod
     def of(cls, log: WebhookLog, delivery: WebhookDelivery) -> Self:

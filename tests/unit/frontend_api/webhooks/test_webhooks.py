@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -21,7 +21,7 @@ from common.wire_formats.task_event import (
     progress_of,
     start_of,
 )
-from frontend_api.webhooks.delivery_log import MAX_DELIVERIES_KEPT, MAX_TRIES_KEPT, Outcome
+from frontend_api.webhooks.delivery_log import MAX_DELIVERIES_KEPT, MAX_TRIES_KEPT, Outcome, WebhookLog
 from tests.factories import claim_of
 from tests.recorded_telemetry import RecordedSpans
 from tests.unit.frontend_api.conftest import Api, signed_in_as
@@ -405,6 +405,21 @@ def test_log_keeps_the_latest_deliveries_and_continues_their_numbers(api: Api) -
         assert push(api, encode_task_event(progress_of(further))).status_code == 204
     numbers = [delivery["number"] for delivery in deliveries_of(api, task)["deliveries"]]
     assert numbers == list(range(4, MAX_DELIVERIES_KEPT + 4))
+
+
+def test_log_of_many_failed_deliveries_fits_into_a_document() -> None:
+    """A document of Firestore may have 1 MiB. Pub/Sub would repeat a try that cannot be stored for days."""
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    log = WebhookLog(task_id="task")
+    failed = Outcome(error="x" * 200)
+    for _ in range(MAX_TRIES_KEPT):
+        for number in range(MAX_DELIVERIES_KEPT):
+            event = TaskEvent(
+                id=str(number), type="task.progress", timestamp=at, task_id="task", user_id="ada", attempt=1
+            )
+            log = log.tried(event, url=URL, at=at, outcome=failed, expires_at=at)
+    assert {delivery.tries_made for delivery in log.deliveries} == {MAX_TRIES_KEPT}
+    assert {len(delivery.tries) for delivery in log.deliveries} == {20}
 
 
 def test_event_is_pushed_again_when_the_log_cannot_be_written(api: Api) -> None:
