@@ -26,8 +26,14 @@ class FairShares:
     def admits(self, caller: str | None) -> bool:
         """Return whether this caller may take more."""
         with self._lock:
-            callers = len(self._held.keys() | {caller})
-            return not self._is_used_up or self._held[caller] * callers < self._most
+            return self._admits(caller)
+
+    def take_if_admitted(self, caller: str | None, amount: int) -> bool:
+        """Take the amount, and return True, if this caller may take more."""
+        with self._lock:
+            if is_admitted := self._admits(caller):
+                self._held[caller] += amount
+            return is_admitted
 
     def take(self, caller: str | None, amount: int = 1) -> None:
         with self._lock:
@@ -38,6 +44,10 @@ class FairShares:
             self._held[caller] -= amount
             if not self._held[caller]:
                 del self._held[caller]
+
+    def _admits(self, caller: str | None) -> bool:
+        callers = len(self._held.keys() | {caller})
+        return not self._is_used_up or self._held[caller] * callers < self._most
 
     @property
     def _is_used_up(self) -> bool:

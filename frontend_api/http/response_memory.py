@@ -9,14 +9,15 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
-from flask import Flask, Response
+from flask import Flask, Response, after_this_request, current_app, g
 
 from frontend_api.fair_shares import FairShares
 from frontend_api.http.concurrency_limiter import ConcurrencyLimiter
 from frontend_api.http.problem_responses import problem_response
-from frontend_api.http.problems import Problem
+from frontend_api.http.problems import Problem, RequestRefusedError
 
 _CAPACITY_BYTES = 96 * 1024 * 1024
+_EXTENSION = "response_memory"
 _LEAST_BYTES = 64 * 1024
 """Smaller bodies of all threads together fit into half of the capacity."""
 
@@ -26,6 +27,7 @@ def limit_response_memory(
 ) -> None:
     """Refuse a large response to a caller that holds more than its share of the memory."""
     memory = FairShares(capacity_bytes)
+    app.extensions[_EXTENSION] = memory, gate
 
     @app.after_request
     def admit(answer: Response) -> Response:
@@ -35,15 +37,35 @@ def limit_response_memory(
                 answer.response = _metered(answer.response, memory, caller)
             return answer
         size = answer.content_length or 0
-        if size < _LEAST_BYTES:
+        if size < _LEAST_BYTES or "has_response_memory" in g:
             return answer
-        if not memory.admits(caller):
+        if not memory.take_if_admitted(caller, size):
             answer.close()
-            detail = "large responses to you are not read yet; read them, or send fewer requests at once"
-            return problem_response(Problem(code="server_busy", detail=detail, headers={"Retry-After": "2"}))
-        memory.take(caller, size)
+            return problem_response(_busy())
         answer.call_on_close(partial(memory.give_back, caller, size))
         return answer
+
+
+def reserve_response_memory(size: int) -> None:
+    """Count the memory of a large response before its bytes are read. Raises RequestRefusedError.
+
+    Otherwise the requests that run at once would read theirs before any counts.
+    """
+    memory, gate = current_app.extensions[_EXTENSION]
+    caller = gate.current_caller()
+    if not memory.take_if_admitted(caller, size):
+        raise RequestRefusedError(_busy())
+    g.has_response_memory = True
+
+    @after_this_request
+    def release_at_the_end(answer: Response) -> Response:
+        answer.call_on_close(partial(memory.give_back, caller, size))
+        return answer
+
+
+def _busy() -> Problem:
+    detail = "large responses to you are not read yet; read them, or send fewer requests at once"
+    return Problem(code="server_busy", detail=detail, headers={"Retry-After": "2"})
 
 
 def _metered(chunks: Iterable[Any], memory: FairShares, caller: str) -> Iterator[Any]:
@@ -56,11 +78,9 @@ def _metered(chunks: Iterable[Any], memory: FairShares, caller: str) -> Iterator
             if size < _LEAST_BYTES:
                 yield chunk
                 continue
-            if not memory.admits(
-                caller
-            ):  # the server closes the connection, so the caller sees the end as an error
+            if not memory.take_if_admitted(caller, size):
+                # The server closes the connection, so the caller sees the end as an error.
                 raise BrokenPipeError(errno.EPIPE, "the caller does not read its responses")
-            memory.take(caller, size)
             try:
                 yield chunk
             finally:

@@ -43,6 +43,12 @@ class RenderGeneration:
             warnings=(*self._warnings(task), *_failed_images(task)),
         )
 
+    def size_bytes(self, task: Task) -> int:
+        """Return about how large the response for a finished task is."""
+        if self.asked.response_format == "url":
+            return 0
+        return sum(image.size_bytes for image in task.images) * 4 // 3
+
     def partial(self, task: Task, preview: Preview, number: int) -> OpenAIPartialImageEvent:
         return OpenAIPartialImageEvent(
             type=f"{self.event_prefix}.partial_image",

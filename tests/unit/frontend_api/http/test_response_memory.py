@@ -1,6 +1,7 @@
 """Large responses that a caller does not read: they do not use up the memory of the process."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from flask import Flask, Response
@@ -8,7 +9,8 @@ from werkzeug.test import TestResponse
 
 from frontend_api.http.concurrency_limiter import ConcurrencyLimiter
 from frontend_api.http.problem_responses import handle_errors
-from frontend_api.http.response_memory import limit_response_memory
+from frontend_api.http.response_memory import limit_response_memory, reserve_response_memory
+from tests.factories import claim_of
 from tests.unit.frontend_api.conftest import Api, signed_in_as, stored_image
 
 LARGE = b"x" * 100_000
@@ -19,13 +21,20 @@ GREEDY, HONEST = "192.0.2.1", "192.0.2.2"
 class Server:
     def __init__(self) -> None:
         self.closed_streams = 0
+        self.reads = 0
         self.app = Flask(__name__)
         handle_errors(self.app, {})
         gate = ConcurrencyLimiter(at_once=8, per_caller=8)
         limit_response_memory(self.app, gate, capacity_bytes=MOST_UNREAD * len(LARGE))
         self.app.add_url_rule("/large", "large", lambda: Response(LARGE))
+        self.app.add_url_rule("/reserved", "reserved", self._reserved)
         self.app.add_url_rule("/small", "small", lambda: Response(b"x"))
         self.app.add_url_rule("/stream", "stream", lambda: Response(self._chunks()))
+
+    def _reserved(self) -> Response:
+        reserve_response_memory(len(LARGE))
+        self.reads += 1
+        return Response(LARGE)
 
     def _chunks(self) -> Iterator[bytes]:
         try:
@@ -56,6 +65,14 @@ def test_large_response_is_refused_to_a_caller_with_many_unread_ones(server: Ser
     assert server.get("/large").data == LARGE
 
 
+def test_refused_response_is_not_read(server: Server) -> None:
+    unread = [server.get("/reserved") for _ in range(MOST_UNREAD)]
+    assert server.get("/reserved").status_code == 503
+    assert server.reads == MOST_UNREAD
+    unread.pop().close()
+    assert server.get("/reserved").data == LARGE
+
+
 def test_unread_responses_of_a_caller_do_not_affect_others(server: Server) -> None:
     unread = server.occupied()
     assert server.get("/large", HONEST).data == LARGE
@@ -82,8 +99,10 @@ def test_stream_is_closed_with_its_response(server: Server) -> None:
 
 
 def test_unread_images_of_one_caller_are_limited(api: Api) -> None:
-    task = api.completed_task(user_id="ada")
-    api.images.objects[stored_image(task).object_name] = bytes(30_000_000)
+    task = api.claimed_task(user_id="ada")
+    image = replace(stored_image(task), size_bytes=30_000_000)
+    api.images.objects[image.object_name] = bytes(image.size_bytes)
+    api.store.update(task.id, lambda t: t.completed(claim_of(t), (image,), api.clock.now()))
 
     def fetched(user: str) -> TestResponse:
         path = f"/v1/tasks/{task.id}/images/0/thumbnail"
