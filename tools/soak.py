@@ -12,6 +12,7 @@ import argparse
 import os
 import random
 import secrets
+import signal
 import sys
 import tempfile
 import threading
@@ -191,6 +192,7 @@ def main() -> int:
     parser.add_argument("--report", type=Path, default=Path(".darkroom/chaos"), metavar="FOLDER")
     arguments = parser.parse_args()
     os.environ.update(no_proxy_environment(os.environ))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # end all processes of the system, too
     seed = arguments.seed if arguments.seed is not None else secrets.randbelow(1_000_000)
     until = "" if arguments.tasks is None else f", repeated until {arguments.tasks} tasks"
     _print(f"Soak test of {arguments.minutes:g} minutes{until}. Repeat it with SEED={seed}.")
