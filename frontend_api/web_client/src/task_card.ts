@@ -141,13 +141,19 @@ export class TaskCard {
     tiles.style.setProperty("--columns", String(columnsFor(task.imageCount, task.width / task.height)));
     this.#parts.images.style.setProperty("--area", String(ratioOf(task) ?? 1));
     tiles.style.setProperty("--ratio", String(task.width / task.height));
-    for (const preview of task.previews) this.#tiles[preview.index]?.showPreview(preview);
+    void this.#showPreviews();
     for (const image of task.images) {
       const source = () => this.actions.thumbnailSource(task, image.index);
       void this.#tiles[image.index]?.showImage(image.sha256 || "stored", source, imageName(task.prompt, image.index, task.imageCount));
     }
     const isBlank = task.previews.length === 0 && (task.status !== "completed" || task.failedImages.length > 0);
     if (isBlank) for (const tile of this.#tiles) tile.clearPreviews();
+  }
+
+  /** All previews of a step appear in one frame, which costs the browser a quarter of four frames. */
+  async #showPreviews(): Promise<void> {
+    const decoded = await Promise.all(this.task.previews.map((preview) => this.#tiles[preview.index]?.decodePreview(preview)));
+    for (const show of decoded) show?.();
   }
 
   #showButtons(): void {

@@ -11,13 +11,13 @@ import { create } from "./dom";
 import { forget, whenNear } from "./near_viewport";
 
 /** The durations of the fades in styles/tiles.css. */
-const PREVIEW_FADE_MILLISECONDS = 600;
+const PREVIEW_FADE_MILLISECONDS = 250;
 const IMAGE_FADE_MILLISECONDS = 700;
 const MISSING = "The image could not be loaded. Press to try again.";
 
 export class Tile {
   readonly element = create("button", "tile");
-  #shownStep = -1;
+  #newestStep = -1;
   #newest: HTMLImageElement | null = null;
   #image: HTMLImageElement | null = null;
   #imageKey: string | null = null;
@@ -39,23 +39,27 @@ export class Tile {
     });
   }
 
-  showPreview(preview: Preview): void {
-    if (preview.step === this.#shownStep || this.#imageKey !== null) return;
-    this.#shownStep = preview.step;
+  /** Decode a preview. Returns a function that shows it, or null if it is shown or decoded already. */
+  async decodePreview(preview: Preview): Promise<(() => void) | null> {
+    if (preview.step === this.#newestStep || this.#imageKey !== null) return null;
+    this.#newestStep = preview.step;
     const bytes = new Blob([preview.data as BlobPart], { type: preview.contentType });
     const layer = this.#layer("tile__preview", "task-preview");
     layer.alt = "";
     layer.src = URL.createObjectURL(bytes);
-    layer.decode().then(
-      () => { this.#showLayer(layer, preview.step); },
-      () => { URL.revokeObjectURL(layer.src); },
-    );
+    try {
+      await layer.decode();
+    } catch {
+      URL.revokeObjectURL(layer.src);
+      return null;
+    }
+    return () => { this.#showLayer(layer, preview.step); };
   }
 
   /** Remove the previews, unless the finished image is shown. */
   clearPreviews(): void {
     if (this.#imageKey !== null || this.#newest === null) return;
-    this.#shownStep = -1;
+    this.#newestStep = -1;
     const last = this.#newest;
     this.#newest = null;
     last.classList.remove("is-shown");
@@ -106,7 +110,7 @@ export class Tile {
 
   #showLayer(layer: HTMLImageElement, step: number): void {
     // A newer preview or the finished image may have been decoded first.
-    if (step !== this.#shownStep || this.#image !== null) {
+    if (step !== this.#newestStep || this.#image !== null) {
       remove(layer);
       return;
     }
