@@ -151,6 +151,12 @@ class Objects:
             if not token:
                 return
 
+    @tenacity.retry(  # a busy server may close the connection that it kept alive
+        retry=tenacity.retry_if_exception_type(httpx.TransportError),
+        stop=tenacity.stop_after_attempt(5),
+        wait=tenacity.wait_random_exponential(max=5),
+        reraise=True,
+    )
     def _read_object(self, name: str) -> StoredObject:
         response = self._http.get(f"/{self._bucket}/{name}").raise_for_status()
         return object_of(name, response.content, response.headers["content-type"])

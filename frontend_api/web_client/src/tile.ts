@@ -43,14 +43,13 @@ export class Tile {
   async decodePreview(preview: Preview): Promise<(() => void) | null> {
     if (preview.step === this.#newestStep || this.#imageKey !== null) return null;
     this.#newestStep = preview.step;
-    const bytes = new Blob([preview.data as BlobPart], { type: preview.contentType });
     const layer = this.#layer("tile__preview", "task-preview");
     layer.alt = "";
-    layer.src = URL.createObjectURL(bytes);
+    // Unlike an object URL, it needs no other process of the browser.
+    layer.src = `data:${preview.contentType};base64,${base64(preview.data)}`;
     try {
       await layer.decode();
     } catch {
-      URL.revokeObjectURL(layer.src);
       return null;
     }
     return () => { this.#showLayer(layer, preview.step); };
@@ -141,4 +140,8 @@ export class Tile {
 function remove(layer: Element): void {
   if (layer instanceof HTMLImageElement && layer.src.startsWith("blob:")) URL.revokeObjectURL(layer.src);
   layer.remove();
+}
+
+function base64(bytes: Uint8Array): string {
+  return btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
 }
