@@ -79,13 +79,13 @@ class GrowthSampler:
         tasks = self._tasks()
         for name, pid in self._processes().items():
             with suppress(psutil.NoSuchProcess):
-                self._memory[name, pid].append((tasks, psutil.Process(pid).memory_info().rss / _MEBIBYTE))
+                self._memory[name, pid].append((tasks, _memory_of_tree(pid) / _MEBIBYTE))
         for folder in self._folder.iterdir():
             if folder.is_dir():
                 self._disk[folder.name].append((tasks, _size(folder) / _MEBIBYTE))
 
     def memory(self) -> dict[str, Growth]:
-        """Return the growth of resident memory by name, of the process that lived longest."""
+        """Return the growth of resident memory by name, children included, of the process that lived longest."""
         longest: dict[str, list[_Sample]] = {}
         for (name, _), samples in self._memory.items():
             longest[name] = max(longest.get(name, []), samples, key=len)
@@ -102,6 +102,16 @@ def _growth_after_warm_up(samples: Mapping[str, list[_Sample]]) -> dict[str, Gro
         for name, each in sorted(samples.items())
         if len(each) >= _FEWEST_SAMPLES
     }
+
+
+def _memory_of_tree(pid: int) -> int:
+    """Return the resident memory of a process and its children: gunicorn's workers, and engines."""
+    process = psutil.Process(pid)
+    memory = process.memory_info().rss
+    for child in process.children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            memory += child.memory_info().rss
+    return memory
 
 
 def _size(folder: Path) -> int:
