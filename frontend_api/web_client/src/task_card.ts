@@ -152,7 +152,7 @@ export class TaskCard {
 
   /** All previews of a step appear in one frame, which costs the browser a quarter of four frames. */
   async #showPreviews(): Promise<void> {
-    const decoded = await Promise.all(this.task.previews.map((preview) => this.#tiles[preview.index]?.decodePreview(preview)));
+    const decoded = await Promise.all(this.task.previews.map(async (preview) => this.#tiles[preview.index]?.decodePreview(preview)));
     for (const show of decoded) show?.();
   }
 
