@@ -45,7 +45,7 @@ _log = structlog.get_logger(__name__)
 _RECEIVE_BYTES = 64 * 1024
 _BUFFERED_BYTES = 96 * 1024 * 1024
 """Of unfinished requests, and again of requests in progress."""
-_QUEUED_REQUESTS = 32
+_QUEUED_REQUESTS = 96
 """A burst of one caller that awaits threads. Requests of other callers wait behind it."""
 _HEALTH_THREADS = 4
 _SPARE_CONNECTIONS = 32
