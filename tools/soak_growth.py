@@ -2,14 +2,15 @@
 
 import os
 import statistics
-import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import NamedTuple, Self
 
 import psutil
+
+from benchmarks.measurement import repeating
 
 _INTERVAL_SECONDS = 5.0
 _FEWEST_SAMPLES = 12
@@ -58,21 +59,8 @@ class GrowthSampler:
         self._memory: dict[tuple[str, int], list[_Sample]] = defaultdict(list)
         self._disk: dict[str, list[_Sample]] = defaultdict(list)
 
-    @contextmanager
-    def sampling(self) -> Iterator[None]:
-        is_over = threading.Event()
-
-        def sample_until_over() -> None:
-            while not is_over.wait(_INTERVAL_SECONDS):
-                self.sample()
-
-        thread = threading.Thread(target=sample_until_over, name="growth")
-        thread.start()
-        try:
-            yield
-        finally:
-            is_over.set()
-            thread.join()
+    def sampling(self) -> AbstractContextManager[None]:
+        return repeating(self.sample, _INTERVAL_SECONDS)
 
     def sample(self) -> None:
         """Add one sample of each process and folder."""
