@@ -16,19 +16,19 @@ MEDIA_TYPES = ("image/png", "image/jpeg", "image/webp")
 
 _MAX_PARTS = 10_000
 """Chunks or segments of a file; ten times more than encoders write. Bounds the time of a refusal."""
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 """Color type → allowed bit depths (PNG specification, table 12)."""
-_PNG_AROUND = 12
+PNG_AROUND = 12
 """Length, type and CRC of a chunk."""
 _JPEG_MARKER = re.compile(rb"\xff{1,100}([\x01-\xfe])")
 """After fill bytes, of which encoders write a few."""
-_JPEG_WITHOUT_LENGTH = frozenset((0x01, *range(0xD0, 0xD8)))
+JPEG_WITHOUT_LENGTH = frozenset((0x01, *range(0xD0, 0xD8)))
 _JPEG_NEXT_MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")
 """Behind pixels, which contain restart markers and 0xFF followed by 0."""
 _JPEG_UNKNOWN = range(0x02, 0xC0)
 """Markers that decoders skip without a length."""
-_JPEG_START, _JPEG_END, _JPEG_SCAN = 0xD8, 0xD9, 0xDA
+_JPEG_START, _JPEG_END, JPEG_SCAN = 0xD8, 0xD9, 0xDA
 _MAX_SCANS = 100
 """Of a progressive JPEG; ten times more than encoders write. A decoder passes over all pixels for each."""
 _JPEG_FRAMES = frozenset((0xC0, 0xC1, 0xC2))
@@ -104,10 +104,10 @@ def _png(data: bytes) -> PictureHeader:
     length, kind, width, height, depth, color, _, _, interlace = struct.unpack_from(">I4s2I5B", data, 8)
     if (length, kind) != (13, b"IHDR") or depth not in _PNG_DEPTHS.get(color, ()) or interlace > 1:
         raise DamagedPictureError("the PNG's header is invalid")
-    position, has_pixels = len(_PNG_SIGNATURE), False
+    position, has_pixels = len(PNG_SIGNATURE), False
     for _ in range(_MAX_PARTS):
         length, kind = struct.unpack_from(">I4s", data, position)
-        position += length + _PNG_AROUND
+        position += length + PNG_AROUND
         if position > len(data):
             raise _ends_early()
         if kind == b"acTL" and not has_pixels:
@@ -133,9 +133,9 @@ def _jpeg(data: bytes) -> PictureHeader:
             return _jpeg_frame(data, position)
         if marker in _JPEG_OTHER_FRAMES:
             raise PictureTypeError("the JPEG uses a rare coding; save it as a baseline or progressive JPEG")
-        if marker in _JPEG_WITHOUT_LENGTH:
+        if marker in JPEG_WITHOUT_LENGTH:
             continue
-        if marker in (_JPEG_START, _JPEG_END, _JPEG_SCAN):
+        if marker in (_JPEG_START, _JPEG_END, JPEG_SCAN):
             raise DamagedPictureError("the JPEG has no size before its pixels")
         (length,) = struct.unpack_from(">H", data, position)
         if length < 2:
@@ -164,11 +164,11 @@ def _check_scans(data: bytes, position: int) -> None:
             return
         if marker == _JPEG_START:
             raise DamagedPictureError("the JPEG's segments are invalid")
-        if marker in _JPEG_WITHOUT_LENGTH or marker in _JPEG_UNKNOWN:
+        if marker in JPEG_WITHOUT_LENGTH or marker in _JPEG_UNKNOWN:
             continue
         (length,) = struct.unpack_from(">H", data, position)
         position += length
-        scans += marker == _JPEG_SCAN
+        scans += marker == JPEG_SCAN
         if scans > _MAX_SCANS:
             raise DamagedPictureError(f"the JPEG has more than {_MAX_SCANS} scans; save it again")
     raise _too_many_parts()
@@ -236,7 +236,7 @@ def _too_many_parts() -> DamagedPictureError:
 
 
 _READERS: tuple[tuple[Callable[[bytes], bool], Callable[[bytes], PictureHeader]], ...] = (
-    (lambda data: data.startswith(_PNG_SIGNATURE), _png),
+    (lambda data: data.startswith(PNG_SIGNATURE), _png),
     (lambda data: data.startswith(b"\xff\xd8\xff"), _jpeg),
     (lambda data: data.startswith(b"RIFF") and data[8:12] == b"WEBP", _webp),
 )

@@ -14,7 +14,15 @@ from collections.abc import Callable
 # Pillow finds plugins lazily; these are the only ones that may see the bytes.
 from PIL import Image, ImageOps, JpegImagePlugin, PngImagePlugin, WebPImagePlugin  # noqa: F401
 
-from common.picture_header import PictureRefusedError, PictureTooLargeError, read_header
+from common.picture_header import (
+    JPEG_SCAN,
+    JPEG_WITHOUT_LENGTH,
+    PNG_AROUND,
+    PNG_SIGNATURE,
+    PictureRefusedError,
+    PictureTooLargeError,
+    read_header,
+)
 from gpu_subscriber.engine.messages import Picture
 from gpu_subscriber.errors import UnreadableImageError
 
@@ -27,13 +35,8 @@ _LONGEST_REFERENCE = 32
 first: an engine needs seconds and gigabytes for a picture of 4,096 × 1 pixels.
 """
 _FORMATS = {"image/png": "PNG", "image/jpeg": "JPEG", "image/webp": "WEBP"}
-_PNG_SIGNATURE_BYTES = 8
-_PNG_AROUND = 12
-"""Length, type and CRC of a chunk."""
 _PNG_NEEDED = frozenset((b"IHDR", b"PLTE", b"tRNS", b"eXIf", b"IDAT", b"IEND"))
 _JPEG_MARKER = re.compile(rb"\xff([\x01-\xfe])")
-_JPEG_WITHOUT_LENGTH = frozenset((0x01, *range(0xD0, 0xD8)))
-_JPEG_SCAN = 0xDA
 _JPEG_METADATA = frozenset((*range(0xE1, 0xEE), 0xEF, 0xFE))
 """Comments and application segments, except those that state how colors are coded."""
 _JPEG_APP1 = 0xE1
@@ -111,14 +114,14 @@ def _upright(data: bytes, *, max_pixels: int) -> Image.Image:
 
 def _needed_of_png(png: bytes) -> bytes:
     """Return a PNG, whose header was read, without texts and profiles: they may be compressed bombs."""
-    kept, position = [png[:_PNG_SIGNATURE_BYTES]], _PNG_SIGNATURE_BYTES
+    kept, position = [PNG_SIGNATURE], len(PNG_SIGNATURE)
     while position < len(png):
         length, kind = struct.unpack_from(">I4s", png, position)
         if kind in _PNG_NEEDED:
-            kept.append(png[position : position + length + _PNG_AROUND])
+            kept.append(png[position : position + length + PNG_AROUND])
         if kind == b"IEND":
             break
-        position += length + _PNG_AROUND
+        position += length + PNG_AROUND
     return b"".join(kept)
 
 
@@ -130,10 +133,10 @@ def _needed_of_jpeg(jpeg: bytes) -> bytes:
     kept, position, has_exif = [jpeg[:2]], 2, False
     while (found := _JPEG_MARKER.search(jpeg, position)) is not None:
         start, position, marker = found.start(), found.end(), found[1][0]
-        if marker == _JPEG_SCAN:
+        if marker == JPEG_SCAN:
             kept.append(jpeg[start:])
             break
-        if marker in _JPEG_WITHOUT_LENGTH:
+        if marker in JPEG_WITHOUT_LENGTH:
             continue
         position += int.from_bytes(jpeg[position : position + 2])
         segment = jpeg[start:position]
