@@ -36,8 +36,11 @@ export function duration(seconds: number): string {
 
 /** How long to wait: "45 s", "12 min", "3 h 20 min". Rounded up, so that it is not too early. */
 export function waitText(seconds: number): string {
-  if (seconds < 90) return `${Math.ceil(seconds)} s`;
-  const minutes = Math.ceil(seconds / 60);
+  return seconds < 90 ? `${Math.ceil(seconds)} s` : minutesText(Math.ceil(seconds / 60));
+}
+
+/** "12 min" or, from 90 minutes on, "3 h 20 min", of whole minutes. */
+export function minutesText(minutes: number): string {
   return minutes < 90 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 

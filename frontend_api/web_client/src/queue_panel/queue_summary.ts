@@ -2,7 +2,7 @@
 
 import type { TaskDocument } from "@darkroom/web";
 
-import { duration } from "../formatting";
+import { duration, minutesText } from "../formatting";
 
 export function isUnfinished({ status }: Pick<TaskDocument, "status">): boolean {
   return status === "queued" || status === "processing";
@@ -25,9 +25,7 @@ export function queueText(tasks: readonly TaskDocument[], seconds: number | null
 
 /** An estimate of minutes is not exact to the second. */
 function roughly(seconds: number): string {
-  if (seconds < 90) return duration(seconds);
-  const minutes = Math.round(seconds / 60);
-  return minutes < 90 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+  return seconds < 90 ? duration(seconds) : minutesText(Math.round(seconds / 60));
 }
 
 /** The last task of each model in the queue: when these are finished, all are. */
