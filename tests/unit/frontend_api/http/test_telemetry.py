@@ -65,7 +65,7 @@ def test_webhook_continues_the_messages_trace_linked_to_the_push(api: Api, spans
         attributes = injected({"type": "task.completed"})
     body = envelope(encode_task_event(ending_of(task)), died_at=api.clock.now())
     body["message"]["attributes"] = attributes
-    assert api.call_internal("events", body).status_code == 502
+    assert api.call_internal("events", body).status_code == 424
 
     attempt, push, outgoing = (
         spans.one(name) for name in ("process darkroom-tasks-demo", "POST /internal/events", "POST")

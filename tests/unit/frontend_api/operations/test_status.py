@@ -8,9 +8,12 @@ import pytest
 from common.domain.task import Failure
 from common.domain.worker_report import BrokenModel, ModelTimes, SizeTimes
 from common.shared_values import SHARED
+from common.wire_formats.task_event import encode_task_event, ending_of
 from frontend_api.operations.alerts import ALERT_RULES
+from frontend_api.webhooks.delivery_log import Outcome
 from tests.factories import claim_of, spent, worker_report
 from tests.unit.frontend_api.conftest import Api, signed_in_as
+from tests.unit.frontend_api.dead_letters.test_routes import envelope
 
 OPERATOR = signed_in_as("olga")
 
@@ -154,6 +157,14 @@ def test_alerts_fire_for_failed_and_waiting_tasks(api: Api) -> None:
     }
     api.clock.advance(1_200)
     assert states(api)["no_worker"] == states(api)["oldest_waits"] == "firing"
+
+
+def test_receivers_that_refuse_webhooks_are_no_failure_of_the_api(api: Api) -> None:
+    api.receiver.outcomes = [Outcome(status=500, duration_seconds=0.5)] * 9
+    task = api.completed_task(callback_url="https://hooks.example.com/darkroom")
+    event = envelope(encode_task_event(ending_of(task)), died_at=api.clock.now())
+    assert {api.call_internal("events", event).status_code for _ in range(9)} == {424}
+    assert states(api)["availability_burns_fast"] == "ok"
 
 
 def test_model_alert_fires_while_a_worker_cannot_load_a_model(api: Api) -> None:
