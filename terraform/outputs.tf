@@ -48,6 +48,11 @@ output "images_bucket" {
   value       = google_storage_bucket.images.name
 }
 
+output "internal_audience" {
+  description = "Audience of OIDC tokens for /internal, and of operators' service accounts: DARKROOM_INTERNAL_AUDIENCE."
+  value       = local.api_url
+}
+
 output "internal_service_account" {
   description = "Service account whose OIDC tokens are accepted at /internal: DARKROOM_INTERNAL_SERVICE_ACCOUNT."
   value       = google_service_account.caller.email

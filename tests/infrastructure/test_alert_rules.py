@@ -49,6 +49,7 @@ WITHOUT_ALERT = {
     "`model_not_served` in the log",
     "`models_in_no_pool` in the log",
     "`removal_cost_not_said` in the log",
+    "`rescue_running`",
     "`unclaimed`",
     "`untrusted_host` and `foreign_origin`",
 }
