@@ -57,6 +57,16 @@ def test_help_shows_whole_names_in_80_columns(darkroom: Terminal, monkeypatch: p
     assert "http://localhost:8080" in text
 
 
+@pytest.mark.parametrize("group", [[], ["keys"], ["shares"], ["webhooks"], ["dead-letters"]], ids=" ".join)
+def test_help_shows_whole_summaries_in_80_columns(
+    darkroom: Terminal, monkeypatch: pytest.MonkeyPatch, group: list[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    summaries = darkroom(*group, "--help")[1].partition("Commands:")[2]
+    assert len(summaries.splitlines()) > 3
+    assert "..." not in summaries
+
+
 def test_address_may_precede_the_command(
     darkroom: Terminal, port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -30,11 +30,11 @@ LimitOption = Annotated[int, typer.Option("--limit", "-n", min=1, help="Maximum 
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 TaskIdArgument = Annotated[str, typer.Argument(metavar="ID", help="A task id, as `list` prints it.")]
 TaskIdsArgument = Annotated[
-    list[str] | None, typer.Argument(metavar="[ID]...", help="Task ids, as `list` prints them.")
+    list[str] | None, typer.Argument(metavar="ID", help="Task ids, as `list` prints them.")
 ]
-PromptArgument = Annotated[str, typer.Argument(help="Description of the image.")]
+PromptArgument = Annotated[str, typer.Argument(metavar="PROMPT", help="Description of the image.")]
 PromptOrNoneArgument = Annotated[
-    str | None, typer.Argument(metavar="[PROMPT]", help="Description of the image.")
+    str | None, typer.Argument(metavar="PROMPT", help="Description of the image.")
 ]
 BatchOption = Annotated[
     typer.FileText | None,

@@ -22,7 +22,7 @@ _Day = Annotated[
 
 @with_options(client=client_of)
 def queue(*, as_json: JsonOption = False, client: Client) -> None:
-    """Show the length, backlog and throughput of the queue, over the tasks of all callers."""
+    """Show the length, backlog and throughput of the queue."""
     status = client.queue()
     if as_json:
         print_record(status)
@@ -41,7 +41,10 @@ def queue(*, as_json: JsonOption = False, client: Client) -> None:
 
 @with_options(client=client_of)
 def usage(*, first: _Day = None, last: _Day = None, as_json: JsonOption = False, client: Client) -> None:
-    """Show the usage of your tasks per day, by default of the last week, and of your quotas."""
+    """Show the usage of your tasks per day, and of your quotas.
+
+    By default of the last week.
+    """
     report = client.usage(first=first and first.date(), last=last and last.date())
     if as_json:
         print_record(report)
@@ -67,9 +70,9 @@ def list_keys(*, as_json: JsonOption = False, client: Client) -> None:
 @keys.command()
 @with_options(client=client_of)
 def create(
-    name: Annotated[str, typer.Argument(help="Name of the key, for your own use.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the key, for your own use.")],
     *,
-    scope: Annotated[list[str], typer.Option(help="read, submit or admin. Repeatable.")],
+    scope: Annotated[list[str], typer.Option(metavar="SCOPE", help="read, submit or admin. Repeatable.")],
     days: Annotated[
         int | None, typer.Option(help="Days until the key expires. Default: it does not expire.")
     ] = None,
@@ -85,7 +88,7 @@ def create(
 @keys.command()
 @with_options(client=client_of)
 def revoke(
-    key_ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Key ids, as `list` prints them.")],
+    key_ids: Annotated[list[str], typer.Argument(metavar="ID", help="Key ids, as `list` prints them.")],
     *,
     as_json: JsonOption = False,
     client: Client,

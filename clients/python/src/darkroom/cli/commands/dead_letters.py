@@ -80,7 +80,7 @@ def show(
 @app.command()
 @with_options(client=client_of)
 def replay(
-    letter_ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Ids, as `list` prints them.")],
+    letter_ids: Annotated[list[str], typer.Argument(metavar="ID", help="Ids, as `list` prints them.")],
     *,
     as_json: JsonOption = False,
     client: Client,

@@ -14,9 +14,9 @@ _NAME_WIDTH = 13
 
 @with_options(client=client_of)
 def doctor(*, as_json: JsonOption = False, client: Client) -> None:
-    """Check the proxy, server, clock, credentials, models and streams, and say what to do.
+    """Check the connection to the server, and say what to do.
 
-    The exit code is that of the first failed check.
+    Checks proxy, server, clock, credentials, models and streams. The exit code is that of the first failed check.
     """
     checks = []
     for check in client.diagnose():

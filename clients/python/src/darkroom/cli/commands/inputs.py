@@ -13,14 +13,14 @@ from darkroom.sync_client import Client
 
 @with_options(client=client_of)
 def upload(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="PNG, JPEG or WebP files.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="PNG, JPEG or WebP files.")],
     *,
     as_json: JsonOption = False,
     client: Client,
 ) -> None:
-    """Upload pictures and print their ids, for `--image` and `--mask` of several commands.
+    """Upload pictures and print their ids.
 
-    `generate` and `submit` upload files by themselves.
+    `--image` and `--mask` take such ids. `generate` and `submit` upload files by themselves.
     """
     stored = [client.upload(file) for file in files]
     if as_json:

@@ -20,9 +20,9 @@ def mcp(
     ] = None,
     client: AsyncClient,
 ) -> None:
-    """Serve image generation to assistants over MCP, on standard input and output.
+    """Serve image generation to assistants over MCP.
 
-    Assistants start this command themselves.
+    Assistants start this command themselves, and use its standard input and output.
     """
     if find_spec("mcp") is None:
         typer.echo("darkroom: the package mcp is missing; install the SDK with its extra: [mcp]", err=True)

@@ -17,7 +17,7 @@ _COLUMNS = ("NAME", "TITLE", "FAMILY", "WORKERS", "STEPS", "GUIDANCE", "SAMPLERS
 
 @with_options(client=client_of)
 def models(
-    name: Annotated[str | None, typer.Argument(help="Show only this model, with its limits.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Show only this model, with its limits.")] = None,
     *,
     as_json: JsonOption = False,
     client: Client,
@@ -38,7 +38,10 @@ def models(
 def estimate(
     prompt: PromptArgument, *, as_json: JsonOption = False, fields: SubmissionFields, client: Client
 ) -> None:
-    """Estimate the GPU time, wait and price of a task without submitting it."""
+    """Estimate the GPU time, wait and price of a task.
+
+    Submits nothing.
+    """
     result = client.estimate(prompt, **fields)
     print_record(result) if as_json else typer.echo(facts(_estimate_facts(result)))
 

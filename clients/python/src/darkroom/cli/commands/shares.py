@@ -44,7 +44,7 @@ def list_active(task_id: TaskIdArgument, *, as_json: JsonOption = False, client:
 def revoke(
     task_id: TaskIdArgument,
     share_ids: Annotated[
-        list[str], typer.Argument(metavar="SHARE...", help="Ids of links, as `list` prints them.")
+        list[str], typer.Argument(metavar="SHARE", help="Ids of links, as `list` prints them.")
     ],
     *,
     as_json: JsonOption = False,

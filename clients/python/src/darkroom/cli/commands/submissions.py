@@ -72,7 +72,10 @@ def generate(
     fields: SubmissionFields,
     client: Client,
 ) -> None:
-    """Submit a task, wait for it, save its images and print their paths."""
+    """Submit a task, wait for it and save its images.
+
+    Prints the paths of the images.
+    """
     prepare_folder(to)
     task = _submit(client, prompt, fields, idempotency_key)
     print_warnings(task.warnings)
@@ -96,7 +99,10 @@ def watch(
     as_json: JsonOption = False,
     client: Client,
 ) -> None:
-    """Show a task until it has finished. With --json, print one line per change."""
+    """Show a task until it has finished.
+
+    With --json, prints one line per change.
+    """
     with interruptible(client, task_id, cancels=cancel_on_interrupt):
         if as_json:
             finished = follow(client, task_id, print_json_line, timeout)

@@ -81,9 +81,9 @@ def cancel(
     filters: Filters,
     client: Client,
 ) -> None:
-    """Cancel tasks: the given ones, or the unfinished ones that a filter selects.
+    """Cancel tasks.
 
-    Finished tasks are not changed.
+    A filter selects unfinished tasks. Finished tasks are not changed.
     """
     ids = select_ids(
         client, task_ids, filters, every=every, is_affected=lambda task: not task.status.is_terminal
@@ -102,9 +102,9 @@ def retry(
     filters: Filters,
     client: Client,
 ) -> None:
-    """Queue tasks that lack images again, with the same ids and seeds. Finished images are kept.
+    """Generate the missing images of tasks.
 
-    A filter selects failed and cancelled tasks, and those with failed images.
+    The tasks are queued again, with the same ids and seeds. Finished images are kept. A filter selects failed and cancelled tasks, and those with failed images.
     """
     ids = select_ids(client, task_ids, filters, every=every, is_affected=_can_be_retried)
     confirm("Retry {}?", ids, yes=yes or bool(task_ids))

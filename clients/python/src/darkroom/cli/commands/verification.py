@@ -32,7 +32,10 @@ def verify(
     as_json: JsonOption = False,
     client: Client,
 ) -> None:
-    """Generate an image again from the record in its file, and compare the two."""
+    """Generate an image again and compare the two.
+
+    The task has the parameters of the record in the file.
+    """
     original = RecordedImage.read_unedited(image)
     if against is not None:
         again = RecordedImage.read_unedited(against)
