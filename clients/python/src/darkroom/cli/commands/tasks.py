@@ -104,7 +104,8 @@ def retry(
 ) -> None:
     """Generate the missing images of tasks.
 
-    The tasks are queued again, with the same ids and seeds. Finished images are kept. A filter selects failed and cancelled tasks, and those with failed images.
+    The tasks are queued again, with the same ids and seeds. Finished images are kept. A filter
+    selects failed and cancelled tasks, and those with failed images.
     """
     ids = select_ids(client, task_ids, filters, every=every, is_affected=_can_be_retried)
     confirm("Retry {}?", ids, yes=yes or bool(task_ids))
