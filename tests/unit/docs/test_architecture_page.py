@@ -13,7 +13,9 @@ PAGE = (ROOT / "docs" / "architecture.md").read_text()
 def test_architecture_page_lists_every_package(process: str) -> None:
     section = re.search(rf"^### `{process}`.*?(?=^##)", PAGE, re.DOTALL | re.MULTILINE)
     assert section
-    listed = set(re.findall(r"`([\w/]+)`", "\n".join(re.findall(r"^\| ([^|]+) \|", section[0], re.MULTILINE))))
+    listed = set(
+        re.findall(r"`([\w/]+)`", "\n".join(re.findall(r"^\| ([^|]+) \|", section[0], re.MULTILINE)))
+    )
     folder = ROOT / process
     packages = {file.parent.relative_to(folder).as_posix() for file in folder.glob("*/**/__init__.py")}
     concepts = {package for package in packages if "/" not in package or package.startswith("engine/")}

@@ -17,7 +17,9 @@ _COLUMNS = ("NAME", "TITLE", "FAMILY", "WORKERS", "STEPS", "GUIDANCE", "SAMPLERS
 
 @with_options(client=client_of)
 def models(
-    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Show only this model, with its limits.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="Show only this model, with its limits.")
+    ] = None,
     *,
     as_json: JsonOption = False,
     client: Client,
