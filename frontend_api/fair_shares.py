@@ -1,5 +1,6 @@
 """FairShares: a capacity of this process that one caller must not use up for all others."""
 
+import math
 import threading
 from collections import Counter
 
@@ -11,44 +12,38 @@ class FairShares:
     more only below an equal share, so that the first request of another caller is always admitted.
     """
 
-    def __init__(self, capacity: int, *, beyond: int = 0) -> None:
-        """A single caller may hold `beyond` more than the capacity, for example requests in a queue."""
+    def __init__(self, capacity: int, *, at_most: float = math.inf) -> None:
+        """All callers together may hold a little more than the capacity, but no more than `at_most`."""
         self._capacity = capacity
-        self._most = capacity + beyond
+        self._at_most = at_most
         self._lock = threading.Lock()
-        self._held: Counter[str | None] = Counter()
+        self._held: Counter[str] = Counter()
 
-    @property
-    def is_used_up(self) -> bool:
-        with self._lock:
-            return self._is_used_up
-
-    def admits(self, caller: str | None) -> bool:
+    def admits(self, caller: str) -> bool:
         """Return whether this caller may take more."""
         with self._lock:
             return self._admits(caller)
 
-    def take_if_admitted(self, caller: str | None, amount: int) -> bool:
+    def take_if_admitted(self, caller: str, amount: int) -> bool:
         """Take the amount, and return True, if this caller may take more."""
         with self._lock:
             if is_admitted := self._admits(caller):
                 self._held[caller] += amount
             return is_admitted
 
-    def take(self, caller: str | None, amount: int = 1) -> None:
+    def take(self, caller: str, amount: int = 1) -> None:
         with self._lock:
             self._held[caller] += amount
 
-    def give_back(self, caller: str | None, amount: int = 1) -> None:
+    def give_back(self, caller: str, amount: int = 1) -> None:
         with self._lock:
             self._held[caller] -= amount
             if not self._held[caller]:
                 del self._held[caller]
 
-    def _admits(self, caller: str | None) -> bool:
+    def _admits(self, caller: str) -> bool:
+        held = self._held.total()
+        if held < self._capacity:
+            return True
         callers = len(self._held.keys() | {caller})
-        return not self._is_used_up or self._held[caller] * callers < self._most
-
-    @property
-    def _is_used_up(self) -> bool:
-        return self._held.total() >= self._capacity
+        return held < self._at_most and self._held[caller] * callers < self._capacity

@@ -9,13 +9,13 @@ spread over all of them, each with a small share of the processor: calls to Pub/
 
 import hashlib
 import threading
-from collections import Counter, deque
 from collections.abc import Container, Iterator, MutableMapping
 from contextlib import contextmanager
 
 from cachetools import LRUCache
 from flask import Flask, g, request
 
+from frontend_api.fair_queue import FairQueue
 from frontend_api.identity.caller_address import TrustedProxies
 
 _CREDENTIALS = ("Authorization", "X-API-Key", "Sec-WebSocket-Protocol")
@@ -25,9 +25,7 @@ _KNOWN_CREDENTIALS = 10_000
 class ConcurrencyLimiter:
     """Admits `at_once` requests, and of each caller at most `per_caller`.
 
-    Free capacity goes to the caller with the fewest running requests, among equals in turn, so that a
-    burst of one caller delays another caller's request by one request and not by the whole burst. A
-    request that waits for changes leaves the gate meanwhile.
+    Callers take turns. A request that waits for changes leaves the gate meanwhile.
     """
 
     def __init__(
@@ -37,32 +35,17 @@ class ConcurrencyLimiter:
         per_caller: int,
         proxies: TrustedProxies = TrustedProxies(),  # noqa: B008 (frozen)
     ) -> None:
-        self._per_caller = per_caller
+        self._queue = FairQueue(at_once, per_caller=per_caller)
         self._proxies = proxies
         self._callers: MutableMapping[str, str] = LRUCache(_KNOWN_CREDENTIALS)
         """The caller with accepted credentials, by their digest."""
         self._lock = threading.Lock()
-        self._free = at_once
-        self._running: Counter[str] = Counter()
-        self._waiting: dict[str, deque[threading.Event]] = {}
-        """The waiting requests of each caller. The callers are in the order of their turns."""
 
     def enter(self, caller: str) -> threading.Event:
         """Queue a request of this caller; the event is set once it holds capacity."""
         admitted = threading.Event()
-        with self._lock:
-            self._waiting.setdefault(caller, deque()).append(admitted)
-            self._admit()
+        self._queue.enter(caller, admitted.set)
         return admitted
-
-    def leave(self, caller: str) -> None:
-        """Release the capacity of one request of this caller."""
-        with self._lock:
-            self._free += 1
-            self._running[caller] -= 1
-            if not self._running[caller]:
-                del self._running[caller]
-            self._admit()
 
     @contextmanager
     def released(self) -> Iterator[None]:
@@ -82,7 +65,7 @@ class ConcurrencyLimiter:
     def end_request(self) -> None:
         """Release the current request's capacity; no effect if it holds none."""
         if (caller := g.pop("gate_caller", None)) is not None:
-            self.leave(caller)
+            self._queue.leave(caller)
 
     def identify(self, caller: str) -> None:
         """Record whose credentials those of the current request are; they were checked."""
@@ -96,21 +79,6 @@ class ConcurrencyLimiter:
         with self._lock:
             known = self._callers.get(digest)
         return known or f"network {self._proxies.network_of(request.environ)}"
-
-    def _admit(self) -> None:
-        """Give the free capacity to waiting requests."""
-        while self._free and (caller := self._next_caller()) is not None:
-            waiting = self._waiting.pop(caller)
-            waiting.popleft().set()
-            self._free -= 1
-            self._running[caller] += 1
-            if waiting:
-                self._waiting[caller] = waiting  # behind the others
-
-    def _next_caller(self) -> str | None:
-        """Return the caller with the fewest running requests, among equals the one whose turn it is."""
-        caller = min(self._waiting, key=self._running.__getitem__, default=None)
-        return caller if caller is not None and self._running[caller] < self._per_caller else None
 
 
 def limit_concurrency(app: Flask, gate: ConcurrencyLimiter, *, exempt_paths: Container[str] = ()) -> None:

@@ -134,8 +134,7 @@ def json_body(
 def raw_body(max_bytes: int) -> bytes:
     """Return the bytes of the body. Raises RequestEntityTooLarge."""
     request.max_content_length = max_bytes + 1  # see create_app
-    with current(ConcurrencyLimiter).released():  # a slowly sending caller does not occupy a slot of the gate
-        raw = request.get_data(cache=False)
+    raw = request.get_data(cache=False)
     if len(raw) > max_bytes:
         raise RequestEntityTooLarge
     return raw

@@ -2,8 +2,9 @@
 
 gthread assigns a thread to each connection, and the thread reads until the caller has sent the whole
 request: a few hundred callers who send a byte a second occupy all threads. Here the event loop reads
-heads and bodies without blocking, within a deadline and within limits per caller. Health checks have
-separate threads. Closing a connection does not block the loop either.
+heads and bodies without blocking, within a deadline and within limits per caller. The requests of each
+caller wait for threads in a queue of their own. Health checks have separate threads. Closing a connection
+does not block the loop either.
 """
 
 import contextlib
@@ -32,6 +33,7 @@ from frontend_api.http.json_body import MAX_BODY_BYTES
 from frontend_api.http.problems import Problem
 from frontend_api.http.request_log import HEALTH_PATHS
 from frontend_api.http_server.incoming_request import IncomingRequest
+from frontend_api.http_server.request_threads import RequestThreads
 from frontend_api.http_server.unfinished_requests import UnfinishedLimits, UnfinishedRequests
 from frontend_api.inputs.request_body import FORM_BYTES
 from frontend_api.inputs.responses import PATH as INPUTS_PATH
@@ -45,9 +47,10 @@ _log = structlog.get_logger(__name__)
 _RECEIVE_BYTES = 64 * 1024
 _BUFFERED_BYTES = 96 * 1024 * 1024
 """Of unfinished requests, and again of requests in progress."""
-_QUEUED_REQUESTS = 96
-"""A burst of one caller that awaits threads. Requests of other callers wait behind it."""
+_WAITING_REQUESTS = 500
+"""For a thread: half of the connections that may be open besides those with a thread."""
 _HEALTH_THREADS = 4
+_WAITING_HEALTH_CHECKS = 100
 _SPARE_CONNECTIONS = 32
 """The worker closes idle connections to keep this many free, for example for health checks."""
 _LINGER_SECONDS = 5.0
@@ -60,7 +63,9 @@ _TAKES_NOTHING = struct.pack("ll", 30, 0)
 
 _SIOCOUTQNSD = 0x894B  # Linux: bytes in the send queue that have not been sent
 _TAKES_SLOWLY_SECONDS = 3.0
-"""The worker may disconnect a caller who has not read the response by then, if all threads are in use."""
+"""The worker may disconnect a caller who has not read the response by then, if requests wait for threads."""
+_READERS_CHECK_SECONDS = 0.5
+"""How often it searches for such callers, which may be hundreds, in the loop that serves all others."""
 
 
 def _read_settings() -> ApiSettings:
@@ -73,6 +78,8 @@ def _read_settings() -> ApiSettings:
 
 def max_body_bytes(path: str, *, max_input_bytes: int) -> int:
     """Return how much of a body is buffered. Above their own, lower limits the routes respond with 413."""
+    if path in HEALTH_PATHS:
+        return 0
     if path.startswith("/internal/"):
         return MAX_ENVELOPE_BYTES
     if path == INPUTS_PATH:
@@ -87,6 +94,9 @@ class _Connection(TConn):  # type: ignore[misc]
 
     incoming: IncomingRequest
     was_continued: bool
+    caller: str
+    """The network address. Set when the request is complete, as `threads`."""
+    threads: RequestThreads
 
 
 class BufferingWorker(ThreadWorker):  # type: ignore[misc]
@@ -106,11 +116,15 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         )
         self._lingering: dict[_Connection, float] = {}
         self._answering: dict[_Connection, float] = {}  # start time, in ascending order
-        self._most_in_flight = (self.cfg.threads + self.worker_connections) // 2
-        self._threads_held = FairShares(self.cfg.threads, beyond=_QUEUED_REQUESTS)
+        self._readers_checked = 0.0
         self._bytes_held = FairShares(_BUFFERED_BYTES)
-        self._health_threads = ThreadPoolExecutor(_HEALTH_THREADS, thread_name_prefix="health")
+        self._threads = RequestThreads(self.cfg.threads, waiting=_WAITING_REQUESTS, name="request")
+        self._health_threads = RequestThreads(_HEALTH_THREADS, waiting=_WAITING_HEALTH_CHECKS, name="health")
         super().init_process()
+
+    def get_thread_pool(self) -> ThreadPoolExecutor:
+        """Return the pool that gunicorn shuts down."""
+        return self._threads.pool
 
     def load_wsgi(self) -> None:
         """Load the application. gunicorn prints an AppImportError once, without a traceback."""
@@ -151,8 +165,8 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
     def finish_request(self, conn: _Connection, fs: Future[bool]) -> None:
         """Keep or close a connection after its response."""
         del self._answering[conn]
-        self._threads_held.give_back(self._caller(conn))
-        self._bytes_held.give_back(self._caller(conn), conn.incoming.size)
+        self._bytes_held.give_back(conn.caller, conn.incoming.size)
+        conn.threads.leave(conn.caller)
         keeps = not fs.cancelled() and fs.exception() is None and fs.result()
         if keeps and not conn.incoming.is_malformed:
             self._await_request(conn, self._forgotten(conn).rest)
@@ -174,11 +188,12 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
             self._give_up(conn, "the request did not arrive within the allowed time")
         while self._lingering and next(iter(self._lingering.values())) <= now:
             self._drop(next(iter(self._lingering)))
-        if self._threads_held.is_used_up:
+        if self._threads.are_awaited and now >= self._readers_checked + _READERS_CHECK_SECONDS:
+            self._readers_checked = now
             self._free_threads(now)
 
     def _free_threads(self, now: float) -> None:
-        """Disconnect callers who do not read their responses, because all threads are in use."""
+        """Disconnect callers who do not read their responses, because requests wait for threads."""
         for conn, since in self._answering.items():
             if since > now - _TAKES_SLOWLY_SECONDS:
                 break
@@ -269,24 +284,24 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         return self._proxies.network_of_caller(peer, incoming.forwarded_for)
 
     def _dispatch(self, conn: _Connection) -> None:
-        threads, caller = self.tpool, self._caller(conn)
-        if conn.incoming.path in HEALTH_PATHS:
-            threads = self._health_threads
-        elif not (
-            len(self._answering) < self._most_in_flight
-            and self._threads_held.admits(caller)
-            and self._bytes_held.admits(caller)
-        ):
+        is_health_check = conn.incoming.path in HEALTH_PATHS
+        conn.threads = self._health_threads if is_health_check else self._threads
+        conn.caller = self._caller(conn) or "unknown"
+        has_memory = is_health_check or self._bytes_held.admits(conn.caller)
+        if not (has_memory and conn.threads.admits(conn.caller)):
             detail = "this process has reached its limit of requests in progress; try again"
             self._refuse(conn, Problem(code="server_busy", detail=detail, headers={"Retry-After": "2"}))
             return
         # An iterator instead of the socket, so that gunicorn never waits for more bytes.
         conn.parser = RequestParser(self.cfg, conn.incoming.released_pieces(), conn.client)
         conn.data_ready = True
+        self._bytes_held.take(conn.caller, conn.incoming.size)
+        conn.threads.enter(conn.caller, partial(self._start, conn))
+
+    def _start(self, conn: _Connection) -> None:
+        """Submit the request to the pool, which has a free thread."""
         self._answering[conn] = time.monotonic()
-        self._threads_held.take(caller)
-        self._bytes_held.take(caller, conn.incoming.size)
-        future = threads.submit(self.handle, conn)
+        future = conn.threads.pool.submit(self.handle, conn)
         future.add_done_callback(partial(self.method_queue.defer, self.finish_request, conn))
 
     # ── closing ─────────────────────────────────────────────────────────────────────────────────────────────

@@ -12,9 +12,8 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser
 
 from common.picture_header import MEDIA_TYPES
-from frontend_api.http.concurrency_limiter import ConcurrencyLimiter
 from frontend_api.http.problems import Complaint, Problem, RequestRefusedError, rejected
-from frontend_api.http.requests import check_media_type, current, raw_body
+from frontend_api.http.requests import check_media_type, raw_body
 from frontend_api.http.schemas import RequestBody
 
 FORM = "multipart/form-data"
@@ -53,10 +52,9 @@ def uploaded_form(
         silent=False,
     )
     try:
-        with current(ConcurrencyLimiter).released():
-            _, fields, files = parser.parse(
-                request.stream, request.mimetype, request.content_length, dict(request.mimetype_params)
-            )
+        _, fields, files = parser.parse(
+            request.stream, request.mimetype, request.content_length, dict(request.mimetype_params)
+        )
     except ValueError as exc:
         raise RequestRefusedError(
             Problem(code="malformed_body", detail=f"the body is not a valid {FORM}")

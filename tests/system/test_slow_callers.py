@@ -5,6 +5,7 @@ callers.
 import contextlib
 import json
 import resource
+import select
 import socket
 import time
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ import pytest
 from websockets.exceptions import ConnectionClosedOK
 from websockets.sync.client import connect
 
+from frontend_api.batches.schemas import BatchItem
 from local_stack.loopback import LOOPBACK
 from tests.pictures import png_chunk, png_header
 from tests.served_api import served_by_gunicorn
@@ -151,6 +153,25 @@ def test_slow_readers_free_the_threads() -> None:
                 while time.monotonic() < until:
                     caller.get("/v1/models", timeout=0.5)
         assert_others_are_served(port)
+
+
+def test_burst_of_one_address_does_not_delay_another() -> None:
+    costly = json.dumps({"tasks": [{name: [] for name in BatchItem.model_fields}] * 100}).encode()
+
+    def batch(caller: str) -> bytes:
+        return head(len(costly), "/v1/tasks:batch", f"X-Forwarded-For: {caller}") + costly
+
+    with (
+        served_by_gunicorn(
+            DARKROOM_API_THREADS="1", DARKROOM_MAX_WAITING="0", DARKROOM_TRUSTED_PROXIES="1"
+        ) as port,
+        ExitStack() as exits,
+    ):
+        burst = [connected(exits, port, batch("192.0.2.1")) for _ in range(90)]
+        assert answer_on(connected(exits, port, batch("192.0.2.2")))[0] == 200
+        answered, _, _ = select.select(burst, (), (), 0)
+        assert len(answered) < 45
+        assert {answer_on(connection)[0] for connection in burst} == {200}
 
 
 def test_kept_connection_holds_no_answered_body() -> None:
@@ -290,6 +311,12 @@ def test_oversized_body_below_openai_is_rejected_in_its_shape(port: int) -> None
     url = f"http://{LOOPBACK}:{port}/openai/v1/images/generations"
     answer = httpx.post(url, content=b" " * 20_000_000, timeout=SOON_SECONDS, trust_env=False)
     assert (answer.status_code, answer.json()["error"]["code"]) == (413, "body_too_large")
+
+
+def test_health_check_with_a_body_is_refused_unread(port: int) -> None:
+    url = f"http://{LOOPBACK}:{port}/readyz"
+    answer = httpx.post(url, content=b"{}", headers=JSON, timeout=SOON_SECONDS, trust_env=False)
+    assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
 
 
 def test_pictures_may_be_larger_than_other_bodies(port: int) -> None:

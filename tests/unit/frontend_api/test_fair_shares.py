@@ -7,7 +7,7 @@ from frontend_api.fair_shares import FairShares
 
 @pytest.fixture
 def shares() -> FairShares:
-    return FairShares(100, beyond=20)
+    return FairShares(100)
 
 
 def taken(shares: FairShares, caller: str, *, at_most: int = 1_000, amount: int = 1) -> int:
@@ -20,14 +20,14 @@ def taken(shares: FairShares, caller: str, *, at_most: int = 1_000, amount: int 
 
 
 def test_one_caller_leaves_capacity_for_others(shares: FairShares) -> None:
-    assert taken(shares, "greedy") == 120
+    assert taken(shares, "greedy") == 100
     assert taken(shares, "honest", at_most=50) == 50
 
 
 def test_greedy_caller_gets_nothing_that_becomes_free(shares: FairShares) -> None:
     taken(shares, "greedy")
     taken(shares, "honest", at_most=1)
-    shares.give_back("greedy", 20)
+    shares.give_back("greedy")
     assert not shares.admits("greedy")
     assert shares.admits("honest")
 
@@ -38,8 +38,16 @@ def test_caller_may_take_all_that_no_other_needs(shares: FairShares) -> None:
 
 
 def test_several_greedy_callers_leave_capacity_for_others(shares: FairShares) -> None:
-    assert [taken(shares, f"greedy {number}") for number in range(4)] == [120, 60, 40, 30]
+    assert [taken(shares, f"greedy {number}") for number in range(4)] == [100, 50, 34, 25]
     assert taken(shares, "honest", at_most=10) == 10
+
+
+def test_nothing_is_admitted_beyond_the_limit_of_all_callers() -> None:
+    shares = FairShares(100, at_most=130)
+    assert [taken(shares, f"greedy {number}") for number in range(3)] == [100, 30, 0]
+    assert not shares.take_if_admitted("new", 1)
+    shares.give_back("greedy 0", 1)
+    assert shares.take_if_admitted("new", 1)
 
 
 def test_large_amounts_of_one_caller_leave_capacity_for_others() -> None:

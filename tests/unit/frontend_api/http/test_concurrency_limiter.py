@@ -4,12 +4,12 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from common.domain.task import Task
 from frontend_api.api_keys.api_key import ApiKey, new_key
-from frontend_api.http.concurrency_limiter import ConcurrencyLimiter
 from frontend_api.identity.emulator_tokens import unsigned_token
 from tests.unit.frontend_api.conftest import PROJECT, Api
 
@@ -66,32 +66,11 @@ def test_limiter_releases_capacity_after_an_error(api: Api) -> None:
     assert api.submit().status_code == 202
 
 
-def test_free_capacity_goes_to_callers_in_turn() -> None:
-    limiter = ConcurrencyLimiter(at_once=1, per_caller=1)
-    running = limiter.enter("greedy")
-    burst = [limiter.enter("greedy") for _ in range(3)]
-    other = limiter.enter("other")
-    order = {"burst 0": burst[0], "other": other, "burst 1": burst[1], "burst 2": burst[2]}
-    assert running.is_set()
-    admitted: list[str] = []
-    for caller in ("greedy", "greedy", "other", "greedy"):
-        limiter.leave(caller)
-        admitted += [name for name, event in order.items() if event.is_set() and name not in admitted]
-    assert admitted == list(order)
-
-
-def test_caller_takes_at_most_its_share_of_the_capacity() -> None:
-    limiter = ConcurrencyLimiter(at_once=3, per_caller=2)
-    greedy = [limiter.enter("greedy") for _ in range(4)]
-    assert [each.is_set() for each in greedy] == [True, True, False, False]
-    others = [limiter.enter("other"), limiter.enter("third")]
-    assert [each.is_set() for each in others] == [True, False]
-    limiter.leave("greedy")
-    assert others[1].is_set()  # its turn comes first, although the other caller asked before
-    assert not greedy[2].is_set()
-    limiter.leave("other")
-    assert greedy[2].is_set()
-    assert not greedy[3].is_set()
+def test_request_with_a_body_takes_its_turn_once(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    enter = Mock(wraps=api.dependencies.http.enter)
+    monkeypatch.setattr(api.dependencies.http, "enter", enter)
+    assert api.submit().status_code == 202
+    enter.assert_called_once()
 
 
 def as_user(name: str, *, spelling: str = "Bearer ") -> dict[str, str]:

@@ -1,0 +1,65 @@
+"""FairQueue: work that waits for capacity of this process, each caller's in a queue of its own."""
+
+import threading
+from collections import Counter, deque
+from collections.abc import Callable
+
+_Start = Callable[[], object]
+
+
+class FairQueue:
+    """Starts at most `capacity` pieces of work at once, of each caller at most `per_caller`. Thread-safe.
+
+    The callers take turns. One that enters without running work comes before those that have a
+    backlog, so a burst delays other callers by one piece of work and not by the whole burst. After
+    that it takes turns with the others, so no caller waits forever.
+    """
+
+    def __init__(self, capacity: int, *, per_caller: int | None = None) -> None:
+        self._free = capacity
+        self._per_caller = capacity if per_caller is None else per_caller
+        self._lock = threading.Lock()
+        self._running: Counter[str] = Counter()
+        self._waiting: dict[str, deque[_Start]] = {}
+        """The callers are in the order of their turns."""
+        self._new: set[str] = set()
+        """Waiting callers that had no running work when they entered."""
+
+    @property
+    def has_waiting(self) -> bool:
+        return bool(self._waiting)
+
+    def enter(self, caller: str, start: _Start) -> None:
+        """Call `start` as soon as there is capacity, in this thread or in one that calls `leave`.
+
+        `start` must only hand the work over: the queue is locked meanwhile.
+        """
+        with self._lock:
+            if caller not in self._waiting and not self._running[caller]:
+                self._new.add(caller)
+            self._waiting.setdefault(caller, deque()).append(start)
+            self._start_waiting()
+
+    def leave(self, caller: str) -> None:
+        """Release the capacity of one finished piece of work of this caller."""
+        with self._lock:
+            self._free += 1
+            self._running[caller] -= 1
+            if not self._running[caller]:
+                del self._running[caller]
+            self._start_waiting()
+
+    def _start_waiting(self) -> None:
+        while self._free and (caller := self._next_caller()) is not None:
+            waiting = self._waiting.pop(caller)
+            self._new.discard(caller)
+            start = waiting.popleft()
+            if waiting:
+                self._waiting[caller] = waiting  # behind the others
+            self._free -= 1
+            self._running[caller] += 1
+            start()
+
+    def _next_caller(self) -> str | None:
+        ready = (each for each in self._waiting if self._running[each] < self._per_caller)
+        return min(ready, key=lambda each: each not in self._new, default=None)

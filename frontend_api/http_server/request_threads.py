@@ -1,0 +1,42 @@
+"""RequestThreads: threads that serve the callers' requests in turn."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from frontend_api.fair_queue import FairQueue
+from frontend_api.fair_shares import FairShares
+
+
+class RequestThreads:
+    """A pool of threads with a queue of each caller in front of it. Used by one thread.
+
+    A caller is a network address. A burst delays the other requests of its address only. A caller may
+    use every thread and half of the queue alone; beyond that it gets an equal share of all requests.
+    """
+
+    def __init__(self, threads: int, *, waiting: int, name: str) -> None:
+        self.pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
+        self._queue = FairQueue(threads)
+        self._in_progress = FairShares(threads + waiting // 2, at_most=threads + waiting)
+
+    @property
+    def are_awaited(self) -> bool:
+        """Whether a request waits for a thread."""
+        return self._queue.has_waiting
+
+    def admits(self, caller: str) -> bool:
+        """Return whether this caller may have a further request in progress."""
+        return self._in_progress.admits(caller)
+
+    def enter(self, caller: str, start: Callable[[], object]) -> None:
+        """Call `start`, which submits the request to the pool, when it is the caller's turn.
+
+        That is at once or within a call of `leave`.
+        """
+        self._in_progress.take(caller)
+        self._queue.enter(caller, start)
+
+    def leave(self, caller: str) -> None:
+        """Record that a request of this caller has ended."""
+        self._in_progress.give_back(caller)
+        self._queue.leave(caller)

@@ -1,0 +1,91 @@
+"""Threads that serve requests of several network addresses, and the requests that wait for them."""
+
+import threading
+from concurrent.futures import Future, wait
+from functools import partial
+
+import pytest
+
+from frontend_api.http_server.request_threads import RequestThreads
+
+THREADS, WAITING = 4, 10
+
+
+@pytest.fixture
+def threads() -> RequestThreads:
+    return RequestThreads(THREADS, waiting=WAITING, name="test")
+
+
+class Requests:
+    """Requests that last until they are ended."""
+
+    def __init__(self, threads: RequestThreads) -> None:
+        self._threads = threads
+        self.started: list[str] = []
+
+    def arrive(self, caller: str, *, at_most: int = 1) -> int:
+        """Let requests of a caller arrive, and return how many were admitted."""
+        for number in range(at_most):
+            if not self._threads.admits(caller):
+                return number
+            self._threads.enter(caller, partial(self.started.append, caller))
+        return at_most
+
+    def end(self, caller: str, *, count: int = 1) -> list[str]:
+        """End requests of this caller, and return the callers whose requests got their threads."""
+        before = len(self.started)
+        for _ in range(count):
+            self._threads.leave(caller)
+        return self.started[before:]
+
+
+@pytest.fixture
+def requests(threads: RequestThreads) -> Requests:
+    return Requests(threads)
+
+
+def test_burst_of_one_address_delays_no_other(threads: RequestThreads, requests: Requests) -> None:
+    assert requests.arrive("greedy", at_most=9) == 9
+    assert requests.started == ["greedy"] * THREADS
+    assert threads.are_awaited
+    assert requests.arrive("honest", at_most=2) == 2
+    assert requests.end("greedy", count=4) == ["honest", "greedy", "honest", "greedy"]
+
+
+def test_address_may_use_all_threads_and_half_of_the_queue(requests: Requests) -> None:
+    assert requests.arrive("greedy", at_most=100) == THREADS + WAITING // 2
+    assert requests.arrive("honest", at_most=100) == 5  # up to an equal share, or the end of the queue
+    assert requests.arrive("third") == 0
+
+
+def test_address_with_more_than_its_share_is_admitted_again_when_others_ended(requests: Requests) -> None:
+    requests.arrive("greedy", at_most=100)
+    requests.arrive("honest", at_most=2)
+    requests.end("greedy", count=2)
+    assert requests.arrive("greedy") == 0
+    requests.end("honest", count=2)
+    assert requests.arrive("greedy") == 1
+
+
+def test_every_admitted_request_gets_a_thread(threads: RequestThreads, requests: Requests) -> None:
+    admitted = sum(requests.arrive(caller, at_most=100) for caller in ("greedy", "honest", "third"))
+    assert admitted == THREADS + WAITING
+    for caller in requests.started:  # grows while requests end
+        requests.end(caller)
+    assert len(requests.started) == admitted
+    assert not threads.are_awaited
+    assert requests.arrive("new", at_most=100) == THREADS + WAITING // 2
+
+
+def test_waiting_requests_are_submitted_to_a_pool_with_free_threads(threads: RequestThreads) -> None:
+    goes_on, futures = threading.Event(), list[Future[bool]]()
+    for _ in range(9):
+        threads.enter("caller", lambda: futures.append(threads.pool.submit(goes_on.wait, 60)))
+    assert len(futures) == THREADS
+    goes_on.set()
+    for future in futures:  # grows while requests end
+        assert future.result(60)
+        threads.leave("caller")
+    assert len(futures) == 9
+    assert not wait(futures).not_done
+    threads.pool.shutdown()

@@ -1,0 +1,140 @@
+"""Work of several callers that waits for the same capacity."""
+
+import threading
+from collections import Counter, deque
+from collections.abc import Callable
+
+from frontend_api.fair_queue import FairQueue
+
+CALLERS = ("ada", "bob", "eve")
+
+
+class Work:
+    """A queue, and the work that was started, in its order."""
+
+    def __init__(self, capacity: int, *, per_caller: int | None = None) -> None:
+        self.queue = FairQueue(capacity, per_caller=per_caller)
+        self.started: list[str] = []
+
+    def enter(self, caller: str, *names: str) -> None:
+        for name in names:
+            self.queue.enter(caller, lambda name=name: self.started.append(name))  # type: ignore[misc]
+
+    def started_after(self, *leaving: str) -> list[str]:
+        """Return the work that starts when these callers' work ends."""
+        before = len(self.started)
+        for caller in leaving:
+            self.queue.leave(caller)
+        return self.started[before:]
+
+
+def test_work_starts_at_once_while_there_is_capacity() -> None:
+    work = Work(3)
+    work.enter("ada", "a1", "a2", "a3", "a4")
+    assert work.started == ["a1", "a2", "a3"]
+    assert work.queue.has_waiting
+    assert work.started_after("ada") == ["a4"]
+    assert not work.queue.has_waiting
+
+
+def test_callers_with_a_backlog_take_turns() -> None:
+    work = Work(1)
+    work.enter("ada", "a1", "a2", "a3")
+    work.enter("bob", "b1", "b2", "b3")
+    work.enter("eve", "e1")
+    turns = ("ada", "bob", "eve", "ada", "bob", "ada")
+    assert work.started_after(*turns) == ["b1", "e1", "a2", "b2", "a3", "b3"]
+
+
+def test_caller_without_running_work_passes_the_backlog_of_others() -> None:
+    work = Work(2)
+    work.enter("ada", *(f"a{number}" for number in range(100)))
+    work.enter("eve", *(f"e{number}" for number in range(100)))
+    work.started_after("ada")
+    work.enter("bob", "b1")
+    assert work.started_after("eve") == ["b1"]
+
+
+def test_caller_whose_work_lasts_gets_its_turns_beside_short_work() -> None:
+    work = Work(5)
+    work.enter("ada", "stream 1", "stream 2", "stream 3")
+    work.enter("bob", *(f"b{number}" for number in range(100)))
+    work.enter("ada", "a4", "a5")
+    assert work.started_after("bob", "bob", "bob", "bob") == ["b2", "a4", "b3", "a5"]
+
+
+def test_caller_with_two_connections_does_not_pass_a_backlog_forever() -> None:
+    work = Work(1)
+    work.enter("ada", "a1", "a2", "a3")
+    work.enter("bob", "b1")
+    assert work.started_after("ada") == ["b1"]
+    work.enter("bob", "b2")  # while its first is running
+    assert work.started_after("bob") == ["a2"]
+    work.enter("bob", "b3")  # while its second waits
+    assert work.started_after("ada", "bob", "ada") == ["b2", "a3", "b3"]
+
+
+def test_caller_takes_at_most_its_share_of_the_capacity() -> None:
+    work = Work(3, per_caller=2)
+    work.enter("ada", "a1", "a2", "a3", "a4")
+    work.enter("bob", "b1")
+    work.enter("eve", "e1")
+    assert work.started == ["a1", "a2", "b1"]
+    assert work.started_after("ada") == ["e1"]
+    assert work.started_after("bob") == ["a3"]
+    assert work.started_after("eve") == []
+    assert work.started_after("ada") == ["a4"]
+
+
+def test_queue_keeps_nothing_of_callers_without_work() -> None:
+    work = Work(2)
+    for number in range(100):
+        work.enter(f"caller {number}", "once")
+    assert len(work.started_after(*(f"caller {number}" for number in range(100)))) == 98
+    assert not any(len(each) for each in vars(work.queue).values() if isinstance(each, Counter | dict | set))
+
+
+def test_all_work_of_many_threads_runs_once_and_within_the_limits() -> None:
+    queue, lock, finished = FairQueue(4, per_caller=3), threading.Lock(), threading.Semaphore(0)
+    running, most, order = Counter[str](), Counter[str](), {caller: list[int]() for caller in CALLERS}
+    ready, at_hand = threading.Semaphore(0), deque[tuple[str, int]]()
+
+    def starting(caller: str, number: int) -> Callable[[], None]:
+        def start() -> None:  # the queue is locked
+            at_hand.append((caller, number))
+            ready.release()
+
+        return start
+
+    def serve() -> None:
+        while ready.acquire() and (job := at_hand.popleft())[0]:
+            caller, number = job
+            with lock:
+                running[caller] += 1
+                most[caller] = max(most[caller], running[caller])
+                most["all"] = max(most["all"], running.total())
+                order[caller].append(number)
+            with lock:
+                running[caller] -= 1
+            queue.leave(caller)
+            finished.release()
+
+    def send(caller: str) -> None:
+        for number in range(500):
+            queue.enter(caller, starting(caller, number))
+
+    servers = [threading.Thread(target=serve) for _ in range(8)]
+    senders = [threading.Thread(target=send, args=(caller,)) for caller in CALLERS]
+    for thread in (*servers, *senders):
+        thread.start()
+    assert all(finished.acquire(timeout=60) for _ in range(500 * len(CALLERS)))
+    for _ in servers:
+        starting("", 0)()
+    for thread in (*servers, *senders):
+        thread.join(60)
+    assert {caller: sorted(numbers) for caller, numbers in order.items()} == {
+        caller: list(range(500)) for caller in CALLERS
+    }
+    assert most["all"] <= 4
+    assert all(most[caller] <= 3 for caller in CALLERS)
+    assert not queue.has_waiting
