@@ -70,6 +70,13 @@ def test_prose_of_a_page_wraps_at_100_columns(name: str) -> None:
     assert [line for line in lines if len(line) > 100 and "https://" not in line] == []
 
 
+@every_page
+def test_rows_of_a_table_have_as_many_cells_as_its_head(name: str) -> None:
+    text = re.sub(r"`[^`\n]+`", "", prose(ROOT / name))
+    tables = [table.splitlines() for table in re.findall(r"(?:^ *\|.*\n)+", text, re.MULTILINE)]
+    assert [row for table in tables for row in table if row.count("|") != table[0].count("|")] == []
+
+
 def test_each_decision_has_its_own_number() -> None:
     numbers = [path.name[:4] for path in (ROOT / "docs" / "adr").glob("[0-9]*.md")]
     assert sorted(numbers) == sorted(set(numbers))
