@@ -39,7 +39,7 @@ _OTHER_TYPES = {
     "SVG": re.compile(rb"(?s)(?:\xef\xbb\xbf)?\s*<(?:svg|\?xml|!DOCTYPE svg|!--)"),
     "BMP": re.compile(rb"BM"),
     "TIFF": re.compile(rb"II\*\0|MM\0\*"),
-    "AVIF or HEIC picture": re.compile(rb"(?s)....ftyp"),
+    "AVIF or HEIC": re.compile(rb"(?s)....ftyp"),
     "PDF": re.compile(rb"%PDF"),
 }
 
@@ -96,8 +96,8 @@ def read_header(data: bytes) -> PictureHeader:
                 raise DamagedPictureError("the picture has no pixels")
             return header
     found = next((name for name, pattern in _OTHER_TYPES.items() if pattern.match(data)), None)
-    what = "is not a PNG, JPEG or WebP" if found is None else f"is of the type {found}"
-    raise PictureTypeError(f"the file {what}; send a PNG, JPEG or WebP")
+    got = "" if found is None else f" (got {found})"
+    raise PictureTypeError(f"the file must be a PNG, JPEG or WebP{got}")
 
 
 def _png(data: bytes) -> PictureHeader:

@@ -352,7 +352,7 @@ def test_form_sends_an_uploaded_picture_and_the_chosen_lora(context: BrowserCont
     expect(chooser).to_be_visible()
     expect(page.get_by_test_id("mask-input")).to_be_hidden()
     chooser.set_input_files({"name": "notes.png", "mimeType": "image/png", "buffer": b"not a picture"})
-    expect(page.locator("#image-error")).to_contain_text("not a PNG, JPEG or WebP")
+    expect(page.locator("#image-error")).to_have_text("The file must be a PNG, JPEG or WebP.")
     chooser.set_input_files({"name": "photo.png", "mimeType": "image/png", "buffer": picture})
     expect(page.get_by_alt_text("The picture to start from")).to_be_visible()
     expect(page.locator("#image-error")).to_be_empty()

@@ -40,8 +40,8 @@ def test_example_that_is_not_readable_here_is_accepted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"[Unit]", "is not a PNG, JPEG or WebP"),
-        (picture("GIF"), "is of the type GIF"),
+        (b"[Unit]", "must be a PNG, JPEG or WebP$"),
+        (picture("GIF"), r"must be a PNG, JPEG or WebP \(got GIF\)$"),
         (picture("WebP", frames=2), "is animated"),
         (png() + bytes(MAX_EXAMPLE_BYTES), "must have at most 256000 bytes"),
     ],

@@ -68,7 +68,7 @@ def test_task_without_pictures_reads_nothing(bench: WorkerBench) -> None:
 @pytest.mark.parametrize(
     ("mask", "reason"),
     [
-        (b"no picture", "`mask_image`: the file is not a PNG, JPEG or WebP; send a PNG, JPEG or WebP"),
+        (b"no picture", "`mask_image`: the file must be a PNG, JPEG or WebP"),
         (None, "`mask_image`: the picture was deleted; upload it again"),
         (bytes(200_000), "`mask_image`: the file is larger than 100,000 bytes"),
     ],

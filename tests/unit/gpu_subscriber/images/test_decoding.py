@@ -184,10 +184,10 @@ def animation(kind: str) -> bytes:
 
 HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     "empty": (lambda: b"", "the file is empty"),
-    "text": (lambda: b"hello" * 100, "is not a PNG, JPEG or WebP"),
-    "svg": (lambda: b"<svg onload='x'/>", "is of the type SVG"),
-    "gif": (lambda: file_of(noise(), "GIF"), "is of the type GIF"),
-    "tiff": (lambda: file_of(noise(), "TIFF"), "is of the type TIFF"),
+    "text": (lambda: b"hello" * 100, "must be a PNG, JPEG or WebP"),
+    "svg": (lambda: b"<svg onload='x'/>", r"must be a PNG, JPEG or WebP \(got SVG\)"),
+    "gif": (lambda: file_of(noise(), "GIF"), r"\(got GIF\)"),
+    "tiff": (lambda: file_of(noise(), "TIFF"), r"\(got TIFF\)"),
     "animated png": (lambda: animation("PNG"), "is animated"),
     "animated webp": (lambda: animation("WEBP"), "is animated"),
     "20,000 pixels": (
