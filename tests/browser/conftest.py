@@ -137,6 +137,29 @@ def fakes(chromium: Browser) -> Iterator[PageWithFakes]:
     page.close()
 
 
+_PATIENT_CONFIRMATIONS = """
+const { setTimeout } = window;
+window.setTimeout = (callback, delay, ...values) => setTimeout(callback, delay === 5000 ? 600_000 : delay, ...values);
+"""
+"""The second press may come late on a busy machine."""
+
+
+@pytest.fixture
+def still(chromium: Browser) -> Iterator[PageWithFakes]:
+    """The page without transitions."""
+    context = chromium.new_context(
+        reduced_motion="reduce",
+        viewport={"width": 1280, "height": 800},
+        permissions=["clipboard-read", "clipboard-write"],
+    )
+    context.set_default_timeout(120_000)
+    context.add_init_script(_PATIENT_CONFIRMATIONS)
+    page = PageWithFakes(context)
+    yield page
+    context.close()
+    page.close()
+
+
 def show(page: Page, name: str) -> None:
     """Save a screenshot, if SCREENSHOTS names a folder."""
     if "SCREENSHOTS" not in os.environ:

@@ -31,6 +31,8 @@ export class TaskList {
   readonly #gallery: Gallery;
   #view: LibraryView | null = null;
   #automatic = 0;
+  /** How many cards the list had when the user pressed the button for older ones. */
+  #countAtPress: number | null = null;
   readonly #end = new IntersectionObserver((entries) => {
     const isNear = entries.at(-1)?.isIntersecting === true;
     if (!isNear || this.#automatic >= MAX_AUTOMATIC || this.#view?.error !== null || this.#view.isLoading) return;
@@ -49,6 +51,7 @@ export class TaskList {
     connectImageKeys(this.#element);
     this.#more.addEventListener("click", () => {
       this.#automatic = 0;
+      this.#countAtPress = this.#known.size;
       this.loadMore();
     });
     this.#arrivals.addEventListener("click", () => {
@@ -77,6 +80,7 @@ export class TaskList {
   #startAgain(): void {
     this.#known = new Map();
     this.#automatic = 0;
+    this.#countAtPress = null;
     if (this.#isScrolled()) byId("tasks", HTMLElement).scrollIntoView({ block: "start" });
   }
 
@@ -85,7 +89,7 @@ export class TaskList {
     const { tasks, filter, hasMore, error, isLoading } = this.#view;
     const { shown, waiting } = arrivalsOf(tasks, this.#known, this.#own, isScrolled);
     const hasSameOrder = shown.every(({ id }) => this.#known.has(id)) && shown.length === this.#known.size;
-    const shownCount = this.#known.size;
+    const newFrom = this.#countAtPress ?? this.#known.size;
     const hadFocus = document.activeElement === this.#more;
     this.#announceChanges(shown);
     const show = () => { this.#gallery.show(shown, hasMore); };
@@ -99,8 +103,10 @@ export class TaskList {
     setText(this.#more, moreLabel(this.#view));
     setText(this.#message, error === null ? "" : `Older tasks could not be loaded. ${errorText(error, "")}`.trim());
     setAttribute(this.#more, "aria-disabled", isLoading ? "true" : null);
-    // The button that showed the card is hidden now.
-    if (hadFocus && !hasMore) this.#gallery.focusCard(shownCount);
+    // The focus goes to the first older card, before which the button was. The button may be hidden now.
+    const isExtended = this.#countAtPress !== null && shown.length > this.#countAtPress;
+    if (isExtended || !hasMore) this.#countAtPress = null;
+    if (hadFocus && (isExtended || !hasMore)) this.#gallery.focusCard(newFrom);
     this.#watchEnd();
   }
 
