@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.page_with_fakes import PageWithFakes
+from tests.browser.page_with_fakes import ADDRESS, PageWithFakes
 from tests.browser.test_task_list import MOVES_ARE_OVER, completed, expect_tasks, update
 
 pytestmark = pytest.mark.browser
@@ -129,3 +129,24 @@ def test_back_from_the_viewer_leads_to_the_same_card(fakes: PageWithFakes) -> No
     expect(page.get_by_role("dialog")).to_be_hidden()
     expect(tile).to_be_focused()
     assert abs(top_of(page, card) - top) < 2
+
+
+@pytest.mark.parametrize("way", ["reload", "Back from another page"])
+def test_list_is_where_it_was_after_a_reload(fakes: PageWithFakes, way: str) -> None:
+    page, tasks = open_long_list(fakes)
+    page.evaluate(f"scrollTo(0, document.body.scrollHeight * 2 / 3); {NEXT_FRAME}")
+    card, top = page.evaluate(FIRST_VISIBLE)
+    assert card not in [task["id"] for task in tasks[:50]], "the page loads it after the newest 50"
+    if way == "reload":
+        page.reload()
+    else:
+        page.goto(f"{ADDRESS}/docs")
+        page.go_back()
+    expect(page.locator(f"[data-task-id='{card}']")).to_be_in_viewport()
+    assert abs(top_of(page, card) - top) < 2
+    # A new visit begins at the top.
+    page.goto(f"{ADDRESS}/docs")
+    page.goto(ADDRESS)
+    expect(page.get_by_test_id("task-list")).to_have_attribute("aria-busy", "false")
+    page.evaluate(NEXT_FRAME)
+    assert page.evaluate("scrollY") == 0

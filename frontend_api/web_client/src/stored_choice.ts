@@ -1,17 +1,11 @@
-/** Choices about the page's appearance, kept in this browser. Blocked storage only loses them. */
+/** Choices about the page's appearance, kept in this browser. Without storage they hold until the page is closed. */
+
+import { attempt } from "./storage";
 
 export function storedChoice(name: string): string | null {
-  try {
-    return localStorage.getItem(`darkroom.${name}`);
-  } catch {
-    return null;
-  }
+  return attempt(() => localStorage.getItem(`darkroom.${name}`));
 }
 
 export function storeChoice(name: string, value: string): void {
-  try {
-    localStorage.setItem(`darkroom.${name}`, value);
-  } catch {
-    // The choice holds until the page is closed.
-  }
+  attempt(() => { localStorage.setItem(`darkroom.${name}`, value); });
 }

@@ -7,6 +7,7 @@ import { arrivalsOf } from "./arrivals";
 import { byId, setAttribute, setText } from "./dom";
 import { Gallery } from "./gallery/gallery";
 import { connectImageKeys } from "./gallery/image_keys";
+import { type ListPlace, keepPlace, takePlace, taskOf } from "./list_place";
 import { animateMoves } from "./moves";
 import { errorText } from "./problems";
 import { isEmpty } from "./search/task_filter";
@@ -21,6 +22,8 @@ const MAX_AUTOMATIC = 20;
 const NEAR = "3000px";
 /** How many changes that arrive together are announced one by one. */
 const MAX_ANNOUNCED = 3;
+/** A user who does something stays there. */
+const USER_EVENTS = ["wheel", "touchstart", "pointerdown", "keydown"];
 
 export class TaskList {
   readonly #element = byId("task-list", HTMLElement);
@@ -33,6 +36,8 @@ export class TaskList {
   #automatic = 0;
   /** How many cards the list had when the user pressed the button for older ones. */
   #countAtPress: number | null = null;
+  /** Where the user was before the page was loaded again, until the list is there. */
+  #left: ListPlace | null = takePlace();
   readonly #end = new IntersectionObserver((entries) => {
     const isNear = entries.at(-1)?.isIntersecting === true;
     if (!isNear || this.#automatic >= MAX_AUTOMATIC || this.#view?.error !== null || this.#view.isLoading) return;
@@ -60,6 +65,8 @@ export class TaskList {
       this.#element.scrollIntoView({ block: "start" });
     });
     addEventListener("scroll", () => { if (!this.#arrivals.hidden && !this.#isScrolled()) this.#render(false); }, { passive: true });
+    keepPlace(() => this.#place);
+    for (const type of USER_EVENTS) addEventListener(type, () => { this.#left = null; }, { passive: true });
   }
 
   show(view: LibraryView): void {
@@ -80,7 +87,7 @@ export class TaskList {
   #startAgain(): void {
     this.#known = new Map();
     this.#automatic = 0;
-    this.#countAtPress = null;
+    this.#countAtPress = this.#left = null;
     if (this.#isScrolled()) byId("tasks", HTMLElement).scrollIntoView({ block: "start" });
   }
 
@@ -107,7 +114,28 @@ export class TaskList {
     const isExtended = this.#countAtPress !== null && shown.length > this.#countAtPress;
     if (isExtended || !hasMore) this.#countAtPress = null;
     if (hadFocus && (isExtended || !hasMore)) this.#gallery.focusCard(newFrom);
+    this.#goBack();
     this.#watchEnd();
+  }
+
+  /** Scroll to where the user was, and load older tasks until the list reaches it. */
+  #goBack(): void {
+    if (this.#left === null || this.#view === null) return;
+    const { hasMore, isLoading, error } = this.#view;
+    const task = taskOf(this.#left, this.tasks);
+    if (task === undefined && hasMore && error === null) {
+      if (!isLoading) this.loadMore();
+      return;
+    }
+    if (task !== undefined) this.#gallery.showAt({ id: task.id, top: this.#left.top });
+    this.#left = null;
+  }
+
+  /** The first visible card of a scrolled list, or where the list still leads to. */
+  get #place(): ListPlace | null {
+    const card = this.#gallery.firstVisible;
+    const createdAt = this.#known.get(card?.id ?? "")?.createdAt;
+    return this.#left ?? (card === undefined || createdAt === undefined ? null : { ...card, createdAt });
   }
 
   /** Announce changes of the status, also of tasks whose cards are not in the document. */
@@ -164,7 +192,7 @@ export class TaskList {
 
   /** Remove all cards, for another user. */
   clear(): void {
-    this.#view = null;
+    this.#view = this.#left = null;
     this.#known = new Map();
     this.#gallery.show([], false);
     this.#empty.hidden = this.#more.hidden = true;

@@ -4,12 +4,12 @@
  * Each tab has its own draft. A new tab starts with the draft that was saved last.
  */
 
+import { attempt } from "../storage";
 import type { FormValues } from "./form_values";
 
 const KEY = "darkroom.draft";
 
 export function saveDraft(values: Partial<FormValues>): void {
-  // Storage is full or blocked: the page works without a draft.
   attempt(() => { sessionStorage.setItem(KEY, JSON.stringify(values)); });
   attempt(() => { localStorage.setItem(KEY, JSON.stringify(values)); });
 }
@@ -23,12 +23,4 @@ export function loadDraft(): Partial<FormValues> {
 export function clearDraft(): void {
   attempt(() => { sessionStorage.removeItem(KEY); });
   attempt(() => { localStorage.removeItem(KEY); });
-}
-
-function attempt<Result>(action: () => Result): Result | null {
-  try {
-    return action();
-  } catch {
-    return null;
-  }
 }

@@ -57,6 +57,16 @@ export class Gallery {
     if (!this.#layout.hasMeasures(this.#readMeasures())) this.#arrange(this.#anchors);
   }
 
+  /** The first card of a scrolled list whose top is visible, or else the first visible one. */
+  get firstVisible(): CardTop | undefined {
+    return this.#visible()[0];
+  }
+
+  /** Scroll so that a card is at this distance from the top of the window. */
+  showAt(card: CardTop): void {
+    this.#place([card]);
+  }
+
   /** Move the focus to an image of a card, or else to the card's first control. */
   focusCard(index: number, image = 0): void {
     const id = this.#layout.idAt(index) ?? null;
