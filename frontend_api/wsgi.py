@@ -353,14 +353,19 @@ def _web_page(settings: ApiSettings) -> WebPage:
         )
     emulator = settings.firestore_browser_host or settings.firestore_emulator_host
     host, _, port = emulator.rpartition(":")
+    # Browsers open few connections to a host name. On this machine, each page has a name of its own.
+    page_hosts = "*.localhost" if host in LOOPBACK_NAMES else None
+    own_names = () if page_hosts is None else (f"http://{page_hosts}:{port}",)
     config |= {
         "firebase": None,
-        "firestore_emulator": {"host": host, "port": int(port)},
+        "firestore_emulator": {"host": host, "port": int(port), "page_hosts": page_hosts},
         "mock_user_token": unsigned_token(LOCAL_USER_ID, project_id=settings.project_id),
         "user_id": LOCAL_USER_ID,
     }
     bucket = () if settings.storage_emulator_host is None else (settings.storage_emulator_host,)
-    return WebPage(folder=_PAGE_FOLDER, config=config, connects_to=(f"http://{emulator}", *bucket))
+    return WebPage(
+        folder=_PAGE_FOLDER, config=config, connects_to=(f"http://{emulator}", *own_names, *bucket)
+    )
 
 
 def _sign_in_origin(settings: ApiSettings) -> str | None:

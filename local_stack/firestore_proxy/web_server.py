@@ -5,6 +5,7 @@ neither.
 """
 
 import asyncio
+import re
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import aclosing, suppress
@@ -26,6 +27,8 @@ _LISTEN_PATH = SERVICE + "Listen/channel"
 _MAX_BODY_BYTES = 1_000_000
 _MAX_CHANNELS = 1_000
 _PROTOCOL_VERSION, _SERVER_VERSION, _KEEP_ALIVE_MS = 8, 12, 30_000
+_PAGE_HOST = re.compile(r"page-[0-9a-z]{1,16}\.localhost(:[0-9]{1,5})?")
+"""Browsers resolve names below `localhost` to their own machine, and no DNS server may define them."""
 _TEXT = (("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-store"))
 
 
@@ -238,8 +241,16 @@ async def _stream(
 def _check_caller(request: _Request) -> None:
     """Raise _RejectedError for pages of other sites and host names of other machines."""
     is_foreign = request.origin is not None and not _is_local(request.origin)
-    if is_foreign or not _is_local(f"//{request.headers.get('host', '')}"):
+    if is_foreign or not _is_own_host(request.headers.get("host", "")):
         raise _RejectedError(403, "Only pages of this machine may use the Firestore emulator.")
+
+
+def _is_own_host(host: str) -> bool:
+    """Return whether a Host header has a name of this machine, or one that a page has for itself.
+
+    The origin of a page never has such a name, so no page can be pointed at this server by its name.
+    """
+    return _is_local(f"//{host}") or _PAGE_HOST.fullmatch(host) is not None
 
 
 def _is_local(address: str) -> bool:

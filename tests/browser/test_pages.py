@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import re
 from pathlib import Path
+from re import Pattern
 
 import pytest
 from google.pubsub_v1.types import PubsubMessage
@@ -183,9 +185,15 @@ def abort(route: Route) -> None:
     route.abort()
 
 
+def firestore_addresses(stack: LocalStack) -> Pattern[str]:
+    """Return a pattern of the URLs of Firestore's port, with each of its host names."""
+    port = stack.environment["DARKROOM_FIRESTORE_BROWSER_HOST"].rpartition(":")[2]
+    return re.compile(rf"^http://[^/]+:{port}/")
+
+
 def without_firestore(context: BrowserContext, stack: LocalStack) -> Page:
     """Return the open page in a network that blocks Firestore's port."""
-    context.route(f"http://{stack.environment['DARKROOM_FIRESTORE_BROWSER_HOST']}/**", abort)
+    context.route(firestore_addresses(stack), abort)
     page = context.new_page()
     page.goto("/")
     expect(page.get_by_test_id("connection-state")).to_have_attribute("data-source", "api")
@@ -221,7 +229,7 @@ def test_submitted_task_is_shown_before_any_update(
     context: BrowserContext, running_stack: LocalStack
 ) -> None:
     context.route("**/v1/tasks:events*", abort)
-    context.route(f"http://{running_stack.environment['DARKROOM_FIRESTORE_BROWSER_HOST']}/**", abort)
+    context.route(firestore_addresses(running_stack), abort)
     page = context.new_page()
     page.goto("/")
     expect(submit(page, PROMPT, steps=2)).to_be_visible()

@@ -12,7 +12,12 @@ export interface Configuration {
     readonly appId: string;
   } | null;
   /** Only on the local stack. */
-  readonly firestore_emulator: { readonly host: string; readonly port: number } | null;
+  readonly firestore_emulator: {
+    readonly host: string;
+    readonly port: number;
+    /** Names of the same machine, one for each page, such as `*.localhost`. */
+    readonly page_hosts?: string | null;
+  } | null;
   readonly mock_user_token: string | null;
   readonly user_id: string | null;
   /** How long a link to a picture may be valid; 0: this deployment permits none. */

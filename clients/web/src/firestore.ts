@@ -22,6 +22,7 @@ import {
 
 import { type TaskDocument, readTaskDocument } from "./task_document.js";
 import type { Configuration } from "./configuration.js";
+import { withPageHost } from "./page_host.js";
 import type { Subscribe, TaskListener, Unsubscribe } from "./task_source.js";
 
 const DENIED_CODES: readonly string[] = ["permission-denied", "unauthenticated"];
@@ -34,7 +35,8 @@ export function firebaseApp(configuration: Configuration): FirebaseApp {
 }
 
 /** Open Firestore, again only if its address or the local user has changed. */
-export function tasksOf(configuration: Configuration, userId: string): Subscribe {
+export async function tasksOf(given: Configuration, userId: string): Promise<Subscribe> {
+  const configuration = await withPageHost(given);
   const { firestore_emulator, mock_user_token, project_id } = configuration;
   const key = JSON.stringify([project_id, firestore_emulator, mock_user_token]);
   if (opened?.key !== key) {

@@ -295,6 +295,19 @@ def test_api_rejects_unknown_host_names_on_the_emulators(app: Flask, monkeypatch
     assert [asked_as(host, configured) for host in ("localhost", "stack.example:80")] == [200, 200]
 
 
+@pytest.mark.parametrize(("host", "names"), [("127.0.0.1", "*.localhost"), ("192.0.2.1", None)])
+def test_pages_have_host_names_of_their_own_for_a_local_firestore(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, host: str, names: str | None
+) -> None:
+    monkeypatch.setenv("DARKROOM_FIRESTORE_BROWSER_HOST", f"{host}:8081")
+    client = build_app().test_client()
+    emulator = client.get("/config.json").get_json()["firestore_emulator"]
+    assert emulator == {"host": host, "port": 8081, "page_hosts": names}
+    policy = client.get("/").headers["Content-Security-Policy"]
+    assert f"http://{host}:8081" in policy
+    assert ("http://*.localhost:8081" in policy) is (names is not None)
+
+
 def test_api_publishes_a_model_added_to_a_pool_to_the_pools_subscription(
     emulators: Emulators, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
