@@ -5,5 +5,6 @@ from collections.abc import Mapping
 PARTS: Mapping[str, tuple[str, ...]] = {
     "service_tax": ("sharing", "no_sharing", "backlog"),
     "engine_saturated": ("equal", "mixed", "widths", "latency", "joining"),
+    "browser_latency": ("listeners", "browsers"),
 }
 """The parts of a benchmark, which its `run` takes."""
