@@ -18,7 +18,7 @@ from gpu_subscriber.engine.batches.batch_decoding import BatchDecoding
 from gpu_subscriber.engine.batches.step_metrics import StepMetrics
 from gpu_subscriber.engine.content_policy.image_classifier import ImageClassifier
 from gpu_subscriber.engine.devices import Device, is_device_lost
-from gpu_subscriber.engine.errors import OutOfMemoryError
+from gpu_subscriber.engine.errors import EngineError, OutOfMemoryError
 from gpu_subscriber.engine.families.guided import GuidedFamily
 from gpu_subscriber.engine.messages import PhaseChanged
 from gpu_subscriber.engine.runs.active_runs import ActiveRuns, Send
@@ -144,7 +144,7 @@ class BatchStep:
             predictions = family.predict([_state(run) for run in runs])
         except torch.OutOfMemoryError:
             fits = False
-        except (RuntimeError, ValueError, TypeError) as error:
+        except (EngineError, RuntimeError, ValueError, TypeError) as error:
             if is_device_lost(error):
                 raise
             _log.warning("batch_failed", batch=len(runs), error=type(error).__name__)
@@ -155,8 +155,8 @@ class BatchStep:
         elif predictions:
             self._caps.fitted(runs[0].candidate.key, batch=len(runs))
         else:
-            # One Run's tensors do not fit the others'. Alone, each Run either works or fails by
-            # itself.
+            # One Run's tensors do not fit the others', or its LoRAs cannot be applied. Alone, each
+            # Run either works or fails by itself.
             for run in runs:
                 self._predict_alone(family, run)
         for run, prediction in zip(runs, predictions, strict=False):

@@ -1,13 +1,14 @@
 """The LoRAs of one model: loaded at their first use, applied row by row in each pass."""
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import structlog
-from cachetools import LRUCache
+from cachetools import LRUCache, TTLCache
 
 from common.domain.models.lora import LoraChoice, LoraSpec
 from common.domain.provenance import AppliedLora
@@ -20,6 +21,8 @@ from gpu_subscriber.engine.loras.slot_bank import Joined, LoraSet, SlotBank
 _log = structlog.get_logger()
 CACHED_LORA_BYTES = 2_000_000_000
 """How much of the host's memory the loaded LoRAs of one model take."""
+_REFUSED_SECONDS = 60.0
+"""How long a file is not read again after it was refused: an error of its volume may pass."""
 _FileStamp = tuple[int, int]
 """The size of a file, and when it was changed."""
 
@@ -39,6 +42,7 @@ class ModelLoras:
         *,
         most_sets: int = 1,
         memory: DeviceMemory | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._pipeline = pipeline
         self._specs = {spec.name: spec for spec in specs}
@@ -47,7 +51,9 @@ class ModelLoras:
         )
         """The loaded LoRAs by the digests of their files."""
         self._digests: dict[str, tuple[_FileStamp, str]] = {}
-        self._refusals: dict[str, tuple[_FileStamp | None, str]] = {}
+        self._refusals: TTLCache[str, tuple[_FileStamp | None, str]] = TTLCache(
+            max(1, len(specs)), _REFUSED_SECONDS, timer=clock
+        )
         self._networks_of: dict[str, frozenset[str]] = {}
         """The networks that a LoRA changes, by its file's digest."""
         names = (

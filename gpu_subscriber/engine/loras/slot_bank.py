@@ -9,6 +9,7 @@ import torch
 
 from common.domain.provenance import AppliedLora
 from gpu_subscriber.engine.device_memory import DeviceMemory
+from gpu_subscriber.engine.errors import OutOfMemoryError
 from gpu_subscriber.engine.loras.lora_weights import Pairs
 from gpu_subscriber.engine.loras.slot_layers import Selection, SlotConv2d, SlotLinear, slotted
 
@@ -81,8 +82,8 @@ class SlotBank:
     def select(self, rows: Sequence[LoraSet]) -> None:
         """Choose the set of each row of the next passes.
 
-        Raises ValueError if the rows have more different sets than there are slots, and any error of
-        `join`.
+        Raises ValueError if the rows have more different sets than there are slots, OutOfMemoryError
+        if the memory is too short for slots, and any error of `join`.
         """
         if (selected := tuple(rows)) == self._selected:
             return
@@ -129,27 +130,31 @@ class SlotBank:
         return joined.rank <= self._rank and joined.modules <= self._layers.keys()
 
     def _make_slots(self, sets: Collection[Joined]) -> None:
-        """Make empty slots that take these sets."""
+        """Make empty slots that take these sets. Afterwards all layers have slots, or none has."""
         rank = max(self._rank, *(_bucket(joined.rank) for joined in sets))
         self.release()
-        self._rank = rank
         for name in sorted(set().union(*(joined.modules for joined in sets)) - self._layers.keys()):
             self._layers[name] = slotted(self._network.get_submodule(name), self._selection)
         if self._memory is not None:
-            free, slot_bytes = _MEMORY_SHARE * self._memory.free_bytes(), self._slot_bytes()
+            free, slot_bytes = _MEMORY_SHARE * self._memory.free_bytes(), self._slot_bytes(rank)
             while self.most_sets > 1 and (self.most_sets + 1) * slot_bytes > free:
                 self.most_sets //= 2
-        for layer in self._layers.values():
-            slots = self.most_sets + 1
-            layer.down = self._zeros(slots, rank, *_in_shape(layer))
-            layer.up = self._zeros(slots, layer.weight.shape[0], rank)
+        try:
+            for layer in self._layers.values():
+                slots = self.most_sets + 1
+                layer.down = self._zeros(slots, rank, *_in_shape(layer))
+                layer.up = self._zeros(slots, layer.weight.shape[0], rank)
+        except torch.OutOfMemoryError:
+            self.release()
+            raise OutOfMemoryError(f"its LoRAs need {2 * self._slot_bytes(rank) / 1e9:.1f} GB") from None
+        self._rank = rank
 
     def _zeros(self, *shape: int) -> torch.Tensor:
         return torch.zeros(shape, device=self._device, dtype=self._dtype)
 
-    def _slot_bytes(self) -> int:
+    def _slot_bytes(self, rank: int) -> int:
         elements = sum(prod(_in_shape(layer)) + layer.weight.shape[0] for layer in self._layers.values())
-        return self._rank * elements * self._dtype.itemsize
+        return rank * elements * self._dtype.itemsize
 
     def _free_slot(self, needed: Sequence[LoraSet]) -> int:
         """Return an unused slot, or that of the least recently used set that is not needed now."""

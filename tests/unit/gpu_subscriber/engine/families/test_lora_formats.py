@@ -9,9 +9,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from common.domain.failures import FailureCode
+from common.domain.models.lora import LoraChoice, LoraSpec
 from common.model_files.weights import UnservableModelError
+from gpu_subscriber.engine.errors import LoraUnavailableError
 from gpu_subscriber.engine.families.guided import GuidedFamily
-from gpu_subscriber.engine.loras.lora_weights import read_lora
+from gpu_subscriber.engine.loras import model_loras
+from gpu_subscriber.engine.loras.lora_weights import LoraWeights, read_lora
+from gpu_subscriber.engine.loras.model_loras import ModelLoras
 from gpu_subscriber.engine.messages import RunFailed
 from gpu_subscriber.engine.models.loading import compile_blocks
 from tests.unit.gpu_subscriber.engine.families.lora_cases import LoraModel, warm_engine
@@ -141,6 +145,28 @@ def test_replaced_file_is_read_again(loras: LoraModel, tmp_path: Path) -> None:
     peft_lora(loras.model.stock, file, components=("unet",), rank=4, seed=9)
     driven.draw("good", parameters)
     assert (driven.failed_runs, driven.drawn_runs) == (["bad"], ["good"])
+
+
+@sdxl
+def test_unreadable_file_is_read_again_after_a_minute(
+    loras: LoraModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, errors = [0.0], [OSError("the volume does not respond")]
+
+    def unreliable(file: Path, pipeline: Any) -> LoraWeights:
+        if errors:
+            raise UnservableModelError(str(file)) from errors.pop()
+        return read_lora(file, pipeline)
+
+    monkeypatch.setattr(model_loras, "read_lora", unreliable)
+    specs = (LoraSpec(name="a", source=str(loras.files["a"])),)
+    own = ModelLoras(loras.model.stock, "unet", specs, clock=lambda: now[0])
+    asked = (LoraChoice(name="a", scale=1.0),)
+    for now[0] in (0.0, 59.0):
+        with pytest.raises(LoraUnavailableError):
+            own.chosen(asked)
+    now[0] = 61.0
+    assert [lora.name for lora in own.chosen(asked)] == ["a"]
 
 
 @flux

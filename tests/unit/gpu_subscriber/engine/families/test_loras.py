@@ -1,6 +1,7 @@
 """LoRAs: each Run equals diffusers and peft alone, whatever LoRAs the other Runs of its batch have."""
 
 import hashlib
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,13 @@ from typing import Any
 import pytest
 import torch
 
+from common.domain.failures import FailureCode
 from common.domain.worker_report import NO_FACTORS
+from gpu_subscriber.engine.batches.batch_planning import BatchKey
 from gpu_subscriber.engine.devices import Device
-from gpu_subscriber.engine.messages import ImageReady
+from gpu_subscriber.engine.loras import model_loras
+from gpu_subscriber.engine.loras.slot_bank import SlotBank
+from gpu_subscriber.engine.messages import ImageReady, RunFailed
 from gpu_subscriber.engine.tuning.step_factors import measure_step_factors
 from tests.unit.gpu_subscriber.engine.driven_engine import CPU
 from tests.unit.gpu_subscriber.engine.families.family_cases import CASES
@@ -154,6 +159,51 @@ def test_released_slots_are_made_again(loras: LoraModel) -> None:
     assert model.family.loras.device_bytes == 0
     model.engine().draw("second", parameters)
     assert torch.equal(model.family.final_latents[parameters.seed], latents)
+
+
+@two_families
+def test_set_that_does_not_fit_fails_its_run_and_changes_no_other(
+    loras: LoraModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    driven, small = warm_engine(loras), loras.asked({"a": 1.0}, steps=2, guidance_scale=3.0)
+    driven.draw("small", small)
+    limit, zeros = 1.5 * loras.model.family.loras.device_bytes, SlotBank._zeros
+
+    def limited(bank: SlotBank, *shape: int) -> torch.Tensor:
+        made = zeros(bank, *shape)
+        if bank.nbytes + made.nbytes > limit:
+            raise torch.OutOfMemoryError
+        return made
+
+    monkeypatch.setattr(SlotBank, "_zeros", limited)
+    driven.start("beside", small)
+    driven.start("large", loras.asked({"b": 1.0, "c": 1.0, "d": 1.0}, steps=2))
+    driven.run_to_end()
+    driven.draw("afterwards", small)
+    (failed,) = driven.of_kind(RunFailed)
+    assert (failed.run_id, failed.failure.code) == ("large", FailureCode.OUT_OF_GPU_MEMORY)
+    assert "its LoRAs need" in failed.failure.message
+    for run_id in ("small", "beside", "afterwards"):
+        loras.assert_equals_peft(driven, run_id, small)
+    assert driven.caps.cap_of(BatchKey.of(small)) == 8
+
+
+@two_families
+def test_file_that_disappears_fails_only_the_runs_that_use_it(
+    loras: LoraModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model_loras, "CACHED_LORA_BYTES", 0)  # no file stays in memory
+    file = Path(shutil.copy(loras.files["a"], tmp_path))
+    driven = warm_engine(loras.with_loras({**loras.files, "a": file}))
+    driven.start("early", loras.asked({"a": 1.0}, seed=1))
+    driven.step()
+    file.unlink()
+    # Of a higher rank: all slots are made again.
+    late = loras.asked({"b": 1.0, "c": 1.0}, seed=2, steps=2, guidance_scale=3.0)
+    driven.start("late", late)
+    driven.run_to_end()
+    assert (driven.failed_runs, driven.drawn_runs) == (["early"], ["first", "late"])
+    loras.assert_equals_peft(driven, "late", late)
 
 
 @pytest.mark.parametrize("loras", ["stable_diffusion_xl"], indirect=True)
