@@ -148,7 +148,11 @@ def build_worker(
         ),
         heartbeat=heartbeat,
         dependency_retry=dependency_retry,
-        claim_takeover=ClaimTakeover(seconds=settings.holder_silence_seconds, draining=draining),
+        claim_takeover=ClaimTakeover(
+            seconds=settings.holder_silence_seconds,
+            again_after_seconds=settings.claim_ttl_seconds,
+            draining=draining,
+        ),
         timing_stats=timing_stats,
         clock=clock,
         gpu_cost=GpuCost(price_per_second=settings.price_per_gpu_second, currency=settings.price_currency),

@@ -137,7 +137,8 @@ class ProcessTask:
             try:
                 task, before = self._claim_now(task_id, attempt)
             except ClaimHeldError as error:
-                if error.claim.worker_id == self.worker_id or not self.claim_takeover.wait_for_silence():
+                is_own = error.claim.worker_id == self.worker_id
+                if is_own or not self.claim_takeover.wait_for_silence(task_id, error.claim):
                     raise
                 task, before = self._claim_now(task_id, attempt, silent=error.claim)
         record.claimed(task, before=before)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from common.domain.task import Task, TaskStatus
+from common.domain.task import Claim, Task, TaskStatus
 from common.observability.gpu_cost import GpuCost
 from common.wire_formats.task_message import encode_task_message, task_message_attributes
 from gpu_subscriber.attempt.active_task import Pace
@@ -41,12 +41,14 @@ class _EventfulWatch(ClaimTakeover):
     """Takes no time, but calls a hook while it waits."""
 
     def __init__(self, happens: Callable[[], None], draining: threading.Event) -> None:
-        super().__init__(seconds=0.0, draining=draining)
+        super().__init__(seconds=0.0, again_after_seconds=CLAIM_TTL.total_seconds(), draining=draining)
         self._happens = happens
 
-    def wait_for_silence(self) -> bool:
-        self._happens()
-        return super().wait_for_silence()
+    def wait_for_silence(self, task_id: str, claim: Claim) -> bool:
+        is_watched = super().wait_for_silence(task_id, claim)
+        if is_watched:
+            self._happens()
+        return is_watched
 
 
 @dataclass(slots=True)

@@ -183,6 +183,47 @@ def test_silent_last_attempt_does_not_fail_the_task(bench: WorkerBench) -> None:
     assert second_deliveries == [HELD]
 
 
+def test_claim_is_watched_once_whatever_number_of_messages_arrive(bench: WorkerBench) -> None:
+    """A caller cancelled and retried the task several times, and another worker processes it now."""
+    task, claim = claimed_by_another(bench)
+    watches: list[int] = []
+    settlements: list[Settlement] = []
+
+    def next_message_arrives() -> None:
+        watches.append(len(settlements))
+        bench.clock.advance(3)
+        bench.store.update(task.id, lambda t: t.renewed(claim, bench.clock.now(), CLAIM_TTL))
+        if len(watches) < 3:
+            settlements.append(worker(delivery_of(task)))
+
+    bench.while_watching = next_message_arrives
+    worker = bench.worker()
+    settlements.append(worker(delivery_of(task)))
+    settlements.append(worker(delivery_of(task)))
+    assert settlements == [Settlement.RETURN] * 3
+    assert len(watches) == 1
+
+
+def test_next_claim_of_a_watched_task_is_watched_again(bench: WorkerBench) -> None:
+    task, claim = claimed_by_another(bench)
+
+    def continues_elsewhere() -> None:
+        bench.store.update(task.id, lambda t: t.handed_back(claim, bench.clock.now()))
+        bench.claim(task, "worker-c")
+
+    happenings = iter([continues_elsewhere, lambda: None])
+
+    def something_happens() -> None:
+        next(happenings)()
+
+    bench.while_watching = something_happens
+    worker = bench.worker()
+    assert worker(delivery_of(task)) is Settlement.RETURN
+    assert worker(delivery_of(task)) is Settlement.ACKNOWLEDGE
+    endings = [attempt.ending for attempt in bench.store.get(task.id).history]
+    assert endings == ["handed_back", "holder_silent", "completed"]
+
+
 def test_claim_released_during_the_watch_is_claimed(bench: WorkerBench) -> None:
     task, claim = claimed_by_another(bench)
 
