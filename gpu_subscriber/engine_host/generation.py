@@ -97,6 +97,8 @@ class EngineGeneration:
         self._stopped_early = False
         self._lives = 0
         self._answers: queue.SimpleQueue[tuple[int, RunReport] | EngineLost | None] = queue.SimpleQueue()
+        self._checkpoints: dict[int, CheckpointReady] = {}
+        """The newest of each image. Others are not yielded: the bucket may be slower than the engine."""
         self._ledger = RunLedger(starts)
 
     @property
@@ -140,6 +142,7 @@ class EngineGeneration:
                 self._ledger.checkpoint_refused(index)
                 _checkpoints_refused.add(1, {"model": self._model})
             case CheckpointReady():
+                self._checkpoints[index] = report
                 self._answers.put((index, report))
             case _:
                 self._ledger.reported(index, report.gpu_seconds)
@@ -164,7 +167,7 @@ class EngineGeneration:
                 case ImageReady():
                     del self._open[index]
                     yield _generated(index, report)
-                case CheckpointReady():
+                case CheckpointReady() if self._checkpoints.get(index) is report:
                     self._open[index] = replace(self._open[index], checkpoint=report.checkpoint)
                     yield Checkpoint(index=index, step=report.step, state=report.checkpoint)
                 case RunInterrupted():

@@ -1,0 +1,37 @@
+"""A generation whose pieces are taken more slowly than the engine reports them."""
+
+from gpu_subscriber.engine.messages import CheckpointReady, ImageReady, Start
+from gpu_subscriber.engine_host.generation import EngineGeneration
+from gpu_subscriber.ports import Checkpoint, GeneratedImage
+from tests.factories import draw_conditions, submitted_task
+from tests.unit.gpu_subscriber.engine_under_test import Listener
+
+
+class IdleHost:
+    """An engine that accepts every generation."""
+
+    def admit(self, generation: EngineGeneration, *, timeout_seconds: float) -> None: ...
+
+    def interrupt(self, generation: EngineGeneration, *, want_checkpoints: bool) -> None: ...
+
+    def dismiss(self, generation: EngineGeneration) -> None: ...
+
+    def kill_engine(self, *, reason: str) -> None: ...
+
+
+def test_only_the_newest_waiting_checkpoint_delays_the_image() -> None:
+    """Each of them is stored before the next piece is taken: the bucket may need seconds for it."""
+    task = submitted_task()
+    start = Start(run_id="run", parameters=task.parameters, index=0, lane=task.lane, submitted_at=0.0)
+    generation = EngineGeneration(
+        task, Listener(), (start,), IdleHost(), timeout_seconds=60.0, grace_seconds=1.0
+    )
+    for step in range(1, 20):
+        generation.on_report(0, CheckpointReady(run_id="run", step=step, checkpoint=bytes([step])))
+    image = ImageReady(
+        run_id="run", width=1, height=1, pixels=bytes(3), gpu_seconds=1.0, draw_conditions=draw_conditions()
+    )
+    generation.on_report(0, image)
+    checkpoint, finished = generation
+    assert checkpoint == Checkpoint(index=0, step=19, state=bytes([19]))
+    assert isinstance(finished, GeneratedImage)
