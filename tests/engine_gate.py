@@ -7,6 +7,7 @@ takes one more step after each.
 
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -17,7 +18,7 @@ from typing import Any
 import psutil
 
 from gpu_subscriber.engine import engine_process
-from gpu_subscriber.engine.duplex_pipe import DuplexPipe
+from gpu_subscriber.engine.duplex_pipe import DuplexPipe, unpacked
 from gpu_subscriber.engine.engine_settings import EngineSettings
 from gpu_subscriber.engine.messages import (
     FromEngine,
@@ -133,18 +134,21 @@ class GatedConnection:
     def __init__(self, pipe: Any) -> None:
         self._pipe = pipe
         self._runs = GatedRuns()
+        self._arrived: deque[ToEngine] = deque()
 
     def poll(self, timeout: float | None = 0.0) -> bool:
-        return bool(self._pipe.poll(timeout))
+        return bool(self._arrived) or bool(self._pipe.poll(timeout))
 
     def recv(self) -> ToEngine:
-        message: ToEngine = self._pipe.recv()
+        if not self._arrived:
+            self._arrived.extend(unpacked(self._pipe.recv()))
+        message = self._arrived.popleft()
         self._runs.received(message)
         return message
 
     def send(self, message: FromEngine) -> None:
         self._pipe.send(message)
-        self._runs.sent(message, has_message=self._pipe.poll)
+        self._runs.sent(message, has_message=self.poll)
 
 
 class GatedDuplexPipe(DuplexPipe[ToEngine, FromEngine]):
@@ -159,9 +163,10 @@ class GatedDuplexPipe(DuplexPipe[ToEngine, FromEngine]):
         self._runs.received(message)
         return message
 
-    def send(self, message: FromEngine) -> None:
-        super().send(message)
-        self._runs.sent(message, has_message=lambda: not self._incoming.empty())
+    def send(self, *messages: FromEngine) -> None:
+        super().send(*messages)
+        for message in messages:
+            self._runs.sent(message, has_message=lambda: not self._incoming.empty())
 
 
 def run_gated_engine(pipe: Any, settings: EngineSettings) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 PEER_CHECK_SECONDS = 2.0
 Incoming = TypeVar("Incoming")
@@ -39,7 +39,7 @@ class DuplexPipe(Generic[Incoming, Outgoing]):
         self._on_lost = on_lost
         self._peer_is_alive = peer_is_alive
         self._incoming: SimpleQueue[Incoming | None] = SimpleQueue()
-        self._outgoing: SimpleQueue[Outgoing | None] = SimpleQueue()
+        self._outgoing: SimpleQueue[tuple[Outgoing, ...] | None] = SimpleQueue()
         self._reader = Thread(target=self._read, name="engine-pipe-reader", daemon=True)
         self._writer = Thread(target=self._write, name="engine-pipe-writer", daemon=True)
 
@@ -48,9 +48,12 @@ class DuplexPipe(Generic[Incoming, Outgoing]):
         self._reader.start()
         self._writer.start()
 
-    def send(self, message: Outgoing) -> None:
-        """Queue a message without blocking. Messages to a lost peer are dropped."""
-        self._outgoing.put(message)
+    def send(self, *messages: Outgoing) -> None:
+        """Queue messages without blocking. Messages to a lost peer are dropped.
+
+        An object that several messages of one call have in common is one object for the peer, too.
+        """
+        self._outgoing.put(messages)
 
     def receive(self, *, wait: bool = True, within_seconds: float | None = None) -> Incoming | None:
         """Return the oldest unread message, or None if there is none, or none in time.
@@ -82,7 +85,8 @@ class DuplexPipe(Generic[Incoming, Outgoing]):
         try:
             while True:
                 if self._connection.poll(PEER_CHECK_SECONDS):
-                    self._incoming.put(self._connection.recv())
+                    for message in unpacked(self._connection.recv()):
+                        self._incoming.put(message)
                 elif not self._peer_is_alive():
                     break
         except (EOFError, OSError):
@@ -92,7 +96,12 @@ class DuplexPipe(Generic[Incoming, Outgoing]):
 
     def _write(self) -> None:
         try:
-            while (message := self._outgoing.get()) is not None:
-                self._connection.send(message)
+            while (messages := self._outgoing.get()) is not None:
+                self._connection.send(messages if len(messages) > 1 else messages[0])
         except OSError:
             self._on_lost()
+
+
+def unpacked(received: Any) -> tuple[Any, ...]:
+    """Return the messages that arrived together."""
+    return received if isinstance(received, tuple) else (received,)

@@ -1,9 +1,9 @@
 """The parent's side of the engine: keeps a child running and routes its reports to generations.
 
 When the child dies, its current runs are known. If it ran a single task, that task is the cause:
-its attempt fails. Of several tasks, any may be the cause: each is generated again in isolation, and
-then either finishes or is identified. An engine that is busy but silent for too long is killed, and
-treated as dead.
+its attempt fails, and the next one runs alone. Of several tasks, any may be the cause: each is
+generated again in isolation, and then either finishes or is identified. An engine that is busy but
+silent for too long is killed, and treated as dead.
 """
 
 import itertools
@@ -29,6 +29,7 @@ from gpu_subscriber.engine.messages import (
     Start,
     ToEngine,
 )
+from gpu_subscriber.engine_host.exit import ENGINE_FAILURE_CODES
 from gpu_subscriber.engine_host.generation import EngineGeneration, EngineLost
 from gpu_subscriber.engine_host.metrics import count_end, count_work
 from gpu_subscriber.engine_host.process import EngineProcess
@@ -99,7 +100,7 @@ class EngineClient:
             )
             for index in task.missing_images
         )
-        return EngineGeneration(
+        generation = EngineGeneration(
             task,
             listener,
             starts,
@@ -107,6 +108,10 @@ class EngineClient:
             timeout_seconds=self._attempt_timeout,
             grace_seconds=self._interrupt_grace,
         )
+        if task.failure is not None and task.failure.code in ENGINE_FAILURE_CODES:
+            with self._changed:
+                self._suspects.append(generation)
+        return generation
 
     # ── for generations ──────────────────────────────────────────────────────────────────────────────────
 
@@ -121,8 +126,7 @@ class EngineClient:
             starts = generation.open_starts
             self._runs |= {start.run_id: (generation, start.index) for start in starts}
             self._unanswered |= {start.run_id for start in starts}
-        for start in starts:
-            _send(child, start)
+        _send(child, *starts)
 
     def interrupt(self, generation: EngineGeneration, *, want_checkpoints: bool) -> None:
         with self._changed:
@@ -261,10 +265,10 @@ class EngineClient:
         return tuple(run_id for run_id, (owner, _) in self._runs.items() if owner is generation)
 
 
-def _send(child: EngineProcess | None, message: ToEngine) -> None:
-    """Send a message to the engine, if there is one.
+def _send(child: EngineProcess | None, *messages: ToEngine) -> None:
+    """Send messages to the engine, if there is one.
 
     If it has just died, the reading thread notifies all generations concerned.
     """
     if child is not None:
-        child.send(message)
+        child.send(*messages)

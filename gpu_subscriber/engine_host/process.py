@@ -53,12 +53,12 @@ class EngineProcess:
         """The process id."""
         return self._process.pid
 
-    def send(self, message: ToEngine) -> None:
-        """Queue a message for the engine without blocking.
+    def send(self, *messages: ToEngine) -> None:
+        """Queue messages for the engine without blocking. Messages of one call share their pictures.
 
         Messages to a dead engine are lost: see `receive`.
         """
-        self._pipe.send(message)
+        self._pipe.send(*messages)
 
     def receive(self, *, within_seconds: float) -> FromEngine | None:
         """Return the engine's next message; None if there was none in time.

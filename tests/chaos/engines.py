@@ -12,6 +12,7 @@ import signal
 from multiprocessing.connection import Connection
 from typing import Any
 
+from gpu_subscriber.engine.duplex_pipe import unpacked
 from gpu_subscriber.engine.engine_process import run_engine
 from gpu_subscriber.engine.engine_settings import EngineSettings
 from gpu_subscriber.engine.messages import FromEngine, Start, StepDone, ToEngine
@@ -36,11 +37,12 @@ class DeadlyPipe:
     def poll(self, timeout: float | None = 0.0) -> bool:
         return self._pipe.poll(timeout)
 
-    def recv(self) -> ToEngine:
-        message: ToEngine = self._pipe.recv()
-        if isinstance(message, Start) and DEADLY in message.parameters.prompt:
-            self._deadly.add(message.run_id)
-        return message
+    def recv(self) -> tuple[ToEngine, ...]:
+        messages = unpacked(self._pipe.recv())
+        for message in messages:
+            if isinstance(message, Start) and DEADLY in message.parameters.prompt:
+                self._deadly.add(message.run_id)
+        return messages
 
     def send(self, message: FromEngine) -> None:
         if isinstance(message, StepDone) and message.run_id in self._deadly:

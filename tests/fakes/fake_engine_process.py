@@ -7,16 +7,19 @@ stuck   one step, then no messages in or out         SIGSEGV      that signal to
 exit 70 that exit code, or any other                 eaten        killed as by the kernel's OOM killer, and counted
 behind  nothing until an Interrupt: as for a task with others ahead in the queue
 mumble  as `stuck`, in the middle of a message       heir    `die`, while another process still holds the pipe
+share   `draw`; `resumed_at_step` is the number of earlier Starts with the same pictures
 """
 
 import os
 import signal
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 from common.domain.task import Failure, Phase
+from gpu_subscriber.engine.duplex_pipe import unpacked
 from gpu_subscriber.engine.messages import (
     EngineReady,
     ImageReady,
@@ -28,6 +31,7 @@ from gpu_subscriber.engine.messages import (
     Shutdown,
     Start,
     StepDone,
+    ToEngine,
 )
 from tests.factories import draw_conditions
 
@@ -57,11 +61,7 @@ def run_fake_engine(pipe: Connection, settings: FakeEngineSettings) -> None:
         )
     )
     waiting: dict[str, Start] = {}
-    while True:
-        try:
-            message = pipe.recv()
-        except EOFError:
-            os._exit(3)
+    for message in _messages(pipe):
         match message:
             case Start():
                 _start(pipe, message, waiting, settings)
@@ -73,6 +73,14 @@ def run_fake_engine(pipe: Connection, settings: FakeEngineSettings) -> None:
                 pipe.send(RunInterrupted(run_id=run_id, step=1, gpu_seconds=0.25, checkpoint=checkpoint))
             case Shutdown():
                 return
+
+
+def _messages(pipe: Connection) -> Iterator[ToEngine]:
+    while True:
+        try:
+            yield from unpacked(pipe.recv())
+        except EOFError:
+            os._exit(3)
 
 
 def _start(pipe: Connection, start: Start, waiting: dict[str, Start], settings: FakeEngineSettings) -> None:
@@ -103,7 +111,11 @@ def _start(pipe: Connection, start: Start, waiting: dict[str, Start], settings: 
             failure = Failure(code="out_of_gpu_memory", message="too big", retryable=True)
             pipe.send(RunFailed(run_id=run_id, failure=failure, gpu_seconds=0.5))
         case "draw":
-            _draw(pipe, start)
+            _draw(pipe, start, resumed_at_step=0 if start.checkpoint is None else 1)
+        case "share":
+            sharing = sum(other.inputs is start.inputs for other in waiting.values())
+            waiting[run_id] = start
+            _draw(pipe, start, resumed_at_step=sharing)
         case "behind":
             waiting[run_id] = start
         case _:
@@ -124,7 +136,7 @@ def _take_one_step(pipe: Connection, start: Start) -> None:
     pipe.send(StepDone(run_id=start.run_id, step=1, steps=start.parameters.steps))
 
 
-def _draw(pipe: Connection, start: Start) -> None:
+def _draw(pipe: Connection, start: Start, *, resumed_at_step: int) -> None:
     parameters, run_id = start.parameters, start.run_id
     pipe.send(PhaseChanged(run_id=run_id, phase=Phase.DENOISING))
     for step in range(1, parameters.steps + 1):
@@ -138,6 +150,6 @@ def _draw(pipe: Connection, start: Start) -> None:
             pixels=bytes([start.index]) * (parameters.width * parameters.height * 3),
             gpu_seconds=1.0,
             draw_conditions=draw_conditions(),
-            resumed_at_step=0 if start.checkpoint is None else 1,
+            resumed_at_step=resumed_at_step,
         )
     )

@@ -3,14 +3,16 @@
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
+from common.domain.failures import FailureCode
 from common.domain.task import Failure, Lane, Phase, Task
-from gpu_subscriber.engine.messages import MAX_CHECKPOINT_BYTES, Start
+from gpu_subscriber.engine.messages import MAX_CHECKPOINT_BYTES, Picture, Start
 from gpu_subscriber.engine_host.process import EngineProcess
 from gpu_subscriber.engine_host.watchdog import AllowedSilence
 from gpu_subscriber.errors import GenerationFailedError, GenerationInterruptedError
@@ -206,6 +208,37 @@ def test_only_the_culprit_of_a_crashed_engine_fails(
     assert failure_of(engine, task("die", task_id="culprit")).code == "engine_crashed"
     assert all(len(innocent.result(PATIENCE_SECONDS)) == 1 for innocent in innocents)
     assert len(engine.drawn(task("draw", task_id="later"))) == 1
+
+
+def test_task_that_ended_an_engine_runs_alone_in_its_next_attempt(
+    engine: EngineUnderTest, callbacks: ThreadPoolExecutor
+) -> None:
+    listener = Listener()
+    with closing(engine.client.start(task("wait once"), listener, {})) as neighbour:
+        waiting = callbacks.submit(list, neighbour)
+        assert listener.drawing.wait(PATIENCE_SECONDS)
+        culprit = replace(
+            task("die", task_id="culprit"), failure=FailureCode.ENGINE_CRASHED.failure("SIGKILL")
+        )
+        with capture_logs() as lines:
+            dying = callbacks.submit(failure_of, engine, culprit)
+            with pytest.raises(TimeoutError):
+                dying.result(1.0)
+            neighbour.interrupt()
+            with pytest.raises(GenerationInterruptedError):
+                waiting.result(PATIENCE_SECONDS)
+            assert dying.result(PATIENCE_SECONDS).code == "engine_crashed"
+    assert [line["drawing"] for line in lines if line["event"] == "engine_ended"] == [["culprit"]]
+    assert_next_task_is_drawn(engine)
+
+
+def test_images_of_a_task_share_its_pictures_in_the_engine(engine: EngineUnderTest) -> None:
+    """Each picture has up to 50 MB, and a task up to 64 images."""
+    inputs = {"image": Picture(width=64, height=64, pixels=bytes(3 * 64 * 64))}
+    wanted = task("share", num_images=3)
+    with closing(engine.client.start(wanted, Listener(), {}, inputs)) as generation:
+        images = [piece for piece in generation if isinstance(piece, GeneratedImage)]
+    assert [image.resumed_at_step for image in images] == [0, 1, 2]
 
 
 def test_unresponsive_engine_is_killed_and_replaced(start_engine: EngineMaker) -> None:
