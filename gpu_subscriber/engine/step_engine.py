@@ -225,10 +225,11 @@ class StepEngine:
                 self._device.finish_transfers(wait=True)  # the pixels are here, so every time is known
                 seconds = run.gpu_seconds - earlier_seconds
                 run.stopwatch.whole_image_done(seconds, steps=run.start.parameters.steps)
+                conditions = family.draw_conditions(run.start.parameters)
                 self._active_runs.release(run)
                 self._active_runs.deliver(
                     run,
-                    family.draw_conditions(run.start.parameters),
+                    conditions,
                     generated.pixels,
                     finite=generated.finite,
                     varied=generated.varied,

@@ -15,19 +15,22 @@ class SafetyChecker:
     """Compares CLIP's embedding of an image with those of refused concepts.
 
     CLIP reads a square. An image that is not square is checked in as many overlapping squares as
-    cover it, and refused if any of them is.
+    cover it, and refused if any of them is, or if its embedding is not finite.
     """
 
     def __init__(self, model: Any, device: torch.device) -> None:
         self._model = model
         self._device = device
         self._side: int = model.config.vision_config.image_size
+        self._embeddings = torch.empty(0)
+        model.visual_projection.register_forward_hook(self._keep_embeddings)
 
     @classmethod
     def loaded(cls, folder: Path, device: torch.device) -> Self:
         """Load from a folder with `config.json` and `model.safetensors`.
 
-        Raises OSError, and ValueError for a file that lacks weights, which would be random numbers.
+        Raises OSError, and ValueError for a file that lacks weights, which would be random numbers, or
+        has some that are not finite, with which no image would be refused.
         """
         dtype = torch.float16 if device.type == "cuda" else torch.float32
         architecture: Any = StableDiffusionSafetyChecker
@@ -38,13 +41,19 @@ class SafetyChecker:
             raise ValueError(
                 f"{folder} lacks {len(missing)} weights of a safety checker, such as {min(missing)}"
             )
+        if not all(bool(weight.isfinite().all()) for weight in model.parameters()):
+            raise ValueError(f"{folder} has weights of a safety checker that are not finite")
         return cls(model.to(device).eval(), device)
 
     def __call__(self, pixels: torch.Tensor) -> torch.Tensor:
         squares = self.squares_of(pixels)
         unused = torch.zeros(len(squares), 1, device=self._device)
         _, refused = self._model.forward_onnx(squares.to(self._model.dtype), unused)
-        return refused.any()
+        # No comparison with a number that is not finite is true.
+        return refused.any() | ~self._embeddings.isfinite().all()
+
+    def _keep_embeddings(self, _module: Any, _given: Any, embeddings: torch.Tensor) -> None:
+        self._embeddings = embeddings
 
     def squares_of(self, pixels: torch.Tensor) -> torch.Tensor:
         """Return what CLIP reads of an image (H, W, 3) uint8: squares (n, 3, side, side), normalised."""

@@ -181,6 +181,25 @@ def test_safety_checker_without_all_weights_is_refused(folders: dict[bool, Path]
         SafetyChecker.loaded(tmp_path, CPU)
 
 
+def test_safety_checker_with_weights_that_are_not_finite_is_refused(
+    folders: dict[bool, Path], tmp_path: Path
+) -> None:
+    weights = load_file(folders[True] / "model.safetensors")
+    weights["concept_embeds"][0, 0] = torch.nan
+    _stored(tmp_path, weights, like=folders[True])
+    with pytest.raises(ValueError, match="has weights of a safety checker that are not finite"):
+        SafetyChecker.loaded(tmp_path, CPU)
+
+
+def test_image_whose_embedding_is_not_finite_is_refused(folders: dict[bool, Path]) -> None:
+    """A comparison with such a number is false: the image would pass."""
+    checker = SafetyChecker.loaded(folders[False], CPU)
+    image = picture(64, 64)
+    assert not bool(checker(image))
+    checker._model.visual_projection.weight.data[0, 0] = torch.inf
+    assert bool(checker(image))
+
+
 def test_engine_checks_images_with_the_classifier_of_its_settings(
     stable_diffusion_folder: Path, folders: dict[bool, Path]
 ) -> None:
