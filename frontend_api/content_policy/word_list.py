@@ -9,7 +9,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from common.domain.errors import FieldProblem
+from common.domain.models.traits import PromptSyntax
 from common.domain.parameters import GenerationParameters
+from common.domain.prompt_weights import fragments_of
 from frontend_api.content_policy.ports import ContentPolicyError
 
 MAX_ENTRIES = 100_000
@@ -60,19 +62,19 @@ class WordList:
         problems = tuple(
             FieldProblem(pointer, f"must not contain {entry!r}, which the content policy refuses")
             for pointer, text in texts.items()
-            if (entry := self._found_in(text)) is not None
+            if (entry := self._found_in(*_readings(text, parameters.prompt_syntax))) is not None
         )
         if problems:
             raise ContentPolicyError(problems)
 
-    def _found_in(self, text: str) -> str | None:
-        """Return the first entry in the text."""
-        words = words_of(text) if self._entries else ()
-        for first, word in enumerate(words):
-            for length in self._lengths.get(word, ()):
-                entry = self._entries.get(words[first : first + length])
-                if entry is not None:
-                    return entry
+    def _found_in(self, *texts: str) -> str | None:
+        """Return the first entry in one of the texts."""
+        for words in map(words_of, texts if self._entries else ()):
+            for first, word in enumerate(words):
+                for length in self._lengths.get(word, ()):
+                    entry = self._entries.get(words[first : first + length])
+                    if entry is not None:
+                        return entry
         return None
 
 
@@ -93,17 +95,36 @@ class _Separated(dict[int, str]):
 
 
 _MAX_CACHED_CHARACTERS = 20_000
+_INVISIBLE = (
+    range(0x034F, 0x0350),
+    range(0x115F, 0x1161),
+    range(0x17B4, 0x17B6),
+    range(0x180B, 0x1810),
+    range(0xFE00, 0xFE10),
+    range(0xE0100, 0xE01F0),
+)
+"""The letters and marks that no font shows: joiners, fillers, variation selectors. Of Unicode's property
+Default_Ignorable_Code_Point, after NFKC normalisation.
+"""
 _SEPARATED = _Separated()
 
 
 def _contribution_of(char: str) -> str:
     category = unicodedata.category(char)
+    if category == "Cf" or any(ord(char) in characters for characters in _INVISIBLE):
+        return ""  # such as a zero-width space: it separates no words
     if category == "Lo" and unicodedata.east_asian_width(char) == "W":
         return f" {char} "
     if category[0] in "LMN":
         return char
-    # Invisible characters, such as a zero-width space, separate no words.
-    return "" if category == "Cf" else " "
+    return " "
+
+
+def _readings(text: str, syntax: PromptSyntax) -> tuple[str, ...]:
+    """Return the text, and what the model reads of one with weights: brackets separate no words."""
+    if syntax is PromptSyntax.PLAIN:
+        return (text,)
+    return text, "".join(fragment.text for fragment in fragments_of(text))
 
 
 def _follows_negative_prompt(parameters: GenerationParameters) -> bool:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.domain.models.traits import PromptSyntax
 from frontend_api.content_policy.ports import ContentPolicyError
 from frontend_api.content_policy.word_list import MAX_WORDS, WordList, WordListError
 from frontend_api.quotas.limits import QuotaLimits
@@ -40,6 +41,9 @@ def written(folder: Path, content: str | bytes) -> Path:
         ("gorgon", "ｇｏｒｇｏｎ"),  # full-width letters
         ("gorgon", "gor\u200bgon"),  # a zero-width space
         ("gorgon", "gor\u00adgon"),  # a soft hyphen
+        ("gorgon", "gor\u034fgon"),  # a grapheme joiner
+        ("gorgon", "gor\ufe0fgon"),  # a variation selector
+        ("gorgon", "gor\u3164gon"),  # a Hangul filler
         ("straße", "STRASSE"),
         ("café", "cafe\u0301"),
         ("İstanbul", "i\u0307stanbul"),
@@ -77,6 +81,13 @@ def test_entry_does_not_match_parts_of_words(entry: str, prompt: str) -> None:
 def test_word_list_finds_exactly_the_listed_words(words: list[str], form: Any, separator: str) -> None:
     prompt = unicodedata.normalize(form, separator.join(words).title())
     assert allows("gorgon", prompt) == ("gorgon" not in words)
+
+
+@pytest.mark.parametrize("prompt", ["gor()gon", "(gor:1)gon", "go(rg:1.2)on", "a g[]orgon", "(gorgon)s"])
+def test_brackets_of_weights_do_not_separate_words(prompt: str) -> None:
+    """The model reads "gorgon", or the word beside another one."""
+    assert not allows("gorgon", prompt, prompt_syntax=PromptSyntax.WEIGHTED)
+    assert allows("gorgon", prompt.replace("(gorgon)s", "gorgons"), prompt_syntax=PromptSyntax.PLAIN)
 
 
 def test_negative_prompt_may_name_what_must_not_be_shown() -> None:
