@@ -13,6 +13,7 @@ from darkroom.errors import (
     problem_error,
 )
 from darkroom.models.task import Task
+from darkroom.models.webhook import WebhookSecrets
 from darkroom.resources.account import create_key
 from darkroom.resources.tasks import get
 from scripted import ScriptedApi, problem, reply, task_json
@@ -65,6 +66,10 @@ def test_create_key_is_retried_only_when_not_executed(api: ScriptedApi) -> None:
     ):
         with pytest.raises((UnreachableError, UnavailableError)):
             api.run(create_key(api.calls, "batch", ["submit"], None), unknown)
+
+
+def test_webhook_secret_repr_hides_the_secret() -> None:
+    assert "hush" not in repr(WebhookSecrets.model_validate({"secrets": [{"secret": "hush"}]}))
 
 
 def test_created_key_repr_hides_the_secret(api: ScriptedApi) -> None:

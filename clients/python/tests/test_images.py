@@ -6,7 +6,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from darkroom.errors import DamagedImageError, TaskCancelledError, TaskFailedError
+from darkroom.errors import (
+    DamagedImageError,
+    TaskCancelledError,
+    TaskFailedError,
+    UnexpectedResponseError,
+)
 from darkroom.models.task import Task
 from darkroom.resources.generation import generate
 from darkroom.resources.images import images, preview
@@ -56,6 +61,30 @@ def test_images_follows_a_signed_link_without_credentials(api: ScriptedApi) -> N
     assert all("Authorization" in request.headers for request in (read, redirected))
     assert {str(request.url) for request in fetched} == {link}
     assert not any("Authorization" in request.headers for request in fetched)
+
+
+@pytest.mark.parametrize("task_id", ["../x", "a/../../x", "..\\x", "C:x", "a\x1b[2Jb"])
+def test_file_stays_in_its_folder_whatever_id_the_server_sends(
+    api: ScriptedApi, tmp_path: Path, task_id: str
+) -> None:
+    folder = tmp_path / "pictures"
+    (folder / "darkroom-a").mkdir(parents=True)
+    (folder / "darkroom-..").mkdir()
+    task = Task.model_validate({**COMPLETED, "id": task_id})
+    (image,) = api.run(images(api.calls, task), httpx.Response(200, content=PNG)).result
+    path = image.save(folder)
+    assert path.parent == folder
+    assert not set(path.name) & set("/\\:\x1b")
+    assert path.read_bytes() == PNG
+
+
+@pytest.mark.parametrize("headers", [{}, {"Location": "https://storage.example:port/0.png"}])
+def test_redirect_without_a_link_is_no_response_of_darkroom(
+    api: ScriptedApi, headers: dict[str, str]
+) -> None:
+    task = Task.model_validate(COMPLETED)
+    with pytest.raises(UnexpectedResponseError, match="unexpected response with status 302"):
+        api.run(images(api.calls, task), httpx.Response(302, headers=headers))
 
 
 def test_images_raises_when_the_checksum_differs(api: ScriptedApi) -> None:

@@ -1,10 +1,11 @@
 """Text as the terminal shows it."""
 
+import json
 from datetime import datetime, timezone
 
 import pytest
 
-from darkroom.cli.output import age, one_line, table
+from darkroom.cli.output import age, one_line, print_json, table
 from darkroom.errors import printable
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
@@ -12,6 +13,15 @@ NOW = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
 
 def test_printable_escapes_control_characters() -> None:
     assert printable("a\x1b[31m\tb\nc\u202ed é") == "a\\x1b[31m\\tb\nc\\u202ed é"
+
+
+def test_json_escapes_control_characters_and_keeps_its_value(capsys: pytest.CaptureFixture[str]) -> None:
+    value = {"prompt": "a\x9b2J\x7f\u202e\U000e0001é\n", "list": [1]}
+    print_json(value)
+    printed = capsys.readouterr().out
+    assert json.loads(printed) == value
+    assert all(char.isprintable() or char == "\n" for char in printed)
+    assert "é" in printed
 
 
 def test_one_line_shortens_and_joins_lines() -> None:

@@ -5,8 +5,11 @@ import io
 import re
 
 import pytest
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
+from rich.console import Console
 
+from darkroom.cli import live_view
+from darkroom.cli.live_view import LiveView
 from darkroom.cli.terminal_images import ImageProtocol, draw_above, image_protocol
 
 
@@ -60,3 +63,26 @@ def test_kitty_receives_a_png_in_chunks(kind: str) -> None:
     png = base64.b64decode("".join(piece for _, piece in pieces))
     with Image.open(io.BytesIO(png)) as image:
         assert (image.format, image.size) == ("PNG", (128, 128))
+
+
+@pytest.mark.parametrize("kind", ["GIF", "BMP"])
+def test_other_formats_are_not_decoded(kind: str) -> None:
+    """Pillow starts a program to decode some of them."""
+    with pytest.raises(UnidentifiedImageError):
+        draw_above(ImageProtocol.KITTY, encoded(kind), rows=10)
+
+
+def test_picture_that_cannot_be_shown_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm-kitty")
+    monkeypatch.delenv("TMUX", raising=False)
+    monkeypatch.delenv("TERM_PROGRAM", raising=False)
+    written = io.StringIO()
+    monkeypatch.setattr(
+        live_view, "Console", lambda **_: Console(file=written, force_terminal=True, height=40)
+    )
+    with LiveView(preview=True) as view:
+        assert view.shows_images
+        view.show_image(encoded("BMP"))
+        assert "\x1b_G" not in written.getvalue()
+        view.show_image(encoded("PNG"))
+        assert "\x1b_G" in written.getvalue()

@@ -7,6 +7,7 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
+from urllib.parse import quote
 from xml.sax.saxutils import unescape
 
 from PIL import Image, UnidentifiedImageError
@@ -21,7 +22,8 @@ ImageSource: TypeAlias = bytes | str | os.PathLike[str]
 """The bytes of an image file, or its path."""
 _MAJOR_VERSION = "1"
 _XMP_ATTRIBUTE = "darkroom:record"
-_FORMATS = ("PNG", "JPEG", "WEBP", "AVIF")
+FORMATS = ("PNG", "JPEG", "WEBP", "AVIF")
+"""The only formats that are decoded: Pillow's plugins for others may run programs."""
 
 
 class ImageRecord(Record):
@@ -47,8 +49,8 @@ class ImageFile:
 
     @property
     def file_name(self) -> str:
-        """A unique file name."""
-        return f"darkroom-{self.task_id}-{self.stored.index}.{self.stored.extension}"
+        """A unique file name, and never a path, whatever id the server sent."""
+        return f"darkroom-{quote(self.task_id, safe='')}-{self.stored.index}.{self.stored.extension}"
 
     @property
     def record(self) -> ImageRecord:
@@ -91,7 +93,7 @@ class RecordedImage:
             ("the image", source) if isinstance(source, bytes) else (str(source), Path(source).read_bytes())
         )
         try:
-            with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
                 image.load()  # a PNG's text chunk may follow its pixels
                 record = _record_in(image)
                 pixels = image.convert("RGB").tobytes()

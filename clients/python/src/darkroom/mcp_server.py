@@ -18,7 +18,7 @@ from pydantic import Field
 
 from darkroom.async_client import AsyncClient
 from darkroom.errors import ClientError
-from darkroom.image_files import ImageFile
+from darkroom.image_files import FORMATS, ImageFile
 from darkroom.models.task import Task
 from darkroom.submission import SubmissionFields
 
@@ -217,7 +217,7 @@ def shown(image: ImageFile, max_bytes: int) -> Image:
     kind = _SHOWN_FORMATS.get(image.stored.content_type)
     if kind is not None and len(image.content) <= max_bytes:
         return Image(data=image.content, format=kind)
-    with PillowImage.open(io.BytesIO(image.content)) as opened:
+    with PillowImage.open(io.BytesIO(image.content), formats=FORMATS) as opened:
         pixels = opened.convert("RGB")
     while True:
         file = io.BytesIO()

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 
+from PIL.Image import DecompressionBombError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from typing_extensions import Self
@@ -102,7 +103,11 @@ class LiveView:
     def show_image(self, content: bytes) -> None:
         """Show a preview or a finished image, if the terminal can."""
         if self._is_entered and self._protocol is not None and self.shows_images:
-            self._console.file.write(draw_above(self._protocol, content, rows=self._rows))
+            try:
+                drawn = draw_above(self._protocol, content, rows=self._rows)
+            except (OSError, ValueError, DecompressionBombError):
+                return  # it can be saved all the same
+            self._console.file.write(drawn)
             self._console.file.flush()
 
     def show_first(self, images: Sequence[ImageFile]) -> None:

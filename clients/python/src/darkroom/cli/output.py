@@ -59,7 +59,7 @@ def plain(record: Record) -> dict[str, Any]:
 
 def print_json(value: Any) -> None:
     """Print a JSON value, indented."""
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    typer.echo(_as_json(value, indent=2))
 
 
 def print_record(record: Record) -> None:
@@ -83,7 +83,13 @@ def print_created(record: Record, text: str, *, note: str, as_json: bool) -> Non
 
 def print_json_line(record: Record) -> None:
     """Print one JSON object on one line."""
-    typer.echo(json.dumps(plain(record), ensure_ascii=False))
+    typer.echo(_as_json(plain(record)))
+
+
+def _as_json(value: Any, *, indent: int | None = None) -> str:
+    """Return JSON in which control characters are escaped, also those that JSON permits in texts."""
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
+    return "".join(char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in text)
 
 
 def print_listing(

@@ -10,6 +10,8 @@ from enum import Enum
 
 from PIL import Image
 
+from darkroom.image_files import FORMATS
+
 _KITTY_CHUNK = 4_096
 """Characters; the protocol's limit for one escape sequence."""
 _SAVE_CURSOR, _RESTORE_CURSOR = "\x1b7", "\x1b8"
@@ -60,7 +62,7 @@ def _kitty(png: bytes, rows: int) -> str:
 
 
 def _as_png(content: bytes) -> bytes:
-    with Image.open(io.BytesIO(content)) as image:
+    with Image.open(io.BytesIO(content), formats=FORMATS) as image:
         if image.format == "PNG":
             return content
         converted = io.BytesIO()

@@ -2,13 +2,15 @@
 
 from datetime import datetime
 
+from pydantic import Field
+
 from darkroom.models.record import Record
 
 
 class WebhookSecret(Record):
     """A secret that signs webhooks, for `verify_webhook`."""
 
-    secret: str
+    secret: str = Field(repr=False)
     created_at: datetime | None = None
     expires_at: datetime | None = None
     """When it stops signing; None until a rotation."""

@@ -55,7 +55,10 @@ def _image(calls: Calls, task_id: str, stored: StoredImage) -> Operation[ImageFi
     response = yield from calls.send(request)
     if response.status_code == httpx.codes.FOUND:
         # Follow the redirect without the caller's credentials: the link leads to another host.
-        link = request.url.join(response.headers["Location"])
+        try:
+            link = request.url.join(response.headers["Location"])
+        except (KeyError, httpx.InvalidURL) as error:
+            raise UnexpectedResponseError(str(request.url), response.status_code) from error
         response = yield from calls.send(calls.anonymous_request(str(link)))
     if response.status_code != httpx.codes.OK:
         raise UnexpectedResponseError(str(response.request.url.copy_with(query=None)), response.status_code)

@@ -5,6 +5,7 @@ import typer
 from darkroom.cli.exit_codes import ExitCode
 from darkroom.cli.options import JsonOption, client_of, with_options
 from darkroom.cli.output import exit_with, print_records
+from darkroom.errors import printable
 from darkroom.sync_client import Client
 
 _EXIT_CODES = {"credentials": ExitCode.NOT_ALLOWED, "clock": ExitCode.REFUSED}
@@ -22,7 +23,8 @@ def doctor(*, as_json: JsonOption = False, client: Client) -> None:
     for check in client.diagnose():
         checks.append(check)
         if not as_json:
-            typer.echo(f"{check.outcome:<{_OUTCOME_WIDTH}}{check.name:<{_NAME_WIDTH}}{check.detail}")
+            detail = printable(check.detail)
+            typer.echo(f"{check.outcome:<{_OUTCOME_WIDTH}}{check.name:<{_NAME_WIDTH}}{detail}")
             if check.advice:
                 typer.echo(" " * (_OUTCOME_WIDTH + _NAME_WIDTH) + check.advice)
     if as_json:
