@@ -6,8 +6,9 @@ bytes are. Animations are refused, because a task starts from one picture.
 
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from common.domain.errors import DomainError
 
@@ -21,13 +22,10 @@ _PNG_DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: 
 """Color type → allowed bit depths (PNG specification, table 12)."""
 PNG_AROUND = 12
 """Length, type and CRC of a chunk."""
-_JPEG_MARKER = re.compile(rb"\xff{1,100}([\x01-\xfe])")
-"""After fill bytes, of which encoders write a few."""
-JPEG_WITHOUT_LENGTH = frozenset((0x01, *range(0xD0, 0xD8)))
-_JPEG_NEXT_MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")
-"""Behind pixels, which contain restart markers and 0xFF followed by 0."""
-_JPEG_UNKNOWN = range(0x02, 0xC0)
-"""Markers that decoders skip without a length."""
+_JPEG_MARKER = re.compile(rb"\xff([\xc0-\xcf\xd8-\xfe])")
+"""A marker that has a length behind it, or begins or ends the picture. Decoders pass over the others."""
+_JPEG_FILL = re.compile(rb"\xff{0,100}")
+"""Bytes before a marker, of which encoders write a few."""
 _JPEG_START, _JPEG_END, JPEG_SCAN = 0xD8, 0xD9, 0xDA
 _MAX_SCANS = 100
 """Of a progressive JPEG; ten times more than encoders write. A decoder passes over all pixels for each."""
@@ -120,58 +118,63 @@ def _png(data: bytes) -> PictureHeader:
     raise _too_many_parts()
 
 
-def _jpeg(data: bytes) -> PictureHeader:
+class JpegSegment(NamedTuple):
+    """A part of a JPEG with a length: from the begin of its marker to its end."""
+
+    marker: int
+    start: int
+    end: int
+
+
+def jpeg_segments(jpeg: bytes) -> Iterator[JpegSegment]:
+    """Yield the segments of a JPEG up to its end, as decoders find them: the pixels of a scan follow its segment.
+
+    Raises DamagedPictureError and struct.error.
+    """
     position = 2
     for _ in range(_MAX_PARTS):
-        found = _JPEG_MARKER.match(data, position)
-        if found is None:
-            if position >= len(data) - 1:
-                raise _ends_early()
-            raise DamagedPictureError("the JPEG's segments are invalid")
-        marker, position = found[1][0], found.end()
-        if marker in _JPEG_FRAMES:
-            return _jpeg_frame(data, position)
-        if marker in _JPEG_OTHER_FRAMES:
-            raise PictureTypeError("the JPEG uses a rare coding; save it as a baseline or progressive JPEG")
-        if marker in JPEG_WITHOUT_LENGTH:
-            continue
-        if marker in (_JPEG_START, _JPEG_END, JPEG_SCAN):
-            raise DamagedPictureError("the JPEG has no size before its pixels")
-        (length,) = struct.unpack_from(">H", data, position)
-        if length < 2:
-            raise DamagedPictureError("the JPEG's segments are invalid")
-        position += length
-    raise _too_many_parts()
-
-
-def _jpeg_frame(data: bytes, position: int) -> PictureHeader:
-    length, depth, height, width, components = struct.unpack_from(">HB2HB", data, position)
-    if depth != 8 or components not in (1, 3, 4) or length != 8 + 3 * components:
-        raise DamagedPictureError("the JPEG's header is invalid")
-    _check_scans(data, position + length)
-    return PictureHeader("image/jpeg", width, height)
-
-
-def _check_scans(data: bytes, position: int) -> None:
-    """Read the markers behind the frame up to the end of the picture, as decoders do."""
-    scans = 0
-    for _ in range(_MAX_PARTS):
-        found = _JPEG_NEXT_MARKER.search(data, position)
+        found = _JPEG_MARKER.search(jpeg, position)
         if found is None:
             raise _ends_early()
-        marker, position = found[1][0], found.end()
+        marker, start, position = found[1][0], found.start(), found.end()
         if marker == _JPEG_END:
             return
-        if marker == _JPEG_START:
+        (length,) = struct.unpack_from(">H", jpeg, position)
+        if marker == _JPEG_START or length < 2:
             raise DamagedPictureError("the JPEG's segments are invalid")
-        if marker in JPEG_WITHOUT_LENGTH or marker in _JPEG_UNKNOWN:
-            continue
-        (length,) = struct.unpack_from(">H", data, position)
         position += length
-        scans += marker == JPEG_SCAN
+        yield JpegSegment(marker, start, position)
+    raise _too_many_parts()
+
+
+def _jpeg(data: bytes) -> PictureHeader:
+    frame: PictureHeader | None = None
+    scans, end = 0, 2
+    for segment in jpeg_segments(data):
+        if frame is None and _JPEG_FILL.fullmatch(data, end, segment.start) is None:
+            raise DamagedPictureError("the JPEG's segments are invalid")
+        end = segment.end
+        scans += segment.marker == JPEG_SCAN
         if scans > _MAX_SCANS:
             raise DamagedPictureError(f"the JPEG has more than {_MAX_SCANS} scans; save it again")
-    raise _too_many_parts()
+        if frame is not None:
+            continue
+        if segment.marker in _JPEG_OTHER_FRAMES:
+            raise PictureTypeError("the JPEG uses a rare coding; save it as a baseline or progressive JPEG")
+        if segment.marker == JPEG_SCAN:
+            break
+        if segment.marker in _JPEG_FRAMES:
+            frame = _jpeg_frame(data, segment)
+    if frame is None:
+        raise DamagedPictureError("the JPEG has no size before its pixels")
+    return frame
+
+
+def _jpeg_frame(data: bytes, segment: JpegSegment) -> PictureHeader:
+    length, depth, height, width, components = struct.unpack_from(">HB2HB", data, segment.start + 2)
+    if depth != 8 or components not in (1, 3, 4) or length != 8 + 3 * components:
+        raise DamagedPictureError("the JPEG's header is invalid")
+    return PictureHeader("image/jpeg", width, height)
 
 
 def _webp(data: bytes) -> PictureHeader:

@@ -6,7 +6,6 @@ orientation, which is applied. Color profiles are ignored.
 """
 
 import io
-import re
 import struct
 import threading
 from collections.abc import Callable
@@ -16,11 +15,11 @@ from PIL import Image, ImageOps, JpegImagePlugin, PngImagePlugin, WebPImagePlugi
 
 from common.picture_header import (
     JPEG_SCAN,
-    JPEG_WITHOUT_LENGTH,
     PNG_AROUND,
     PNG_SIGNATURE,
     PictureRefusedError,
     PictureTooLargeError,
+    jpeg_segments,
     read_header,
 )
 from gpu_subscriber.engine.messages import Picture
@@ -36,7 +35,6 @@ first: an engine needs seconds and gigabytes for a picture of 4,096 × 1 pixels.
 """
 _FORMATS = {"image/png": "PNG", "image/jpeg": "JPEG", "image/webp": "WEBP"}
 _PNG_NEEDED = frozenset((b"IHDR", b"PLTE", b"tRNS", b"eXIf", b"IDAT", b"IEND"))
-_JPEG_MARKER = re.compile(rb"\xff([\x01-\xfe])")
 _JPEG_METADATA = frozenset((*range(0xE1, 0xEE), 0xEF, 0xFE))
 """Comments and application segments, except those that state how colors are coded."""
 _JPEG_APP1 = 0xE1
@@ -130,16 +128,12 @@ def _needed_of_jpeg(jpeg: bytes) -> bytes:
 
     Pillow would join any number of them, and read numbers from them before the size is checked.
     """
-    kept, position, has_exif = [jpeg[:2]], 2, False
-    while (found := _JPEG_MARKER.search(jpeg, position)) is not None:
-        start, position, marker = found.start(), found.end(), found[1][0]
+    kept, has_exif = [jpeg[:2]], False
+    for marker, start, end in jpeg_segments(jpeg):
         if marker == JPEG_SCAN:
             kept.append(jpeg[start:])
             break
-        if marker in JPEG_WITHOUT_LENGTH:
-            continue
-        position += int.from_bytes(jpeg[position : position + 2])
-        segment = jpeg[start:position]
+        segment = jpeg[start:end]
         is_first_exif = not has_exif and marker == _JPEG_APP1 and segment[4:10] == _EXIF_START
         if marker not in _JPEG_METADATA or is_first_exif:
             kept.append(segment)
