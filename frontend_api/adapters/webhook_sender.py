@@ -4,11 +4,14 @@ The sender resolves the host once, checks the resulting addresses, and connects 
 still verifies the host name. A later change of the DNS record (DNS rebinding) has no effect.
 """
 
+import re
 import ssl
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack, closing, suppress
 from typing import Any
 
+import h11
 import httpcore
 
 from frontend_api.adapters.address_resolver import AddressesOf, UnresolvableError
@@ -22,6 +25,13 @@ _REASONS: Mapping[type[Exception], str] = {
     httpcore.ProtocolError: "sent no valid HTTP response",
 }
 """Subclasses before their base classes."""
+_MAX_HEAD_BYTES = 64 * 1024
+"""Of the response, with the interim responses before it."""
+_READ_BYTES = 4 * 1024
+_END_OF_HEAD = re.compile(rb"\n\r?\n")
+_STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-9][0-9]{2})[ \r\n]")
+_SWITCHING_PROTOCOLS = 101
+"""No response follows this interim status."""
 
 
 class PinnedWebhookSender:
@@ -46,6 +56,7 @@ class PinnedWebhookSender:
         self._timeout = timeout_seconds
         self._user_agent = user_agent
         self._ssl_context = ssl_context or httpcore.default_ssl_context()
+        self._ssl_context.set_alpn_protocols(["http/1.1"])
 
     def send(self, url: CallbackUrl, *, headers: Mapping[str, str], body: bytes, user_id: str) -> Outcome:
         """Send the request.
@@ -82,27 +93,55 @@ class PinnedWebhookSender:
     def _post(
         self, url: CallbackUrl, headers: Mapping[str, str], body: bytes, backend: "_PinnedBackend"
     ) -> int:
-        origin = httpcore.Origin(url.scheme.encode(), url.host.encode(), url.port)
-        all_headers = {
+        headers = {
             "Host": url.authority,
             "Content-Type": "application/json",
+            "Content-Length": str(len(body)),
             "User-Agent": self._user_agent,
             "Connection": "close",
             **headers,
         }
-        with (
-            httpcore.HTTPConnection(
-                origin, ssl_context=self._ssl_context, network_backend=backend
-            ) as connection,
-            # The response body is not read: darkroom does not use it, and it may be endless.
-            connection.stream(
-                "POST",
-                httpcore.URL(scheme=url.scheme, host=url.host, port=url.port, target=url.target),
-                headers=list(all_headers.items()),
-                content=body,
-            ) as response,
-        ):
-            return int(response.status)
+        with ExitStack() as exits:
+            stream = exits.enter_context(closing(backend.connect_tcp(url.host, url.port)))
+            if url.scheme == "https":
+                stream = exits.enter_context(closing(stream.start_tls(self._ssl_context, url.host)))
+            with suppress(httpcore.WriteError):  # the receiver may respond before it has read everything
+                stream.write(_written(url.target, headers, body))
+            return _final_status(stream)
+
+
+def _written(target: str, headers: Mapping[str, str], body: bytes) -> bytes:
+    connection = h11.Connection(h11.CLIENT)
+    request = h11.Request(method="POST", target=target, headers=list(headers.items()))
+    parts = (request, h11.Data(data=body), h11.EndOfMessage())
+    return b"".join(connection.send(part) or b"" for part in parts)
+
+
+def _final_status(stream: httpcore.NetworkStream) -> int:
+    """Return the status of the response, once its head is complete.
+
+    No header is parsed: darkroom uses none, and parsers take a minute for some heads of 64 KB. The
+    response body is not read: darkroom does not use it, and it may be endless.
+    """
+    received, searched, left = bytearray(), 0, _MAX_HEAD_BYTES
+    while True:
+        end = _END_OF_HEAD.search(received, searched)
+        if end is None:
+            searched = max(0, len(received) - 2)
+            data = stream.read(min(_READ_BYTES, left)) if left else b""
+            if not data:
+                raise httpcore.RemoteProtocolError("the response's head is incomplete or too large")
+            received += data
+            left -= len(data)
+            continue
+        status_line = _STATUS_LINE.match(received)
+        if status_line is None:
+            raise httpcore.RemoteProtocolError("the response has no status")
+        status = int(status_line[1])
+        if status >= 200 or status == _SWITCHING_PROTOCOLS:
+            return status
+        del received[: end.end()]
+        searched = 0
 
 
 class _Deadline:

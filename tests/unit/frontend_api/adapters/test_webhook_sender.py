@@ -216,6 +216,57 @@ def test_invalid_response_is_reported(behaves: Callable[[socket.socket], None]) 
     )
 
 
+def sends_costly_blanks(connection: socket.socket) -> None:
+    """h11 takes quadratic time for these: 15 s for this head, in which no other thread runs."""
+    connection.recv(65_536)
+    connection.sendall(b"HTTP/1.1 200 OK\r\nX-Costly:" + b" " * 32_000 + b"\0\r\n\r\n")
+
+
+def test_costly_response_takes_little_processor_time() -> None:
+    with raw_receiver(sends_costly_blanks) as port:
+        began = time.process_time()
+        outcome, _ = post(f"http://127.0.0.1:{port}/")
+    assert outcome.status == 200
+    assert time.process_time() - began < 1
+
+
+def sends_interim_responses(connection: socket.socket) -> None:
+    connection.recv(65_536)
+    connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.")
+    connection.sendall(b"1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
+
+
+def test_interim_responses_are_skipped() -> None:
+    with raw_receiver(sends_interim_responses) as port:
+        outcome, _ = post(f"http://127.0.0.1:{port}/")
+    assert outcome.status == 202
+
+
+def sends_interim_responses_without_end(connection: socket.socket) -> None:
+    while True:
+        connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n" * 100)
+
+
+def test_endless_interim_responses_are_refused() -> None:
+    with raw_receiver(sends_interim_responses_without_end) as port:
+        outcome, _ = post(f"http://127.0.0.1:{port}/")
+    assert outcome.status is None
+    assert str(outcome.error).startswith("the receiver sent no valid HTTP response")
+
+
+def responds_before_it_has_read(connection: socket.socket) -> None:
+    connection.sendall(b"HTTP/1.1 413 Content Too Large\r\n\r\n")
+    connection.shutdown(socket.SHUT_WR)
+    while connection.recv(65_536):
+        pass
+
+
+def test_early_response_is_read() -> None:
+    with raw_receiver(responds_before_it_has_read) as port:
+        outcome, _ = post(f"http://127.0.0.1:{port}/")
+    assert outcome.status == 413
+
+
 def test_refused_connection_is_reported() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
