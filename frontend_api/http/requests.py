@@ -132,7 +132,7 @@ def json_body(
 
 
 def raw_body(max_bytes: int) -> bytes:
-    """Return the bytes of the body. Raises RequestEntityTooLarge."""
+    """Return the bytes of the body, all of which have arrived. Raises RequestEntityTooLarge."""
     request.max_content_length = max_bytes + 1  # see create_app
     raw = request.get_data(cache=False)
     if len(raw) > max_bytes:

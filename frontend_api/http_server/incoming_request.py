@@ -10,6 +10,8 @@ from frontend_api.http_server.body_framing import ChunkedBody, SizedBody
 
 _MAX_HEAD_BYTES = 128 * 1024
 """More than gunicorn's own limits on the request line and header fields, whose errors give the reason."""
+_MAX_HEAD_LINES = 100
+"""h11 takes half a second for a head of thousands of fields. Gunicorn refuses more than 64."""
 _COSTLY_HEAD = re.compile(rb"[ \t]{65}|\n[ \t]")
 """h11's pattern for a header field takes quadratic time for the blanks before the value, and folded
 lines become blanks. Gunicorn also refuses folded lines.
@@ -32,6 +34,7 @@ class IncomingRequest:
     ) -> None:
         self._head = h11.Connection(h11.SERVER, max_incomplete_event_size=_MAX_HEAD_BYTES)
         self._end_of_head = b""
+        self._head_lines = 0
         self._body: SizedBody | ChunkedBody | None = None
         self._max_body_bytes = max_body_bytes
         self._own_path = own_path
@@ -90,8 +93,10 @@ class IncomingRequest:
             return b""
         latest = self._end_of_head + data
         end = _END_OF_HEAD.search(latest)
-        if _COSTLY_HEAD.search(latest, 0, end.end() if end else len(latest)):
-            raise ValueError("the head has folded lines or too many blanks")
+        head_end = end.end() if end else len(latest)
+        self._head_lines += latest.count(b"\n", len(self._end_of_head), head_end)
+        if self._head_lines > _MAX_HEAD_LINES or _COSTLY_HEAD.search(latest, 0, head_end):
+            raise ValueError("the head has too many fields, folded lines or too many blanks")
         self._end_of_head = latest[-_OVERLAP_BYTES:]
         self._head.receive_data(data)
         event = self._head.next_event()

@@ -9,7 +9,7 @@ import io
 from flask import request
 from pydantic import Field
 from werkzeug.exceptions import RequestEntityTooLarge
-from werkzeug.formparser import FormDataParser
+from werkzeug.formparser import MultiPartParser
 
 from common.picture_header import MEDIA_TYPES
 from frontend_api.http.problems import Complaint, Problem, RequestRefusedError, rejected
@@ -20,8 +20,12 @@ FORM = "multipart/form-data"
 FORM_BYTES = 64 * 1024
 """What a form may have beside its files: boundaries, headers and short fields."""
 _MAX_PARTS = 40
-_PARSER_BYTES = 2 * 64 * 1024
-"""What the parser may hold: as much as it reads at once, and a possible part of a boundary before."""
+_READ_BYTES = 8 * 1024
+_HELD_BYTES = 2 * _READ_BYTES
+"""What the parser may hold: as much as it reads at once, and a possible part of a boundary before.
+
+This bounds the headers of a part, which it parses slowly, and each text field.
+"""
 
 
 class FileForm(RequestBody):
@@ -44,17 +48,17 @@ def uploaded_form(
     Raises RequestRefusedError, RequestEntityTooLarge.
     """
     request.max_content_length = max_files * max_file_bytes + FORM_BYTES
-    parser = FormDataParser(
+    parser = MultiPartParser(
         stream_factory=lambda *_args, **_kwargs: io.BytesIO(),
-        max_form_memory_size=_PARSER_BYTES,
-        max_content_length=request.max_content_length,
+        max_form_memory_size=_HELD_BYTES,
+        buffer_size=_READ_BYTES,
         max_form_parts=_MAX_PARTS,
-        silent=False,
     )
     try:
-        _, fields, files = parser.parse(
-            request.stream, request.mimetype, request.content_length, dict(request.mimetype_params)
-        )
+        boundary = request.mimetype_params.get("boundary", "").encode("ascii")
+        if not boundary:
+            raise ValueError("no boundary")
+        fields, files = parser.parse(request.stream, boundary, request.content_length)
     except ValueError as exc:
         raise RequestRefusedError(
             Problem(code="malformed_body", detail=f"the body is not a valid {FORM}")

@@ -1,9 +1,11 @@
 """The limit on concurrent requests, which excludes requests that wait for changes."""
 
+import io
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
+from typing import Any
 from unittest.mock import Mock
 
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from common.domain.task import Task
 from frontend_api.api_keys.api_key import ApiKey, new_key
 from frontend_api.identity.emulator_tokens import unsigned_token
+from tests.pictures import png
 from tests.unit.frontend_api.conftest import PROJECT, Api
 
 
@@ -56,6 +59,38 @@ def test_limiter_releases_capacity_during_a_wait(api: Api) -> None:
         api.client.post(f"/v1/tasks/{task.id}/cancel")
         assert held.result(60).get_json()["status"] == "cancelled"
     stream.close()
+
+
+class HeldBody(io.BytesIO):
+    """The body of a request, whose reader waits for the event."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(content)
+        self.is_read, self.goes_on = threading.Event(), threading.Event()
+
+    def readinto(self, buffer: Any) -> int:
+        self.is_read.set()
+        assert self.goes_on.wait(60)
+        return super().readinto(buffer)
+
+
+@pytest.mark.parametrize("content_type", ["image/png", "multipart/form-data; boundary=x"])
+def test_body_is_read_within_the_limit(api: Api, content_type: str) -> None:
+    body = HeldBody(png())
+    with ThreadPoolExecutor(2) as pool:
+        upload = pool.submit(
+            api.app.test_client().post,
+            "/v1/inputs",
+            input_stream=body,
+            content_type=content_type,
+            content_length=len(body.getvalue()),
+        )
+        assert body.is_read.wait(60)
+        other = pool.submit(api.app.test_client().get, "/v1/models")
+        assert not wait((other,), timeout=0.2).done
+        body.goes_on.set()
+        assert upload.result(60).status_code in (201, 400)
+        assert other.result(60).status_code == 200
 
 
 def test_limiter_releases_capacity_after_an_error(api: Api) -> None:

@@ -122,7 +122,10 @@ def test_framing_time_is_linear_in_its_length(sent: bytes) -> None:
 
 
 def test_gunicorn_gets_bounded_chunks() -> None:
-    for sent in (HEAD + b"Content-Length: 1000000\r\n\r\n" + b"x" * 1_000_000, HEAD + b"X: y\r\n" * 30_000):
+    for sent in (
+        HEAD + b"Content-Length: 1000000\r\n\r\n" + b"x" * 1_000_000,
+        HEAD + b"X: " + b"y" * 180_000,
+    ):
         *pieces, _ = arrived(sent, 1_000).released_pieces()
         assert {len(piece) for piece in pieces} == {8_192}
 

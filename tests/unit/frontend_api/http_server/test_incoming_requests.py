@@ -78,6 +78,15 @@ def unfinished(**limits: float) -> UnfinishedRequests[str]:
     )
 
 
+def test_head_with_many_fields_is_not_parsed() -> None:
+    within, beyond = arriving(), arriving()
+    within.feed(HEAD + b"a: b\r\n" * 60)
+    beyond.feed(HEAD + b"a: b\r\n" * 100)
+    assert (within.is_malformed, beyond.is_malformed) == (False, True)
+    within.feed(b"Content-Length: 5\r\n\r\n" + b"\n" * 5)
+    assert within.is_complete
+
+
 def test_deadline_counts_from_the_first_byte() -> None:
     requests = unfinished()
     requests.begin("a", now=0)

@@ -189,6 +189,15 @@ def test_malformed_forms_are_refused(api: Api, body: bytes, content_type: str) -
     assert answer.content_type == "application/problem+json"
 
 
+def test_form_with_long_headers_of_a_part_is_refused(api: Api) -> None:
+    """The parser takes long for their parameters."""
+    parameters = b'; a*0="b"' * 3_000
+    head = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"' + parameters
+    body = head + b"\r\n\r\n" + png() + b"\r\n--x--\r\n"
+    answer = api.client.post("/v1/inputs", data=body, content_type=f"{FORM}; boundary=x")
+    assert (answer.status_code, answer.get_json()["code"]) == (413, "body_too_large")
+
+
 def test_storage_of_a_caller_is_limited(tmp_path: Path) -> None:
     limits = replace(INPUT_LIMITS, bytes_per_owner=150_000)
     api = Api(folder=tmp_path, input_limits=limits)
