@@ -14,6 +14,8 @@ from frontend_api.streams.subscriptions import Subscription
 _SEND_TIMEOUT_SECONDS = 30.0
 _TIMEVAL = struct.pack("ll", int(_SEND_TIMEOUT_SECONDS), 0)
 _SEND_BUFFER_BYTES = 65_536
+_PAUSE_SECONDS = 0.1
+"""Between two changes. A stream's thread is outside the concurrency limit, and a caller has many streams."""
 _HUNG_UP = getattr(select, "POLLRDHUP", 0) | select.POLLHUP | select.POLLERR
 """Without POLLRDHUP, only a reset is detected before the next write."""
 
@@ -37,8 +39,10 @@ class ClientConnection:
     Without a socket, the caller is treated as always connected and ready.
     """
 
-    def __init__(self, environ: Mapping[str, Any]) -> None:
+    def __init__(self, environ: Mapping[str, Any], *, pause_seconds: float = _PAUSE_SECONDS) -> None:
         self.socket: socket.socket | None = environ.get("gunicorn.socket")
+        self._pause_seconds = pause_seconds
+        self._next_change_at = 0.0
 
     def limit_send_buffer(self) -> None:
         """Limit the send buffer, so that a slow reader gets the newest state and not a backlog.
@@ -59,7 +63,10 @@ class ClientConnection:
                 self.socket.shutdown(socket.SHUT_RDWR)
 
     def wait(self, subscription: Subscription, seconds: float, *, accepts_data: bool = False) -> WaitOutcome:
-        """Wait at most `seconds` for an update; with `accepts_data`, also for data from the caller."""
+        """Wait at most `seconds` for an update; with `accepts_data`, also for data from the caller.
+
+        An update that follows another one within the pause is reported after it.
+        """
         heartbeat_at = time.monotonic() + seconds
         send_deadline: float | None = None
         while True:
@@ -67,29 +74,40 @@ class ClientConnection:
             if subscription.is_shutting_down:
                 return WaitOutcome.SHUTTING_DOWN
             now = time.monotonic()
+            has_update = subscription.has_update
+            due_at = min(heartbeat_at, self._next_change_at) if has_update else heartbeat_at
             # A heartbeat, too, is due only when the connection accepts data.
-            is_due = subscription.has_update or now >= heartbeat_at
+            is_due = now >= due_at
             if is_due and self.socket is None:
                 return self._due_outcome(subscription)
             if is_due and send_deadline is None:
                 send_deadline = now + _SEND_TIMEOUT_SECONDS
-            left = (heartbeat_at if send_deadline is None else send_deadline) - now
+            left = (due_at if send_deadline is None else send_deadline) - now
             if left <= 0:
                 return WaitOutcome.DISCONNECTED
-            outcome = self._poll(subscription, left, writing=is_due, accepts_data=accepts_data)
+            # During a pause, further updates need not wake this thread.
+            is_paused = has_update and not is_due
+            outcome = self._poll(
+                None if is_paused else subscription, left, writing=is_due, accepts_data=accepts_data
+            )
+            if outcome is WaitOutcome.TIMEOUT:
+                outcome = self._due_outcome(subscription)
             if outcome is not None:
                 return outcome
 
-    @staticmethod
-    def _due_outcome(subscription: Subscription) -> WaitOutcome:
-        return WaitOutcome.CHANGED if subscription.has_update else WaitOutcome.TIMEOUT
+    def _due_outcome(self, subscription: Subscription) -> WaitOutcome:
+        if not subscription.has_update:
+            return WaitOutcome.TIMEOUT
+        self._next_change_at = time.monotonic() + self._pause_seconds
+        return WaitOutcome.CHANGED
 
     def _poll(
-        self, subscription: Subscription, seconds: float, *, writing: bool, accepts_data: bool
+        self, subscription: Subscription | None, seconds: float, *, writing: bool, accepts_data: bool
     ) -> WaitOutcome | None:
         """Poll the caller's socket; return None if nothing relevant happened in time."""
         poll = select.poll()
-        poll.register(subscription, select.POLLIN)
+        if subscription is not None:
+            poll.register(subscription, select.POLLIN)
         if self.socket is not None:
             wanted = (select.POLLOUT if writing else 0) | (select.POLLIN if accepts_data else 0)
             poll.register(self.socket, _HUNG_UP | wanted)
@@ -99,4 +117,4 @@ class ClientConnection:
             return WaitOutcome.CLIENT_DATA
         if socket_events & _HUNG_UP:
             return WaitOutcome.DISCONNECTED
-        return self._due_outcome(subscription) if socket_events & select.POLLOUT else None
+        return WaitOutcome.TIMEOUT if socket_events & select.POLLOUT else None

@@ -89,6 +89,8 @@ def _events(updates: Iterator[StreamItem]) -> Iterator[str]:
                 yield HEARTBEAT
 
 
+_LIST_PAUSE_SECONDS = 0.25
+"""Each change of a list costs a comparison of up to 1,000 tasks."""
 lists = Blueprint("list_events", __name__, url_prefix="/v1/tasks:events")
 lists.before_request(authenticate)
 
@@ -117,7 +119,7 @@ def stream_list() -> Response:
     subscription = current(Streams).subscriptions.subscribe_to_list(
         caller_id(), query(TaskListEventsQuery).count
     )
-    connection = ClientConnection(request.environ)
+    connection = ClientConnection(request.environ, pause_seconds=_LIST_PAUSE_SECONDS)
     connection.limit_send_buffer()
     updates = list_updates(
         subscription,

@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -94,6 +95,38 @@ def test_wait_ends_with_a_change_and_the_newest_state_is_taken(
     assert taken == newest
     assert connection.wait(subscription, AT_ONCE) is WaitOutcome.TIMEOUT
     assert subscription.take() is None
+
+
+def test_changes_in_quick_succession_are_reported_after_a_pause(
+    store: InMemoryTaskStore,
+    task: Task,
+    subscription: Subscription,
+    ends: tuple[socket.socket, socket.socket],
+) -> None:
+    """Else the streams of one caller would use the processor time of all."""
+    connection = ClientConnection({"gunicorn.socket": ends[0]}, pause_seconds=0.2)
+    change(store, task)
+    assert connection.wait(subscription, LONG) is WaitOutcome.CHANGED
+    began = time.monotonic()
+    taken_from(subscription)
+    newest = change(store, task, times=5)
+    assert connection.wait(subscription, LONG) is WaitOutcome.CHANGED
+    assert time.monotonic() - began > 0.15
+    assert taken_from(subscription) == newest
+
+
+def test_pause_ends_when_the_caller_disconnects(
+    store: InMemoryTaskStore,
+    task: Task,
+    subscription: Subscription,
+    ends: tuple[socket.socket, socket.socket],
+) -> None:
+    connection = ClientConnection({"gunicorn.socket": ends[0]}, pause_seconds=LONG)
+    change(store, task)
+    assert connection.wait(subscription, LONG) is WaitOutcome.CHANGED
+    change(store, task)
+    ends[1].close()
+    assert connection.wait(subscription, LONG) is WaitOutcome.DISCONNECTED
 
 
 def test_wait_ends_when_the_caller_disconnects(
