@@ -45,6 +45,7 @@ from frontend_api.http.requests import (
 )
 from frontend_api.http.responses import json_response
 from frontend_api.http.schemas import ProblemDocument
+from frontend_api.identity.ports import Identity
 from frontend_api.quotas.headers import limit_rejections
 from frontend_api.quotas.quotas import Quotas
 from frontend_api.tasks.package import Tasks
@@ -71,13 +72,15 @@ _accepted = counter(TASKS_SUBMITTED)
 def submit_batch() -> Response:
     """Submit up to 100 tasks at once.
 
-    Items with an `idempotency_key` create no second task when the batch is sent again.
+    Each counts as a request. Items with an `idempotency_key` create no second task when the batch is
+    sent again.
     """
     limit_rejections()
     if "Idempotency-Key" in request.headers:
         detail = "applies to a single submission; set `idempotency_key` in each item instead"
         raise RequestRefusedError(header_problem("Idempotency-Key", detail))
     items = tuple(json_body(TaskBatch, max_values=MAX_BATCH_VALUES).checked())
+    current(Identity).request_rate.count(caller_id(), len(items) - 1)  # beside the request itself
     valid = [item for item in items if isinstance(item, BatchItem)]
     user_id = caller_id()
     submissions = [item.submission(user_id=user_id, idempotency_key=item.idempotency_key) for item in valid]

@@ -1,6 +1,7 @@
-"""Limits the memory of large responses that their callers have not read yet.
+"""Limits the memory of large files: of responses that their callers have not read yet, and of uploads.
 
-The limit on concurrent requests does not count them: a response is sent after its view has returned.
+The limit on concurrent requests does not bound it: a response is sent after its view has returned, and
+a few dozen requests with a large file each use up the memory.
 """
 
 import errno
@@ -37,7 +38,7 @@ def limit_response_memory(
                 answer.response = _metered(answer.response, memory, caller)
             return answer
         size = answer.content_length or 0
-        if size < _LEAST_BYTES or "has_response_memory" in g:
+        if size < _LEAST_BYTES or "has_reserved_memory" in g:
             return answer
         if not memory.take_if_admitted(caller, size):
             answer.close()
@@ -46,16 +47,16 @@ def limit_response_memory(
         return answer
 
 
-def reserve_response_memory(size: int) -> None:
-    """Count the memory of a large response before its bytes are read. Raises RequestRefusedError.
+def reserve_memory(size: int) -> None:
+    """Count the memory of a large file, before it is read, until the response is sent.
 
-    Otherwise the requests that run at once would read theirs before any counts.
+    Otherwise the requests that run at once would read theirs before any counts. Raises RequestRefusedError.
     """
     memory, gate = current_app.extensions[_EXTENSION]
     caller = gate.current_caller()
     if not memory.take_if_admitted(caller, size):
         raise RequestRefusedError(_busy())
-    g.has_response_memory = True
+    g.has_reserved_memory = True
 
     @after_this_request
     def release_at_the_end(answer: Response) -> Response:
@@ -64,7 +65,7 @@ def reserve_response_memory(size: int) -> None:
 
 
 def _busy() -> Problem:
-    detail = "large responses to you are not read yet; read them, or send fewer requests at once"
+    detail = "your requests hold many large files; read the responses, or send fewer requests at once"
     return Problem(code="server_busy", detail=detail, headers={"Retry-After": "2"})
 
 

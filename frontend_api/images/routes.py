@@ -11,7 +11,7 @@ from common.domain.images import StoredImage
 from frontend_api.http.api_doc import ApiDoc, ResponseDoc
 from frontend_api.http.problems import Problem, RequestRefusedError
 from frontend_api.http.requests import authenticate, caller_id, checked_task_id, current
-from frontend_api.http.response_memory import reserve_response_memory
+from frontend_api.http.response_memory import reserve_memory
 from frontend_api.http.responses import conditional
 from frontend_api.images.ports import Images
 from frontend_api.tasks.package import Tasks
@@ -105,7 +105,7 @@ def _bytes_answer(task_id: str, image: StoredImage) -> Response:
     if request.if_none_match.contains(image.sha256):
         response.status_code = 304
     else:
-        reserve_response_memory(image.size_bytes)
+        reserve_memory(image.size_bytes)
         response.set_data(current(Images).bucket.read(image))
         response.headers["Accept-Ranges"] = "bytes"
         if _asks_for_one_range():

@@ -6,7 +6,7 @@ The bucket cannot verify a SHA-256. So a file arrives under a name of its own, o
 import hashlib
 import threading
 import uuid
-from collections import defaultdict
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -33,12 +33,13 @@ class StartedUpload:
 
 @dataclass(frozen=True, slots=True)
 class _Announced:
+    user_id: str
     size_bytes: int
     expires_at: datetime
 
 
 class AnnouncedUploads:
-    """The uploads that this process has started and not completed, by owner.
+    """The uploads that this process has started and not completed.
 
     A bucket shows no unfinished file, so the limit of an owner's bytes counts the announced sizes.
     Thread-safe.
@@ -46,24 +47,39 @@ class AnnouncedUploads:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._of_owner: dict[str, dict[str, _Announced]] = defaultdict(dict)
+        self._uploads: dict[str, _Announced] = {}
+        """By id, in the order of their start, and so of their expiry."""
+        self._bytes: Counter[str] = Counter()
+        """Of each owner."""
+
+    def __len__(self) -> int:
+        with self._lock:
+            return len(self._uploads)
 
     def add(self, user_id: str, upload_id: str, *, size_bytes: int, now: datetime, most: int) -> None:
         """Add an upload. Raises TooManyInputsError if all announced ones exceed `most` bytes; 0: no limit."""
+        if not most:
+            return
         counted = max(size_bytes, LEAST_COUNTED_BYTES)
         with self._lock:
-            own = {name: one for name, one in self._of_owner[user_id].items() if one.expires_at > now}
-            self._of_owner[user_id] = own
-            if most and sum(one.size_bytes for one in own.values()) + counted > most:
+            while self._uploads and self._uploads[oldest := next(iter(self._uploads))].expires_at <= now:
+                self._forget(oldest)
+            if self._bytes[user_id] + counted > most:
                 raise TooManyInputsError(most)
-            own[upload_id] = _Announced(counted, now + LIFETIME)
+            self._uploads[upload_id] = _Announced(user_id, counted, now + LIFETIME)
+            self._bytes[user_id] += counted
 
     def remove(self, user_id: str, upload_id: str) -> None:
         with self._lock:
-            own = self._of_owner.get(user_id, {})
-            own.pop(upload_id, None)
-            if not own:
-                self._of_owner.pop(user_id, None)
+            upload = self._uploads.get(upload_id)
+            if upload is not None and upload.user_id == user_id:
+                self._forget(upload_id)
+
+    def _forget(self, upload_id: str) -> None:
+        upload = self._uploads.pop(upload_id)
+        self._bytes[upload.user_id] -= upload.size_bytes
+        if not self._bytes[upload.user_id]:
+            del self._bytes[upload.user_id]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

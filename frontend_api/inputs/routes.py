@@ -8,7 +8,7 @@ from common.domain.inputs import INPUT_ID_PATTERN
 from common.picture_header import MEDIA_TYPES
 from frontend_api.http.api_doc import ApiDoc, ResponseDoc
 from frontend_api.http.requests import authenticate, caller_id, current, json_body
-from frontend_api.http.response_memory import reserve_response_memory
+from frontend_api.http.response_memory import reserve_memory
 from frontend_api.http.responses import json_response, own_address
 from frontend_api.inputs.package import Inputs
 from frontend_api.inputs.request_body import FileForm, uploaded_picture
@@ -104,10 +104,9 @@ def start_upload() -> Response:
 def complete_upload() -> Response:
     """Store the picture of a resumable upload. May be repeated."""
     limit_rejections()
-    body = json_body(UploadCompletion)
-    return upload_response(
-        current(Inputs).resumable.complete(caller_id(), body.upload_id, sha256=body.sha256)
-    )
+    body, inputs = json_body(UploadCompletion), current(Inputs)
+    reserve_memory(inputs.limits.bytes_each)  # the file's own size is unknown before it is read
+    return upload_response(inputs.resumable.complete(caller_id(), body.upload_id, sha256=body.sha256))
 
 
 @blueprint.get("/<input_id>")
@@ -138,7 +137,7 @@ def read_content(input_id: str) -> Response:
     if request.if_none_match.contains(stored.id):
         response.status_code = 304
     else:
-        reserve_response_memory(stored.size_bytes)
+        reserve_memory(stored.size_bytes)
         response.set_data(current(Inputs).store.read(stored))
     response.headers["Cache-Control"] = _IMMUTABLE
     return response

@@ -22,7 +22,7 @@ from frontend_api.http.requests import (
     json_body,
     permission_check,
 )
-from frontend_api.http.response_memory import reserve_response_memory
+from frontend_api.http.response_memory import reserve_memory
 from frontend_api.http.responses import UNBUFFERED, json_response
 from frontend_api.images.ports import Images
 from frontend_api.inputs.package import Inputs
@@ -199,7 +199,7 @@ def _images(generation: Generation, render: RenderGeneration) -> Response:
         return Response(body, content_type="application/json", headers=UNBUFFERED)
     if (failure := failure_of(generation.task)) is not None:
         return _error_response(failure)
-    reserve_response_memory(render.size_bytes(generation.task))
+    reserve_memory(render.size_bytes(generation.task))
     return json_response(render.response(generation.task))
 
 

@@ -11,7 +11,7 @@ from frontend_api.http.requests import (
     current,
     json_body,
 )
-from frontend_api.http.response_memory import reserve_response_memory
+from frontend_api.http.response_memory import reserve_memory
 from frontend_api.http.responses import conditional, json_response, own_address
 from frontend_api.identity.request_rate import RequestRateExceededError
 from frontend_api.images.ports import ImageGoneError, Images
@@ -112,7 +112,7 @@ def image(token: str) -> Response:
     etag = shared.sha256[:32]
     answer = Response(content_type=shared.content_type)
     if not request.if_none_match.contains(etag):
-        reserve_response_memory(shared.size_bytes)
+        reserve_memory(shared.size_bytes)
         answer.set_data(without_metadata(current(Images).bucket.read(shared), shared.content_type))
     answer.set_etag(etag)
     answer.headers["Cache-Control"] = "private, no-cache"  # a cache must not outlive the link

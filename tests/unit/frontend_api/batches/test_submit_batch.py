@@ -1,6 +1,7 @@
 """POST /v1/tasks:batch: each item by itself, and all of them together."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -110,6 +111,17 @@ def test_refused_items_do_not_count_as_submissions(api: Api) -> None:
     api = Api(folder=api.folder, quota_limits=QuotaLimits(submissions_per_minute=2))
     assert statuses(submit(api, {"steps": 1}, {"steps": 2}, CIRCLE)).count((202, None)) == 1
     assert statuses(submit(api, CIRCLE, CIRCLE)) == [(202, None), (429, "quota_exceeded")]
+
+
+def test_each_task_of_a_batch_counts_as_a_request(tmp_path: Path) -> None:
+    """Replays, too, which no limit of submissions counts: each is read, and its position counted."""
+    api = Api(folder=tmp_path, requests_per_minute=5)
+    items = [{**CIRCLE, "idempotency_key": f"key-{number}"} for number in range(3)]
+    assert statuses(submit(api, *items)) == [(202, None)] * 3
+    refused = submit(api, *items)
+    assert (refused.status_code, refused.get_json()["code"]) == (429, "quota_exceeded")
+    api.clock.advance(60)
+    assert statuses(submit(api, *items)) == [(200, None)] * 3
 
 
 def test_batch_keeps_its_tasks_when_pubsub_is_unavailable(api: Api) -> None:

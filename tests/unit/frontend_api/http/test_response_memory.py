@@ -9,7 +9,7 @@ from werkzeug.test import TestResponse
 
 from frontend_api.http.concurrency_limiter import ConcurrencyLimiter
 from frontend_api.http.problem_responses import handle_errors
-from frontend_api.http.response_memory import limit_response_memory, reserve_response_memory
+from frontend_api.http.response_memory import limit_response_memory, reserve_memory
 from tests.factories import claim_of
 from tests.unit.frontend_api.conftest import Api, signed_in_as, stored_image
 
@@ -32,7 +32,7 @@ class Server:
         self.app.add_url_rule("/stream", "stream", lambda: Response(self._chunks()))
 
     def _reserved(self) -> Response:
-        reserve_response_memory(len(LARGE))
+        reserve_memory(len(LARGE))
         self.reads += 1
         return Response(LARGE)
 

@@ -9,6 +9,8 @@ import pytest
 from werkzeug.test import TestResponse
 
 from common.domain.inputs import input_object_name
+from frontend_api.inputs.resumable import LIFETIME, AnnouncedUploads
+from tests.factories import NOW
 from tests.pictures import picture, png
 from tests.unit.frontend_api.conftest import INPUT_LIMITS, Api, signed_in_as
 
@@ -49,6 +51,27 @@ def test_started_upload_expires_after_a_day(api: Api) -> None:
     api.clock.advance(24 * 3_600 + 1)
     api.call_internal("remove-expired")
     assert not api.upload_sessions.files
+
+
+def test_memory_of_uploads_that_are_completed_is_limited(api: Api) -> None:
+    upload_id = sent(api, png())
+    memory, _ = api.app.extensions["response_memory"]
+    memory.take("user local", 96 * 1024 * 1024)
+    refused = complete(api, upload_id, png())
+    assert (refused.status_code, refused.get_json()["code"]) == (503, "server_busy")
+    memory.give_back("user local", 96 * 1024 * 1024)
+    assert complete(api, upload_id, png()).status_code == 201
+
+
+def test_started_uploads_of_all_callers_are_forgotten_after_a_day() -> None:
+    announced, most = AnnouncedUploads(), 300_000
+    for number in range(3):
+        announced.add("ada", f"ada-{number}", size_bytes=1, now=NOW, most=most)
+    announced.add("bob", "bob-1", size_bytes=1, now=NOW + LIFETIME, most=most)
+    assert len(announced) == 1
+    announced.add("ada", "ada-3", size_bytes=300_000, now=NOW + LIFETIME, most=most)
+    announced.remove("bob", "ada-3")  # that of another caller
+    assert len(announced) == 2
 
 
 def test_started_uploads_count_until_they_are_completed_or_expire(tmp_path: Path) -> None:
