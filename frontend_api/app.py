@@ -18,6 +18,7 @@ from frontend_api.health.routes import blueprint as health
 from frontend_api.history.routes import blueprint as history
 from frontend_api.http.compression import compress_responses
 from frontend_api.http.concurrency_limiter import limit_concurrency
+from frontend_api.http.header_limits import limit_headers
 from frontend_api.http.json_body import MAX_BODY_BYTES
 from frontend_api.http.problem_responses import handle_errors
 from frontend_api.http.request_log import HEALTH_PATHS, log_requests, trace_requests
@@ -70,6 +71,7 @@ def create_app(
     trace_requests(app)
     log_requests(app)
     count_responses(app, dependencies.history.responses.add, exempt_paths=HEALTH_PATHS)
+    limit_headers(app)
     limit_concurrency(app, dependencies.http, exempt_paths=HEALTH_PATHS)
     add_security_headers(app, https_only=(address.origin or "").startswith("https://"))
     add_rate_limit_headers(app)

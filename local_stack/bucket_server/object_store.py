@@ -80,7 +80,6 @@ class ObjectStore:
                 current = self._objects[bucket].get(name)
                 conditions.check(current)
                 record = self._new_record(bucket, name, content, settings)
-                content.close()
                 content.path.replace(self._files.contents_folder(bucket) / record.content_file)
                 self._files.save(record)
                 self._objects[bucket][name] = record

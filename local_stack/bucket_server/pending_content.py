@@ -11,17 +11,21 @@ from local_stack.bucket_server.records import StorageError
 
 
 class PendingContent:
-    """Invisible until the store commits it. The caller must either commit or `discard` it."""
+    """Invisible until the store commits it. The caller must either commit or `discard` it.
+
+    The file is open during a write only: an upload may stay unfinished for days.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / f".pending-{uuid.uuid4().hex}"
         self.size_bytes = 0
-        self._file = self.path.open("xb")
+        self.path.touch(exist_ok=False)
         self._md5 = hashlib.md5(usedforsecurity=False)
         self._crc32c = google_crc32c.Checksum()
 
     def write(self, chunk: bytes) -> None:
-        self._file.write(chunk)
+        with self.path.open("ab") as file:
+            file.write(chunk)
         self._md5.update(chunk)
         self._crc32c.update(chunk)
         self.size_bytes += len(chunk)
@@ -42,9 +46,5 @@ class PendingContent:
                     400, "invalid", f"Provided {title} hash {announced} doesn't match calculated {actual}."
                 )
 
-    def close(self) -> None:
-        self._file.close()
-
     def discard(self) -> None:
-        self._file.close()
         self.path.unlink(missing_ok=True)

@@ -3,8 +3,9 @@
 import json
 import re
 import threading
+import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.message import Message
 
@@ -12,6 +13,8 @@ from local_stack.bucket_server.object_store import ObjectStore
 from local_stack.bucket_server.pending_content import PendingContent
 from local_stack.bucket_server.records import ObjectRecord, Preconditions, StorageError
 
+_LIFETIME_SECONDS = 7 * 24 * 3_600
+"""After it, the real service forgets an upload, too."""
 _CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)")
 
 
@@ -57,15 +60,19 @@ class ResumableUpload:
     announced_size: int | None
     content: PendingContent
     lock: threading.Lock
+    began_at: float
     finished: ObjectRecord | None = None
 
 
 class ResumableUploads:
-    """The unfinished uploads, in memory: after a restart, clients start over."""
+    """The uploads of the last days, in memory: after a restart, clients start over."""
 
-    def __init__(self, store: ObjectStore) -> None:
+    def __init__(self, store: ObjectStore, *, now: Callable[[], float] = time.monotonic) -> None:
         self._store = store
+        self._now = now
+        self._lock = threading.Lock()
         self._uploads: dict[str, ResumableUpload] = {}
+        """In the order of their begin."""
 
     def begin(
         self,
@@ -77,8 +84,9 @@ class ResumableUploads:
         announced_size: int | None = None,
     ) -> str:
         """Start an upload and return its id. Raises StorageError 404."""
+        self._discard_old()
         upload_id = uuid.uuid4().hex
-        self._uploads[upload_id] = ResumableUpload(
+        upload = ResumableUpload(
             bucket=bucket,
             name=name,
             settings=settings,
@@ -86,7 +94,10 @@ class ResumableUploads:
             announced_size=announced_size,
             content=self._store.begin(bucket),
             lock=threading.Lock(),
+            began_at=self._now(),
         )
+        with self._lock:
+            self._uploads[upload_id] = upload
         return upload_id
 
     def receive(
@@ -115,14 +126,27 @@ class ResumableUploads:
                     upload.bucket, upload.name, upload.content, settings, upload.conditions
                 )
             except StorageError:
-                del self._uploads[upload_id]
+                with self._lock:
+                    self._uploads.pop(upload_id, None)
                 raise
             return upload.finished, received
 
     def _upload(self, upload_id: str) -> ResumableUpload:
-        if upload_id not in self._uploads:
+        with self._lock:
+            upload = self._uploads.get(upload_id)
+        if upload is None:
             raise StorageError(404, "notFound", "The upload does not exist.")
-        return self._uploads[upload_id]
+        return upload
+
+    def _discard_old(self) -> None:
+        before = self._now() - _LIFETIME_SECONDS
+        with self._lock:
+            old = [name for name, upload in self._uploads.items() if upload.began_at < before]
+            discarded = [self._uploads.pop(name) for name in old]
+        for upload in discarded:
+            with upload.lock:
+                if upload.finished is None:
+                    upload.content.discard()
 
 
 def _check_size(announced: int | None, end: int, total: int | None) -> None:

@@ -232,6 +232,18 @@ def test_content_type_may_have_a_charset(api: Api) -> None:
     assert post(api, json.dumps(VALID).encode(), "application/json; charset=utf-8").status_code == 202
 
 
+@pytest.mark.parametrize("name", ["Accept-Encoding", "Content-Type", "If-None-Match", "X-Anything"])
+def test_long_header_is_rejected_before_it_is_parsed(api: Api, name: str) -> None:
+    answer = api.client.get("/openapi.json", headers={name: "a," * 5_000})
+    assert (answer.status_code, answer.get_json()["code"]) == (400, "bad_request")
+    assert answer.get_json()["errors"] == [{"header": name, "detail": "must have at most 8190 characters"}]
+    assert api.client.get("/openapi.json", headers={name: "a," * 4_000}).status_code == 200
+
+
+def test_long_cookies_of_other_programs_on_the_host_are_ignored(api: Api) -> None:
+    assert api.client.get("/openapi.json", headers={"Cookie": "a=b; " * 10_000}).status_code == 200
+
+
 def test_large_body_is_rejected_unread(api: Api) -> None:
     answer = post(api, b'{"prompt": "' + b"x" * 20_000_000 + b'"}')
     problem = problem_in(answer, "body_too_large", 413)

@@ -9,6 +9,8 @@ from werkzeug.test import TestResponse
 
 from local_stack.bucket_server.app import create_app
 from local_stack.bucket_server.object_store import ObjectStore
+from local_stack.bucket_server.records import Preconditions, StorageError
+from local_stack.bucket_server.uploads import ResumableUploads
 
 CONTENT = bytes(range(256)) * 4
 
@@ -362,3 +364,30 @@ class TestResumableUploads:
         self, server: FlaskClient, session: str, content_range: str
     ) -> None:
         assert self.send(server, session, content_range, CONTENT).status_code == 400
+
+    def test_unfinished_uploads_hold_no_open_files(self, server: FlaskClient) -> None:
+        def open_files() -> int:
+            return len(list(Path("/proc/self/fd").iterdir()))
+
+        before = open_files()
+        for number in range(20):
+            server.post("/upload/storage/v1/b/images/o?uploadType=resumable", json={"name": f"{number}.png"})
+        assert open_files() == before
+
+    def test_unfinished_uploads_are_discarded_after_a_week(self, tmp_path: Path) -> None:
+        store, now = ObjectStore(tmp_path), [0.0]
+        store.create_bucket("images", {})
+        uploads = ResumableUploads(store, now=lambda: now[0])
+
+        def begin() -> str:
+            return uploads.begin("images", "a.png", {}, Preconditions())
+
+        first, finished = begin(), begin()
+        uploads.receive(finished, None, CONTENT, {})
+        now[0] = 8 * 24 * 3_600
+        begin()
+        for upload_id in (first, finished):
+            with pytest.raises(StorageError):
+                uploads.receive(upload_id, None, CONTENT, {})
+        contents = [path.name for path in (tmp_path / "images" / "contents").iterdir()]
+        assert sorted(name.startswith(".pending") for name in contents) == [False, True]
