@@ -14,7 +14,7 @@ from local_stack.bucket_server.pending_content import PendingContent
 from local_stack.bucket_server.records import ObjectRecord, Preconditions, StorageError
 
 _LIFETIME_SECONDS = 7 * 24 * 3_600
-"""After it, the real service forgets an upload, too."""
+"""The real service keeps unfinished uploads as long."""
 _CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)")
 
 
