@@ -21,6 +21,12 @@ configuration = runpy.run_path(sys.argv[1])
 configuration["on_starting"](None)
 print(configuration["threads"], configuration["worker_connections"], *resource.getrlimit(resource.RLIMIT_NOFILE))
 """
+PREPARED = """
+import runpy, sys
+from unittest.mock import Mock
+runpy.run_path(sys.argv[1])["post_worker_init"](Mock())
+print(sys.getswitchinterval())
+"""
 
 
 def configured(**environment: str) -> list[int]:
@@ -69,3 +75,9 @@ def test_scheme_is_that_of_the_trusted_proxys_caller(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("DARKROOM_TRUSTED_PROXIES", "1")
     assert environ_of("198.51.100.7", header)["wsgi.url_scheme"] == "https"
     assert environ_of("198.51.100.7", "X-Forwarded-Proto: http")["wsgi.url_scheme"] == "http"
+
+
+def test_computing_thread_lets_others_run_after_a_millisecond() -> None:
+    argv = [sys.executable, "-c", PREPARED, str(CONFIGURATION)]
+    ran = subprocess.run(argv, capture_output=True, text=True, check=True)
+    assert float(ran.stdout) == pytest.approx(0.001)
