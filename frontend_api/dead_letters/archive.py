@@ -1,5 +1,8 @@
 """Archive a dead letter: keep it for operators, and fail its unattended task.
 
+A task with a newer message does not fail. Workers also return messages that they cannot take now, and
+in a long queue Pub/Sub abandons those, while rescue has published newer ones.
+
 A task that finished before its message died has an unpublished final event: the worker returned the
 message because publishing that event failed each time. Its event is published again.
 """
@@ -14,6 +17,10 @@ from common.ports import Clock, TaskStore
 from frontend_api.dead_letters.dead_letter import DeadLetter, DeadMessage
 from frontend_api.dead_letters.ports import DeadLetterArchive
 from frontend_api.tasks.final_events import PublishFinalEvent, with_event_pending
+
+
+_CONFIRMED_WITHIN = timedelta(minutes=1)
+"""A message is published at most this long before the task's `enqueued_at`, which may be another clock's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +42,9 @@ class ArchiveDeadLetter:
     keep_for: timedelta
 
     def __call__(self, message: DeadMessage) -> Archived:
-        """Store the message, then fail its task unless it is held or was updated since. Idempotent.
+        """Store the message, then fail its task unless it is held, was updated since, or has a newer message.
+
+        Idempotent.
 
         Raises DependencyUnavailableError; the whole call can then be repeated.
         """
@@ -58,7 +67,7 @@ class ArchiveDeadLetter:
             if task.finished_at is not None and task.finished_at < letter.died_at:
                 # The worker returned the message each time because publishing its event failed.
                 return with_event_pending(task)
-            if task.status.is_terminal or is_claimed or was_updated:
+            if task.status.is_terminal or is_claimed or was_updated or _has_newer_message(task, letter):
                 return task
             return with_event_pending(task.abandoned(FailureCode.DEAD_LETTERED.failure(), now))
 
@@ -68,3 +77,8 @@ class ArchiveDeadLetter:
             self.publish_final_event(finished)
         except TaskNotFoundError:
             return  # the task was deleted
+
+
+def _has_newer_message(task: Task, letter: DeadLetter) -> bool:
+    published, newest = letter.first_published_at, task.enqueued_at
+    return published is not None and newest is not None and newest > published + _CONFIRMED_WITHIN

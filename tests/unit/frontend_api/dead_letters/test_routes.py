@@ -127,6 +127,25 @@ def test_task_that_changed_since_does_not_fail(api: Api) -> None:
     assert api.stored(task.id) == noted
 
 
+def test_task_with_a_newer_message_does_not_fail(api: Api) -> None:
+    """Workers return messages that they cannot take now, such as a second one of a whole pipeline."""
+    task = api.stored_task()
+    body = encode_task_message(task, result_bucket="images")
+    published = []
+    for _ in range(3):
+        published.append(api.clock.now())
+        api.clock.advance(3_601)
+        assert api.rescue().get_json()["published"] == 1
+    for number, moment in enumerate(published):
+        died(api, body, number=number, CloudPubSubDeadLetterSourceTopicPublishTime=moment.isoformat())
+    assert api.stored(task.id).status is TaskStatus.QUEUED
+    newest = api.clock.now()
+    api.clock.advance(3_500)
+    died(api, body, number=3, CloudPubSubDeadLetterSourceTopicPublishTime=newest.isoformat())
+    assert api.stored(task.id).status is TaskStatus.FAILED
+    assert len(read(api)["dead_letters"]) == 4
+
+
 def test_finished_and_deleted_tasks_do_not_change(api: Api) -> None:
     ended = api.completed_task(task_id="done")
     died_of(api, ended)
