@@ -16,7 +16,7 @@ class FairShares:
         """All callers together may hold a little more than the capacity, but no more than `at_most`."""
         self._capacity = capacity
         self._at_most = at_most
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
         self._held: Counter[str] = Counter()
 
     def admits(self, caller: str) -> bool:
@@ -31,6 +31,13 @@ class FairShares:
                 self._held[caller] += amount
             return is_admitted
 
+    def take_within(self, seconds: float, caller: str, amount: int) -> bool:
+        """Do the same, but wait up to `seconds` until this caller may take more."""
+        with self._lock:
+            if is_admitted := self._lock.wait_for(lambda: self._admits(caller), seconds):
+                self._held[caller] += amount
+            return is_admitted
+
     def take(self, caller: str, amount: int = 1) -> None:
         with self._lock:
             self._held[caller] += amount
@@ -40,6 +47,7 @@ class FairShares:
             self._held[caller] -= amount
             if not self._held[caller]:
                 del self._held[caller]
+            self._lock.notify_all()
 
     def _admits(self, caller: str) -> bool:
         held = self._held.total()

@@ -5,10 +5,10 @@ a few dozen requests with a large file each use up the memory.
 """
 
 import errno
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 from flask import Flask, Response, after_this_request, current_app, g
 
@@ -21,6 +21,9 @@ _CAPACITY_BYTES = 96 * 1024 * 1024
 _EXTENSION = "response_memory"
 _LEAST_BYTES = 64 * 1024
 """Smaller bodies of all threads together fit into half of the capacity."""
+_WAIT_SECONDS = 10.0
+"""For the memory of a file of a stream. Many streams of a caller may get theirs at the same moment."""
+ReserveMemory: TypeAlias = Callable[[int], AbstractContextManager[None]]
 
 
 def limit_response_memory(
@@ -34,7 +37,7 @@ def limit_response_memory(
     def admit(answer: Response) -> Response:
         caller = gate.current_caller()
         if answer.is_streamed:
-            if answer.status_code != 101 and not answer.direct_passthrough:
+            if answer.status_code != 101 and not answer.direct_passthrough and "reserves_memory" not in g:
                 answer.response = _metered(answer.response, memory, caller)
             return answer
         size = answer.content_length or 0
@@ -62,6 +65,28 @@ def reserve_memory(size: int) -> None:
     def release_at_the_end(answer: Response) -> Response:
         answer.call_on_close(partial(memory.give_back, caller, size))
         return answer
+
+
+def memory_of_stream() -> ReserveMemory:
+    """Return what counts the memory of each large file of a stream, before it is read, until it is sent.
+
+    A stream continues after its request, outside the limit on concurrent requests: all waiting streams
+    of a caller would read their files when a task finishes. Entering raises RequestRefusedError.
+    """
+    memory, gate = current_app.extensions[_EXTENSION]
+    caller = gate.current_caller()
+    g.reserves_memory = True
+
+    @contextmanager
+    def reserved(size: int) -> Iterator[None]:
+        if not memory.take_within(_WAIT_SECONDS, caller, size):
+            raise RequestRefusedError(_busy())
+        try:
+            yield
+        finally:
+            memory.give_back(caller, size)
+
+    return reserved
 
 
 def _busy() -> Problem:

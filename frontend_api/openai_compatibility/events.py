@@ -5,9 +5,10 @@ from collections.abc import Iterator
 
 from common.domain.images import Preview
 from common.domain.task import Task
+from frontend_api.http.response_memory import ReserveMemory
 from frontend_api.openai_compatibility.errors import ErrorAnswer, answer_of, failure_of, missing_images
 from frontend_api.openai_compatibility.generation import CallerGoneError, Generation
-from frontend_api.openai_compatibility.rendering import RenderGeneration
+from frontend_api.openai_compatibility.rendering import RenderGeneration, base64_bytes
 from frontend_api.openai_compatibility.schemas import OpenAICompletedEvent, OpenAIPartialImageEvent
 from frontend_api.streams.task_stream import HEARTBEAT
 
@@ -32,7 +33,7 @@ class PartialImages:
 
 
 def image_events(
-    generation: Generation, render: RenderGeneration, *, heartbeat_seconds: float
+    generation: Generation, render: RenderGeneration, *, reserve: ReserveMemory, heartbeat_seconds: float
 ) -> Iterator[str]:
     """Yield the events of a generation as text, until the task is finished or the wait ends."""
     partial, sent = PartialImages(render.asked.partial_images or 0), set[int]()
@@ -43,7 +44,8 @@ def image_events(
                 yield _event(render.partial(task, preview, number))
             for image in task.images:
                 if image.index not in sent:
-                    yield _event(render.completed(task, image))
+                    with reserve(base64_bytes(image)):
+                        yield _event(render.completed(task, image))
                     sent.add(image.index)
             if task.status.is_terminal:
                 break

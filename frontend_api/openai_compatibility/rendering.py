@@ -47,7 +47,7 @@ class RenderGeneration:
         """Return about how large the response for a finished task is."""
         if self.asked.response_format == "url":
             return 0
-        return sum(image.size_bytes for image in task.images) * 4 // 3
+        return sum(map(base64_bytes, task.images))
 
     def partial(self, task: Task, preview: Preview, number: int) -> OpenAIPartialImageEvent:
         return OpenAIPartialImageEvent(
@@ -92,6 +92,11 @@ def _failed_images(task: Task) -> Iterator[WarningResponse]:
     for failed in task.failed_images:
         detail = f"image {failed.index} could not be generated: {failed.message}"
         yield WarningResponse(code=failed.code, pointer="/n", detail=detail)
+
+
+def base64_bytes(image: StoredImage) -> int:
+    """Return the size of an image in a body or an event."""
+    return image.size_bytes * 4 // 3
 
 
 def _base64(content: bytes) -> str:

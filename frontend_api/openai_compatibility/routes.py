@@ -22,7 +22,7 @@ from frontend_api.http.requests import (
     json_body,
     permission_check,
 )
-from frontend_api.http.response_memory import reserve_memory
+from frontend_api.http.response_memory import ReserveMemory, memory_of_stream, reserve_memory
 from frontend_api.http.responses import UNBUFFERED, json_response
 from frontend_api.images.ports import Images
 from frontend_api.inputs.package import Inputs
@@ -186,7 +186,7 @@ def _accepted(submission: Submission) -> Task:
 def _stream(generation: Generation, render: RenderGeneration) -> Response:
     generation.connection.limit_send_buffer()
     heartbeat = current(Streams).heartbeat_seconds
-    events = image_events(generation, render, heartbeat_seconds=heartbeat)
+    events = image_events(generation, render, reserve=memory_of_stream(), heartbeat_seconds=heartbeat)
     return Response(events, content_type="text/event-stream", headers=UNBUFFERED)
 
 
@@ -195,7 +195,8 @@ def _images(generation: Generation, render: RenderGeneration) -> Response:
     with current(ConcurrencyLimiter).released():
         is_finished = generation.finishes_within(current(OpenAICompatibility).silent_seconds)
     if not is_finished:
-        body = _kept_alive(generation, render, interval_seconds=current(Streams).heartbeat_seconds)
+        heartbeat = current(Streams).heartbeat_seconds
+        body = _kept_alive(generation, render, reserve=memory_of_stream(), interval_seconds=heartbeat)
         return Response(body, content_type="application/json", headers=UNBUFFERED)
     if (failure := failure_of(generation.task)) is not None:
         return _error_response(failure)
@@ -204,15 +205,18 @@ def _images(generation: Generation, render: RenderGeneration) -> Response:
 
 
 def _kept_alive(
-    generation: Generation, render: RenderGeneration, *, interval_seconds: float
+    generation: Generation, render: RenderGeneration, *, reserve: ReserveMemory, interval_seconds: float
 ) -> Iterator[bytes]:
     """Yield white space, which may precede JSON, until the task is finished; then the body."""
     try:
         yield b" "
         while not generation.finishes_within(interval_seconds):
             yield b" "
-        failure = failure_of(generation.task)
-        body = render.response(generation.task) if failure is None else failure.body
+        if (failure := failure_of(generation.task)) is None:
+            with reserve(render.size_bytes(generation.task)):
+                yield render.response(generation.task).model_dump_json().encode()
+            return
+        body = failure.body
     except (CallerGoneError, ServerStoppingError):
         generation.connection.close()  # an incomplete response: clients send the request again
         return

@@ -1,7 +1,9 @@
 """Large responses that a caller does not read: they do not use up the memory of the process."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from flask import Flask, Response
@@ -9,9 +11,14 @@ from werkzeug.test import TestResponse
 
 from frontend_api.http.concurrency_limiter import ConcurrencyLimiter
 from frontend_api.http.problem_responses import handle_errors
-from frontend_api.http.response_memory import limit_response_memory, reserve_memory
+from frontend_api.http.problems import RequestRefusedError
+from frontend_api.http.response_memory import (
+    limit_response_memory,
+    memory_of_stream,
+    reserve_memory,
+)
 from tests.factories import claim_of
-from tests.unit.frontend_api.conftest import Api, signed_in_as, stored_image
+from tests.unit.frontend_api.conftest import PNG, Api, signed_in_as, stored_image
 
 LARGE = b"x" * 100_000
 MOST_UNREAD = 3
@@ -30,11 +37,23 @@ class Server:
         self.app.add_url_rule("/reserved", "reserved", self._reserved)
         self.app.add_url_rule("/small", "small", lambda: Response(b"x"))
         self.app.add_url_rule("/stream", "stream", lambda: Response(self._chunks()))
+        self.app.add_url_rule("/files", "files", self._files)
 
     def _reserved(self) -> Response:
         reserve_memory(len(LARGE))
         self.reads += 1
         return Response(LARGE)
+
+    def _files(self) -> Response:
+        reserve = memory_of_stream()
+
+        def files() -> Iterator[bytes]:
+            yield b"x"
+            with reserve(len(LARGE)):
+                self.reads += 1
+                yield LARGE
+
+        return Response(files())
 
     def _chunks(self) -> Iterator[bytes]:
         try:
@@ -91,6 +110,33 @@ def test_large_part_of_a_stream_counts_while_it_is_sent(server: Server) -> None:
     assert server.get("/large").status_code == 200
 
 
+def begun_streams(server: Server, count: int) -> list[Iterator[bytes]]:
+    streams = [iter(server.get("/files").iter_encoded()) for _ in range(count)]
+    assert [next(stream) for stream in streams] == [b"x"] * count
+    return streams
+
+
+def test_file_of_a_stream_is_not_read_before_its_memory_is_reserved(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("frontend_api.http.response_memory._WAIT_SECONDS", 0)
+    *streams, last = begun_streams(server, MOST_UNREAD + 1)
+    assert [next(stream) for stream in streams] == [LARGE] * MOST_UNREAD
+    with pytest.raises(RequestRefusedError, match="many large files"):
+        next(last)
+    assert server.reads == MOST_UNREAD
+    assert server.get("/files", HONEST).data == b"x" + LARGE
+
+
+def test_stream_waits_for_the_memory_of_another_one(server: Server) -> None:
+    *streams, last = begun_streams(server, MOST_UNREAD + 1)
+    assert [next(stream) for stream in streams] == [LARGE] * MOST_UNREAD
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(next, last)
+        assert next(streams[0], None) is None
+        assert waiting.result(60) == LARGE
+
+
 def test_stream_is_closed_with_its_response(server: Server) -> None:
     response = server.get("/stream")
     assert next(iter(response.iter_encoded())) == b"x"
@@ -111,3 +157,38 @@ def test_unread_images_of_one_caller_are_limited(api: Api) -> None:
     unread = [fetched("ada") for _ in range(5)]
     assert [response.status_code for response in unread] == [200] * 4 + [503]
     assert fetched("bob").status_code == 404
+
+
+@pytest.mark.parametrize("is_streamed", [True, False])
+def test_waits_for_one_task_do_not_read_its_image_all_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_streamed: bool
+) -> None:
+    monkeypatch.setattr("frontend_api.http.response_memory._WAIT_SECONDS", 0)
+    api = Api(
+        folder=tmp_path,
+        max_waiting=6,
+        max_waiting_per_caller=6,
+        openai_silent_seconds=0,
+        heartbeat_seconds=0.01,
+    )
+    asked = {"prompt": "a large red circle", "stream": is_streamed}
+    headers = {"Idempotency-Key": "one", **signed_in_as("ada")}
+
+    def post() -> TestResponse:
+        return api.app.test_client().post("/openai/v1/images/generations", json=asked, headers=headers)
+
+    first = post()
+    (task,) = api.store.all_tasks
+    waits = [first, *(post() for _ in range(5))]
+    bodies = [iter(wait.iter_encoded()) for wait in waits]
+    assert [next(body) for body in bodies] == [b":\n" if is_streamed else b" "] * 6
+    image = replace(stored_image(api.claim(task)), size_bytes=30_000_000)
+    reads: list[str] = []
+    api.images.read = lambda image: reads.append(image.object_name) or PNG  # type: ignore[method-assign,func-returns-value]
+    api.store.update(task.id, lambda t: t.completed(claim_of(t), (image,), api.clock.now()))
+    parts = [next(body).decode() for body in bodies]
+    assert ["server_busy" in part for part in parts] == [False] * 3 + [True] * 3
+    assert len(reads) == 3
+    for wait in waits:
+        wait.close()
+    assert post().text.count("b64_json") == 1
