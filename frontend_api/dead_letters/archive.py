@@ -18,7 +18,6 @@ from frontend_api.dead_letters.dead_letter import DeadLetter, DeadMessage
 from frontend_api.dead_letters.ports import DeadLetterArchive
 from frontend_api.tasks.final_events import PublishFinalEvent, with_event_pending
 
-
 _CONFIRMED_WITHIN = timedelta(minutes=1)
 """A message is published at most this long before the task's `enqueued_at`, which may be another clock's."""
 
