@@ -3,6 +3,12 @@
 import math
 import threading
 from collections import Counter
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import TypeAlias
+
+Reserve: TypeAlias = Callable[[int], AbstractContextManager[None]]
+"""Holds an amount of a capacity for one caller, within the block."""
 
 
 class FairShares:

@@ -5,14 +5,14 @@ a few dozen requests with a large file each use up the memory.
 """
 
 import errno
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any
 
 from flask import Flask, Response, after_this_request, current_app, g
 
-from frontend_api.fair_shares import FairShares
+from frontend_api.fair_shares import FairShares, Reserve
 from frontend_api.http.concurrency_limiter import ConcurrencyLimiter
 from frontend_api.http.problem_responses import problem_response
 from frontend_api.http.problems import Problem, RequestRefusedError
@@ -23,7 +23,6 @@ _LEAST_BYTES = 64 * 1024
 """Smaller bodies of all threads together fit into half of the capacity."""
 _WAIT_SECONDS = 10.0
 """For the memory of a file of a stream. Many streams of a caller may get theirs at the same moment."""
-ReserveMemory: TypeAlias = Callable[[int], AbstractContextManager[None]]
 
 
 def limit_response_memory(
@@ -67,7 +66,7 @@ def reserve_memory(size: int) -> None:
         return answer
 
 
-def memory_of_stream() -> ReserveMemory:
+def memory_of_stream() -> Reserve:
     """Return what counts the memory of each large file of a stream, before it is read, until it is sent.
 
     A stream continues after its request, outside the limit on concurrent requests: all waiting streams

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from common.domain.images import Preview
 from common.domain.task import Task
-from frontend_api.http.response_memory import ReserveMemory
+from frontend_api.fair_shares import Reserve
 from frontend_api.openai_compatibility.errors import ErrorAnswer, answer_of, failure_of, missing_images
 from frontend_api.openai_compatibility.generation import CallerGoneError, Generation
 from frontend_api.openai_compatibility.rendering import RenderGeneration, base64_bytes
@@ -33,7 +33,7 @@ class PartialImages:
 
 
 def image_events(
-    generation: Generation, render: RenderGeneration, *, reserve: ReserveMemory, heartbeat_seconds: float
+    generation: Generation, render: RenderGeneration, *, reserve: Reserve, heartbeat_seconds: float
 ) -> Iterator[str]:
     """Yield the events of a generation as text, until the task is finished or the wait ends."""
     partial, sent = PartialImages(render.asked.partial_images or 0), set[int]()

@@ -9,6 +9,7 @@ from flask import Blueprint, Response, request
 from common.domain.errors import ParametersRejectedError, UnknownModelError
 from common.domain.models.catalog import ModelCatalog
 from common.domain.task import Task
+from frontend_api.fair_shares import Reserve
 from frontend_api.http.api_doc import ApiDoc, ResponseDoc
 from frontend_api.http.concurrency_limiter import ConcurrencyLimiter
 from frontend_api.http.problems import Problem, RequestRefusedError
@@ -22,7 +23,7 @@ from frontend_api.http.requests import (
     json_body,
     permission_check,
 )
-from frontend_api.http.response_memory import ReserveMemory, memory_of_stream, reserve_memory
+from frontend_api.http.response_memory import memory_of_stream, reserve_memory
 from frontend_api.http.responses import UNBUFFERED, json_response
 from frontend_api.images.ports import Images
 from frontend_api.inputs.package import Inputs
@@ -205,7 +206,7 @@ def _images(generation: Generation, render: RenderGeneration) -> Response:
 
 
 def _kept_alive(
-    generation: Generation, render: RenderGeneration, *, reserve: ReserveMemory, interval_seconds: float
+    generation: Generation, render: RenderGeneration, *, reserve: Reserve, interval_seconds: float
 ) -> Iterator[bytes]:
     """Yield white space, which may precede JSON, until the task is finished; then the body."""
     try:
