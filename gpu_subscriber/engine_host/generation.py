@@ -96,9 +96,12 @@ class EngineGeneration:
         self._timed_out = False
         self._stopped_early = False
         self._lives = 0
-        self._answers: queue.SimpleQueue[tuple[int, RunReport] | EngineLost | None] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[tuple[int, RunReport | None] | EngineLost | None] = (
+            queue.SimpleQueue()
+        )
+        """The last reports of runs; instead of a checkpoint, None."""
         self._checkpoints: dict[int, CheckpointReady] = {}
-        """The newest of each image. Others are not yielded: the bucket may be slower than the engine."""
+        """The newest of each image. Others are dropped: the bucket may be slower than the engine."""
         self._ledger = RunLedger(starts)
 
     @property
@@ -143,7 +146,7 @@ class EngineGeneration:
                 _checkpoints_refused.add(1, {"model": self._model})
             case CheckpointReady():
                 self._checkpoints[index] = report
-                self._answers.put((index, report))
+                self._answers.put((index, None))
             case _:
                 self._ledger.reported(index, report.gpu_seconds)
                 self._spans.ended(index, report)
@@ -167,9 +170,9 @@ class EngineGeneration:
                 case ImageReady():
                     del self._open[index]
                     yield _generated(index, report)
-                case CheckpointReady() if self._checkpoints.get(index) is report:
-                    self._open[index] = replace(self._open[index], checkpoint=report.checkpoint)
-                    yield Checkpoint(index=index, step=report.step, state=report.checkpoint)
+                case None if (newest := self._checkpoints.pop(index, None)) is not None:
+                    self._open[index] = replace(self._open[index], checkpoint=newest.checkpoint)
+                    yield Checkpoint(index=index, step=newest.step, state=newest.checkpoint)
                 case RunInterrupted():
                     del self._open[index]
                     self._stopped_early = True
@@ -202,7 +205,7 @@ class EngineGeneration:
             # The interrupt may have arrived before the starts; the engine ignores unknown runs.
             self._host.interrupt(self, want_checkpoints=self._want_checkpoints)
 
-    def _answer(self) -> tuple[int, RunReport] | EngineLost:
+    def _answer(self) -> tuple[int, RunReport | None] | EngineLost:
         while True:
             try:
                 answer = self._answers.get(timeout=self._seconds_left)

@@ -1,10 +1,16 @@
 """A generation whose pieces are taken more slowly than the engine reports them."""
 
+import weakref
+
 from gpu_subscriber.engine.messages import CheckpointReady, ImageReady, Start
 from gpu_subscriber.engine_host.generation import EngineGeneration
 from gpu_subscriber.ports import Checkpoint, GeneratedImage
 from tests.factories import draw_conditions, submitted_task
 from tests.unit.gpu_subscriber.engine_under_test import Listener
+
+
+class WatchedCheckpoint(CheckpointReady):
+    """Weak references show whether it is still held."""
 
 
 class IdleHost:
@@ -26,8 +32,13 @@ def test_only_the_newest_waiting_checkpoint_delays_the_image() -> None:
     generation = EngineGeneration(
         task, Listener(), (start,), IdleHost(), timeout_seconds=60.0, grace_seconds=1.0
     )
+    reports = []
     for step in range(1, 20):
-        generation.on_report(0, CheckpointReady(run_id="run", step=step, checkpoint=bytes([step])))
+        report = WatchedCheckpoint(run_id="run", step=step, checkpoint=bytes([step]))
+        reports.append(weakref.ref(report))
+        generation.on_report(0, report)
+    del report
+    assert [waiting() is None for waiting in reports] == [True] * 18 + [False]
     image = ImageReady(
         run_id="run", width=1, height=1, pixels=bytes(3), gpu_seconds=1.0, draw_conditions=draw_conditions()
     )
