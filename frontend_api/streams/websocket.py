@@ -88,6 +88,6 @@ class WebSocket:
         until = time.monotonic() + _CLOSE_SECONDS
         poll = select.poll()
         poll.register(self._connection, select.POLLIN)
-        while poll.poll(max(0.0, until - time.monotonic()) * 1_000):
+        while (left := until - time.monotonic()) > 0 and poll.poll(left * 1_000):
             if not self._connection.recv(_READ_BYTES):
                 break

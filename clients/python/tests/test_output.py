@@ -5,7 +5,7 @@ from datetime import datetime, timezone
 
 import pytest
 
-from darkroom.cli.output import age, one_line, print_json, table
+from darkroom.cli.output import age, facts, one_line, print_json, table
 from darkroom.errors import printable
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
@@ -45,3 +45,8 @@ def test_age_uses_the_largest_unit(timestamp: str, text: str) -> None:
 
 def test_table_fits_columns_to_their_cells() -> None:
     assert table(("A", "LONG"), [("aaa", "b"), ("c", "d")]) == "A    LONG\naaa  b\nc    d"
+
+
+def test_text_of_a_server_adds_no_rows() -> None:
+    assert table(("A", "B"), [("a\nfake", "b")]) == "A        B\na\\nfake  b"
+    assert facts({"prompt": "a\nstatus  fake", "seed": "1"}) == "prompt  a\n        status  fake\nseed    1"

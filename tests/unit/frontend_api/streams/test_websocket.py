@@ -11,8 +11,10 @@ import pytest
 from werkzeug.test import TestResponse
 from wsproto.connection import Connection, ConnectionType
 from wsproto.events import CloseConnection, Event, Ping, Pong, TextMessage
+from wsproto.frame_protocol import CloseReason
 
 from frontend_api.identity.emulator_tokens import unsigned_token
+from frontend_api.streams import websocket
 from tests.unit.frontend_api.conftest import PROJECT, Api
 
 HANDSHAKE = {
@@ -204,6 +206,15 @@ def test_socket_closes_when_the_caller_sends_without_end(api: Api, frame: Event)
     assert event.code == 1008
     caller.say(event.response())
     caller.close()
+
+
+def test_socket_reads_nothing_after_the_time_for_closing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(websocket, "_CLOSE_SECONDS", 0.0)
+    server, caller = socket.socketpair()
+    with server, caller:
+        caller.sendall(b"data without end")
+        websocket.WebSocket(server).close(CloseReason.NORMAL_CLOSURE)
+        assert server.recv(100, socket.MSG_DONTWAIT) == b"data without end"
 
 
 def test_socket_closes_on_an_invalid_frame(api: Api) -> None:

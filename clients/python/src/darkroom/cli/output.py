@@ -37,8 +37,8 @@ def age(timestamp: datetime, now: datetime) -> str:
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Format a table. Each column is as wide as its longest cell."""
-    lines = [heads, *rows]
+    """Format a table. Each column is as wide as its longest cell; line breaks in cells are escaped."""
+    lines = [[cell.replace("\n", r"\n") for cell in line] for line in (heads, *rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
@@ -47,9 +47,11 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def facts(values: Mapping[str, str]) -> str:
-    """Format names and values, one pair per line; control characters are escaped."""
-    width = max(len(printable(name)) for name in values)
-    return "\n".join(f"{printable(name):<{width}}  {printable(value)}" for name, value in values.items())
+    """Format names and values; control characters are escaped, and further lines of a value are indented."""
+    names = [printable(name) for name in values]
+    width = max(map(len, names))
+    texts = [printable(value).replace("\n", f"\n{'':{width}}  ") for value in values.values()]
+    return "\n".join(f"{name:<{width}}  {text}" for name, text in zip(names, texts, strict=True))
 
 
 def plain(record: Record) -> dict[str, Any]:
