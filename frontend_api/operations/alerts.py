@@ -115,18 +115,21 @@ class AlertEvaluation:
         yield self._seconds_wasted()
 
     def _no_worker(self) -> Alert:
-        unserved = [
-            model for model, line in self.lines.items() if line.queued and not self.workload.workers_of(model)
-        ]
+        # Processing tasks too: those of a dead worker stay so until their claims expire.
+        unserved = {
+            model: line.queued + line.processing
+            for model, line in self.lines.items()
+            if (line.queued or line.processing) and not self.workload.workers_of(model)
+        }
         if not unserved:
             alive = _counted(len(self.workload.workers), "worker is alive", "workers are alive")
             return Alert(rule=NO_WORKER, state=AlertState.OK, says=f"{alive}.")
-        waiting = _counted(sum(self.lines[model].queued for model in unserved), "task waits", "tasks wait")
-        age = max(self._age(model) for model in unserved)
+        tasks = _counted(sum(unserved.values()), "unfinished task", "unfinished tasks")
+        age = max(map(self._age, unserved))
         return Alert(
             rule=NO_WORKER,
             state=_state(held_for=age, rule=NO_WORKER),
-            says=f"{waiting} for {', '.join(unserved)}, and no worker that serves them is alive.",
+            says=f"{tasks} for {', '.join(unserved)}, and no worker that serves them is alive.",
         )
 
     def _model_unavailable(self) -> Alert:

@@ -141,7 +141,15 @@ def test_no_worker_fires_when_tasks_waited_for_twenty_minutes(age: float, state:
     lines = {"demo": waiting(30), "sdxl": waiting(age, tasks=2), "flux": IDLE}
     alert = evaluated(lines, workers=("demo",))[NO_WORKER]
     assert alert.state is state
-    assert alert.says == "2 tasks wait for sdxl, and no worker that serves them is alive."
+    assert alert.says == "2 unfinished tasks for sdxl, and no worker that serves them is alive."
+
+
+def test_tasks_that_a_dead_worker_left_behind_need_a_worker() -> None:
+    lines = {"demo": replace(IDLE, processing=2), "sdxl": replace(waiting(30, tasks=1), processing=1)}
+    alert = evaluated(lines, workers=())[NO_WORKER]
+    assert alert.state is AlertState.PENDING
+    assert alert.says == "4 unfinished tasks for demo, sdxl, and no worker that serves them is alive."
+    assert evaluated(lines, workers=("demo", "sdxl"))[NO_WORKER].state is AlertState.OK
 
 
 @pytest.mark.parametrize(
