@@ -46,7 +46,7 @@ PAGE_POLICY = "; ".join(
         "frame-ancestors 'none'",
     )
 )
-"""The page's Content-Security-Policy: its picture and its style, nothing else."""
+"""The page's Content-Security-Policy: its picture, its icon and its style, nothing else."""
 _FRAME = Template("""\
 <!doctype html>
 <html lang="en">
@@ -55,6 +55,7 @@ _FRAME = Template("""\
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="robots" content="noindex">
 <meta name="referrer" content="no-referrer">
+<link rel="icon" type="image/svg+xml" href="../favicon.svg">
 <title>$title</title>
 $head<style>$style</style>
 </head>

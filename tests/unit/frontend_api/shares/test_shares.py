@@ -1,15 +1,18 @@
 """Links to pictures: what they show and to whom, and what ends them."""
 
 import re
+import shutil
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 import pytest
 from structlog.testing import capture_logs
 from werkzeug.test import TestResponse
 
+import frontend_api
 from common.domain.task import Task
 from frontend_api.identity.caller_address import TrustedProxies
 from frontend_api.public_address import PublicAddress
@@ -19,6 +22,7 @@ from tests.fakes.in_memory_shares import InMemoryShares
 from tests.pictures import png
 from tests.unit.frontend_api.conftest import Api, signed_in_as, stored_image
 
+PAGE = Path(frontend_api.__file__).parent / "web_client"
 PICTURE = png()
 HOSTILE = 'a <script>alert(1)</script> & "quotes" \' ＜img src=x onerror=alert(1)>'
 
@@ -71,6 +75,18 @@ def test_page_of_a_link_runs_no_script_and_is_not_indexed(api: Api) -> None:
     assert page.headers["Cache-Control"] == "private, no-store"
 
 
+@pytest.mark.parametrize("made", [True, False])
+def test_page_of_a_link_has_the_icon_of_the_main_page(api: Api, made: bool) -> None:
+    """Browsers request /favicon.ico, which does not exist, for a page without an icon."""
+    shutil.copytree(PAGE / "public", api.folder, dirs_exist_ok=True)  # as the build does
+    address = share(api, shown_task(api))["url"] if made else f"/s/{'0' * 24}"
+    (link,) = re.findall(r'<link rel="icon" [^>]*href="([^"]+)"', visit(api, address).text)
+    (own,) = re.findall(r'<link rel="icon" [^>]*href="([^"]+)"', (PAGE / "index.html").read_text())
+    assert urljoin(address, link) == urljoin("/", own)
+    icon = visit(api, urljoin(address, link))
+    assert (icon.status_code, icon.mimetype) == (200, "image/svg+xml")
+
+
 def test_prompt_is_escaped_on_the_page_of_a_link(api: Api) -> None:
     made = api.submit(prompt=HOSTILE).get_json()
     task = api.complete(api.claim(api.stored(made["id"])))
@@ -78,7 +94,7 @@ def test_prompt_is_escaped_on_the_page_of_a_link(api: Api) -> None:
     assert "<script" not in page
     assert "a &lt;script&gt;alert(1)&lt;/script&gt; &amp; &quot;quotes&quot; &#x27;" in page
     assert set(re.findall(r"<(\w+)", page)) == {
-        *("html", "head", "meta", "title", "style", "body", "main"),
+        *("html", "head", "meta", "link", "title", "style", "body", "main"),
         *("figure", "img", "figcaption", "p", "a", "time"),
     }
 
