@@ -42,6 +42,7 @@ class Composition:
         self._token = secrets.token_urlsafe(32)
         self._ports: dict[str, int] = {}
         self._reservations = PortReservations()
+        self._port(FIRESTORE_BROWSER_PORT)  # before another process gets the port of the last stack
         self.pools = settings.pools()
         """The pools, those with workers first."""
 
@@ -198,11 +199,13 @@ class Composition:
     def _port(self, name: str) -> int:
         if name not in self._ports:
             page_port = self._settings.port if name == "api" else None
-            self._ports[name] = page_port or self._unused_port()
+            # An open page's Content-Security-Policy permits only the port from when it was loaded.
+            kept = self._data.browser_port if name == FIRESTORE_BROWSER_PORT else None
+            self._ports[name] = page_port or self._unused_port(preferred=kept)
         return self._ports[name]
 
-    def _unused_port(self) -> int:
+    def _unused_port(self, *, preferred: int | None) -> int:
         """Return a free port that is not the page's."""
-        while (port := self._reservations.reserve()) == self._settings.port:
+        while (port := self._reservations.reserve(preferred=preferred)) == self._settings.port:
             continue
         return port

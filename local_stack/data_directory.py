@@ -3,6 +3,8 @@
 lock            held (flock) by the running supervisor; the kernel releases it after a crash
 state.json      the running stack's ports and processes; while no supervisor runs, the failure that
                 stopped the last stack, or the state at a crash
+browser-port    the Firestore proxy's port for pages, which the next stack uses again: open pages may
+                connect to no other
 logs/           one file of bounded size per process, and the older part as `.1`
 firestore/      exports of the documents, and a journal of later writes
 bucket/         the stored images
@@ -110,6 +112,17 @@ class DataDirectory:
 
     def clear_state(self) -> None:
         (self.path / "state.json").unlink(missing_ok=True)
+
+    @property
+    def browser_port(self) -> int | None:
+        """The port that the latest stack stored; None when there is none, or when it is invalid."""
+        try:
+            return int((self.path / "browser-port").read_text("utf-8"))
+        except (OSError, ValueError):
+            return None
+
+    def write_browser_port(self, port: int) -> None:
+        (self.path / "browser-port").write_text(f"{port}\n", "utf-8")
 
     def not_running_message(self) -> str:
         """Return the message for a directory without a running stack, with the last failure."""

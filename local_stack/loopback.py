@@ -34,11 +34,16 @@ class PortReservations:
         self._sockets = ExitStack()
         self.release = weakref.finalize(self, self._sockets.close)
 
-    def reserve(self) -> int:
-        """Return a free port, now reserved. Raises PortTakenError when none is found."""
+    def reserve(self, *, preferred: int | None = None) -> int:
+        """Return a free port, now reserved: the preferred one if it is free.
+
+        Raises PortTakenError when none is found.
+        """
         generator = random.SystemRandom()
-        for _ in range(200):
-            port = generator.randint(_FIRST_PORT, _LAST_PORT)
+        candidates = [generator.randint(_FIRST_PORT, _LAST_PORT) for _ in range(200)]
+        if preferred is not None and _FIRST_PORT <= preferred <= _LAST_PORT:
+            candidates.insert(0, preferred)
+        for port in candidates:
             reservation = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
             try:
                 reservation.bind((LOOPBACK, port))

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
-from local_stack.composition import Composition
+from local_stack.composition import FIRESTORE_BROWSER_PORT, Composition
 from local_stack.data_directory import DataDirectory, StackState
 from local_stack.emulators.firestore_exports import FirestoreExports, PeriodicExport
 from local_stack.emulators.memory_watchdog import MemoryWatchdog
@@ -134,6 +134,7 @@ class LocalStack:
         try:
             self._end_orphans()
             self._check_port()
+            self._data.write_browser_port(self.ports[FIRESTORE_BROWSER_PORT])
             self._write_state("starting")
             self._start_all()
             self._write_state("ready")

@@ -11,6 +11,7 @@ from google.pubsub_v1.types import PubsubMessage
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route, expect
 
 from common.adapters.grpc_channels import publisher_client
+from local_stack.loopback import free_port
 from local_stack.settings import StackSettings
 from local_stack.stack import LocalStack
 from tests.browser.conftest import show
@@ -223,6 +224,21 @@ def test_page_returns_to_firestore_when_it_is_reachable(
     page = without_firestore(context, running_stack)
     context.unroute_all()
     expect(page.get_by_test_id("connection-state")).to_have_attribute("data-source", "firestore")
+
+
+def test_open_page_returns_to_firestore_after_a_restart_of_the_stack(
+    chromium: Browser, tmp_path: Path
+) -> None:
+    settings = StackSettings(data_directory=tmp_path, port=free_port(), workers=0)
+    with LocalStack(settings) as stack:
+        page = chromium.new_page(base_url=stack.page_url)
+        page.goto("/")
+        state = page.get_by_test_id("connection-state")
+        expect(state).to_have_attribute("data-source", "firestore")
+    expect(state).not_to_have_attribute("data-source", "firestore")
+    with LocalStack(settings):
+        expect(state).to_have_attribute("data-source", "firestore")
+        page.close()
 
 
 def test_submitted_task_is_shown_before_any_update(

@@ -16,6 +16,7 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import pubsub_v1, storage
 from google.cloud.pubsub_v1.subscriber.message import Message
 
+from local_stack.composition import FIRESTORE_BROWSER_PORT
 from local_stack.data_directory import DataDirectory
 from local_stack.errors import ProcessFailedError, StackAlreadyRunningError
 from local_stack.processes.orphans import orphans_of
@@ -115,6 +116,7 @@ def test_confirmed_writes_survive_a_killed_firestore_emulator(tmp_path: Path) ->
     notices: list[str] = []
     settings = StackSettings(data_directory=tmp_path, serves_api=False, workers=0, rules=None)
     with LocalStack(settings, notices.append) as stack:
+        port = stack.ports[FIRESTORE_BROWSER_PORT]
         here = firestore_of(stack)
         here.document("tasks/saved").set({"status": "queued"})
         stack.save_documents()
@@ -125,6 +127,7 @@ def test_confirmed_writes_survive_a_killed_firestore_emulator(tmp_path: Path) ->
     with LocalStack(settings) as stack:
         here = firestore_of(stack)
         assert {found.id for found in here.collection("tasks").stream()} == {"saved", "later"}
+        assert stack.ports[FIRESTORE_BROWSER_PORT] == port  # which open pages still use
 
 
 def test_save_discards_the_covered_journal(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shlex
+import socket
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from common.wire_formats.task_message import task_message_attributes
 from frontend_api.settings import ApiSettings
-from local_stack.composition import Composition
+from local_stack.composition import FIRESTORE_BROWSER_PORT, Composition
 from local_stack.data_directory import DataDirectory
 from local_stack.errors import ModelCatalogError
 from local_stack.provisioning import ResourceNames
@@ -186,6 +187,29 @@ def test_each_process_has_a_separate_port(tmp_path: Path) -> None:
     assert len({composition.ports[name] for name in composition.ports}) == len(composition.ports) == 12
     assert composition.page_url == "http://localhost:18123/"
     assert composition.host("api") == composition.host("api") == "127.0.0.1:18123"
+
+
+def browser_port(composition: Composition) -> int:
+    return int(composition.host(FIRESTORE_BROWSER_PORT).partition(":")[2])
+
+
+def test_port_of_firestore_for_pages_survives_a_restart(tmp_path: Path) -> None:
+    first = compose(tmp_path, {})
+    port = browser_port(first)
+    DataDirectory(tmp_path).write_browser_port(port)
+    assert browser_port(compose(tmp_path, {})) != port  # reserved by the first
+    first.release_ports()
+    second = compose(tmp_path, {})
+    assert browser_port(second) == port
+    second.release_ports()
+    with socket.create_server(("127.0.0.1", port)):
+        assert browser_port(compose(tmp_path, {})) != port
+
+
+@pytest.mark.parametrize("content", ["", "none", "70000", "-1"])
+def test_invalid_stored_port_is_ignored(tmp_path: Path, content: str) -> None:
+    (tmp_path / "browser-port").write_text(content)
+    assert 20_000 <= browser_port(compose(tmp_path, {})) <= 32_000
 
 
 def test_no_page_can_guess_the_firestore_emulators_address(tmp_path: Path) -> None:
