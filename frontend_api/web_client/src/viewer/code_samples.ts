@@ -36,6 +36,9 @@ export function codeSample(language: Language, parameters: Parameters, page: str
       const { model, width, height, num_images: count, ...own } = rest;
       const body = Object.entries(own).filter(([name]) => OPENAI_EXTRAS.has(name));
       return [
+        "import base64",
+        "from pathlib import Path",
+        "",
         "from openai import OpenAI",
         "",
         `client = OpenAI(base_url="${page}openai/v1", api_key="local")`,
@@ -47,6 +50,10 @@ export function codeSample(language: Language, parameters: Parameters, page: str
         ...(own.output_format === undefined ? [] : [`    output_format=${python(own.output_format)},`]),
         `    extra_body={${body.map(([name, value]) => `${python(name)}: ${python(value)}`).join(", ")}},`,
         ")",
+        "for number, image in enumerate(made.data):",
+        '    file = Path(f"image-{number}.{made.output_format}")',
+        "    file.write_bytes(base64.b64decode(image.b64_json))",
+        "    print(file)",
       ].join("\n");
     }
   }

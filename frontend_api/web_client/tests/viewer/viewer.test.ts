@@ -34,6 +34,7 @@ test.each([
   ["javascript", 'fetch("https://example.com/p/v1/tasks"'],
   ["openai", 'size="256x192"'],
   ["openai", 'extra_body={"seed": "9223372036854775807"}'],
+  ["openai", 'file = Path(f"image-{number}.{made.output_format}")\n    file.write_bytes(base64.b64decode(image.b64_json))\n    print(file)'],
 ] as const)("the sample for %s contains %s", (language, text) => {
   expect(codeSample(language, PARAMETERS, "https://example.com/p/")).toContain(text);
 });
