@@ -94,6 +94,7 @@ def _of_length(
     pointer: str, text: str, limit: int | None, starts: Sequence[int] | None
 ) -> Iterable[TaskWarning]:
     if limit is not None and starts is not None and len(starts) > limit:
+        # The page reads the number of tokens from the text.
         yield TaskWarning(
             code=PROMPT_TRUNCATED,
             pointer=pointer,

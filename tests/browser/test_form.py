@@ -1,13 +1,16 @@
 """The form of the page: what it sends, and the controls that help to fill it."""
 
+import re
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, Route, expect
 
 from tests.browser.conftest import show
-from tests.browser.page_with_fakes import PageWithFakes
+from tests.browser.page_with_fakes import PageWithFakes, task_document
+from tests.factories import worker_report
 
 pytestmark = pytest.mark.browser
 
@@ -171,3 +174,64 @@ def test_accepted_task_is_a_link_away_on_a_phone(fakes: PageWithFakes) -> None:
     page.get_by_test_id("submit-button").click()
     expect(page.locator("#form-message")).to_have_text("1 field needs attention.")
     expect(link).to_be_hidden()
+
+
+@pytest.mark.parametrize("way", ["claimed", "served"])
+def test_message_that_no_worker_serves_the_model_ends(fakes: PageWithFakes, way: str) -> None:
+    fakes.context.clock.install()
+    page = ready_form(fakes)
+    page.get_by_test_id("prompt-input").fill("a fox")
+    press_generate(page)
+    message = page.locator("#form-message")
+    expect(message).to_contain_text("no worker serves this model")
+    (task,) = fakes.api.store.all_tasks
+    page.evaluate("task => window.showTasks([task])", task_document(task))
+    expect(message).to_contain_text("no worker serves this model")
+    if way == "claimed":
+        page.evaluate("task => window.showTasks([task])", task_document(fakes.api.claim(task)))
+    else:
+        fakes.api.clock.advance(60)  # the API remembers the reports for a short time
+        now = fakes.api.clock.now()
+        fakes.api.reports.publish(worker_report(reported_at=now, alive_until=now + timedelta(minutes=1)))
+        page.clock.fast_forward(15_000)
+    expect(message).to_be_empty()
+
+
+@pytest.mark.parametrize("way", ["connected", "answered"])
+def test_message_that_the_service_is_unreachable_ends(fakes: PageWithFakes, way: str) -> None:
+    fakes.context.clock.install()
+    page = ready_form(fakes)
+    page.route("**/v1/tasks", lambda route: route.abort())
+    page.get_by_test_id("prompt-input").fill("a fox")
+    page.get_by_test_id("submit-button").click()
+    message = page.locator("#form-message")
+    expect(message).to_contain_text("The service is unreachable.")
+    if way == "connected":
+        page.evaluate("dispatchEvent(new Event('offline'))")
+        expect(message).to_contain_text("The service is unreachable.")
+        page.evaluate("dispatchEvent(new Event('online'))")
+    else:
+        page.clock.fast_forward(15_000)
+    expect(message).to_be_empty()
+
+
+def test_estimate_follows_the_queue_and_counts_the_tokens(fakes: PageWithFakes) -> None:
+    page = ready_form(fakes)
+    seconds = iter((0.2, 72.0))
+    warning = {
+        "code": "prompt_truncated",
+        "pointer": "/prompt",
+        "detail": "The prompt has 42 tokens and the model reads 30.",
+    }
+
+    def estimate(route: Route) -> None:
+        route.fulfill(json={"eta": {"p50_seconds": next(seconds)}, "warnings": [warning]})
+
+    page.route("**/v1/tasks:estimate", estimate)
+    page.get_by_test_id("prompt-input").fill("دائرة حمراء كبيرة")
+    expect(page.locator("#prompt-warning")).to_contain_text("42 tokens")
+    count = page.get_by_test_id("prompt-count")
+    expect(count).to_have_text(re.compile(r"17 characters · 42( of \d+)? tokens"))
+    expect(page.get_by_test_id("estimate")).to_have_text("About 0.2 s")
+    page.evaluate("task => window.showTasks([task])", task_document(fakes.api.stored_task()))
+    expect(page.get_by_test_id("estimate")).to_have_text("About 1 min 12 s")

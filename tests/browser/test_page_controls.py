@@ -147,3 +147,30 @@ def test_chosen_picture_fills_the_form_with_its_parameters(fakes: PageWithFakes)
     )
     page.get_by_test_id("task-list").dispatch_event("drop", {"dataTransfer": transfer})
     expect(page.get_by_role("button", name="Start from the picture")).to_be_visible()
+
+
+def test_broken_dropped_picture_leads_to_the_error_at_its_field(fakes: PageWithFakes) -> None:
+    page = fakes.open()
+    expect(page.get_by_test_id("submit-button")).to_be_enabled()
+    message, error = page.locator("#form-message"), page.locator("#image-error")
+    chooser = page.get_by_test_id("picture-parameters")
+    page.set_viewport_size({"width": 375, "height": 400})
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(file, "PNG")
+    chooser.set_input_files({"name": "hello.png", "mimeType": "image/png", "buffer": b"hello"})
+    expect(error).to_be_in_viewport()
+    expect(error).not_to_be_empty()
+    expect(page.get_by_test_id("image-input")).to_be_focused()
+    expect(message).to_have_text("1 field needs attention.")
+    chooser.set_input_files({"name": "fox.png", "mimeType": "image/png", "buffer": file.getvalue()})
+    expect(message).to_have_text("This picture contains no parameters. The form now starts from the picture.")
+    expect(error).to_be_empty()
+
+
+def test_placeholder_of_the_search_fits_a_phone(fakes: PageWithFakes) -> None:
+    page = fakes.open(tasks=[fakes.completed_task("one")])
+    page.set_viewport_size({"width": 375, "height": 812})
+    # The width of the placeholder as a value: the field scrolls if it is wider.
+    assert page.get_by_test_id("search-text").evaluate(
+        "field => { field.value = field.placeholder; return field.scrollWidth <= field.clientWidth; }"
+    )

@@ -48,6 +48,7 @@ export interface QueueEstimate {
 }
 
 export interface Warning {
+  readonly code: string;
   readonly pointer: string;
   readonly detail: string;
 }

@@ -1,6 +1,6 @@
 /** Entry point of the page: creates its parts and connects them. */
 
-import { type Configuration, type Connection, DarkroomClient, HttpClient, type Model, ProblemError, type Subscribe, TaskFeed, loadConfiguration } from "@darkroom/web";
+import { type Configuration, type Connection, DarkroomClient, HttpClient, type Model, ProblemError, type Subscribe, type TaskDocument, TaskFeed, loadConfiguration } from "@darkroom/web";
 
 import { AccountMenu } from "./account/account_menu";
 import { ApiKeysApi } from "./account/api_keys";
@@ -43,6 +43,8 @@ const LIVE_COUNT = 50;
 const MAX_LIVE_COUNT = 999;
 const MAX_RETRY_MILLISECONDS = 60_000;
 const MODEL_REFRESH_MILLISECONDS = 15_000;
+/** The code of a request without a response, and the cause of the message about it. */
+const UNREACHABLE = "unreachable";
 
 let session: Session | null = null;
 let auth: Auth | null = null;
@@ -50,6 +52,8 @@ let auth: Auth | null = null;
 let firstConfiguration: Configuration | null = null;
 let followedCount = LIVE_COUNT;
 let modelTimer: ReturnType<typeof setTimeout> | undefined;
+/** The newest task that was accepted although no worker served its model: the form says so until one does. */
+let unserved: TaskDocument | null = null;
 let isStarted = false;
 let startTimer: ReturnType<typeof setTimeout> | undefined;
 
@@ -70,6 +74,8 @@ const feed: TaskFeed = new TaskFeed(
       queuePanel.show(tasks);
       const finished = finishedTasks.next(tasks);
       title.show(finishedTasks.unfinishedCount, finished.length > 0);
+      form.estimate.setUnfinished(finishedTasks.unfinishedCount);
+      if (unserved !== null && !tasks.some(({ id, status }) => id === unserved?.id && status === "queued")) form.message.settle(unserved.id);
       notifications.show(finished);
       form.setHistory(tasks.map(({ prompt }) => prompt));
       void viewer.openAddress();
@@ -78,7 +84,10 @@ const feed: TaskFeed = new TaskFeed(
       followedCount = count;
       feed.start(count);
     },
-    onState: (state) => { connection.show(state); },
+    onState: (state) => {
+      connection.show(state);
+      if (state.kind === "live") form.message.settle(UNREACHABLE);
+    },
     onDocument: dispatchSnapshot,
   },
 );
@@ -100,10 +109,10 @@ const modelButton = new ModelButton(
       ...(task === undefined ? [] : [{ prompt: task.prompt, source: () => api.thumbnailSource(task.id, task.images[0]?.index ?? 0) }]),
     ];
   },
-  (error) => { form.setMessage(errorText(error, "The models could not be shown. Reload the page."), true); },
+  (error) => { form.message.show(errorText(error, "The models could not be shown. Reload the page."), true); },
 );
 const reuseMenu = new ReuseMenu((kind, task) => {
-  actions.reuse(kind, task).catch((error: unknown) => { form.setMessage(errorText(error), true); });
+  actions.reuse(kind, task).catch((error: unknown) => { form.message.show(errorText(error), true); });
 });
 const title = new TitleBadge();
 const finishedTasks = new FinishedTasks();
@@ -174,15 +183,19 @@ async function submit(body: string): Promise<void> {
     feed.insert(task);
     form.rememberSeed(task.seed);
     if (served === false) {
-      form.setQueued("Task queued. It waits because no worker serves this model now.", true);
+      form.message.showQueued("Task queued. It waits because no worker serves this model now.", task.id);
+      unserved = task;
       refreshModelsLater();
-    } else form.setQueued("Task queued. It appears in the list.");
+    } else form.message.showQueued("Task queued. It appears in the list.");
   } catch (error) {
     if (!(error instanceof ProblemError)) throw error;
     if (!error.problem.retryable) intent.settle();
     const { fields, message } = formMessages(error.problem);
     form.show(fields);
-    if (message !== null) form.setMessage(message, true);
+    if (message === null) return;
+    const isUnreachable = error.problem.code === UNREACHABLE;
+    form.message.show(message, true, isUnreachable ? UNREACHABLE : null);
+    if (isUnreachable) refreshModelsLater();
   }
 }
 
@@ -231,7 +244,7 @@ async function loadModels(retryMilliseconds = 2_000): Promise<void> {
   const asked = session;
   try {
     showModels(await api.models());
-    form.setMessage("");
+    form.message.show("");
   } catch (error) {
     // Another user has signed in meanwhile, for whom the models are loaded again.
     if (session !== asked) return;
@@ -240,13 +253,15 @@ async function loadModels(retryMilliseconds = 2_000): Promise<void> {
       pages.showNotAllowed(errorText(error));
       return;
     }
-    form.setMessage(errorText(error, "The list of models could not be loaded."), true);
+    form.message.show(errorText(error, "The list of models could not be loaded."), true);
     setTimeout(() => void loadModels(Math.min(MAX_RETRY_MILLISECONDS, retryMilliseconds * 2)), retryMilliseconds);
   }
 }
 
 function showModels(models: readonly Model[]): void {
   form.setModels(models);
+  form.message.settle(UNREACHABLE);
+  if (unserved !== null && models.some(({ name, served }) => name === unserved?.model && served === true)) form.message.settle(unserved.id);
   modelButton.setModels(models);
   list.setModelsShown(models.length > 1);
   searchBar.setModels(models.map(({ name }) => name));

@@ -24,18 +24,23 @@ export function connectPictureDrop(form: ParameterForm): void {
   const chooser = byId("picture-parameters", HTMLInputElement);
   let dropped: { readonly file: Blob; readonly parameters: RecordedParameters } | null = null;
 
+  const startFrom = async (file: Blob): Promise<void> => {
+    if (!form.takesPicture) form.message.show("The chosen model cannot start from a picture.", true);
+    else if (await form.usePicture(file)) form.message.show("The form now starts from the picture.");
+  };
+
   const receive = async (file: File | undefined): Promise<void> => {
     if (file === undefined) return;
     if (!file.type.startsWith("image/")) {
-      form.setMessage(`${shortened(file.name, 60)} is not a picture.`, true);
+      form.message.show(`${shortened(file.name, 60)} is not a picture.`, true);
       return;
     }
     const parameters = recordedParameters(new Uint8Array(await file.arrayBuffer()));
     if (parameters !== null) {
       dropped = { file, parameters };
       dialog.showModal();
-    } else if (form.usePicture(file)) form.setMessage("This picture contains no parameters. The form now starts from the picture.");
-    else form.setMessage("This picture contains no parameters, and the model cannot start from a picture.", true);
+    } else if (!form.takesPicture) form.message.show("This picture contains no parameters, and the model cannot start from a picture.", true);
+    else if (await form.usePicture(file)) form.message.show("This picture contains no parameters. The form now starts from the picture.");
   };
 
   addEventListener("dragover", (event) => { if (event.dataTransfer?.types.includes("Files")) event.preventDefault(); });
@@ -56,8 +61,7 @@ export function connectPictureDrop(form: ParameterForm): void {
       form.fill(valuesOfRecord(dropped.parameters));
       form.focusField("prompt");
       announce("The form now has the parameters of this picture.");
-    } else if (button.dataset.use === "picture" && !form.usePicture(dropped.file))
-      form.setMessage("The chosen model cannot start from a picture.", true);
+    } else if (button.dataset.use === "picture") void startFrom(dropped.file);
   });
   dialog.addEventListener("close", () => { dropped = null; });
   find(dialog, "[data-use=parameters]", HTMLButtonElement).autofocus = true;

@@ -85,7 +85,7 @@ export function createActions(api: DarkroomClient, form: ParameterForm, loaded: 
           const parameters = await api.parametersOf(task.id);
           // Without a seed, the service chooses one.
           await api.submit({ ...parameters, seed: null, num_images: form.imagesAtMost(MORE_IMAGES, task.model) });
-          form.setQueued("More images like this one are queued.");
+          form.message.showQueued("More images like this one are queued.");
           return;
         }
         case "prompt":

@@ -7,18 +7,26 @@ export class FormMessage {
   /** Leads to the list, which is below the form on narrow screens. */
   readonly #link = byId("show-tasks", HTMLElement);
   #isCounting = false;
+  #cause: string | null = null;
 
-  show(message: string, isError = false): void {
+  /** A message with a cause is shown until another message, or until the cause is settled. */
+  show(message: string, isError = false, cause: string | null = null): void {
     this.#isCounting = false;
+    this.#cause = cause;
     this.#link.hidden = true;
     this.#text.classList.toggle("is-error", isError);
     setText(this.#text, message);
   }
 
-  /** A task was accepted. */
-  showQueued(message: string, isWarning = false): void {
-    this.show(message, isWarning);
+  /** A task was accepted. A warning has a cause. */
+  showQueued(message: string, cause: string | null = null): void {
+    this.show(message, cause !== null, cause);
     this.#link.hidden = false;
+  }
+
+  /** Remove the message if this is its cause. */
+  settle(cause: string): void {
+    if (cause === this.#cause) this.show("");
   }
 
   /** Show the number of fields that need attention, and its changes, until another message or none is left. */

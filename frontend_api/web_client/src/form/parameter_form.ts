@@ -7,7 +7,7 @@ import { FIELD_NAMES, type FieldErrors, type FieldName, isUsed } from "./fields"
 import { byId, find, setText } from "../dom";
 import { checkAspectRatio } from "./aspect_ratios";
 import { loadDraft, saveDraft } from "./draft";
-import { FormEstimate, estimateText, warningsByField } from "./estimate";
+import { FormEstimate, estimateText, promptTokens, warningsByField } from "./estimate";
 import { FormMessage } from "./form_message";
 import { type MessageKind, controlOf, modelLabel, showAtField } from "./field_messages";
 import { type FormValues, bodyOf, defaultsOf, isUsedWith, validationErrors } from "./form_values";
@@ -17,7 +17,7 @@ import { showModelControls, showModelTexts } from "./model_controls";
 import { type ChosenValues, switchedValues } from "./model_switch";
 import type { PictureStore } from "./picture_field";
 import { PictureFields } from "./picture_fields";
-import { showPromptCount } from "./prompt_counts";
+import { PromptCount } from "./prompt_counts";
 import { PromptHistory } from "./prompt_history";
 import { preventRepeatedSubmits } from "./repeated_submits";
 import { SeedButtons } from "./seed_buttons";
@@ -27,27 +27,29 @@ type Control = HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement;
 export class ParameterForm {
   readonly #form = byId("form", HTMLFormElement);
   readonly #submit = byId("submit", HTMLButtonElement);
-  readonly #message = new FormMessage();
+  readonly message = new FormMessage();
   readonly #settings = byId("settings", HTMLDetailsElement);
   #models: readonly Model[] = [];
   #shown: Model | null = null;
   /** The values that the user chose. They survive a change of the model. */
   #chosen: ChosenValues = {};
   #isSending = false;
-  readonly #estimate: FormEstimate;
+  readonly estimate: FormEstimate;
+  readonly #promptCount = new PromptCount();
   readonly #pictures: PictureFields;
   readonly #seedButtons = new SeedButtons((seed) => { this.fill({ seed }); });
   readonly #history = new PromptHistory(byId("prompt", HTMLTextAreaElement), (prompt) => { this.fill({ prompt }); });
 
-  /** Both functions take the body of `POST /v1/tasks`. `send` reports its result with `show` and `setMessage`. */
+  /** Both functions take the body of `POST /v1/tasks`. `send` reports its result with `show` and `message`. */
   constructor(
     send: (body: string) => Promise<void>,
     requestEstimate: (body: string) => Promise<Estimate>,
     pictures: PictureStore,
   ) {
-    this.#estimate = new FormEstimate(requestEstimate, (estimate) => {
+    this.estimate = new FormEstimate(requestEstimate, (estimate) => {
       this.#showMessages("warning", warningsByField(estimate?.warnings ?? []));
       setText(byId("estimate", HTMLElement), estimateText(estimate ?? {}));
+      this.#promptCount.setTokens(promptTokens(estimate?.warnings ?? []));
     });
     this.#pictures = new PictureFields(this.#form, pictures, {
       onChange: (name) => { this.#onChange(name); },
@@ -115,14 +117,18 @@ export class ParameterForm {
     return Math.min(count, this.#models.find(({ name }) => name === model)?.limits.max_images ?? count);
   }
 
-  /** Start from this picture. Return whether the model can. */
-  usePicture(picture: Blob): boolean {
-    const isOffered = this.#models.length > 0 && isUsed("image", this.#model());
-    if (isOffered) {
-      this.#settings.open = true;
-      this.#pictures.startFrom(picture);
-    }
-    return isOffered;
+  /** Whether the chosen model can start from a picture. */
+  get takesPicture(): boolean {
+    return this.#models.length > 0 && isUsed("image", this.#model());
+  }
+
+  /** Start from this picture. Return whether its upload succeeded; otherwise lead to the error at its field. */
+  async usePicture(picture: Blob): Promise<boolean> {
+    this.#settings.open = true;
+    if (await this.#pictures.startFrom(picture)) return true;
+    this.message.startCounting(this.#errorCount);
+    this.#leadTo("image");
+    return false;
   }
 
   useSeed(seed: string): void {
@@ -144,22 +150,9 @@ export class ParameterForm {
   /** Show the errors at their fields and their number beside the button, and focus the first of these fields. */
   show(errors: FieldErrors): void {
     this.#showMessages("error", errors);
-    this.#message.startCounting(this.#errorCount);
+    this.message.startCounting(this.#errorCount);
     const first = FIELD_NAMES.find((name) => errors[name]);
-    if (first === undefined) return;
-    const control = controlOf(this.#field(first));
-    if (control.closest("details")) this.#settings.open = true;
-    control.focus();
-  }
-
-  /** Say that a task was accepted. */
-  setQueued(message: string, isWarning = false): void {
-    this.#message.showQueued(message, isWarning);
-  }
-
-  /** Show a message beside the submit button. */
-  setMessage(message: string, isError = false): void {
-    this.#message.show(message, isError);
+    if (first !== undefined) this.#leadTo(first);
   }
 
   async #onSubmit(send: (body: string) => Promise<void>): Promise<void> {
@@ -170,7 +163,7 @@ export class ParameterForm {
     if (Object.keys(errors).length > 0) return;
     this.#isSending = true;
     this.#submit.setAttribute("aria-disabled", "true");
-    const timer = setTimeout(() => { this.setMessage("Sending…"); }, 1_000);
+    const timer = setTimeout(() => { this.message.show("Sending…"); }, 1_000);
     try {
       await send(bodyOf(values, this.#model()));
     } finally {
@@ -204,7 +197,7 @@ export class ParameterForm {
   #onChange(name: FieldName): void {
     this.#chosen = { ...this.#chosen, [name]: this.#control(name).value };
     for (const kind of ["error", "note"] as const) this.#showMessage(kind, name, "");
-    this.#message.updateCount(this.#errorCount);
+    this.message.updateCount(this.#errorCount);
     this.#update();
   }
 
@@ -229,7 +222,7 @@ export class ParameterForm {
       this.#showMessage("error", name, "");
       this.#showMessage("note", name, notes[name] ?? "");
     }
-    this.#message.updateCount(this.#errorCount);
+    this.message.updateCount(this.#errorCount);
     this.#update();
   }
 
@@ -253,10 +246,19 @@ export class ParameterForm {
     if (this.#models.length === 0) return;
     for (const name of ["mask_image", "strength", "controlnet", "control_scale", "ip_adapter", "reference_scale", "output_quality"] as const) this.#field(name).hidden = !isUsedWith(values, name, this.#model());
     this.#pictures.refresh();
-    showPromptCount(values.prompt, values.prompt_syntax, this.#model());
+    this.#promptCount.show(values.prompt, values.prompt_syntax, this.#model());
     saveDraft({ ...this.#chosen, model: values.model });
     const isValid = Object.keys(validationErrors(values, this.#model())).length === 0;
-    this.#estimate.onEdit(isValid ? bodyOf(values, this.#model()) : null);
+    this.estimate.onEdit(isValid ? bodyOf(values, this.#model()) : null);
+  }
+
+  /** Show a field with an error: the focus makes assistive technology read the error, which describes the control. */
+  #leadTo(name: FieldName): void {
+    const field = this.#field(name);
+    const control = controlOf(field);
+    if (control.closest("details")) this.#settings.open = true;
+    control.focus();
+    field.scrollIntoView({ block: "nearest" });
   }
 
   /** Fields below the fold may have errors, too: they are counted beside the button. */

@@ -72,16 +72,18 @@ export class PictureField {
     this.#change("", null);
   }
 
-  /** Use a picture that the user chose, and report a failure. */
-  async choose(picture: Blob | undefined): Promise<void> {
-    if (picture === undefined) return;
+  /** Use a picture that the user chose, and report a failure. Return whether it is used. */
+  async choose(picture: Blob | undefined): Promise<boolean> {
+    if (picture === undefined) return false;
     setText(this.#state, "Uploading");
     try {
       await this.use(picture);
+      return true;
     } catch (error) {
       this.#file.value = "";
       setText(this.#state, "");
       this.onError(error);
+      return false;
     }
   }
 

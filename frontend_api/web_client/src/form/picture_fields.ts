@@ -35,9 +35,9 @@ export class PictureFields {
     });
   }
 
-  /** Upload this picture, and start from it. */
-  startFrom(picture: Blob): void {
-    void this.#fields.image.choose(picture);
+  /** Upload this picture, and start from it. Return whether that succeeded: its field shows the error otherwise. */
+  startFrom(picture: Blob): Promise<boolean> {
+    return this.#fields.image.choose(picture);
   }
 
   /** Show the pictures of the ids that the form has set. */

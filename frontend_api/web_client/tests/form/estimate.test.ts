@@ -1,17 +1,22 @@
 import type { Estimate, Warning } from "@darkroom/web";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
-import { FormEstimate, estimateText, warningsByField } from "../../src/form/estimate";
+import { FormEstimate, estimateText, promptTokens, warningsByField } from "../../src/form/estimate";
 
-const truncated: Warning = { pointer: "/prompt", detail: "41 tokens, 30 are read." };
-const weights: Warning = { pointer: "/prompt", detail: "Weights are read literally." };
-const seed: Warning = { pointer: "/seed", detail: "Only 32 bits are used." };
+const truncated: Warning = { code: "prompt_truncated", pointer: "/prompt", detail: "The prompt has 41 tokens and the model reads 30." };
+const weights: Warning = { code: "prompt_weights_ignored", pointer: "/prompt", detail: "Weights are read literally." };
+const seed: Warning = { code: "seed_above_32_bits", pointer: "/seed", detail: "Only 32 bits are used." };
 
 test("warningsByField joins the warnings of each field", () => {
   expect(warningsByField([truncated, weights, seed])).toEqual({
-    prompt: "41 tokens, 30 are read. Weights are read literally.",
+    prompt: "The prompt has 41 tokens and the model reads 30. Weights are read literally.",
     seed: "Only 32 bits are used.",
   });
+});
+
+test("promptTokens is the number that the warning names, of the prompt only", () => {
+  expect(promptTokens([weights, truncated])).toBe(41);
+  expect(promptTokens([{ ...truncated, pointer: "/negative_prompt" }, { ...weights, detail: "3 tokens" }])).toBeNull();
 });
 
 test.each([
@@ -24,8 +29,72 @@ test.each([
 });
 
 describe("FormEstimate", () => {
-  beforeEach(() => { vi.useFakeTimers(); });
-  afterEach(() => { vi.useRealTimers(); });
+  let page: EventTarget & { hidden?: boolean };
+
+  beforeEach(() => {
+    vi.useFakeTimers();
+    page = new EventTarget();
+    vi.stubGlobal("document", page);
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+    vi.unstubAllGlobals();
+  });
+
+  test("many changes of the queue are one new request", async () => {
+    const request = vi.fn(() => Promise.resolve<Estimate>({ eta: { p50_seconds: request.mock.calls.length } }));
+    const shown: (Estimate | null)[] = [];
+    const form = new FormEstimate(request, (estimate) => shown.push(estimate));
+    form.setUnfinished(7);
+    await vi.runAllTimersAsync();
+    expect(request).not.toHaveBeenCalled();
+    form.onEdit("a");
+    form.setUnfinished(8);
+    await vi.runAllTimersAsync();
+    for (let change = 0; change < 12; change += 1) {
+      form.setUnfinished(change);
+      await vi.advanceTimersByTimeAsync(100);
+    }
+    await vi.runAllTimersAsync();
+    expect(shown).toEqual([{ eta: { p50_seconds: 1 } }, { eta: { p50_seconds: 2 } }]);
+    form.setUnfinished(11);
+    await vi.runAllTimersAsync();
+    form.onEdit(null);
+    form.setUnfinished(9);
+    await vi.runAllTimersAsync();
+    expect(request).toHaveBeenCalledTimes(2);
+  });
+
+  test("a hidden page requests the estimate once when it is visible", async () => {
+    const request = vi.fn(() => Promise.resolve<Estimate>({}));
+    const form = new FormEstimate(request, () => undefined);
+    form.onEdit("a");
+    await vi.runAllTimersAsync();
+    page.hidden = true;
+    for (let change = 0; change < 3; change += 1) {
+      form.setUnfinished(change + 1);
+      await vi.runAllTimersAsync();
+    }
+    expect(request).toHaveBeenCalledTimes(1);
+    page.hidden = false;
+    page.dispatchEvent(new Event("visibilitychange"));
+    await vi.runAllTimersAsync();
+    expect(request).toHaveBeenCalledTimes(2);
+  });
+
+  test("a slow earlier response does not replace a later one", async () => {
+    const responses: ((estimate: Estimate) => void)[] = [];
+    const shown: (Estimate | null)[] = [];
+    const form = new FormEstimate(() => new Promise((resolve) => { responses.push(resolve); }), (estimate) => shown.push(estimate));
+    form.onEdit("a");
+    await vi.runAllTimersAsync();
+    form.setUnfinished(10);
+    await vi.runAllTimersAsync();
+    responses[1]?.({ price: 2 });
+    responses[0]?.({ price: 1 });
+    await vi.runAllTimersAsync();
+    expect(shown).toEqual([{ price: 2 }]);
+  });
 
   test("requests the estimate when typing pauses", async () => {
     const requested: string[] = [];

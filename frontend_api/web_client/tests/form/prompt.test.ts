@@ -16,6 +16,13 @@ test("the count of a prompt names characters as the API counts them, and the mod
   expect(promptCountText("aaaaaa", 30, 5)).toBe("6 of at most 5 characters · about 1 of 30 tokens");
 });
 
+test("the service's number replaces the guess for its prompt, and adapts it for an edited one", () => {
+  const counted = { prompt: "دائرة حمراء كبيرة فوق مربع", tokens: 42 };
+  expect(promptCountText(`${counted.prompt} `, 30, 2_000, counted)).toBe("26 characters · 42 of 30 tokens");
+  expect(promptCountText(`${counted.prompt} أزرق`, 30, 2_000, counted)).toBe("31 characters · about 50 of 30 tokens");
+  expect(promptCountText("fox", 30, 2_000, { prompt: "", tokens: 42 })).toBe("3 characters · about 42 of 30 tokens");
+});
+
 test("the history has each prompt once, newest first", () => {
   expect(distinctPrompts(["b", "a", "b", " "])).toEqual(["b", "a"]);
 });
