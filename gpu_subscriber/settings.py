@@ -46,7 +46,8 @@ class WorkerSettings(SharedSettings):
     """
     attempt_timeout_seconds: float = Field(default=900.0, gt=0.0)
     """Limit for the generation of an attempt, which then fails. Waiting in the worker for other
-    tasks or for a model to load does not count; a task that waits this long is handed back.
+    tasks or for a model to load does not count; a task that waits this long, or shares the device
+    for this long, is handed back.
     """
     drain_deadline_seconds: float = Field(default=8.0, ge=0.0)
     """After SIGTERM: tasks that will finish within this time are finished, the others handed back.

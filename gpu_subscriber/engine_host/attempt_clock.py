@@ -1,7 +1,8 @@
 """Time limits of an attempt: one budget for waiting in the worker, one for generating.
 
 An attempt waits until the engine starts its first run, and again when the engine dies and it starts
-over. Waiting costs no attempt. It is limited because the delivery's lease is.
+over. Waiting costs no attempt. It is limited because the delivery's lease is. So is generating beside
+other tasks, which costs no attempt until the task's own images have taken the device for that long.
 """
 
 

@@ -124,6 +124,9 @@ class EngineClient:
             if generation.interrupted or child is None or not self._has_room_for(generation):
                 raise GenerationInterruptedError(f"no engine took task {generation.task_id!r}")
             starts = generation.open_starts
+            if neighbours := {owner for owner, _ in self._runs.values()}:
+                for sharing in (generation, *neighbours):
+                    sharing.has_shared_the_device = True
             self._runs |= {start.run_id: (generation, start.index) for start in starts}
             self._unanswered |= {start.run_id for start in starts}
         _send(child, *starts)

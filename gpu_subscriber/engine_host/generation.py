@@ -83,10 +83,13 @@ class EngineGeneration:
         self.task_id = task.id
         self._model = task.parameters.model
         self.interrupted = False
+        self.has_shared_the_device = False
+        """Whether other tasks had runs in the engine beside these. Set by the host."""
         self._listener = listener
         self._spans = RunSpans()
         self._open = {start.index: start for start in starts}
         self._host = host
+        self._most_seconds = timeout_seconds
         self._clock = AttemptClock(
             now=time.monotonic(), waiting_seconds=timeout_seconds, generating_seconds=timeout_seconds
         )
@@ -187,6 +190,11 @@ class EngineGeneration:
             raise GenerationInterruptedError(f"task {self.task_id!r} was interrupted")
 
     @property
+    def _device_seconds(self) -> float:
+        """What the runs of this attempt have used of the device."""
+        return sum(run.gpu_seconds for run in self._ledger.runs)
+
+    @property
     def _seconds_left(self) -> float:
         deadline = self._clock.deadline if self._answer_by is None else self._answer_by
         return max(0.0, deadline - time.monotonic())
@@ -224,6 +232,10 @@ class EngineGeneration:
             raise GenerationInterruptedError(f"task {self.task_id!r} was interrupted without an answer")
         if not self._clock.is_generating:  # other tasks were ahead for too long: another worker may be free
             raise GenerationInterruptedError(f"the engine did not start task {self.task_id!r} in time")
+        if self.has_shared_the_device and self._device_seconds < self._most_seconds:
+            # Other tasks had the device meanwhile: go on elsewhere, from the checkpoints.
+            self.interrupt(want_checkpoints=True)
+            return
         self._timed_out = True
         self.interrupt()
 

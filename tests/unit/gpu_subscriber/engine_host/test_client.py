@@ -306,6 +306,22 @@ def test_timed_out_attempt_is_interrupted_and_the_engine_stays(start_engine: Eng
     assert engine.client.ready is before
 
 
+def test_task_whose_time_others_took_is_handed_back_with_its_checkpoint(
+    start_engine: EngineMaker, callbacks: ThreadPoolExecutor
+) -> None:
+    """Images of other sizes get equal shares of the device: its own may be a twentieth."""
+    engine, listener = start_engine(attempt_timeout_seconds=2.0), Listener()
+    with (
+        closing(engine.client.start(task("wait"), listener, {})) as first,
+        closing(engine.client.start(task("wait", task_id="task-2"), Listener(), {})) as second,
+    ):
+        waiting = callbacks.submit(next, iter(first))
+        assert listener.drawing.wait(PATIENCE_SECONDS)
+        for ended in (next(iter(second)), waiting.result(PATIENCE_SECONDS)):
+            assert ended == Checkpoint(index=0, step=1, state=b"state")
+    assert_next_task_is_drawn(engine)
+
+
 def test_task_that_waits_too_long_is_handed_back(start_engine: EngineMaker) -> None:
     engine = start_engine(attempt_timeout_seconds=2.0)
     assert engine.lives.acquire(timeout=PATIENCE_SECONDS)

@@ -2,8 +2,12 @@
 
 import weakref
 
-from gpu_subscriber.engine.messages import CheckpointReady, ImageReady, Start
+import pytest
+
+from common.domain.task import Phase
+from gpu_subscriber.engine.messages import CheckpointReady, ImageReady, PhaseChanged, Start, StepDone
 from gpu_subscriber.engine_host.generation import EngineGeneration
+from gpu_subscriber.errors import GenerationFailedError, GenerationInterruptedError
 from gpu_subscriber.ports import Checkpoint, GeneratedImage
 from tests.factories import draw_conditions, submitted_task
 from tests.unit.gpu_subscriber.engine_under_test import Listener
@@ -46,3 +50,21 @@ def test_only_the_newest_waiting_checkpoint_delays_the_image() -> None:
     checkpoint, finished = generation
     assert checkpoint == Checkpoint(index=0, step=19, state=bytes([19]))
     assert isinstance(finished, GeneratedImage)
+
+
+@pytest.mark.parametrize(
+    ("own_seconds", "expected"), [(0.05, GenerationInterruptedError), (0.15, GenerationFailedError)]
+)
+def test_attempt_on_a_shared_device_fails_only_by_its_own_seconds(
+    own_seconds: float, expected: type[Exception]
+) -> None:
+    task = submitted_task()
+    start = Start(run_id="run", parameters=task.parameters, index=0, lane=task.lane, submitted_at=0.0)
+    generation = EngineGeneration(
+        task, Listener(), (start,), IdleHost(), timeout_seconds=0.1, grace_seconds=0.01
+    )
+    generation.has_shared_the_device = True
+    generation.on_report(0, PhaseChanged(run_id="run", phase=Phase.DENOISING))
+    generation.on_report(0, StepDone(run_id="run", step=1, steps=30, gpu_seconds=own_seconds))
+    with pytest.raises(expected):
+        list(generation)
