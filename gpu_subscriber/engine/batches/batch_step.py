@@ -3,6 +3,9 @@
 Memory: an image whose size needs more than is free is refused before its first step. A batch that
 runs out of memory in spite of its cap is halved and retried at the next step. This is safe because
 a forward changes no Run. Only a Run that fails alone fails.
+
+The slots of LoRAs keep their memory between steps, for whoever used the largest ones. They give way
+to a Run that does not fit beside them, and are made again, as large as needed, when a Run uses them.
 """
 
 from collections.abc import Callable, Sequence
@@ -79,7 +82,7 @@ class BatchStep:
         for run in runs:
             self._send(PhaseChanged(run_id=run.run_id, phase=Phase.ENCODING_PROMPT))
             with self._active_runs.failing_on_error(run):
-                self._refuse_if_too_large(run)
+                self._make_room_or_refuse(family, run)
         fitting = [run for run in runs if run in self._active_runs]
         encoded = self._encoded(family, fitting) if fitting else []
         for run, branches in zip_longest(fitting, encoded):
@@ -115,9 +118,11 @@ class BatchStep:
         )
         return encoded
 
-    def _refuse_if_too_large(self, run: Run) -> None:
+    def _make_room_or_refuse(self, family: GuidedFamily, run: Run) -> None:
         missing = self._caps.missing_bytes(run.candidate.key)
-        if missing > 0:
+        if 0 < missing <= family.loras.device_bytes:
+            family.loras.release()
+        elif missing > 0:
             size = f"{run.start.parameters.width} × {run.start.parameters.height}"
             raise OutOfMemoryError(f"an image of {size} needs {missing / 1e9:.1f} GB more than is free")
 
@@ -131,11 +136,22 @@ class BatchStep:
 
     def _predict_alone(self, family: GuidedFamily, run: Run) -> None:
         with self._active_runs.failing_on_error(run):
-            (prediction,) = family.predict([_state(run)])
+            prediction = self._predicted_alone(family, _state(run))
             self._caps.fitted(run.candidate.key, batch=1)
             self._reporter.take_step(family, run, prediction, batch=1)
         if run not in self._active_runs:
             self._device.free_memory()
+
+    def _predicted_alone(self, family: GuidedFamily, state: Denoising) -> torch.Tensor:
+        try:
+            return family.predict([state])[0]
+        except torch.OutOfMemoryError:
+            if not family.loras.device_bytes:
+                raise
+        # Outside the `except` block, which pins tensors.
+        family.loras.release()
+        self._device.free_memory()
+        return family.predict([state])[0]
 
     def _predict_together(self, family: GuidedFamily, runs: Sequence[Run]) -> None:
         predictions: list[torch.Tensor] = []

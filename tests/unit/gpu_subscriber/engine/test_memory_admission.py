@@ -9,6 +9,7 @@ from gpu_subscriber.engine.batches.batch_caps import BatchCaps
 from gpu_subscriber.engine.batches.batch_planning import BatchKey
 from gpu_subscriber.engine.batches.memory_needs import MemoryNeeds
 from gpu_subscriber.engine.families.decoded import Decoded
+from gpu_subscriber.engine.loras.model_loras import ModelLoras
 from gpu_subscriber.engine.messages import ImageReady, RunFailed
 from gpu_subscriber.engine.runs.run import Denoising
 from gpu_subscriber.engine.tuning.warm_up import warm_up
@@ -80,6 +81,49 @@ def test_size_that_does_not_fit_is_refused_before_its_first_step(stock: Any) -> 
     (failed,) = driven.of_kind(RunFailed)
     assert failed.failure.code == "out_of_gpu_memory"
     assert f"an image of {2 * SIDE} × {2 * SIDE} needs 0.0 GB more than is free" in failed.failure.message
+
+
+class HeldSlots(ModelLoras):
+    """The slots that Runs with LoRAs of high ranks have left behind."""
+
+    def __init__(self, family: HungryFamily, size: int) -> None:
+        super().__init__(family.pipeline, family.network)
+        self.memory, self.size = family.memory, size
+        self.memory.used += size
+
+    @property
+    def device_bytes(self) -> int:
+        return self.size
+
+    def release(self) -> None:
+        self.memory.used -= self.size
+        self.size = 0
+
+
+def test_slots_of_loras_give_way_to_an_image_that_does_not_fit_beside_them(stock: Any) -> None:
+    driven, family = warm_engine(stock, free=STEP_BYTES + 3 * ONE_RUN)
+    family.loras = HeldSlots(family, 2 * ONE_RUN)
+    driven.start("wide", drawing(width=2 * SIDE))
+    driven.run_to_end()
+    assert (driven.failed_runs, driven.drawn_runs, family.memory.failures) == ([], ["wide"], 0)
+
+
+def test_slots_that_are_made_during_an_image_give_way_to_its_next_step(stock: Any) -> None:
+    driven, family = warm_engine(stock, free=STEP_BYTES + 3 * ONE_RUN)
+    driven.start("wide", drawing(width=2 * SIDE))
+    driven.step()
+    family.loras = HeldSlots(family, 2 * ONE_RUN)
+    driven.run_to_end()
+    assert (driven.failed_runs, driven.drawn_runs, family.memory.failures) == ([], ["wide"], 1)
+
+
+def test_image_that_does_not_fit_without_slots_either_is_refused(stock: Any) -> None:
+    driven, family = warm_engine(stock, free=STEP_BYTES + 3 * ONE_RUN)
+    family.loras = HeldSlots(family, ONE_RUN // 2)
+    driven.start("large", drawing(width=2 * SIDE, height=2 * SIDE))
+    driven.run_to_end()
+    assert (driven.failed_runs, family.memory.failures) == (["large"], 0)
+    assert family.loras.device_bytes == ONE_RUN // 2
 
 
 def test_image_is_decoded_in_tiles_when_it_does_not_fit(stock: Any) -> None:
