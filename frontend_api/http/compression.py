@@ -68,7 +68,12 @@ _compressed_once = lru_cache(maxsize=64)(_compressed)
 
 
 def _is_compressible(answer: Response) -> bool:
-    """Return whether the whole text is known, and no caller compares its ETag with that of a task."""
-    is_text = answer.status_code == 200 and answer.mimetype in _TYPES
+    """Return whether the whole text is known, and no caller compares its ETag with that of a task.
+
+    `no-transform` marks texts that consist of encoded images.
+    """
+    is_text = (
+        answer.status_code == 200 and answer.mimetype in _TYPES and not answer.cache_control.no_transform
+    )
     is_whole = answer.direct_passthrough or not answer.is_streamed
     return is_text and is_whole and not (answer.cache_control.private and "ETag" in answer.headers)

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -91,6 +92,18 @@ def test_images_are_bytes_by_default(api: Api) -> None:
     assert body["task_id"] == only_task(api).id
     assert body["created"] == int(api.clock.now().timestamp())
     assert body["warnings"] == []
+
+
+def test_images_in_a_body_are_not_compressed(api: Api) -> None:
+    """Their text shrinks by a quarter only, and compression takes ten times as long as the response."""
+    key = {"Idempotency-Key": "one"}
+    answer_after(api, completing(api), headers=key)
+    ((name, _),) = api.images.objects.items()
+    api.images.objects[name] = picture = os.urandom(10_000)
+    answer = post(api, {**key, "Accept-Encoding": "gzip, br"})
+    assert "Content-Encoding" not in answer.headers
+    assert answer.headers["Cache-Control"] == "private, no-store, no-transform"
+    assert answer.get_json()["data"][0]["b64_json"] == base64.b64encode(picture).decode()
 
 
 @pytest.mark.parametrize("can_sign", [False, True])
