@@ -346,7 +346,7 @@ def build_dependencies(
                 clock=clock,
                 body_of=render.webhook_body,
             ),
-            replay_delivery=ReplayDelivery(logs=webhook_logs, events=events),
+            replay_delivery=ReplayDelivery(logs=webhook_logs, events=events, clock=clock),
         ),
     )
 

@@ -14,7 +14,9 @@ MAX_TRIES_KEPT = 100
 MAX_TRIES_IN_ALL = 1_000
 """Of all deliveries of a task together: a document may have 1 MiB."""
 RETRIED_FOR = timedelta(days=1)
-"""How long after a delivery's first try failed tries are repeated."""
+"""How long after a delivery's first try, or its replay, failed tries are repeated."""
+LONGEST_BACKOFF = timedelta(minutes=10)
+"""Between two pushes of an event, as `terraform/pubsub.tf` configures."""
 GONE = 410
 _ERROR_CHARACTERS = 200
 
@@ -85,7 +87,7 @@ class WebhookDelivery:
     """The latest tries, oldest first, at most MAX_TRIES_KEPT; fewer in a log of many deliveries."""
     delivered_at: datetime | None = None
     retried_until: datetime | None = None
-    """A failed try at or after this time is the last one; None before the first."""
+    """A failed try at or after this time is the last one; None while there is no message."""
     abandoned: bool = False
 
 
@@ -147,10 +149,28 @@ class WebhookLog:
             expires_at=expires_at,
         )
 
-    def reopened(self, number: int) -> "WebhookLog":
+    def has_message(self, number: int, *, now: datetime) -> bool:
+        """Return whether Pub/Sub has a message for this delivery, which it will push again.
+
+        Without a try for much longer than Pub/Sub waits, the message counts as lost: its process may have
+        ended before publishing it, or the subscription was purged.
+        """
+        delivery = self.numbered(number)
+        if self.state_of(delivery) is not DeliveryState.PENDING or delivery.retried_until is None:
+            return False
+        latest = max([delivery.retried_until - RETRIED_FOR, *(one.at for one in delivery.tries[-1:])])
+        return now < latest + 2 * LONGEST_BACKOFF
+
+    def reopened(self, number: int, *, at: datetime) -> "WebhookLog":
         """Return the log with a delivery reopened for sending, also after a 410 or a day of failures."""
-        pending = replace(self.numbered(number), delivered_at=None, retried_until=None, abandoned=False)
+        pending = replace(
+            self.numbered(number), delivered_at=None, retried_until=at + RETRIED_FOR, abandoned=False
+        )
         return replace(self._with(pending), stopped_at=None)
+
+    def without_message(self, number: int) -> "WebhookLog":
+        """Return the log with a delivery whose message could not be published."""
+        return self._with(replace(self.numbered(number), retried_until=None))
 
     def _delivery_of(self, event: TaskEvent, url: str) -> WebhookDelivery:
         for delivery in self.deliveries:

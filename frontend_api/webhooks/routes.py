@@ -38,7 +38,10 @@ def list_deliveries(task_id: str) -> Response:
     scopes=CHANGE_AND_READ,
 )
 def replay_delivery(task_id: str, number: int) -> Response:
-    """Send an event again."""
+    """Send an event again.
+
+    A pending delivery is tried again anyway.
+    """
     task = current(Tasks).read(caller_id(), checked_task_id(task_id))
     log = current(Webhooks).replay_delivery(task, number)
     return json_response(WebhookDeliveryResponse.of(log, log.numbered(number)), 202)

@@ -3,6 +3,7 @@
 from common.shared_values import SHARED
 from frontend_api import gunicorn_conf
 from frontend_api.settings import ApiSettings
+from frontend_api.webhooks.delivery_log import LONGEST_BACKOFF
 from gpu_subscriber.settings import WorkerSettings
 from tests.infrastructure.terraform_files import resources, seconds
 
@@ -29,6 +30,7 @@ def test_push_deadline_is_longer_than_a_webhook_delivery() -> None:
     push = resources("google_pubsub_subscription")["pushes"]
     assert longest < push["ack_deadline_seconds"]
     assert seconds(push["retry_policy"][0]["minimum_backoff"]) >= 10
+    assert seconds(push["retry_policy"][0]["maximum_backoff"]) == LONGEST_BACKOFF.total_seconds()
 
 
 def test_processes_end_before_cloud_run_kills_them() -> None:

@@ -526,6 +526,38 @@ def test_replay_can_be_repeated_when_publishing_fails(api: Api) -> None:
     api.events.failures_left = 1
     assert replay(api, task).status_code == 503
     assert replay(api, task).status_code == 202
+    assert api.events.events == [ending_of(task)]
+
+
+def test_replays_of_a_pending_delivery_publish_no_further_message(api: Api) -> None:
+    """Pub/Sub would push each of them for a day, if the receiver refuses them."""
+    task = completed(api)
+    api.receiver.outcomes = [REFUSED] * 2
+    push_of(api, task)
+    for seconds in (0, 600, 599):
+        api.clock.advance(seconds)
+        assert (replay(api, task).status_code, len(api.events.events)) == (202, 0)
+    push_of(api, task)
+    push_of(api, task)
+    for seconds in (0, 600, 599):  # delivered, and then pending
+        api.clock.advance(seconds)
+        assert (replay(api, task).status_code, len(api.events.events)) == (202, 1)
+
+
+@pytest.mark.parametrize("is_tried", [True, False])
+def test_delivery_whose_message_is_lost_is_replayed(api: Api, is_tried: bool) -> None:
+    """The process ended before publishing it, or an operator purged the subscription."""
+    task = completed(api)
+    push_of(api, task)
+    replay(api, task)
+    api.clock.advance(600)
+    if is_tried:
+        api.receiver.outcomes = [REFUSED]
+        push_of(api, task)
+        api.clock.advance(600)
+        assert (replay(api, task).status_code, len(api.events.events)) == (202, 1)
+    api.clock.advance(600)
+    assert (replay(api, task).status_code, len(api.events.events)) == (202, 2)
 
 
 def test_missing_or_outdated_delivery_is_not_replayed(api: Api) -> None:
