@@ -52,7 +52,7 @@ let auth: Auth | null = null;
 let firstConfiguration: Configuration | null = null;
 let followedCount = LIVE_COUNT;
 let modelTimer: ReturnType<typeof setTimeout> | undefined;
-/** The newest task that was accepted although no worker served its model: the form says so until one does. */
+/** The newest task that was accepted although no worker served its model: the form states this until one does. */
 let unserved: TaskDocument | null = null;
 let isStarted = false;
 let startTimer: ReturnType<typeof setTimeout> | undefined;
