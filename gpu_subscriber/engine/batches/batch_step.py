@@ -4,8 +4,8 @@ Memory: an image whose size needs more than is free is refused before its first 
 runs out of memory in spite of its cap is halved and retried at the next step. This is safe because
 a forward changes no Run. Only a Run that fails alone fails.
 
-The slots of LoRAs keep their memory between steps, for whoever used the largest ones. They give way
-to a Run that does not fit beside them, and are made again, as large as needed, when a Run uses them.
+The slots of LoRAs keep the memory of the largest ones that were used. They give way to a Run that
+does not fit beside them, and are made again, as large as needed, when a Run uses them.
 """
 
 from collections.abc import Callable, Sequence
