@@ -20,7 +20,7 @@ from playwright.sync_api import Browser, Page
 
 from benchmarks.browsing import chromium
 from benchmarks.listening_pages import ListeningPages
-from benchmarks.measurement import percentile, spread_of
+from benchmarks.measurement import percentile, processor_seconds, spread_of
 from benchmarks.parts import PARTS
 from benchmarks.prompts import PROMPTS
 from benchmarks.whole_system import running_system
@@ -115,16 +115,11 @@ class _Measurement:
             "Chromium": browser,
             "other pages": [] if self.others is None else [psutil.Process(self.others.pid)],
         }
-        return {name: sum(map(_processor_seconds, group)) for name, group in groups.items() if group}
+        return {name: sum(map(processor_seconds, group)) for name, group in groups.items() if group}
 
 
 def _descendants(process: psutil.Process) -> Sequence[psutil.Process]:
     return process.children(recursive=True)
-
-
-def _processor_seconds(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return times.user + times.system
 
 
 def _report(name: str, measurement: _Measurement) -> Iterator[str]:

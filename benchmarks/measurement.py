@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import psutil
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spread:
@@ -46,6 +48,12 @@ def milliseconds(work: Callable[[], object], clock: Callable[[], float] = time.p
     started = clock()
     work()
     return (clock() - started) * 1_000
+
+
+def processor_seconds(process: psutil.Process) -> float:
+    """Return the processor time of a process so far, without its children's."""
+    times = process.cpu_times()
+    return float(times.user + times.system)
 
 
 @contextmanager

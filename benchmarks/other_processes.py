@@ -13,6 +13,7 @@ from typing import Self
 
 import psutil
 
+from benchmarks.measurement import processor_seconds
 from common.domain.models.spec import ModelSpec
 from common.domain.parameters import GenerationParameters
 from common.domain.task import Lane
@@ -111,7 +112,7 @@ class EngineUnderLoad:
 
     def generate(self, requests: Sequence[GenerationParameters]) -> Round:
         """Send all Runs at once, and wait for all images."""
-        wall, processor = time.perf_counter(), self._processor_seconds()
+        wall, processor = time.perf_counter(), processor_seconds(self._processor)
         for number, parameters in enumerate(requests):
             self.start(str(number), parameters)
         images: list[ImageReady] = []
@@ -123,13 +124,9 @@ class EngineUnderLoad:
         self.receive_until(is_last)
         return Round(
             wall=time.perf_counter() - wall,
-            processor=self._processor_seconds() - processor,
+            processor=processor_seconds(self._processor) - processor,
             working=sum(image.gpu_seconds for image in images),
         )
-
-    def _processor_seconds(self) -> float:
-        times = self._processor.cpu_times()
-        return times.user + times.system
 
     def _wait_for_ready(self) -> EngineReady:
         message = self._process.receive(within_seconds=_LOADING_SECONDS)

@@ -14,7 +14,7 @@ from itertools import pairwise
 
 import psutil
 
-from benchmarks.measurement import milliseconds, percentile, spread_of
+from benchmarks.measurement import milliseconds, percentile, processor_seconds, spread_of
 from benchmarks.prompts import PROMPTS
 from benchmarks.whole_system import api_process, running_system, submit
 from common.adapters.firestore_client import firestore_client
@@ -59,10 +59,10 @@ def run() -> Iterator[str]:
 
 def _cost(api: psutil.Process, client: SystemClient, submissions: int) -> float:
     """Return the CPU milliseconds per submission."""
-    before = _cpu_ms(api)
+    before = processor_seconds(api)
     for number in range(submissions):
         submit(client, number)
-    return (_cpu_ms(api) - before) / submissions
+    return (processor_seconds(api) - before) * 1_000 / submissions
 
 
 def _times(
@@ -89,9 +89,9 @@ def _batch_cost(api: psutil.Process, client: SystemClient) -> tuple[float, float
         response = client.http.post("/v1/tasks:batch", json={"tasks": items})
         assert response.json()["accepted"] == BATCH, response.text
 
-    before = _cpu_ms(api)
+    before = processor_seconds(api)
     took = milliseconds(submit_batch)
-    return (_cpu_ms(api) - before) / BATCH, took
+    return (processor_seconds(api) - before) * 1_000 / BATCH, took
 
 
 def _round_trips(stack: LocalStack, names: ResourceNames) -> Callable[[int], None]:
@@ -120,8 +120,3 @@ def _round_trips(stack: LocalStack, names: ResourceNames) -> Callable[[int], Non
         queue.publish(task)
 
     return make_round_trips
-
-
-def _cpu_ms(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return float(times.user + times.system) * 1_000
