@@ -8,7 +8,8 @@ locals {
 
   run_app_is_open = try(var.domain.keep_run_app_open, true)
   load_balancers  = toset(var.domain == null ? [] : ["darkroom"])
-  # With this header the load balancer calls the revision that a release tests before its traffic (scripts/smoke_test).
+  # With a header the load balancer calls the revision that a release tests before its traffic (scripts/smoke_test). Every
+  # caller may send the header, so the release removes the tag after the test, and Cloud Run then refuses such requests.
   backends = { for name, tag in { api = null, canary = "canary" } : name => tag if var.domain != null }
 }
 

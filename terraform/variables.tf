@@ -345,7 +345,7 @@ variable "scheduler_region" {
 }
 
 variable "secret_versions" {
-  description = "Raise a number to replace that secret. A new webhook_key changes every caller's webhook secret and invalidates every API key immediately."
+  description = "Raise a number to replace that secret. A new webhook_key changes every caller's webhook secret and invalidates every API key as soon as the traffic is routed to the API's new revision (docs/operating/deploy.md, Changes)."
   type = object({
     webhook_key       = optional(number, 1)
     autoscaling_token = optional(number, 1)

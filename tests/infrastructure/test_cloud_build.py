@@ -57,6 +57,25 @@ def test_traffic_is_routed_after_the_smoke_test_and_the_workers() -> None:
     assert "--no-traffic" in STEPS["canary"]["script"]
 
 
+def test_steps_that_tag_a_revision_remove_the_tag_at_their_end() -> None:
+    tagging = {
+        name: step["script"] for name, step in STEPS.items() if "--update-tags" in step.get("script", "")
+    }
+    assert set(tagging) == {"smoke-test"}
+    for script in tagging.values():
+        (removal,) = re.findall(r"^trap '.*--remove-tags=canary --quiet' EXIT$", script, re.MULTILINE)
+        assert script.index(removal) < script.index('--update-tags="canary=')
+    assert not re.search(r"--(set-tags|tag)\b(?! canary)", "".join(tagging.values()))
+
+
+@pytest.mark.parametrize("page", ["deploy", "releases"])
+def test_documented_changes_of_traffic_remove_the_tag(page: str) -> None:
+    text = (ROOT / "docs" / "operating" / f"{page}.md").read_text().replace("\\\n", "")
+    commands = re.findall(r"^gcloud run services update-traffic .*$", text, re.MULTILINE)
+    assert commands
+    assert [command for command in commands if not command.endswith("--remove-tags=canary")] == []
+
+
 def test_workers_on_cloud_run_are_updated_also_without_a_cluster() -> None:
     script = STEPS["workers"]["script"]
     assert BUILD["substitutions"]["_WORKER_POOL"] == ""

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,8 @@ class Cloud:
 
     folder: Path
     url: str
+    canary_responds: threading.Event = field(default_factory=threading.Event)
+    canary_is_called: threading.Event = field(default_factory=threading.Event)
 
     @property
     def state(self) -> dict[str, Any]:
@@ -56,6 +58,11 @@ class Cloud:
         """The revision with the traffic."""
         revision: str = self.state["service"]["serving"]
         return revision
+
+    @property
+    def tags(self) -> set[str]:
+        """The tags, at whose URLs everyone can call a revision."""
+        return set(self.state["service"]["tags"])
 
     def deployment(self, name: str) -> dict[str, Any]:
         deployment: dict[str, Any] = self.state["deployments"][f"darkroom-worker-{name}"]
@@ -78,18 +85,23 @@ class Cloud:
         log = ""
         names = list(STEPS)
         for name in names[names.index(first_step) :]:
-            step = STEPS[name]
-            if "script" not in step:
+            if "script" not in STEPS[name]:
                 continue
-            done = subprocess.run(
-                ["bash", "-c", step["script"].replace("/workspace/", f"{self.folder}/workspace/")],
-                cwd=self.folder / "sources", env=self.environment(gpus), timeout=120, check=False,
-                text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            )  # fmt: skip
-            log += done.stdout
-            if done.returncode:
+            tags_before = self.tags
+            with self.step(name, gpus=gpus) as process:
+                log += process.communicate(timeout=120)[0]
+            assert self.tags <= tags_before, f"{name} leaves a revision that everyone can call"
+            if process.returncode:
                 return name, log
         return None, log
+
+    def step(self, name: str, *, gpus: str = "none") -> "subprocess.Popen[str]":
+        """Start the script of a step."""
+        script: str = STEPS[name]["script"].replace("/workspace/", f"{self.folder}/workspace/")
+        return subprocess.Popen(
+            ["bash", "-c", script], cwd=self.folder / "sources", env=self.environment(gpus),
+            text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
 
     def environment(self, gpus: str = "none") -> dict[str, str]:
         image = "europe-west4-docker.pkg.dev/p/darkroom/darkroom"
@@ -123,6 +135,7 @@ def cloud(tmp_path: Path) -> Iterator[Cloud]:
     for file in (sources / "gpu_subscriber" / "k8s" / "environment").glob("*.env"):
         file.write_text(file.read_text().replace("example-project", "p"))
     cloud = Cloud(folder=tmp_path, url="")
+    cloud.canary_responds.set()
 
     class Service(BaseHTTPRequestHandler):
         """Google's placeholder responds 200 to every path; a revision of darkroom as the API does."""
@@ -131,12 +144,17 @@ def cloud(tmp_path: Path) -> Iterator[Cloud]:
             service = cloud.state["service"]
             path = self.path.removeprefix("/canary") or "/"
             is_canary = path != self.path or self.headers["X-Darkroom-Revision"] == "canary"
+            if is_canary:
+                cloud.canary_is_called.set()
+                cloud.canary_responds.wait(60)
             is_placeholder = not is_canary and cloud.serving == PLACEHOLDER
             status, text = (200, "It's running!") if is_placeholder else RESPONSES[path.removeprefix("/lb")]
             if service["ingress"] != "all" and not path.startswith("/lb"):
                 status, text = 404, "Page not found"
             elif path.startswith("/lb") and service["refuses_build"]:
                 status, text = 403, "Forbidden"
+            elif is_canary and service["canary_is_open"]:
+                status, text = 200, ""
             self.send_response(status)
             self.end_headers()
             self.wfile.write(text.encode())
@@ -153,6 +171,7 @@ def cloud(tmp_path: Path) -> Iterator[Cloud]:
             "public_url": f"{cloud.url}/lb",
             "ingress": "all",
             "refuses_build": False,
+            "canary_is_open": False,
             "revisions": {PLACEHOLDER: "us-docker.pkg.dev/cloudrun/container/hello"},
             "serving": PLACEHOLDER,
             "tags": {},
@@ -166,6 +185,7 @@ def cloud(tmp_path: Path) -> Iterator[Cloud]:
         ],
     }
     yield cloud
+    cloud.canary_responds.set()
     server.shutdown()
     server.server_close()
 
@@ -201,6 +221,40 @@ def test_release_with_updated_workers_routes_traffic(cloud: Cloud) -> None:
     assert log.rstrip().endswith(f"--region=europe-west4 --to-revisions={PREVIOUS}=100")
     assert cloud.serving != PREVIOUS
     assert cloud.deployment(POOLS[0])["replicas"] == 2
+    assert cloud.tags == set()
+
+
+def test_canary_that_fails_its_test_is_not_public_afterwards(cloud: Cloud) -> None:
+    cloud.was_released()
+    state = cloud.state
+    state["service"]["canary_is_open"] = True
+    cloud.state = state
+    failed, log = cloud.release(gpus="some")
+    assert (failed, cloud.serving, cloud.tags) == ("smoke-test", PREVIOUS, set())
+    assert "/v1/models 200 instead of 401" in log
+
+
+def test_canary_is_not_public_after_a_cancelled_build(cloud: Cloud) -> None:
+    cloud.was_released()
+    cloud.canary_responds.clear()
+    (cloud.folder / "workspace" / "api.revision").write_text(PREVIOUS)
+    with cloud.step("smoke-test") as process:
+        assert cloud.canary_is_called.wait(60)
+        assert cloud.tags == {"canary"}
+        process.terminate()
+        assert process.wait(60) != 0
+        assert cloud.tags == set()
+        cloud.canary_responds.set()
+
+
+def test_release_stops_if_the_tag_cannot_be_removed(cloud: Cloud) -> None:
+    gcloud = cloud.folder / "bin" / "gcloud"
+    works = gcloud.read_text().splitlines()[-1]
+    gcloud.write_text(f'#!/bin/sh\ncase "$*" in *--remove-tags*) exit 1 ;; esac\n{works}\n')
+    with pytest.raises(AssertionError, match="smoke-test leaves a revision"):
+        cloud.release(gpus="none")
+    with cloud.step("smoke-test") as process:
+        assert process.wait(60) == 1
 
 
 def test_release_reports_workers_without_a_node_and_routes_traffic(cloud: Cloud) -> None:
