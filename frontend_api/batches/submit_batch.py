@@ -24,7 +24,6 @@ from frontend_api.tasks.submit import (
     SubmitTask,
     Submitted,
     TaskNotConfirmedError,
-    check_same_request,
     task_id_of,
 )
 
@@ -85,7 +84,9 @@ class SubmitBatch:
         outcomes |= self._find_replays(
             {task_id: outcomes[task_id] for task_id in _ids_with_key(tasks, submissions)}
         )
-        matched = self._replays_of_refused(submissions, [_match(task, first, outcomes) for task in tasks])
+        matched = self._replays_of_refused(
+            submissions, [self._match(task, first, outcomes) for task in tasks]
+        )
         unpublished = self._publish(matched)
         return tuple(
             unpublished.get(outcome.task.id, outcome) if isinstance(outcome, Submitted) else outcome
@@ -153,6 +154,22 @@ class SubmitBatch:
                 replayed[task_id] = TaskNotFoundError(task_id)  # deleted between the two calls
         return replayed
 
+    def _match(
+        self, requested: Task | DomainError, first: Mapping[str, Task], outcomes: Mapping[str, Outcome]
+    ) -> Outcome:
+        """Return the result of one submission: a later one with the same id replays the first."""
+        if isinstance(requested, DomainError):
+            return requested
+        outcome = outcomes[requested.id]
+        is_first = first[requested.id] is requested
+        if isinstance(outcome, DomainError) or (is_first and not outcome.replayed):
+            return outcome
+        try:
+            self.submit_task.check_same_request(outcome.task, requested)
+        except IdempotencyKeyReusedError as error:
+            return error
+        return Submitted(task=outcome.task, replayed=True)
+
     def _replays_of_refused(
         self, submissions: Sequence[Submission], outcomes: Sequence[Outcome]
     ) -> list[Outcome]:
@@ -170,9 +187,7 @@ class SubmitBatch:
         except DependencyUnavailableError:
             return matched
         for index, task_id in refused.items():
-            if task_id in stored and stored[task_id].request_digest == self.submit_task.digest_of(
-                submissions[index]
-            ):
+            if task_id in stored and self.submit_task.is_replay(stored[task_id], submissions[index]):
                 matched[index] = Submitted(task=stored[task_id], replayed=True)
         return matched
 
@@ -210,20 +225,3 @@ def _ids_with_key(tasks: Sequence[Task | DomainError], submissions: Sequence[Sub
         for task, submission in zip(tasks, submissions, strict=True)
         if isinstance(task, Task) and submission.idempotency_key is not None
     }
-
-
-def _match(
-    requested: Task | DomainError, first: Mapping[str, Task], outcomes: Mapping[str, Outcome]
-) -> Outcome:
-    """Return the result of one submission: a later one with the same id replays the first."""
-    if isinstance(requested, DomainError):
-        return requested
-    outcome = outcomes[requested.id]
-    is_first = first[requested.id] is requested
-    if isinstance(outcome, DomainError) or (is_first and not outcome.replayed):
-        return outcome
-    try:
-        check_same_request(outcome.task, requested)
-    except IdempotencyKeyReusedError as error:
-        return error
-    return Submitted(task=outcome.task, replayed=True)

@@ -83,7 +83,7 @@ class Submission:
     def digest(self) -> str:
         """A hash of what the caller sent: without the model's defaults, which a release may change.
 
-        Computed from encrypted callback headers.
+        Of callback headers it contains only the names, since the values are secret.
         """
         given = {name: value for name, value in self.parameters.items() if value is not None}
         sent = (
@@ -94,7 +94,7 @@ class Submission:
             None if self.start_within is None else self.start_within.total_seconds(),
             self.callback_url,
             self.callback_events,
-            *([dict(self.callback_headers)] if self.callback_headers else []),
+            *([sorted(self.callback_headers)] if self.callback_headers else []),
         )
         return hashlib.sha256(json.dumps(sent, sort_keys=True).encode()).hexdigest()
 
@@ -178,7 +178,7 @@ class SubmitTask:
             self._check_callback(submission.callback_url)
         elif submission.callback_headers:
             raise _invalid("/callback_headers", "needs `callback_url`")
-        stored = self._with_encrypted_headers(submission)
+        callback_headers = self._encrypted_headers_of(submission)
         spec = self.catalog.default if submission.model is None else self.catalog.get(submission.model)
         task_id = (
             uuid.uuid4().hex
@@ -198,7 +198,7 @@ class SubmitTask:
             labels=submission.labels,
             callback_url=submission.callback_url,
             callback_events=submission.callback_events,
-            callback_headers=stored.callback_headers,
+            callback_headers=callback_headers,
             traceparent=current_traceparent(),
         )
         warnings = warnings_of(
@@ -206,17 +206,41 @@ class SubmitTask:
             max_prompt_tokens=spec.max_prompt_tokens,
             token_starts=None if tokenizers is None else partial(tokenizers.token_starts, spec.name),
         )
-        return self.callback_seal.on(replace(task, warnings=warnings, request_digest=stored.digest))
+        return self.callback_seal.on(replace(task, warnings=warnings, request_digest=submission.digest))
 
-    def digest_of(self, submission: Submission) -> str:
-        return self._with_encrypted_headers(submission).digest
+    def is_replay(self, stored: Task, submission: Submission) -> bool:
+        """Return whether a submission that is refused now is the one that created this task."""
+        return stored.request_digest == submission.digest and self._has_same_headers(
+            stored, self._encrypted_headers_of(submission)
+        )
 
-    def _with_encrypted_headers(self, submission: Submission) -> Submission:
-        """Return the submission with encrypted callback headers."""
+    def check_same_request(self, stored: Task, requested: Task) -> None:
+        """Raise IdempotencyKeyReusedError unless both tasks result from the same request.
+
+        Requests are the same if the same was sent, or if it is the same with all defaults filled in.
+        """
+        was_sent = stored.request_digest is not None and stored.request_digest == requested.request_digest
+        if not self._has_same_headers(stored, requested.callback_headers) or not (
+            was_sent or _is_same_completed_request(stored, requested)
+        ):
+            raise IdempotencyKeyReusedError("this idempotency key was used before for a different request")
+
+    def _encrypted_headers_of(self, submission: Submission) -> Mapping[str, str]:
         headers = submission.callback_headers
-        if not headers:
-            return submission
-        return replace(submission, callback_headers=self.header_cipher.encrypt(submission.user_id, headers))
+        return self.header_cipher.encrypt(submission.user_id, headers) if headers else {}
+
+    def _has_same_headers(self, stored: Task, encrypted: Mapping[str, str]) -> bool:
+        """Return whether the callback headers have the same values, as far as the webhook key shows.
+
+        Values that were encrypted with another key cannot be compared and count as the same.
+        """
+        if stored.callback_headers == encrypted:
+            return True
+        try:
+            self.header_cipher.decrypt(stored.user_id, stored.callback_headers)
+        except CallbackRefusedError:
+            return True
+        return False
 
     def _create(self, task: Task) -> Task:
         (predicted,) = self.estimator.with_predictions([task])
@@ -233,7 +257,7 @@ class SubmitTask:
 
     def _replay(self, requested: Task) -> Task:
         stored = self._stored(requested.id)
-        check_same_request(stored, requested)
+        self.check_same_request(stored, requested)
         return self._republish(stored)
 
     def _replay_of_refused(self, submission: Submission, refusal: DomainError) -> Submitted:
@@ -244,7 +268,7 @@ class SubmitTask:
             stored = self._stored(task_id_of(submission.user_id, submission.idempotency_key))
         except TaskNotFoundError:
             raise refusal from None
-        if stored.request_digest != self.digest_of(submission):
+        if not self.is_replay(stored, submission):
             raise refusal
         return Submitted(task=self._republish(stored), replayed=True)
 
@@ -283,18 +307,11 @@ def derived_seed(task_id: str) -> int:
     return int.from_bytes(hashlib.sha256(f"seed of {task_id}".encode()).digest()[:4])
 
 
-def check_same_request(stored: Task, requested: Task) -> None:
-    """Raise IdempotencyKeyReusedError unless both tasks result from the same request.
-
-    Requests are the same if the same was sent, or if it is the same with all defaults filled in.
-    """
-    if stored.request_digest is not None and stored.request_digest == requested.request_digest:
-        return
+def _is_same_completed_request(stored: Task, requested: Task) -> bool:
     # A retry removes a task's deadline, so the requested deadline of a retried task is unknown.
     was_retried = stored.start_by is None and stored.queued_at > stored.created_at
     has_same_deadline = was_retried or _start_within(stored) == _start_within(requested)
-    if not has_same_deadline or _request_of(stored) != _request_of(requested):
-        raise IdempotencyKeyReusedError("this idempotency key was used before for a different request")
+    return has_same_deadline and _request_of(stored) == _request_of(requested)
 
 
 def _start_within(task: Task) -> timedelta | None:
@@ -302,5 +319,5 @@ def _start_within(task: Task) -> timedelta | None:
 
 
 def _request_of(task: Task) -> tuple[object, ...]:
-    callback = (task.callback_url, task.callback_events, dict(task.callback_headers))
+    callback = (task.callback_url, task.callback_events, sorted(task.callback_headers))
     return (task.user_id, task.parameters, task.lane, dict(task.labels), callback)
