@@ -12,6 +12,7 @@ from PIL import Image
 
 from darkroom.errors import ConfigurationError, InvalidRequestError, UnexpectedResponseError
 from darkroom.models.stored_input import Input
+from darkroom.pictures import PICTURE_FIELDS
 from darkroom.resources import batches, inputs, tasks
 from darkroom.resumable import PART_BYTES
 from scripted import ScriptedApi, problem, reply, task_json
@@ -82,6 +83,17 @@ def test_submission_uploads_its_pictures_first(api: ScriptedApi, tmp_path: Path)
         "mask_image": hashlib.sha256(b"\x89PNG").hexdigest(),
         "strength": 0.5,
     }
+
+
+@pytest.mark.parametrize("path", ["/home/ada/.ssh/id_ed25519", f"{ID}/", f"{ID}\n", ID.upper()])
+def test_no_id_that_a_server_states_is_a_path(api: ScriptedApi, path: str) -> None:
+    with pytest.raises(UnexpectedResponseError, match="id: "):
+        api.run(inputs.upload(api.calls, PICTURE), reply({**input_json(), "id": path}))
+    for field in PICTURE_FIELDS:
+        task = task_json()
+        task["parameters"][field] = path
+        with pytest.raises(UnexpectedResponseError, match=f"parameters.{field}: "):
+            api.run(tasks.get(api.calls, "task-1"), reply(task))
 
 
 def test_batch_uploads_each_picture_once(api: ScriptedApi) -> None:

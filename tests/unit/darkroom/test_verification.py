@@ -1,5 +1,6 @@
 """Records in image files, and comparison with an image that was generated again."""
 
+import asyncio
 import hashlib
 import io
 import json
@@ -15,9 +16,10 @@ from PIL.PngImagePlugin import PngInfo
 
 from common.domain.parameters import OutputFormat
 from common.domain.provenance import Resume
-from darkroom import EditedImageError, NoImageRecordError, read_image_record
+from darkroom import AsyncClient, Client, EditedImageError, NoImageRecordError, read_image_record
 from darkroom.cli.exit_codes import ExitCode
 from darkroom.image_files import RecordedImage
+from darkroom.pictures import PICTURE_FIELDS
 from darkroom.verification import compare, verify
 from gpu_subscriber.images.encoding import encode_image, recorded
 from gpu_subscriber.images.record import encode_image_record
@@ -175,6 +177,65 @@ def test_verify_submits_the_parameters_of_the_record() -> None:
     submitted = json.loads(recording.requests[0].content)
     stated = {name: value for name, value in completed["parameters"].items() if value is not None}
     assert submitted == {**stated, "width": SIDE, "height": SIDE}
+
+
+def test_verify_without_an_image_of_the_task_raises() -> None:
+    api = ScriptedApi()
+    with pytest.raises(NoImageRecordError):
+        api.run(verify(api.calls, of(file_of()), None), reply(task_json("completed"), 202))
+
+
+def hostile(field: str, value: str) -> bytes:
+    """Return an unedited image whose record has another value in a field of a picture."""
+    file, chunks = io.BytesIO(), PngInfo()
+    with Image.open(io.BytesIO(file_of())) as image:
+        record = json.loads(image.info["darkroom"])
+        record["parameters"][field] = value
+        chunks.add_itxt("darkroom", json.dumps(record))
+        image.save(file, "PNG", pnginfo=chunks)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("field", PICTURE_FIELDS)
+@pytest.mark.parametrize("is_async", [False, True], ids=["blocking", "asynchronous"])
+def test_verify_uploads_no_file_that_a_record_names(tmp_path: Path, field: str, *, is_async: bool) -> None:
+    private = tmp_path / "id_ed25519"
+    private.write_text("a private key")
+    image, sent = hostile(field, str(private)), []
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        sent.append(request)
+        return reply(None, 500)
+
+    def verify_image() -> object:
+        transport = httpx.MockTransport(respond)
+        if is_async:
+            return asyncio.run(AsyncClient("http://localhost", transport=transport).verify(image))
+        return Client("http://localhost", transport=transport).verify(image)
+
+    with pytest.raises(NoImageRecordError):
+        verify_image()
+    assert sent == []
+
+
+def test_verify_refers_to_inputs_by_their_ids() -> None:
+    api, digest = ScriptedApi(), "0f" * 32
+    completed = task_json("completed", images=[STORED])
+    recording = api.run(
+        verify(api.calls, of(hostile("image", digest)), None),
+        reply(completed, 202),
+        httpx.Response(200, content=file_of()),
+    )
+    assert json.loads(recording.requests[0].content)["image"] == digest
+
+
+def test_command_uploads_no_file_that_a_record_names(darkroom: Terminal, tmp_path: Path) -> None:
+    private, image = tmp_path / "id_ed25519", tmp_path / "cat.png"
+    private.write_text("a private key")
+    image.write_bytes(hostile("image", str(private)))
+    code, out, err = darkroom("verify", str(image))
+    assert (code, out) == (ExitCode.NO_RECORD, "")
+    assert "has no darkroom record" in err
 
 
 class TestCommand:

@@ -10,18 +10,18 @@ from typing import Any, TypeAlias
 from PIL import Image
 
 from darkroom.errors import ConfigurationError
+from darkroom.models.stored_input import INPUT_ID
 
 PictureSource: TypeAlias = bytes | str | os.PathLike[str] | Image.Image
 """The bytes of a PNG, JPEG or WebP file, its path, or a Pillow image, which is sent as PNG."""
 PICTURE_FIELDS = ("image", "mask_image", "control_image", "reference_image")
 """The fields of a submission that contain the id of an uploaded picture."""
-_ID = re.compile(r"[0-9a-f]{64}")
 _TYPES: Mapping[bytes, str] = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg", b"RIFF": "image/webp"}
 
 
 def is_input_id(value: Any) -> bool:
     """Return whether a value of a picture field is an id already; any other text is a path."""
-    return isinstance(value, str) and _ID.fullmatch(value) is not None
+    return isinstance(value, str) and re.fullmatch(INPUT_ID, value) is not None
 
 
 def read_picture(source: Any) -> bytes:

@@ -1,13 +1,14 @@
 """Verification of an image: generate it again from its record and compare the two."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from PIL import Image, ImageChops
 
 from darkroom.calls import Calls
-from darkroom.image_files import ImageRecord, RecordedImage
+from darkroom.errors import NoImageRecordError
+from darkroom.image_files import ImageFile, ImageRecord, RecordedImage
 from darkroom.models.provenance import Provenance
 from darkroom.models.record import Record
 from darkroom.models.task import GenerationParameters
@@ -67,7 +68,14 @@ def verify(calls: Calls, original: RecordedImage, timeout_seconds: float | None)
     """
     prompt, fields = submission_of(original.record)
     result = yield from generate(calls, prompt, fields, idempotency_key=None, timeout_seconds=timeout_seconds)
-    return compare(original, RecordedImage.read(result.images[0].content))
+    return compare(original, image_again(result.images))
+
+
+def image_again(images: Sequence[ImageFile]) -> RecordedImage:
+    """Return the image of the task that generated it again. Raises NoImageRecordError."""
+    if not images:
+        raise NoImageRecordError("the task that generates the image again")
+    return RecordedImage.read(images[0].content)
 
 
 def compare(original: RecordedImage, again: RecordedImage) -> Verification:

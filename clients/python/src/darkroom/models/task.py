@@ -8,6 +8,7 @@ from pydantic import Field
 
 from darkroom.models.provenance import Provenance
 from darkroom.models.record import Page, Record
+from darkroom.models.stored_input import InputId
 
 _EXTENSIONS = {"image/avif": "avif", "image/jpeg": "jpg", "image/png": "png", "image/webp": "webp"}
 
@@ -54,13 +55,13 @@ class GenerationParameters(Record):
     height: int
     num_images: int
     output_format: str
-    image: str | None = None
-    mask_image: str | None = None
+    image: InputId | None = None
+    mask_image: InputId | None = None
     strength: float | None = None
-    control_image: str | None = None
+    control_image: InputId | None = None
     controlnet: str | None = None
     control_scale: float | None = None
-    reference_image: str | None = None
+    reference_image: InputId | None = None
     ip_adapter: str | None = None
     reference_scale: float | None = None
     output_quality: int | None = None

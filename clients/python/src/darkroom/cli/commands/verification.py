@@ -14,7 +14,14 @@ from darkroom.cli.waiting import check_result, follow, interruptible
 from darkroom.errors import printable
 from darkroom.image_files import RecordedImage
 from darkroom.sync_client import Client
-from darkroom.verification import Difference, RecordDifference, Verification, compare, submission_of
+from darkroom.verification import (
+    Difference,
+    RecordDifference,
+    Verification,
+    compare,
+    image_again,
+    submission_of,
+)
 
 _VALUE_CHARACTERS = 60
 
@@ -59,7 +66,7 @@ def _generate_again(
         with LiveView(preview=False) as view:
             finished = follow(client, task.id, view.show, timeout_seconds)
         check_result(finished)
-        return RecordedImage.read(client.images(finished)[0].content)
+        return image_again(client.images(finished))
 
 
 def _report(original: RecordedImage, verification: Verification) -> list[str]:
