@@ -106,6 +106,34 @@ def test_submit_many_does_not_retry_a_failed_call_per_item(api: ScriptedApi) -> 
     assert isinstance(outcome, UnavailableError)
 
 
+LOST = httpx.ReadTimeout("no response")
+UNCONFIRMED = {
+    "status": 503, "task": None, "retry_after_seconds": None,
+    "problem": problem("dependency_unavailable", 503, retryable=True, task_id="task-1").json(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "is_unknown"),
+    [
+        ([LOST, results(refused("idempotency_key_reused", 422))], True),
+        ([LOST, results(refused("quota_exceeded", 429, wait=3_600, retryable=True))], True),
+        ([LOST, results(refused("parameters_rejected", 422))], False),
+        ([LOST, problem("unauthenticated", 401)], True),
+        ([results(UNCONFIRMED), problem("user_not_allowed", 403)], True),
+        ([results(UNCONFIRMED), results(refused("idempotency_key_reused", 422))], True),
+        ([results(UNCONFIRMED), results(refused("parameters_rejected", 422))], False),
+        ([results(UNCONFIRMED), *[httpx.ConnectError("refused")] * 5], True),
+        ([results(refused("idempotency_key_reused", 422))], False),
+    ],
+)
+def test_item_says_whether_its_outcome_is_unknown(
+    api: ScriptedApi, outcomes: list[Any], is_unknown: bool
+) -> None:
+    (error,) = api.run(batches.submit_many(api.calls, [{"prompt": "a"}]), *outcomes).result
+    assert error.outcome_is_unknown is is_unknown
+
+
 def test_submit_many_returns_nothing_for_no_items(api: ScriptedApi) -> None:
     assert api.run(batches.submit_many(api.calls, [])).result == ()
 

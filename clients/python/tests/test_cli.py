@@ -5,12 +5,15 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
+import httpx
 import pytest
 
+from darkroom.cli import options
 from darkroom.cli.exit_codes import ExitCode
 from darkroom.cli.options import submission_fields
+from darkroom.retrying import RetryPolicy
 from local_server import serving
-from scripted import task_json
+from scripted import problem, task_json
 from terminal import Terminal
 from test_inputs import ID as PICTURE_ID
 from test_inputs import PICTURE, input_json
@@ -130,6 +133,27 @@ def test_command_reports_an_unexpected_response(darkroom: Terminal) -> None:
     code, _, err = darkroom("queue")
     assert code == ExitCode.UNAVAILABLE
     assert "unexpected response with status 200: queued: Field required" in err
+
+
+@pytest.mark.parametrize("words", [("submit", "a circle"), ("submit", "--batch", "tasks.jsonl")])
+def test_command_prints_the_key_when_a_refusal_follows_a_lost_response(
+    darkroom: Terminal, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    (tmp_path / "tasks.jsonl").write_text('{"prompt": "a circle"}\n')
+    outcomes = iter([httpx.ReadTimeout("no response"), problem("unauthenticated", 401)])
+
+    def respond_or_raise(_transport: object, _request: httpx.Request) -> httpx.Response:
+        if isinstance(outcome := next(outcomes), Exception):
+            raise outcome
+        return outcome
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(httpx.HTTPTransport, "handle_request", respond_or_raise)
+    monkeypatch.setattr(options, "_RETRIES", RetryPolicy(max_retries=1, first_pause_seconds=0.0))
+    code, _, err = darkroom(*words, "--idempotency-key", "night")
+    assert code == ExitCode.NOT_ALLOWED
+    assert "unknown" in err
+    assert "--idempotency-key night" in err
 
 
 def test_command_suggests_the_url_option_when_unreachable(darkroom: Terminal, closed_port: int) -> None:

@@ -15,6 +15,7 @@ from darkroom.credentials import Address
 from darkroom.errors import (
     ClientError,
     ConfigurationError,
+    IdempotencyKeyReusedError,
     NotFoundError,
     ProblemError,
     UnexpectedResponseError,
@@ -96,6 +97,19 @@ class Calls:
         Responses with a status in `not_retried` are not retried. A request that is not
         `is_repeatable` is retried only if the API certainly did not execute it.
         """
+        response, _ = yield from self.send_tracked(
+            request, not_retried=not_retried, is_repeatable=is_repeatable
+        )
+        return response
+
+    def send_tracked(
+        self,
+        request: httpx.Request,
+        *,
+        not_retried: frozenset[int] = frozenset(),
+        is_repeatable: bool = True,
+    ) -> Operation[tuple[httpx.Response, bool]]:
+        """Send like `send`; also return whether the API may have executed an earlier attempt."""
         attempts, is_unknown = 0, False
         while True:
             attempts += 1
@@ -104,22 +118,22 @@ class Calls:
                 response: httpx.Response = yield Send(request)
                 error = error_of(response)
                 if error is None:
-                    return response
-                is_unknown = error.outcome_is_unknown or (is_unknown and not _is_final(error))
+                    return response, is_unknown
                 is_retried = response.status_code not in not_retried and _is_retried(
                     response, error, is_repeatable=is_repeatable
                 )
             except httpx.RequestError as failure:
                 error = self.unreachable(failure)
                 was_sent = not isinstance(failure, httpx.ConnectError | httpx.ConnectTimeout)
+                error.outcome_is_unknown = was_sent
                 is_retried = is_repeatable or not was_sent
-                is_unknown = is_unknown or was_sent
+            keep_unknown(error, is_unknown)
+            is_unknown = error.outcome_is_unknown
             retry_after = error.retry_after_seconds if isinstance(error, ProblemError) else None
             pause = self.retries.pause_seconds(attempts, retry_after) if is_retried else None
             if pause is None:
                 if isinstance(error, ProblemError):
                     error.attempts = attempts
-                error.outcome_is_unknown = is_unknown
                 raise error
             yield Sleep(pause)
 
@@ -214,19 +228,25 @@ def error_of(response: httpx.Response) -> ClientError | None:
     return problem_error(body, status=status, retry_after_seconds=retry_after)
 
 
+def keep_unknown(error: ClientError, is_unknown: bool) -> None:
+    """Mark an error if the outcome of an earlier attempt is unknown, unless the error disproves it.
+
+    The API checks credentials and limits before it looks up the idempotency key, so their refusals
+    prove nothing. It refuses the content of a request only if the key created no task.
+    """
+    is_content_refused = (
+        isinstance(error, ProblemError)
+        and error.status == httpx.codes.UNPROCESSABLE_ENTITY
+        and not isinstance(error, IdempotencyKeyReusedError)  # perhaps by the earlier attempt
+    )
+    error.outcome_is_unknown = error.outcome_is_unknown or (is_unknown and not is_content_refused)
+
+
 def _is_retried(response: httpx.Response, error: ClientError, *, is_repeatable: bool) -> bool:
     if not is_repeatable:
         return response.status_code == httpx.codes.TOO_MANY_REQUESTS
     is_retryable = isinstance(error, ProblemError) and error.retryable
     return is_retryable or response.status_code in RETRIED_STATUSES
-
-
-def _is_final(error: ClientError) -> bool:
-    """Return whether a refusal proves that the API executed no earlier attempt.
-
-    It would have found the earlier attempt by its idempotency key.
-    """
-    return isinstance(error, ProblemError) and error.status < 500 and not error.retryable
 
 
 def _origin(response: httpx.Response) -> str:

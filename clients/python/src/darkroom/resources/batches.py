@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar
 
-from darkroom.calls import Calls, read_as
+from darkroom.calls import Calls, keep_unknown, read_as
 from darkroom.errors import (
     ClientError,
     ConfigurationError,
@@ -148,6 +148,9 @@ def _with_retries(
             return outcomes
         yield Sleep(pause)
         pending = yield from send(list(retried))
+        for key, outcome in pending.items():
+            if isinstance(outcome, ClientError):  # items of one call may share it, and then its mark
+                keep_unknown(outcome, retried[key].outcome_is_unknown)
         outcomes = {**outcomes, **pending}
 
 
@@ -208,18 +211,22 @@ def _submit(calls: Calls, items: Sequence[dict[str, Any]]) -> Operation[list[Out
     """
     request = calls.request("POST", "/v1/tasks:batch", body={"tasks": items})
     try:
-        response = yield from calls.send(request)
+        response, is_unknown = yield from calls.send_tracked(request)
         batch = read_as(_Batch, response)
         if len(batch.results) != len(items):
             reason = f"{len(batch.results)} results for {len(items)} tasks"
             raise UnexpectedResponseError(calls.address.url, response.status_code, reason)
-        return [_outcome(result) for result in batch.results]
+        return [_outcome(result, is_unknown) for result in batch.results]
     except ClientError as error:
         return [error] * len(items)
 
 
-def _outcome(result: _Result) -> Outcome:
-    return _error_of(result) if result.task is None else result.task
+def _outcome(result: _Result, is_unknown: bool) -> Outcome:
+    if result.task is not None:
+        return result.task
+    error = _error_of(result)
+    keep_unknown(error, is_unknown)
+    return error
 
 
 def _change_outcome(result: _Change) -> ChangeOutcome:
