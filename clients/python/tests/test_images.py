@@ -1,6 +1,7 @@
 """Image downloads, and generation in one call."""
 
 import hashlib
+import os
 from pathlib import Path
 
 import httpx
@@ -45,6 +46,32 @@ def test_save_gives_the_file_the_usual_mode(api: ScriptedApi, tmp_path: Path) ->
     other = tmp_path / "other"
     other.touch()
     assert recording.result[0].save(tmp_path).stat().st_mode == other.stat().st_mode
+
+
+def test_save_leaves_the_umask_of_the_process_alone(
+    api: ScriptedApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recording = api.run(images(api.calls, Task.model_validate(COMPLETED)), httpx.Response(200, content=PNG))
+
+    def change(mask: int) -> int:
+        raise AssertionError(f"for a moment, other threads create files with the umask {mask:o}")
+
+    monkeypatch.setattr(os, "umask", change)
+    assert recording.result[0].save(tmp_path).read_bytes() == PNG
+
+
+def test_failed_save_leaves_no_file(
+    api: ScriptedApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recording = api.run(images(api.calls, Task.model_validate(COMPLETED)), httpx.Response(200, content=PNG))
+
+    def fail(_self: Path, _target: Path) -> None:
+        raise OSError("full")
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(OSError, match="full"):
+        recording.result[0].save(tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_images_follows_a_signed_link_without_credentials(api: ScriptedApi) -> None:

@@ -3,7 +3,7 @@
 import hashlib
 import io
 import os
-import tempfile
+import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
@@ -62,17 +62,14 @@ class ImageFile:
         folder = Path(directory)
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / self.file_name
-        descriptor, unfinished = tempfile.mkstemp(dir=folder, prefix=".darkroom-")
+        # tempfile creates files with mode 0600; this one gets the mode of an ordinary new file.
+        unfinished = folder / f".darkroom-{uuid.uuid4().hex}"
         try:
-            with os.fdopen(descriptor, "wb") as file:
+            with unfinished.open("xb") as file:
                 file.write(self.content)
-            # mkstemp creates files with mode 0600: set the mode of an ordinary new file.
-            mask = os.umask(0)
-            os.umask(mask)
-            Path(unfinished).chmod(0o666 & ~mask)
-            Path(unfinished).replace(path)
+            unfinished.replace(path)
         except BaseException:
-            Path(unfinished).unlink(missing_ok=True)
+            unfinished.unlink(missing_ok=True)
             raise
         return path
 
