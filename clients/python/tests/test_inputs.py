@@ -2,7 +2,10 @@
 
 import hashlib
 import io
+import itertools
 import json
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ import httpx
 import pytest
 from PIL import Image
 
+from darkroom import Client, RetryPolicy
 from darkroom.errors import ConfigurationError, InvalidRequestError, UnexpectedResponseError
 from darkroom.models.stored_input import Input
 from darkroom.pictures import PICTURE_FIELDS
@@ -153,7 +157,7 @@ def test_large_picture_is_sent_in_parts_and_resumed(api: ScriptedApi) -> None:
         "upload_id": "7" * 32,
         "sha256": hashlib.sha256(LARGE).hexdigest(),
     }
-    assert recording.pauses == [0.5, 0.5, 1.0]
+    assert recording.pauses == [0.5, 1.0, 2.0]
 
 
 def test_upload_goes_to_the_api_when_the_bucket_is_unreachable(api: ScriptedApi) -> None:
@@ -174,6 +178,41 @@ def test_upload_gives_up_without_progress(api: ScriptedApi) -> None:
     failures = [httpx.ReadError("reset"), *[httpx.Response(503)] * 4]
     with pytest.raises(UnexpectedResponseError):
         api.run(inputs.upload(api.calls, LARGE), STARTED, *failures)
+
+
+@pytest.mark.parametrize(
+    "received",
+    [
+        lambda _: 0,
+        lambda number: number + 1,
+        lambda number: PART_BYTES * (number % 2),
+        lambda number: PART_BYTES * (1 + number % 2),
+        lambda number: PART_BYTES - 1 + number % 2,
+        lambda _: len(LARGE),
+        lambda _: len(LARGE) + 1,
+        lambda _: "9" * 5_000,
+    ],
+    ids=["nothing", "single bytes", "0 or 1 part", "1 or 2 parts", "a byte less", "all", "more", "no number"],
+)
+def test_upload_ends_when_the_bucket_reports_no_progress(
+    received: Callable[[int], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers, pauses = itertools.count(), list[float]()
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/v1/inputs:start":
+            return reply({"upload_id": "7" * 32, "upload_url": URL})
+        number = next(numbers)
+        assert number < 100, "the upload does not end"
+        return httpx.Response(308, headers={"Range": f"bytes=0-{received(number)}"})
+
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    with (
+        Client("http://localhost", transport=httpx.MockTransport(respond)) as client,
+        pytest.raises(UnexpectedResponseError, match="status 308"),
+    ):
+        client.upload(LARGE)
+    assert len(pauses) >= RetryPolicy().max_retries
 
 
 @pytest.mark.parametrize("source", [3, None, ["photo.png"]])

@@ -69,6 +69,17 @@ def test_wait_pauses_between_reads_that_are_not_held(api: ScriptedApi) -> None:
     assert max(recording.pauses) == LONGEST_PAUSE_SECONDS
 
 
+def test_wait_pauses_when_a_held_read_brings_nothing_at_once(api: ScriptedApi) -> None:
+    recording = api.run(
+        wait(api.calls, "task-1", None),
+        reply(task_json(), ETag='"1"'),
+        *[unchanged(**HELD) for _ in range(2)],
+        reply(task_json(), ETag='"1"', **HELD),
+        reply(task_json("failed"), **HELD),
+    )
+    assert recording.pauses == [0.25, 0.375, 0.5625]
+
+
 def test_wait_works_without_etags(api: ScriptedApi) -> None:
     recording = api.run(
         wait(api.calls, "task-1", None),

@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import datetime, timezone
 from typing import Any
 
 import httpx
@@ -16,7 +17,7 @@ from darkroom.errors import (
     UnavailableError,
 )
 from darkroom.models.task import TaskStatus
-from darkroom.resources import tasks
+from darkroom.resources import dead_letters, tasks
 from scripted import ScriptedApi, problem, reply, task_json
 
 LOST = httpx.ReadTimeout("no response")
@@ -85,6 +86,12 @@ def test_delete_ignores_not_found_after_a_lost_response(api: ScriptedApi) -> Non
     api.run(tasks.delete(api.calls, "task-1"), LOST, problem("task_not_found", 404))
     with pytest.raises(TaskNotFoundError):
         api.run(tasks.delete(api.calls, "task-1"), problem("task_not_found", 404))
+
+
+def test_purge_ends_when_nothing_was_deleted(api: ScriptedApi) -> None:
+    operation = dead_letters.purge(api.calls, datetime(2026, 1, 1, tzinfo=timezone.utc))
+    pages = [reply({"deleted": deleted, "more": True}) for deleted in (100, 7, 0)]
+    assert api.run(operation, *pages).result == 107
 
 
 def test_submit_accepts_numpy_numbers(api: ScriptedApi) -> None:

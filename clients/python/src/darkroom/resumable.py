@@ -13,7 +13,9 @@ from darkroom.sansio import Operation, Send, Sleep
 
 PART_BYTES = 1024 * 1024
 """A multiple of 256 KiB, as Cloud Storage requires."""
-_RECEIVED = re.compile(r"bytes=0-(\d+)")
+_PROGRESS_BYTES = 256 * 1024
+"""After so many more bytes, the failures before are forgotten."""
+_RECEIVED = re.compile(r"bytes=0-(\d{1,18})")
 _INCOMPLETE = 308
 
 
@@ -36,8 +38,9 @@ def upload_in_parts(calls: Calls, picture: bytes, content_type: str) -> Operatio
 
 
 def _send_parts(calls: Calls, url: str, picture: bytes) -> Operation[None]:
+    """Send the parts. A response that does not confirm the whole part counts as a failure."""
     total, received, failures, is_known = len(picture), 0, 0, True
-    has_answered = False
+    progress, has_answered = 0, False
     while True:
         part = picture[received : received + PART_BYTES] if is_known else b""
         span = f"{received}-{received + len(part) - 1}" if part else "*"
@@ -49,22 +52,29 @@ def _send_parts(calls: Calls, url: str, picture: bytes) -> Operation[None]:
         except httpx.RequestError as failure:
             if not has_answered and isinstance(failure, httpx.ConnectError | httpx.ConnectTimeout):
                 raise SessionUnreachableError from failure
-            error = calls.unreachable(failure)
+            error, is_known = calls.unreachable(failure), False
         else:
             has_answered = True
             if response.is_success:
                 return
-            if response.status_code == _INCOMPLETE:
-                found = _RECEIVED.fullmatch(response.headers.get("Range", ""))
-                before, received = received, 0 if found is None else int(found[1]) + 1
-                failures = failures if received == before else 0
-                is_known = True
-                continue
             error = UnexpectedResponseError(url.partition("?")[0], response.status_code)
-            if response.status_code < 500 and response.status_code != httpx.codes.TOO_MANY_REQUESTS:
+            is_known = response.status_code == _INCOMPLETE
+            if is_known:
+                expected, received = received + len(part), _received(response)
+                if received >= progress + _PROGRESS_BYTES:
+                    progress, failures = received, 0
+                if received < total and (received >= expected or not part):
+                    continue
+            elif response.status_code < 500 and response.status_code != httpx.codes.TOO_MANY_REQUESTS:
                 raise error
-        failures, is_known = failures + 1, False  # the bucket reports how much has arrived
+        failures += 1
         pause = calls.retries.pause_seconds(failures, None)
         if pause is None:
             raise error
         yield Sleep(pause)
+
+
+def _received(response: httpx.Response) -> int:
+    """Return how many bytes the bucket has stored."""
+    found = _RECEIVED.fullmatch(response.headers.get("Range", ""))
+    return 0 if found is None else int(found[1]) + 1

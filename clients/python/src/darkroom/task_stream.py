@@ -110,6 +110,7 @@ class _Reader:
         while True:
             if self._must_pause:
                 yield from self._pause()
+            began = self.calls.now()
             response = yield from self._read()
             # The API does not hold the first read. Pause before any other read that was not held.
             self._must_pause = self.latest is not None and "Preference-Applied" not in response.headers
@@ -117,6 +118,8 @@ class _Reader:
                 self._etag = response.headers.get("ETag")
                 if self.store(snapshot := read_as(Task, response)):
                     return snapshot
+            if self.calls.now() - began < FIRST_PAUSE_SECONDS:
+                self._must_pause = True  # it brought nothing, and was not held whatever its headers say
             self._raise_if_expired()
 
     def _read(self) -> Operation[httpx.Response]:

@@ -30,5 +30,5 @@ def purge(calls: Calls, older_than: datetime) -> Operation[int]:
     deleted, more = 0, True
     while more:
         result = yield from calls.fetch(PurgeResult, request)
-        deleted, more = deleted + result.deleted, result.more
+        deleted, more = deleted + result.deleted, result.more and result.deleted > 0
     return deleted
