@@ -81,6 +81,8 @@ from frontend_api.webhooks.delivery_limiter import DeliveryLimiter
 from frontend_api.webhooks.package import Webhooks
 from frontend_api.webhooks.ports import WebhookLogs, WebhookSender
 from frontend_api.webhooks.replay import ReplayDelivery
+from frontend_api.webhooks.retry import RetryDeliveries
+from frontend_api.webhooks.retry_schedule import RetrySchedule
 from frontend_api.webhooks.signing_secrets import SigningSecrets
 from frontend_api.webhooks.url_policy import CallbackUrlPolicy
 
@@ -148,6 +150,8 @@ def build_dependencies(
     webhook_sender: WebhookSender,
     webhook_secrets: SigningSecrets,
     webhook_limiter: DeliveryLimiter,
+    webhook_schedule: RetrySchedule,
+    webhook_retries_at_once: int,
     api_keys: ApiKeyStore,
     shares: ShareStore,
     share_visits: RequestRate,
@@ -223,6 +227,19 @@ def build_dependencies(
         quotas=quotas,
     )
     readiness, response_counts = CheckReadiness(probes=probes, clock=clock), ResponseCounts(clock)
+    deliver_event = DeliverEvent(
+        store=store,
+        logs=webhook_logs,
+        sender=webhook_sender,
+        secrets=webhook_secrets,
+        limiter=webhook_limiter,
+        url_policy=callback_url_policy,
+        header_cipher=header_cipher,
+        callback_seal=callback_seal,
+        schedule=webhook_schedule,
+        clock=clock,
+        body_of=render.webhook_body,
+    )
     read_demand = ReadFleetDemand(catalog=catalog, workload_cache=workload_cache, clock=clock)
     return Dependencies(
         api_keys=ApiKeys(store=api_keys, clock=clock),
@@ -334,19 +351,13 @@ def build_dependencies(
         webhooks=Webhooks(
             logs=webhook_logs,
             secrets=webhook_secrets,
-            deliver_event=DeliverEvent(
-                store=store,
-                logs=webhook_logs,
-                sender=webhook_sender,
-                secrets=webhook_secrets,
-                limiter=webhook_limiter,
-                url_policy=callback_url_policy,
-                header_cipher=header_cipher,
-                callback_seal=callback_seal,
-                clock=clock,
-                body_of=render.webhook_body,
+            deliver_event=deliver_event,
+            retry_deliveries=RetryDeliveries(
+                logs=webhook_logs, deliver=deliver_event, clock=clock, at_once=webhook_retries_at_once
             ),
-            replay_delivery=ReplayDelivery(logs=webhook_logs, events=events, clock=clock),
+            replay_delivery=ReplayDelivery(
+                logs=webhook_logs, events=events, schedule=webhook_schedule, clock=clock
+            ),
         ),
     )
 

@@ -194,8 +194,12 @@ class ApiSettings(SharedSettings):
     """
     webhook_timeout_seconds: float = Field(default=15, gt=0, le=45)
     """Timeout of one delivery attempt."""
+    webhook_first_pause_seconds: float = Field(default=30, gt=0, le=600)
+    """Pause between the first two attempts of a delivery. Later ones double."""
+    webhook_longest_pause_seconds: float = Field(default=600, gt=0, le=3_600)
+    """Longest pause between two attempts of a delivery."""
     webhooks_at_once: int = Field(default=12, ge=1)
-    """Concurrent delivery attempts in one process; each takes one thread."""
+    """Concurrent delivery attempts in one process; each takes one thread. Retries take at most half of them."""
     webhooks_at_once_per_host: int = Field(default=4, ge=1)
     """Of these, to one host name or network address for one caller; for all callers twice as many."""
     webhooks_at_once_per_caller: int = Field(default=6, ge=1)

@@ -86,6 +86,7 @@ from frontend_api.stats.metrics import register_queue_gauges
 from frontend_api.tasks.publisher import TaskPublisher
 from frontend_api.usage.usage import GpuPrice
 from frontend_api.webhooks.delivery_limiter import AddressLimiter, DeliveryLimiter
+from frontend_api.webhooks.retry_schedule import RetrySchedule
 from frontend_api.webhooks.signing_secrets import SigningSecrets
 from frontend_api.webhooks.url_policy import CallbackUrlPolicy, PrivateReceivers
 
@@ -208,6 +209,11 @@ def _dependencies(settings: ApiSettings) -> Dependencies:
             per_caller=settings.webhooks_at_once_per_caller,
             in_all=settings.webhooks_at_once,
         ),
+        webhook_schedule=RetrySchedule(
+            first_pause=timedelta(seconds=settings.webhook_first_pause_seconds),
+            longest_pause=timedelta(seconds=settings.webhook_longest_pause_seconds),
+        ),
+        webhook_retries_at_once=max(1, settings.webhooks_at_once // 2),
         api_keys=api_keys,
         shares=FirestoreShares(
             firestore, seal=RecordSeal.derived_from(webhook_key), timeout_seconds=store_timeout

@@ -1,4 +1,4 @@
-"""Call the API's rescue, removal of expired tasks and history periodically, as Cloud Scheduler does:
+"""Call the API's scheduled endpoints periodically, as Cloud Scheduler does:
 
     python -m local_stack.scheduler --api http://127.0.0.1:8080 --interval 10
 
@@ -18,24 +18,33 @@ from common.shutdown_signals import on_shutdown_signals
 from local_stack.loopback import send
 
 logger = structlog.get_logger(__name__)
+ENDPOINTS = ("rescue", "retry-webhooks", "remove-expired", "record-history")
+_LONGEST_SECONDS = 120
+"""A run of retries takes a minute if receivers do not respond."""
 
 
-def tick(api: str, token: str, *, queue_lost_at: str | None = None) -> dict[str, str]:
-    """Send one POST to each endpoint. Return the result of each."""
-    return {
-        "rescue": _post(f"{api}/rescue", token, {"queue_lost_at": queue_lost_at} if queue_lost_at else {}),
-        "remove_expired": _post(f"{api}/remove-expired", token, {}),
-        "record_history": _post(f"{api}/record-history", token, {}),
-    }
-
-
-def _post(url: str, token: str, content: Mapping[str, str]) -> str:
-    """Return the status as text, or the network error."""
+def call(url: str, token: str, content: Mapping[str, str]) -> str:
+    """Send one POST. Return the status as text, or the network error."""
     headers = {"Authorization": f"Bearer {token}"}
     try:
-        return str(send(url, method="POST", content=content, headers=headers, timeout_seconds=30).status)
+        answer = send(url, method="POST", content=content, headers=headers, timeout_seconds=_LONGEST_SECONDS)
     except OSError as error:
         return f"no response: {getattr(error, 'reason', error)}"
+    return str(answer.status)
+
+
+def call_repeatedly(
+    url: str, token: str, content: Mapping[str, str], *, interval_seconds: float, stopping: threading.Event
+) -> None:
+    """Call the endpoint until `stopping` is set, with this pause between two calls."""
+    last = ""
+    while True:
+        result = call(url, token, content)
+        if result != last:
+            logger.info("scheduler_result_changed", endpoint=url.rpartition("/")[2], result=result)
+            last = result
+        if stopping.wait(interval_seconds):
+            return
 
 
 def main() -> None:
@@ -47,14 +56,17 @@ def main() -> None:
     stopping = threading.Event()
     on_shutdown_signals(stopping.set)
     token = os.environ.get("DARKROOM_INTERNAL_TOKEN", "")
-    last: dict[str, str] = {}
-    while True:
-        results = tick(f"{arguments.api}/internal", token, queue_lost_at=arguments.queue_lost_at)
-        if results != last:
-            logger.info("scheduler_results_changed", **results)
-            last = results
-        if stopping.wait(arguments.interval):
-            return
+    lost = {} if arguments.queue_lost_at is None else {"queue_lost_at": arguments.queue_lost_at}
+    for endpoint in ENDPOINTS:
+        # A thread each: a run of retries can last, and must not delay a rescue. Daemons, because a call
+        # in progress must not delay the end of this program.
+        threading.Thread(
+            target=call_repeatedly,
+            args=(f"{arguments.api}/internal/{endpoint}", token, lost if endpoint == "rescue" else {}),
+            kwargs={"interval_seconds": arguments.interval, "stopping": stopping},
+            daemon=True,
+        ).start()
+    stopping.wait()
 
 
 if __name__ == "__main__":

@@ -100,6 +100,8 @@ LOCAL_DEFAULTS = {
     # The emulator pushes one message at a time, so a hanging receiver delays the others (in the
     # local stack only).
     "DARKROOM_WEBHOOK_TIMEOUT_SECONDS": "8",
+    "DARKROOM_WEBHOOK_FIRST_PAUSE_SECONDS": "1",
+    "DARKROOM_WEBHOOK_LONGEST_PAUSE_SECONDS": "10",
     # All local callers share one user id: the limits only stop a runaway program.
     "DARKROOM_MAX_ACTIVE_TASKS": "100000",
     "DARKROOM_MAX_REQUESTS_PER_MINUTE": "600000",

@@ -1,4 +1,5 @@
-# Scheduled jobs: rescue, the history and the size of Cloud Run's workers each minute, the removal of expired tasks each hour.
+# Scheduled jobs: rescue, retries of webhooks, the history and the size of Cloud Run's workers each minute, the removal of
+# expired tasks each hour.
 
 locals {
   clockwork = {
@@ -7,6 +8,13 @@ locals {
       schedule    = "* * * * *"
       deadline    = "120s"
       description = "Recovers tasks that have no claim and no message"
+    }
+    darkroom-retry-webhooks = {
+      path     = "/internal/retry-webhooks"
+      schedule = "* * * * *"
+      # More than a run's last turn, its last try and the calls to Firestore.
+      deadline    = "120s"
+      description = "Tries failed webhook deliveries again"
     }
     darkroom-remove-expired = {
       path        = "/internal/remove-expired"

@@ -4,10 +4,10 @@ Only servers read it. Firestore's TTL policy deletes it after `expires_at`: see
 `firestore.indexes.json`.
 """
 
-import hashlib
 from datetime import date
 from typing import Any
 
+from common.adapters.firestore_values import user_key
 from common.adapters.firestore_writes import FirestoreWrites
 from common.domain.usage_entry import UsageEntry
 
@@ -15,8 +15,7 @@ COLLECTION = "usage_of_deleted_tasks"
 
 
 def document_id(user_id: str, day: date) -> str:
-    """Return the document id, a hash: user ids may contain characters that Firestore rejects."""
-    return f"{hashlib.sha256(user_id.encode()).hexdigest()[:40]}-{day.isoformat()}"
+    return f"{user_key(user_id)}-{day.isoformat()}"
 
 
 def addition(writes: FirestoreWrites, entry: UsageEntry) -> Any:

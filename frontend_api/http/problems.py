@@ -59,10 +59,7 @@ PROBLEMS: Mapping[str, ProblemKind] = {
     "unknown_model": ProblemKind(422, "Unknown model"),
     "content_policy_violation": ProblemKind(422, "Content policy violation"),
     "idempotency_key_reused": ProblemKind(422, "Idempotency-Key reused"),
-    # Not a 5xx: a receiver's failure is not one of the API, and 5xx responses fire its alerts.
-    "webhook_not_delivered": ProblemKind(424, "The webhook was not delivered", retryable=True),
     "upgrade_required": ProblemKind(426, "Upgrade required"),
-    "receiver_busy": ProblemKind(429, "Too many concurrent deliveries", retryable=True),
     "quota_exceeded": ProblemKind(429, "Quota exceeded", retryable=True),
     "queue_full": ProblemKind(429, "Queue full", retryable=True),
     "too_many_waiting": ProblemKind(429, "Too many waiting callers", retryable=True),

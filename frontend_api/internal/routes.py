@@ -29,6 +29,7 @@ from frontend_api.internal.schemas import (
     RemovalResponse,
     RescueRequest,
     RescueResponse,
+    RetriedResponse,
 )
 from frontend_api.rescue.rescue import RescueStaleTasks
 from frontend_api.tasks.package import Tasks
@@ -102,17 +103,26 @@ def record_history() -> Response:
     return json_response(RecordedMinuteResponse(minute=current(History).record_minute()))
 
 
+@blueprint.post("/retry-webhooks")
+@doc("retryWebhooks", {200: ResponseDoc("The result of this run.", RetriedResponse)})
+def retry_webhooks() -> Response:
+    """Try failed webhook deliveries again that are due.
+
+    Safe to call at any time. A run lasts until all due deliveries are tried, at most a minute.
+    """
+    return json_response(RetriedResponse.model_validate(current(Webhooks).retry_deliveries()))
+
+
 @blueprint.post("/events")
 @doc(
     "deliverTaskEvent",
-    {204: ResponseDoc("The event was delivered, or its delivery is not required. Pub/Sub does not retry.")},
-    problems=("webhook_not_delivered", "webhooks_not_offered", "receiver_busy"),
+    {204: ResponseDoc("The event was delivered, will be retried, or needs no delivery.")},
     body=PushEnvelope,
 )
 def deliver_event() -> Response:
     """Deliver an event of a task to its callback URL.
 
-    Idempotent. Any other response makes Pub/Sub retry.
+    Idempotent. A failed try is no error here: errors would delay the pushes of all callers' events.
     """
     envelope = json_body(PushEnvelope, max_bytes=MAX_ENVELOPE_BYTES)
     message = envelope.message

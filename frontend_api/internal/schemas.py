@@ -55,6 +55,13 @@ class RescueResponse(ResponseBody):
     by_verdict: dict[Verdict, int]
 
 
+class RetriedResponse(ResponseBody):
+    """The result of one run of retries."""
+
+    tried: int = Field(description="Webhook events that were due.")
+    left: int = Field(description="Callers whose turn is in the next run, because this one lasted too long.")
+
+
 class PoolChangeResponse(ResponseBody):
     """The number of instances before and after one step of the autoscaler."""
 

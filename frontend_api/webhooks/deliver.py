@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 from opentelemetry.trace import SpanKind
 
-from common.domain.errors import DomainError, TaskNotFoundError
+from common.domain.errors import TaskNotFoundError
 from common.domain.task import Task, TaskStatus
 from common.observability.metrics import (
     RECORDS_REFUSED,
@@ -16,14 +17,15 @@ from common.observability.metrics import (
     counter,
     histogram,
 )
-from common.observability.tracing import injected, mark_failed, spanned
+from common.observability.tracing import current_traceparent, injected, mark_failed, spanned
 from common.ports import Clock, TaskStore
 from common.wire_formats.task_event import TaskEvent, callback_event_of, ending_of
 from frontend_api.webhooks.callback_headers import HeaderCipher
 from frontend_api.webhooks.callback_seal import CallbackSeal
-from frontend_api.webhooks.delivery_limiter import DeliveryLimiter
-from frontend_api.webhooks.delivery_log import Outcome
+from frontend_api.webhooks.delivery_limiter import DeliveryLimiter, ReceiverBusyError
+from frontend_api.webhooks.delivery_log import Outcome, WebhookLog
 from frontend_api.webhooks.ports import WebhookLogs, WebhookSender
+from frontend_api.webhooks.retry_schedule import RetrySchedule
 from frontend_api.webhooks.signing_secrets import SigningSecrets, signed_headers
 from frontend_api.webhooks.url_policy import CallbackRefusedError, CallbackUrl, CallbackUrlPolicy
 
@@ -31,14 +33,11 @@ _log = structlog.get_logger(__name__)
 _tries = counter(WEBHOOK_TRIES)
 _refused = counter(RECORDS_REFUSED)
 _try_seconds = histogram(WEBHOOK_SECONDS)
+_KEY_ROLLOUT = timedelta(minutes=10)
+"""While a new webhook key is deployed, a process with the old one may try events of tasks that have the
+new one. After this time of a task, its key is known to all processes.
+"""
 BodyOf = Callable[[TaskEvent, Task], bytes]
-
-
-class WebhookNotDeliveredError(DomainError):
-    """The receiver did not accept the event. Pub/Sub must retry."""
-
-    code = "webhook_not_delivered"
-    retryable = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,15 +52,16 @@ class DeliverEvent:
     url_policy: CallbackUrlPolicy
     header_cipher: HeaderCipher
     callback_seal: CallbackSeal
+    schedule: RetrySchedule
     clock: Clock
     body_of: BodyOf
 
     def __call__(self, event: TaskEvent) -> None:
-        """Deliver the event, unless it is already delivered or no longer relevant.
+        """Try once to deliver the event, if that is due, and record the result with the time of the next try.
 
-        A callback that darkroom refuses is abandoned after one try. Pub/Sub may call this any number
-        of times with the same event. After WebhookNotDeliveredError, ReceiverBusyError and
-        DependencyUnavailableError it must retry.
+        So after any return the message of the event is not needed any more. May be called any number
+        of times with the same event. Raises DependencyUnavailableError, after which the caller must
+        repeat it.
         """
         try:
             task = self.store.get(event.task_id)
@@ -70,23 +70,36 @@ class DeliverEvent:
             return
         if task.callback_url is None or callback_event_of(event) not in task.callback_events:
             return
-        if not _is_current(event, task):
+        seen, at = self.logs.get(task.id), self.clock.now()
+        if not seen.is_due(event.id, now=at):
             return
-        seen = self.logs.get(task.id)
-        if not seen.wants(event.id):
-            return
-        at = self.clock.now()
-        outcome = self._try(event, task, task.callback_url, at)
-        _record(event, outcome)
-        url, expires_at = task.callback_url, task.expires_at or at + task.keep_for
-        log = self.logs.update(
-            task.id,
-            lambda log: log.tried(event, url=url, at=at, outcome=outcome, expires_at=expires_at),
-            last_seen=seen,
-        )
+        if _is_current(event, task):
+            change = self._tried(event, task, task.callback_url, at)
+        else:
+            change = partial(WebhookLog.without_obsolete, event_id=event.id)
+        self.logs.update(task.id, change, last_seen=seen)
         self._remove_log_of_deleted(task.id)
-        if log.wants(event.id):
-            raise WebhookNotDeliveredError(outcome.error or f"the receiver answered {outcome.status}")
+
+    def _tried(
+        self, event: TaskEvent, task: Task, url: str, at: datetime
+    ) -> Callable[[WebhookLog], WebhookLog]:
+        """Make one try, if there is a slot. Return the change of the log."""
+        change = partial(
+            WebhookLog.tried,
+            event=event,
+            url=url,
+            at=at,
+            schedule=self.schedule,
+            expires_at=task.expires_at or at + task.keep_for,
+            traceparent=current_traceparent(),
+        )
+        try:
+            outcome = self._try(event, task, url, at)
+        except ReceiverBusyError:
+            _log.info("webhook_postponed", task_id=event.task_id, event_id=event.id)
+            return partial(WebhookLog.postponed, **change.keywords)
+        _record(event, outcome)
+        return partial(change, outcome=outcome)
 
     def _remove_log_of_deleted(self, task_id: str) -> None:
         """Delete the log that this try has stored if the task was deleted during the try.
@@ -103,7 +116,8 @@ class DeliverEvent:
         if not self.callback_seal.is_valid(task):
             _refused.add(1, {"record": "callback"})
             return Outcome(
-                error="the callback was stored with another webhook key, or changed since", is_final=True
+                error="the callback was stored with another webhook key, or changed since",
+                is_final=at >= task.created_at + _KEY_ROLLOUT,
             )
         try:
             receiver = self.url_policy.parse(url)
@@ -158,6 +172,8 @@ def _is_current(event: TaskEvent, task: Task) -> bool:
 
     It does not after a retry, which publishes its own final event.
     """
+    if event.user_id != task.user_id:
+        return False
     if callback_event_of(event) == "finished":
         return task.status.is_terminal and ending_of(task).id == event.id
     return task.status is TaskStatus.PROCESSING and task.attempt == event.attempt

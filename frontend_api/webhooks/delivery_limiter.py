@@ -24,8 +24,6 @@ class ReceiverBusyError(DomainError):
     """The limit of concurrent tries is reached. A later try may find a free slot."""
 
     code = "receiver_busy"
-    retryable = True
-    retry_after_seconds = 2
 
 
 class DeliveryLimiter:
@@ -44,7 +42,7 @@ class DeliveryLimiter:
 
     @contextmanager
     def slot(self, host: str, *, user_id: str) -> Iterator[None]:
-        """Hold a slot. Raises ReceiverBusyError when none is free: Pub/Sub waits at less cost."""
+        """Hold a slot. Raises ReceiverBusyError when none is free: a try that waits would hold a thread."""
         limits: Mapping[_Key, int] = {
             ("all",): self._in_all,
             ("caller", user_id): self._per_caller,

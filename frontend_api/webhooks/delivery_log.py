@@ -1,22 +1,19 @@
 """WebhookLog: the deliveries of a task's events. Pure; each change returns a new log."""
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 
 from common.domain.errors import DomainError
 from common.wire_formats.task_event import TaskEvent
+from frontend_api.webhooks.retry_schedule import RetrySchedule
 
 MAX_DELIVERIES_KEPT = 50
 """The latest deliveries per task: a long task may have any number of events."""
 MAX_TRIES_KEPT = 100
-"""The latest tries per delivery: at the longest backoff, a day has 150."""
+"""The latest tries per delivery: a day of failures has about 150."""
 MAX_TRIES_IN_ALL = 1_000
 """Of all deliveries of a task together: a document may have 1 MiB."""
-RETRIED_FOR = timedelta(days=1)
-"""How long after a delivery's first try, or its replay, failed tries are repeated."""
-LONGEST_BACKOFF = timedelta(minutes=10)
-"""Between two pushes of an event, as `terraform/pubsub.tf` configures."""
 GONE = 410
 _ERROR_CHARACTERS = 200
 
@@ -32,10 +29,10 @@ class DeliveryState(StrEnum):
     """The state of a delivery."""
 
     PENDING = "pending"
-    """Pub/Sub will retry it."""
+    """It will be tried, or tried again."""
     DELIVERED = "delivered"
     ABANDONED = "abandoned"
-    """It failed for a day, or no try can succeed. It is sent again only by a replay."""
+    """It failed for a day, no try can succeed, or the event is obsolete. Only a replay sends it again."""
     STOPPED = "stopped"
     """The receiver returned 410: no further events of this task are sent."""
 
@@ -82,18 +79,34 @@ class WebhookDelivery:
     type: str
     timestamp: datetime
     url: str
+    attempt: int = 0
+    """The task's attempt that the event is about."""
+    traceparent: str | None = None
+    """The trace of the first try, which later ones continue."""
     tries_made: int = 0
     tries: tuple[WebhookTry, ...] = ()
     """The latest tries, oldest first, at most MAX_TRIES_KEPT; fewer in a log of many deliveries."""
     delivered_at: datetime | None = None
+    retry_at: datetime | None = None
+    """When it is tried again; None if it is not."""
     retried_until: datetime | None = None
-    """A failed try at or after this time is the last one; None while there is no message."""
+    """A failed try at or after this time is the last one."""
     abandoned: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DueEvent:
+    """An event to send again, in the trace of its first try."""
+
+    event: TaskEvent
+    traceparent: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookLog:
     task_id: str
+    user_id: str | None = None
+    """The task's owner; None in a log without deliveries."""
     deliveries: tuple[WebhookDelivery, ...] = ()
     """The latest deliveries, at most MAX_DELIVERIES_KEPT."""
     stopped_at: datetime | None = None
@@ -116,72 +129,116 @@ class WebhookLog:
             return DeliveryState.STOPPED
         return DeliveryState.ABANDONED if delivery.abandoned else DeliveryState.PENDING
 
-    def wants(self, event_id: str) -> bool:
-        """Return whether the event still has to be sent."""
-        sent = [one for one in self.deliveries if one.event_id == event_id]
-        is_over = any(one.delivered_at is not None or one.abandoned for one in sent)
-        return self.stopped_at is None and not is_over
+    @property
+    def retry_at(self) -> datetime | None:
+        """When the next delivery is tried again; None if there is none."""
+        if self.stopped_at is not None:
+            return None
+        return min((one.retry_at for one in self.deliveries if one.retry_at is not None), default=None)
+
+    def is_due(self, event_id: str, *, now: datetime) -> bool:
+        """Return whether the event has to be sent now: neither later, nor no more."""
+        if self.stopped_at is not None:
+            return False
+        delivery = self._of_event(event_id)
+        if delivery is None:
+            return True
+        is_over = delivery.delivered_at is not None or delivery.abandoned
+        return not is_over and (delivery.retry_at is None or delivery.retry_at <= now)
+
+    def events_due(self, *, now: datetime) -> tuple["DueEvent", ...]:
+        """Return the events to send again now, oldest first."""
+        if self.stopped_at is not None or self.user_id is None:
+            return ()
+        return tuple(
+            DueEvent(event=_event_of(self.task_id, self.user_id, one), traceparent=one.traceparent)
+            for one in self.deliveries
+            if one.retry_at is not None and one.retry_at <= now
+        )
 
     def tried(
-        self, event: TaskEvent, *, url: str, at: datetime, outcome: Outcome, expires_at: datetime
+        self,
+        event: TaskEvent,
+        *,
+        url: str,
+        at: datetime,
+        outcome: Outcome,
+        schedule: RetrySchedule,
+        expires_at: datetime,
+        traceparent: str | None = None,
     ) -> "WebhookLog":
         """Return the log with one more try, which started `at`."""
-        before = self._delivery_of(event, url)
+        before = self._of_event(event.id) or self._new_delivery(event, url, traceparent)
         made = WebhookTry(
             at=at,
             status=outcome.status,
             error=None if outcome.error is None else outcome.error[:_ERROR_CHARACTERS],
             duration_seconds=round(outcome.duration_seconds, 3),
         )
-        retried_until = before.retried_until or at + RETRIED_FOR
-        after = replace(
-            before,
-            retried_until=retried_until,
-            abandoned=not outcome.is_success and (outcome.is_final or at >= retried_until),
-            tries_made=before.tries_made + 1,
-            tries=(*before.tries, made),
-            # Of two concurrent tries, the failed one may be recorded after the successful one.
-            delivered_at=at if outcome.is_success else before.delivered_at,
-        )
+        after = replace(before, tries_made=before.tries_made + 1, tries=(*before.tries, made))
+        # Of two concurrent tries, the failed one may be recorded after the successful one.
+        if outcome.is_success or before.delivered_at is not None:
+            delivered_at = at if outcome.is_success else before.delivered_at
+            after = replace(after, delivered_at=delivered_at, retry_at=None)
+        elif outcome.is_final:
+            after = replace(after, retry_at=None, abandoned=True)
+        else:
+            after = _scheduled(after, schedule, at)
         return replace(
             self._with(after),
+            user_id=event.user_id,
             stopped_at=at if outcome.status == GONE else self.stopped_at,
             expires_at=expires_at,
         )
 
-    def has_message(self, number: int, *, now: datetime) -> bool:
-        """Return whether Pub/Sub has a message for this delivery, which it will push again.
+    def postponed(
+        self,
+        event: TaskEvent,
+        *,
+        url: str,
+        at: datetime,
+        schedule: RetrySchedule,
+        expires_at: datetime,
+        traceparent: str | None = None,
+    ) -> "WebhookLog":
+        """Return the log with a delivery that could not be tried `at` this time, for want of a slot."""
+        before = self._of_event(event.id) or self._new_delivery(event, url, traceparent)
+        if before.delivered_at is not None:
+            return self
+        after = _scheduled(before, schedule, at)
+        return replace(self._with(after), user_id=event.user_id, expires_at=expires_at)
 
-        Without a try for much longer than Pub/Sub waits, the message counts as lost: its process may have
-        ended before publishing it, or the subscription was purged.
+    def without_obsolete(self, event_id: str) -> "WebhookLog":
+        """Return the log whose delivery of this event, if there is one, is not tried again."""
+        delivery = self._of_event(event_id)
+        return self if delivery is None else self._with(replace(delivery, retry_at=None, abandoned=True))
+
+    def reopened(self, number: int, *, at: datetime, schedule: RetrySchedule) -> "WebhookLog":
+        """Return the log with a delivery that is due `at` this time, whatever its state was.
+
+        Its day of tries begins again.
         """
-        delivery = self.numbered(number)
-        if self.state_of(delivery) is not DeliveryState.PENDING or delivery.retried_until is None:
-            return False
-        latest = max([delivery.retried_until - RETRIED_FOR, *(one.at for one in delivery.tries[-1:])])
-        return now < latest + 2 * LONGEST_BACKOFF
-
-    def reopened(self, number: int, *, at: datetime) -> "WebhookLog":
-        """Return the log with a delivery reopened for sending, also after a 410 or a day of failures."""
         pending = replace(
-            self.numbered(number), delivered_at=None, retried_until=at + RETRIED_FOR, abandoned=False
+            self.numbered(number),
+            delivered_at=None,
+            retry_at=at,
+            retried_until=schedule.end_of(at),
+            abandoned=False,
         )
         return replace(self._with(pending), stopped_at=None)
 
-    def without_message(self, number: int) -> "WebhookLog":
-        """Return the log with a delivery whose message could not be published."""
-        return self._with(replace(self.numbered(number), retried_until=None))
+    def _of_event(self, event_id: str) -> WebhookDelivery | None:
+        return next((one for one in self.deliveries if one.event_id == event_id), None)
 
-    def _delivery_of(self, event: TaskEvent, url: str) -> WebhookDelivery:
-        for delivery in self.deliveries:
-            if delivery.event_id == event.id:
-                return delivery
+    def _new_delivery(self, event: TaskEvent, url: str, traceparent: str | None) -> WebhookDelivery:
         return WebhookDelivery(
             number=self.deliveries[-1].number + 1 if self.deliveries else 1,
             event_id=event.id,
             type=event.type,
             timestamp=event.timestamp,
             url=url,
+            attempt=event.attempt,
+            traceparent=traceparent,
         )
 
     def _with(self, delivery: WebhookDelivery) -> "WebhookLog":
@@ -189,3 +246,21 @@ class WebhookLog:
         changed = tuple((others | {delivery.number: delivery}).values())[-MAX_DELIVERIES_KEPT:]
         most = min(MAX_TRIES_KEPT, MAX_TRIES_IN_ALL // len(changed))
         return replace(self, deliveries=tuple(replace(one, tries=one.tries[-most:]) for one in changed))
+
+
+def _scheduled(delivery: WebhookDelivery, schedule: RetrySchedule, at: datetime) -> WebhookDelivery:
+    """Return the delivery after a failure `at` this time: to be tried again, or abandoned."""
+    ends = delivery.retried_until or schedule.end_of(at)
+    retry_at = schedule.next_try(at, ends=ends)
+    return replace(delivery, retry_at=retry_at, retried_until=ends, abandoned=retry_at is None)
+
+
+def _event_of(task_id: str, user_id: str, delivery: WebhookDelivery) -> TaskEvent:
+    return TaskEvent(
+        id=delivery.event_id,
+        type=delivery.type,
+        timestamp=delivery.timestamp,
+        task_id=task_id,
+        user_id=user_id,
+        attempt=delivery.attempt,
+    )

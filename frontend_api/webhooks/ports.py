@@ -10,7 +10,10 @@ from frontend_api.webhooks.url_policy import CallbackUrl
 
 
 class WebhookLogs(Protocol):
-    """Stores delivery logs. Every method raises DependencyUnavailableError."""
+    """Stores delivery logs, and which callers have deliveries to try again.
+
+    Every method raises DependencyUnavailableError.
+    """
 
     def get(self, task_id: str) -> WebhookLog:
         """Return the log of a task; an empty one when no delivery was tried."""
@@ -22,6 +25,21 @@ class WebhookLogs(Protocol):
 
     def delete(self, task_id: str) -> None:
         """Delete the log of a task. No error when there is none."""
+
+    def callers_due(self, *, now: datetime, limit: int) -> tuple[str, ...]:
+        """Return the callers with a delivery to try again now, the longest waiting first.
+
+        May name callers whose due deliveries were deleted.
+        """
+
+    def due_of(self, user_id: str, *, now: datetime, limit: int) -> tuple[str, ...]:
+        """Return the ids of a caller's tasks with a delivery to try again now, the longest due first."""
+
+    def settle(self, user_id: str, *, now: datetime) -> None:
+        """Let the caller wait for its next delivery; with due ones, behind the callers that wait already.
+
+        No effect if a delivery of the caller changes meanwhile: it then stays where it is.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,5 +1,6 @@
 """Replay a delivery: send its event again, under the same id."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from common.domain.errors import DependencyUnavailableError, DomainError
@@ -8,6 +9,7 @@ from common.ports import Clock, EventPublisher
 from common.wire_formats.task_event import ending_of
 from frontend_api.webhooks.delivery_log import WebhookLog
 from frontend_api.webhooks.ports import WebhookLogs
+from frontend_api.webhooks.retry_schedule import RetrySchedule
 
 
 class DeliveryOutdatedError(DomainError):
@@ -18,38 +20,25 @@ class DeliveryOutdatedError(DomainError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayDelivery:
-    """Replays a delivery. The event is published to Pub/Sub as usual, with all retries.
-
-    A delivery whose event Pub/Sub is already retrying gets no second message: each would be pushed for as
-    long as the receiver refuses the event.
-    """
-
     logs: WebhookLogs
     events: EventPublisher
+    schedule: RetrySchedule
     clock: Clock
 
     def __call__(self, task: Task, number: int) -> WebhookLog:
-        """Return the log, with the delivery pending again. Safe to repeat.
+        """Return the log, with the delivery due at once. Safe to repeat.
 
-        Raises DeliveryNotFoundError, DeliveryOutdatedError, DependencyUnavailableError.
+        The message only saves the wait for the next run of RetryDeliveries. Raises
+        DeliveryNotFoundError, DeliveryOutdatedError, DependencyUnavailableError.
         """
         seen, now = self.logs.get(task.id), self.clock.now()
         if not task.status.is_terminal or ending_of(task).id != seen.numbered(number).event_id:
             raise DeliveryOutdatedError(
                 "the task has changed since this event; its next final event will be sent"
             )
-        found: list[WebhookLog] = []
-
-        def reopen(log: WebhookLog) -> WebhookLog:
-            found.append(log)
-            return log if log.has_message(number, now=now) else log.reopened(number, at=now)
-
-        log = self.logs.update(task.id, reopen, last_seen=seen)
-        if log is found[-1]:
-            return log
-        try:
+        log = self.logs.update(
+            task.id, lambda log: log.reopened(number, at=now, schedule=self.schedule), last_seen=seen
+        )
+        with suppress(DependencyUnavailableError):
             self.events.publish(task)
-        except DependencyUnavailableError:
-            self.logs.update(task.id, lambda log: log.without_message(number))  # it may be repeated at once
-            raise
         return log

@@ -28,6 +28,7 @@ class WebhookDeliveryResponse(ResponseBody):
     url: str
     state: DeliveryState
     delivered_at: datetime | None
+    retry_at: datetime | None = Field(description="When it may be tried next; null unless it is pending.")
     tries_made: int
     tries: tuple[WebhookTryResponse, ...] = Field(
         description="The latest 100 tries, oldest first; fewer of a task with more than 10 deliveries."
@@ -35,7 +36,9 @@ class WebhookDeliveryResponse(ResponseBody):
 
     @classmethod
     def of(cls, log: WebhookLog, delivery: WebhookDelivery) -> Self:
-        return cls.model_validate({**fields_of(delivery), "state": log.state_of(delivery)})
+        state = log.state_of(delivery)
+        retry_at = delivery.retry_at if state is DeliveryState.PENDING else None
+        return cls.model_validate({**fields_of(delivery), "state": state, "retry_at": retry_at})
 
 
 class WebhookDeliveriesResponse(ResponseBody):

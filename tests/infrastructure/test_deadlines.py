@@ -3,9 +3,9 @@
 from common.shared_values import SHARED
 from frontend_api import gunicorn_conf
 from frontend_api.settings import ApiSettings
-from frontend_api.webhooks.delivery_log import LONGEST_BACKOFF
+from frontend_api.webhooks.retry import RUN, TURN
 from gpu_subscriber.settings import WorkerSettings
-from tests.infrastructure.terraform_files import resources, seconds
+from tests.infrastructure.terraform_files import local, resources, seconds
 
 LONGEST_START_SECONDS = 240
 LONGEST_START_WITH_GPU_SECONDS = 1_800
@@ -29,8 +29,13 @@ def test_push_deadline_is_longer_than_a_webhook_delivery() -> None:
     longest = settings["webhook_timeout_seconds"].default + 4 * settings["store_timeout_seconds"].default
     push = resources("google_pubsub_subscription")["pushes"]
     assert longest < push["ack_deadline_seconds"]
-    assert seconds(push["retry_policy"][0]["minimum_backoff"]) >= 10
-    assert seconds(push["retry_policy"][0]["maximum_backoff"]) == LONGEST_BACKOFF.total_seconds()
+
+
+def test_run_of_webhook_retries_ends_within_its_deadline() -> None:
+    settings = ApiSettings.model_fields
+    last_try = settings["webhook_timeout_seconds"].default + 4 * settings["store_timeout_seconds"].default
+    longest = (RUN + TURN).total_seconds() + last_try
+    assert longest < seconds(local("scheduler.tf", "clockwork")["darkroom-retry-webhooks"]["deadline"])
 
 
 def test_processes_end_before_cloud_run_kills_them() -> None:

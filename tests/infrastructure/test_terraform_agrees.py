@@ -58,6 +58,8 @@ LEFT_TO_OPERATORS = {
             "WEBHOOKS_AT_ONCE",
             "WEBHOOKS_AT_ONCE_PER_CALLER",
             "WEBHOOKS_AT_ONCE_PER_HOST",
+            "WEBHOOK_FIRST_PAUSE_SECONDS",
+            "WEBHOOK_LONGEST_PAUSE_SECONDS",
             "WEBHOOK_PRIVATE_RECEIVERS",
             "WEBHOOK_ROTATION_HOURS",
             "WEBHOOK_TIMEOUT_SECONDS",
@@ -213,7 +215,7 @@ def test_terraform_calls_existing_routes_of_the_api() -> None:
     (container,) = template["containers"]
     probes = [*container["startup_probe"], *container["liveness_probe"]]
     called = {call["path"] for call in calls} | {probe["http_get"][0]["path"] for probe in probes}
-    assert len(called) == 8
+    assert len(called) == 9
     assert called <= routes
 
 

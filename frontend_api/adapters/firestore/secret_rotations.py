@@ -1,13 +1,12 @@
 """FirestoreSecretRotations: a document `webhook_secret_rotations/{owner}` per caller who rotated."""
 
-import hashlib
 from datetime import datetime
 from typing import Any
 
 from google.cloud import firestore
 
 from common.adapters.firestore_errors import repeatable_within, translated_errors
-from common.adapters.firestore_values import plain
+from common.adapters.firestore_values import plain, user_key
 from frontend_api.webhooks.ports import Rotations
 
 _COLLECTION = "webhook_secret_rotations"
@@ -35,5 +34,4 @@ class FirestoreSecretRotations:
         return self.of(user_id)
 
     def _document(self, user_id: str) -> Any:
-        """Name the document by a hash: Firestore refuses some characters in a document name."""
-        return self._callers.document(hashlib.sha256(user_id.encode()).hexdigest()[:40])
+        return self._callers.document(user_key(user_id))

@@ -2,23 +2,30 @@
 
 `deliveries` is not indexed and `expires_at` is the collection's TTL field
 (`firestore.indexes.json`).
+
+A document `webhook_retries/{owner}` per caller with deliveries to try again contains the time of the
+caller's turn. A log with an earlier delivery moves it, in the same commit.
 """
 
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from google.api_core import exceptions as google_errors
 from google.cloud import firestore
+from google.cloud.firestore_v1.base_query import FieldFilter
 
 from common.adapters.firestore_conflicts import attempts
 from common.adapters.firestore_errors import CHANGED_MEANWHILE, repeatable_within, translated_errors
 from common.adapters.firestore_revisions import revision_of, update_time_of
-from common.adapters.firestore_values import plain
+from common.adapters.firestore_values import plain, user_key
 from frontend_api.webhooks.delivery_log import WebhookDelivery, WebhookLog, WebhookTry
 
 COLLECTION = "webhook_logs"
+RETRIES_COLLECTION = "webhook_retries"
 _MAX_CONFLICTS = 20
+_NEVER = datetime.fromtimestamp(0, UTC)
 _CHANGED = (*CHANGED_MEANWHILE, google_errors.Conflict, google_errors.NotFound)
 
 
@@ -26,6 +33,7 @@ class FirestoreWebhookLogs:
     def __init__(self, client: firestore.Client, *, timeout_seconds: float) -> None:
         self._client = client
         self._logs = client.collection(COLLECTION)
+        self._retries = client.collection(RETRIES_COLLECTION)
         self._calls = repeatable_within(timeout_seconds)
         # If a first write succeeded without a response, a retry would apply the change twice.
         self._once: dict[str, Any] = {"retry": None, "timeout": timeout_seconds}
@@ -52,16 +60,55 @@ class FirestoreWebhookLogs:
         with translated_errors():
             self._logs.document(task_id).delete(**self._calls)
 
+    def callers_due(self, *, now: datetime, limit: int) -> tuple[str, ...]:
+        due = self._retries.where(filter=FieldFilter("due_at", "<=", now.timestamp()))
+        with translated_errors():
+            found = due.order_by("due_at").limit(limit).get(**self._calls)
+        return tuple(snapshot.get("user_id") for snapshot in found)
+
+    def due_of(self, user_id: str, *, now: datetime, limit: int) -> tuple[str, ...]:
+        due = self._scheduled(user_id).where(filter=FieldFilter("retry_at", "<=", now)).limit(limit)
+        with translated_errors():
+            return tuple(snapshot.id for snapshot in due.select([]).get(**self._calls))
+
+    def settle(self, user_id: str, *, now: datetime) -> None:
+        document = self._retries.document(user_key(user_id))
+        with translated_errors():
+            before = document.get(**self._calls)
+            if not before.exists:
+                return
+            unchanged = self._client.write_option(last_update_time=before.update_time)
+            found = self._scheduled(user_id).select(["retry_at"]).limit(1).get(**self._calls)
+            try:
+                if not found:
+                    document.delete(option=unchanged, **self._once)
+                else:
+                    due_at = max(now, found[0].get("retry_at")).timestamp()
+                    document.update({"due_at": due_at}, option=unchanged, **self._once)
+            except _CHANGED:
+                return
+
+    def _scheduled(self, user_id: str) -> Any:
+        """Return the query for a caller's logs with a delivery to try again, the earliest first."""
+        own = self._logs.where(filter=FieldFilter("user_id", "==", user_id))
+        return own.where(filter=FieldFilter("retry_at", ">", _NEVER)).order_by("retry_at")
+
     def _written(self, before: WebhookLog, after: WebhookLog) -> bool:
         """Write the log if the stored one is still `before`."""
         document, fields = self._logs.document(after.task_id), _encoded(after)
+        batch = self._client.batch()
+        if before.revision is None:
+            batch.create(document, fields)
+        else:
+            unchanged = self._client.write_option(last_update_time=update_time_of(before.revision))
+            batch.update(document, fields, option=unchanged)
+        if after.user_id is not None and after.retry_at is not None:
+            earliest = firestore.Minimum(after.retry_at.timestamp())  # only numbers have a minimum
+            caller = self._retries.document(user_key(after.user_id))
+            batch.set(caller, {"user_id": after.user_id, "due_at": earliest}, merge=True)
         with translated_errors():
             try:
-                if before.revision is None:
-                    document.create(fields, **self._once)
-                else:
-                    unchanged = self._client.write_option(last_update_time=update_time_of(before.revision))
-                    document.update(fields, option=unchanged, **self._once)
+                batch.commit(**self._once)
             except _CHANGED:
                 return False
         return True
@@ -70,11 +117,13 @@ class FirestoreWebhookLogs:
 def _encoded(log: WebhookLog) -> dict[str, Any]:
     fields = asdict(log)
     del fields["revision"]
+    fields["retry_at"] = log.retry_at
     return {**fields, "deliveries": [{**one, "tries": list(one["tries"])} for one in fields["deliveries"]]}
 
 
 def _decoded(document: dict[str, Any]) -> WebhookLog:
     fields = plain(document)
+    fields.pop("retry_at", None)  # follows from the deliveries
     deliveries = tuple(
         WebhookDelivery(**{**one, "tries": tuple(WebhookTry(**each) for each in one["tries"])})
         for one in fields["deliveries"]

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from google.cloud.firestore import Client
@@ -13,12 +13,16 @@ from frontend_api.adapters.firestore.secret_rotations import FirestoreSecretRota
 from frontend_api.adapters.firestore.webhook_logs import FirestoreWebhookLogs
 from frontend_api.webhooks.delivery_log import Outcome, WebhookLog
 from frontend_api.webhooks.ports import Rotations, SecretRotations, WebhookLogs
+from frontend_api.webhooks.retry_schedule import RetrySchedule
 from tests.contract.outages import assert_each_raises_unavailable
 from tests.factories import NOW
 from tests.fakes.in_memory_secret_rotations import InMemorySecretRotations
 from tests.fakes.in_memory_webhook_logs import InMemoryWebhookLogs
 
+SCHEDULE = RetrySchedule()
+PAUSE = SCHEDULE.first_pause
 SERVER_ERROR = Outcome(status=500, duration_seconds=0.125)
+DELIVERED = Outcome(status=204, duration_seconds=0.125)
 EMULATOR = pytest.param("emulator", marks=pytest.mark.emulator)
 
 
@@ -47,17 +51,29 @@ def unreachable(request: pytest.FixtureRequest, unreachable_firestore: Client) -
     return FirestoreWebhookLogs(unreachable_firestore, timeout_seconds=0.5)
 
 
-def tried(number: int = 1, outcome: Outcome = SERVER_ERROR) -> Callable[[WebhookLog], WebhookLog]:
+def tried(
+    number: int = 1,
+    outcome: Outcome = SERVER_ERROR,
+    *,
+    task_id: str = "task-1",
+    user_id: str = "ada",
+    at: datetime = NOW,
+) -> Callable[[WebhookLog], WebhookLog]:
     event = TaskEvent(
         id=f"event-{number}",
         type="task.failed",
         timestamp=NOW,
-        task_id="task-1",
-        user_id="ada",
+        task_id=task_id,
+        user_id=user_id,
         attempt=number,
     )
     return lambda log: log.tried(
-        event, url="https://example.com/", at=NOW, outcome=outcome, expires_at=NOW + timedelta(days=30)
+        event,
+        url="https://example.com/",
+        at=at,
+        outcome=outcome,
+        schedule=SCHEDULE,
+        expires_at=NOW + timedelta(days=30),
     )
 
 
@@ -112,7 +128,75 @@ def test_logs_raise_within_seconds_when_unreachable(unreachable: WebhookLogs) ->
         lambda: unreachable.get("task-1"),
         lambda: unreachable.update("task-1", tried()),
         lambda: unreachable.delete("task-1"),
+        lambda: unreachable.callers_due(now=NOW, limit=1),
+        lambda: unreachable.due_of("ada", now=NOW, limit=1),
+        lambda: unreachable.settle("ada", now=NOW),
     )
+
+
+def test_failed_tries_are_due_after_their_pause(stores: Stores) -> None:
+    logs, later = stores.logs, NOW + timedelta(seconds=1)
+    logs.update("b-1", tried(task_id="b-1", user_id="bob", at=later))
+    logs.update("a-2", tried(task_id="a-2", at=later))
+    logs.update("a-1", tried(task_id="a-1"))
+    logs.update("a-0", tried(outcome=DELIVERED, task_id="a-0"))
+    assert logs.callers_due(now=NOW, limit=9) == ()
+    assert logs.callers_due(now=NOW + PAUSE, limit=9) == ("ada",)
+    assert logs.due_of("ada", now=NOW + PAUSE, limit=9) == ("a-1",)
+    assert logs.callers_due(now=later + PAUSE, limit=9) == ("ada", "bob")
+    assert logs.callers_due(now=later + PAUSE, limit=1) == ("ada",)
+    assert logs.due_of("ada", now=later + PAUSE, limit=9) == ("a-1", "a-2")
+    assert logs.due_of("ada", now=later + PAUSE, limit=1) == ("a-1",)
+    assert logs.due_of("eve", now=later + PAUSE, limit=9) == ()
+
+
+def test_settled_caller_waits_for_its_next_delivery(stores: Stores) -> None:
+    logs, due = stores.logs, NOW + PAUSE
+    logs.update("task-1", tried())
+    logs.settle("ada", now=NOW)
+    assert logs.callers_due(now=due, limit=9) == ("ada",)
+    logs.update("task-1", tried(at=due))
+    logs.settle("ada", now=due)
+    assert logs.callers_due(now=due, limit=9) == ()
+    assert logs.callers_due(now=due + PAUSE, limit=9) == ("ada",)
+    logs.update("task-1", tried(outcome=DELIVERED, at=due + PAUSE))
+    for _ in range(2):
+        logs.settle("ada", now=due + PAUSE)
+        assert logs.callers_due(now=due + timedelta(days=9), limit=9) == ()
+
+
+def test_settled_caller_with_due_deliveries_waits_behind_others(stores: Stores) -> None:
+    logs, now = stores.logs, NOW + timedelta(minutes=5)
+    for task_id, user_id in (("a-1", "ada"), ("b-1", "bob")):
+        logs.update(task_id, tried(task_id=task_id, user_id=user_id))
+    logs.settle("ada", now=now)
+    assert logs.callers_due(now=now, limit=9) == ("bob", "ada")
+    logs.update("a-2", tried(task_id="a-2", at=now))  # must not move the turn
+    assert logs.callers_due(now=now, limit=9) == ("bob", "ada")
+
+
+def test_caller_of_a_deleted_log_is_settled(stores: Stores) -> None:
+    stores.logs.update("task-1", tried())
+    stores.logs.delete("task-1")
+    assert stores.logs.due_of("ada", now=NOW + PAUSE, limit=9) == ()
+    stores.logs.settle("ada", now=NOW + PAUSE)
+    assert stores.logs.callers_due(now=NOW + PAUSE, limit=9) == ()
+
+
+def test_each_delivery_of_concurrent_writers_and_turns_stays_scheduled(stores: Stores) -> None:
+    """Whatever their order: a delivery to try again belongs to a caller with a turn."""
+
+    def written(number: int) -> None:
+        stores.logs.update(f"task-{number}", tried(task_id=f"task-{number}"))
+        stores.logs.settle("ada", now=NOW)
+        if number % 2:
+            stores.logs.update(f"task-{number}", tried(outcome=DELIVERED, task_id=f"task-{number}"))
+            stores.logs.settle("ada", now=NOW)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(written, range(12)))
+    assert len(stores.logs.due_of("ada", now=NOW + PAUSE, limit=99)) == 6
+    assert stores.logs.callers_due(now=NOW + PAUSE, limit=9) == ("ada",)
 
 
 def test_rotations_are_counted_per_caller(stores: Stores) -> None:

@@ -44,6 +44,7 @@ from frontend_api.rescue.policy import RescuePolicy
 from frontend_api.tasks.publisher import TaskPublisher
 from frontend_api.usage.usage import GpuPrice
 from frontend_api.webhooks.delivery_limiter import DeliveryLimiter
+from frontend_api.webhooks.retry_schedule import RetrySchedule
 from frontend_api.webhooks.signing_secrets import SigningSecrets
 from frontend_api.webhooks.url_policy import CallbackUrlPolicy
 from tests.factories import claim_of, submitted_task
@@ -178,6 +179,8 @@ class Api:
                 clock=self.clock,
             ),
             webhook_limiter=DeliveryLimiter(per_host=2, per_caller=4, in_all=4),
+            webhook_schedule=RetrySchedule(),
+            webhook_retries_at_once=2,
             clock=self.clock,
             quota_limits=self.quota_limits,
             stats=self.stats,

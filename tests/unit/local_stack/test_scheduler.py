@@ -1,46 +1,80 @@
 """The stand-in for Cloud Scheduler."""
 
 import http.server
+import queue
+import re
 import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
 
 from local_stack.loopback import free_port
-from local_stack.scheduler import tick
+from local_stack.scheduler import ENDPOINTS, call, call_repeatedly
+
+SCHEDULER = Path(__file__).parents[3] / "terraform" / "scheduler.tf"
 
 
-def test_tick_posts_to_each_endpoint_with_the_token() -> None:
-    requests: list[tuple[str, str | None, bytes]] = []
+class Api(http.server.ThreadingHTTPServer):
+    """Answers every request with 409 and records it."""
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            requests.append((self.path, self.headers["Authorization"], body))
-            self.send_response(409 if len(requests) == 4 else 200)
-            self.end_headers()
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.requests: queue.Queue[tuple[str, str | None, bytes]] = queue.Queue()
 
-        def log_message(self, format: str, *args: object) -> None:
-            return
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/internal/rescue"
 
-    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as api:
-        threading.Thread(target=api.serve_forever, args=(0.01,), daemon=True).start()
-        url = f"http://127.0.0.1:{api.server_port}/internal"
-        assert tick(url, "secret") == {
-            "rescue": "200",
-            "remove_expired": "200",
-            "record_history": "200",
-        }
-        lost = tick(url, "secret", queue_lost_at="2026-01-01T00:00:00+00:00")
-        assert lost == {"rescue": "409", "remove_expired": "200", "record_history": "200"}
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    server: Api
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.requests.put((self.path, self.headers["Authorization"], body))
+        self.send_response(409)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        return
+
+
+@pytest.fixture
+def api() -> Iterator[Api]:
+    with Api() as api:
+        thread = threading.Thread(target=api.serve_forever, args=(0.01,))
+        thread.start()
+        yield api
         api.shutdown()
-    assert requests == [
-        ("/internal/rescue", "Bearer secret", b"{}"),
-        ("/internal/remove-expired", "Bearer secret", b"{}"),
-        ("/internal/record-history", "Bearer secret", b"{}"),
-        ("/internal/rescue", "Bearer secret", b'{"queue_lost_at": "2026-01-01T00:00:00+00:00"}'),
-        ("/internal/remove-expired", "Bearer secret", b"{}"),
-        ("/internal/record-history", "Bearer secret", b"{}"),
-    ]
+        thread.join()
 
 
-def test_tick_reports_an_unreachable_api() -> None:
-    results = tick(f"http://127.0.0.1:{free_port()}", "secret")
-    assert all(result.startswith("no response: ") for result in results.values())
+def test_call_posts_with_the_token(api: Api) -> None:
+    assert call(api.url, "secret", {"queue_lost_at": "2026-01-01T00:00:00+00:00"}) == "409"
+    body = b'{"queue_lost_at": "2026-01-01T00:00:00+00:00"}'
+    assert api.requests.get_nowait() == ("/internal/rescue", "Bearer secret", body)
+
+
+def test_calls_are_repeated_until_the_end(api: Api) -> None:
+    stopping = threading.Event()
+    thread = threading.Thread(
+        target=call_repeatedly,
+        args=(api.url, "secret", {}),
+        kwargs={"interval_seconds": 0.01, "stopping": stopping},
+    )
+    thread.start()
+    for _ in range(3):
+        assert api.requests.get(timeout=30) == ("/internal/rescue", "Bearer secret", b"{}")
+    stopping.set()
+    thread.join(30)
+    assert not thread.is_alive()
+
+
+def test_call_reports_an_unreachable_api() -> None:
+    assert call(f"http://127.0.0.1:{free_port()}", "secret", {}).startswith("no response: ")
+
+
+def test_endpoints_are_those_of_cloud_scheduler() -> None:
+    called = set(re.findall(r'path\s*= "/internal/([a-z-]+)"', SCHEDULER.read_text()))
+    assert called - {"scale-workers"} == set(ENDPOINTS)  # the local stack has no pool of Cloud Run

@@ -17,6 +17,7 @@ from common.adapters.firestore_worker_reports import FirestoreWorkerReports
 from common.domain.task import Task, TaskStatus
 from common.domain.worker_report import WorkerReport
 from common.ports import StaleTaskKind, TaskFilter
+from frontend_api.adapters.firestore.webhook_logs import FirestoreWebhookLogs
 
 INDEXES = Path(__file__).parents[4] / "terraform" / "firestore.indexes.json"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -117,6 +118,12 @@ def test_latest_reports_query_has_an_index() -> None:
         (order.field.field_path, order.direction.name),
     )
     assert asked in declared_indexes()
+
+
+def test_webhook_retries_query_has_an_index() -> None:
+    client = firestore.Client(project="none", credentials=AnonymousCredentials())
+    scheduled = FirestoreWebhookLogs(client, timeout_seconds=1)._scheduled("ada")
+    assert needed_index(scheduled._to_protobuf()) in declared_indexes()
 
 
 def test_growing_timestamps_have_no_single_field_index() -> None:

@@ -102,6 +102,7 @@ KINDS = {
     "GET /internal/autoscaling": Kind.MACHINES,
     "POST /internal/scale-workers": Kind.MACHINES,
     "POST /internal/record-history": Kind.MACHINES,
+    "POST /internal/retry-webhooks": Kind.MACHINES,
     "GET /v1/operations": Kind.OPERATORS,
     "GET /v1/operations/history": Kind.OPERATORS,
     "GET /v1/usage": Kind.THE_CALLERS,

@@ -22,6 +22,7 @@ from common.wire_formats.task_event import (
     start_of,
 )
 from frontend_api.webhooks.delivery_log import MAX_DELIVERIES_KEPT, MAX_TRIES_KEPT, Outcome, WebhookLog
+from frontend_api.webhooks.retry_schedule import RetrySchedule
 from tests.factories import claim_of
 from tests.recorded_telemetry import RecordedSpans
 from tests.unit.frontend_api.conftest import Api, signed_in_as
@@ -120,6 +121,13 @@ def test_log_of_a_deleted_task_is_removed_by_the_redelivery(api: Api) -> None:
     api.store.unavailable = False
     assert push_of(api, task).status_code == 204
     assert not api.webhook_logs.all_logs
+
+
+def retry(api: Api) -> Any:
+    """Run the retries once, and return their result."""
+    answer = api.call_internal("retry-webhooks")
+    assert answer.status_code == 200, answer.text
+    return answer.get_json()
 
 
 def replay(api: Api, task: Task, number: int = 1) -> TestResponse:
@@ -264,11 +272,13 @@ def test_every_2xx_status_is_a_success(api: Api, status: int) -> None:
 def test_every_other_result_is_retried(api: Api, outcome: Outcome) -> None:
     api.receiver.outcomes = [outcome, outcome]
     task = completed(api)
+    assert push_of(api, task).status_code == 204  # an error would delay the events of all callers
     for _ in range(2):
-        answer = push_of(api, task)
-        assert (answer.status_code, answer.get_json()["code"]) == (424, "webhook_not_delivered")
         assert deliveries_of(api, task)["deliveries"][0]["state"] == "pending"
-    assert push_of(api, task).status_code == 204
+        api.clock.advance(30)
+        assert retry(api) == {"tried": 1, "left": 0}
+    assert deliveries_of(api, task)["deliveries"][0]["state"] == "delivered"
+    assert retry(api) == {"tried": 0, "left": 0}
     assert len({sent.headers["webhook-id"] for sent in api.receiver.sent}) == 1
     assert len(api.receiver.sent) == 3
 
@@ -362,9 +372,10 @@ def test_every_attempt_is_logged(api: Api) -> None:
     ]
     task = completed(api)
     began = api.clock.now()
-    for _ in range(3):
-        push_of(api, task)
-        api.clock.advance(10)
+    push_of(api, task)
+    for _ in range(2):
+        api.clock.advance(30)
+        retry(api)
     (delivery,) = deliveries_of(api, task)["deliveries"]
     event = ending_of(task)
     assert {
@@ -384,16 +395,18 @@ def test_every_attempt_is_logged(api: Api) -> None:
         (204, None, 0.2),
     ]
     assert [datetime.fromisoformat(t["at"]) - began for t in tries] == [
-        timedelta(seconds=s) for s in (0, 10, 20)
+        timedelta(seconds=s) for s in (0, 30, 60)
     ]
-    assert datetime.fromisoformat(delivery["delivered_at"]) == began + timedelta(seconds=20)
+    assert datetime.fromisoformat(delivery["delivered_at"]) == began + timedelta(seconds=60)
 
 
 def test_log_keeps_the_latest_attempts_and_counts_all(api: Api) -> None:
     task = completed(api)
     api.receiver.outcomes = [REFUSED] * (MAX_TRIES_KEPT + 5)
-    for _ in range(MAX_TRIES_KEPT + 5):
-        push_of(api, task)
+    push_of(api, task)
+    for _ in range(MAX_TRIES_KEPT + 4):
+        api.clock.advance(600)
+        retry(api)
     (delivery,) = deliveries_of(api, task)["deliveries"]
     assert (delivery["tries_made"], len(delivery["tries"])) == (MAX_TRIES_KEPT + 5, MAX_TRIES_KEPT)
 
@@ -408,7 +421,7 @@ def test_log_keeps_the_latest_deliveries_and_continues_their_numbers(api: Api) -
 
 
 def test_log_of_many_failed_deliveries_fits_into_a_document() -> None:
-    """A document of Firestore may have 1 MiB. Pub/Sub would repeat a try that cannot be stored for days."""
+    """A document of Firestore may have 1 MiB. A try that cannot be stored would be repeated without end."""
     at = datetime(2026, 1, 1, tzinfo=UTC)
     log = WebhookLog(task_id="task")
     failed = Outcome(error="x" * 200)
@@ -417,7 +430,7 @@ def test_log_of_many_failed_deliveries_fits_into_a_document() -> None:
             event = TaskEvent(
                 id=str(number), type="task.progress", timestamp=at, task_id="task", user_id="ada", attempt=1
             )
-            log = log.tried(event, url=URL, at=at, outcome=failed, expires_at=at)
+            log = log.tried(event, url=URL, at=at, outcome=failed, schedule=RetrySchedule(), expires_at=at)
     assert {delivery.tries_made for delivery in log.deliveries} == {MAX_TRIES_KEPT}
     assert {len(delivery.tries) for delivery in log.deliveries} == {20}
 
@@ -473,18 +486,21 @@ def test_replay_sends_a_delivered_event_again_with_its_id(api: Api) -> None:
 def test_delivery_is_abandoned_after_a_day_and_replayed_on_request(api: Api) -> None:
     task = completed(api)
     api.receiver.outcomes = [REFUSED] * 4
-    assert push_of(api, task).status_code == 424
+    push_of(api, task)
     api.clock.advance(24 * 3_600 - 1)
-    assert push_of(api, task).status_code == 424
+    retry(api)
     assert deliveries_of(api, task)["deliveries"][0]["state"] == "pending"
-    api.clock.advance(1)
-    assert push_of(api, task).status_code == 204  # Pub/Sub does not retry
-    assert deliveries_of(api, task)["deliveries"][0]["state"] == "abandoned"
-    assert push_of(api, task).status_code == 204
-    assert len(api.receiver.sent) == 3
+    api.clock.advance(600)
+    retry(api)
+    (delivery,) = deliveries_of(api, task)["deliveries"]
+    assert (delivery["state"], delivery["retry_at"]) == ("abandoned", None)
+    push_of(api, task)
+    api.clock.advance(600)
+    assert retry(api) == {"tried": 0, "left": 0}
     assert replay(api, task).get_json()["state"] == "pending"
-    assert push_of(api, task).status_code == 424  # a day begins again
-    assert push_of(api, task).status_code == 204
+    assert retry(api) == {"tried": 1, "left": 0}  # a day begins again
+    api.clock.advance(30)
+    assert retry(api) == {"tried": 1, "left": 0}
     (delivery,) = deliveries_of(api, task)["deliveries"]
     assert (delivery["state"], delivery["tries_made"]) == ("delivered", 5)
 
@@ -493,7 +509,7 @@ def test_delivery_to_a_refused_url_is_abandoned_at_once(api: Api) -> None:
     """The policy may have changed since the submission."""
     task = completed(api, callback_url="https://10.0.0.7/hook")
     with capture_logs() as logs:
-        assert push_of(api, task).status_code == 204  # Pub/Sub does not retry
+        assert push_of(api, task).status_code == 204
     (refusal,) = [each for each in logs if each["event"] == "callback_refused"]
     assert (refusal["task_id"], "not a public address" in refusal["reason"]) == (task.id, True)
     (delivery,) = deliveries_of(api, task)["deliveries"]
@@ -520,44 +536,27 @@ def test_replay_resumes_after_a_410(api: Api) -> None:
     assert deliveries_of(api, task)["deliveries"][0]["state"] == "delivered"
 
 
-def test_replay_can_be_repeated_when_publishing_fails(api: Api) -> None:
+def test_replay_is_sent_when_publishing_fails(api: Api) -> None:
     task = completed(api)
     push_of(api, task)
     api.events.failures_left = 1
-    assert replay(api, task).status_code == 503
     assert replay(api, task).status_code == 202
-    assert api.events.events == [ending_of(task)]
+    assert api.events.events == []
+    assert retry(api) == {"tried": 1, "left": 0}
+    assert deliveries_of(api, task)["deliveries"][0]["tries_made"] == 2
 
 
-def test_replays_of_a_pending_delivery_publish_no_further_message(api: Api) -> None:
-    """Pub/Sub would push each of them for a day, if the receiver refuses them."""
+def test_each_replay_is_at_most_one_try(api: Api) -> None:
+    """A caller could otherwise have a receiver that refuses an event called without end."""
     task = completed(api)
-    api.receiver.outcomes = [REFUSED] * 2
+    api.receiver.outcomes = [REFUSED] * 10
     push_of(api, task)
-    for seconds in (0, 600, 599):
-        api.clock.advance(seconds)
-        assert (replay(api, task).status_code, len(api.events.events)) == (202, 0)
-    push_of(api, task)
-    push_of(api, task)
-    for seconds in (0, 600, 599):  # delivered, and then pending
-        api.clock.advance(seconds)
-        assert (replay(api, task).status_code, len(api.events.events)) == (202, 1)
-
-
-@pytest.mark.parametrize("is_tried", [True, False])
-def test_delivery_whose_message_is_lost_is_replayed(api: Api, is_tried: bool) -> None:
-    """The process ended before publishing it, or an operator purged the subscription."""
-    task = completed(api)
-    push_of(api, task)
-    replay(api, task)
-    api.clock.advance(600)
-    if is_tried:
-        api.receiver.outcomes = [REFUSED]
-        push_of(api, task)
-        api.clock.advance(600)
-        assert (replay(api, task).status_code, len(api.events.events)) == (202, 1)
-    api.clock.advance(600)
-    assert (replay(api, task).status_code, len(api.events.events)) == (202, 2)
+    for tries in (2, 3):
+        assert replay(api, task).status_code == 202
+        for _ in range(2):  # the replay's message, and a second delivery of it
+            push_of(api, task)
+        retry(api)
+        assert len(api.receiver.sent) == tries
 
 
 def test_missing_or_outdated_delivery_is_not_replayed(api: Api) -> None:
@@ -636,15 +635,17 @@ def test_hanging_receiver_does_not_delay_others(api: Api) -> None:
         held = [pool.submit(push_of, api, task) for task in silent[:2]]
         for _ in held:
             assert api.receiver.arrived.acquire(timeout=60)
-        busy = push_of(api, silent[2])
-        assert (busy.status_code, busy.get_json()["code"]) == (429, "receiver_busy")
-        assert int(busy.headers["Retry-After"]) > 0
+        assert push_of(api, silent[2]).status_code == 204
+        (postponed,) = deliveries_of(api, silent[2])["deliveries"]
+        assert (postponed["state"], postponed["tries_made"]) == ("pending", 0)
         third = pool.submit(push_of, api, other)
         assert api.receiver.arrived.acquire(timeout=60)
         api.receiver.answers.set()
         assert [one.result(60).status_code for one in (*held, third)] == [204] * 3
-    assert push_of(api, silent[2]).status_code == 204
-    assert deliveries_of(api, silent[2])["deliveries"][0]["tries_made"] == 1
+    api.clock.advance(30)
+    assert retry(api) == {"tried": 1, "left": 0}
+    (delivery,) = deliveries_of(api, silent[2])["deliveries"]
+    assert (delivery["state"], delivery["tries_made"]) == ("delivered", 1)
 
 
 def test_two_concurrent_pushes_of_one_event_are_both_logged(api: Api) -> None:
@@ -656,7 +657,8 @@ def test_two_concurrent_pushes_of_one_event_are_both_logged(api: Api) -> None:
             assert api.receiver.arrived.acquire(timeout=60)
         api.receiver.outcomes = [REFUSED]
         api.receiver.answers.set()
-        # A delivery that failed finds that the other one succeeded, or is pushed again.
-        assert {one.result(60).status_code for one in both} <= {204, 424}
+        assert {one.result(60).status_code for one in both} == {204}
+    api.clock.advance(600)
+    assert retry(api) == {"tried": 0, "left": 0}
     (delivery,) = deliveries_of(api, task)["deliveries"]
     assert (delivery["state"], delivery["tries_made"]) == ("delivered", 2)

@@ -41,6 +41,8 @@ class WebhookDelivery(Record):
     url: str
     state: str
     delivered_at: datetime | None = None
+    retry_at: datetime | None = None
+    """When it may be tried next; None unless it is pending."""
     tries_made: int
     tries: tuple[WebhookTry, ...] = ()
     """The latest tries, oldest first."""

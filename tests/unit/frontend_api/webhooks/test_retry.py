@@ -1,0 +1,167 @@
+"""Retries: which deliveries are tried when, and that no caller takes the turns of another."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from common.domain.task import Task
+from common.wire_formats.task_event import encode_task_event, ending_of, progress_of
+from frontend_api.webhooks.delivery_log import Outcome
+from frontend_api.webhooks.retry import MAX_LOGS, RUN, TURN
+from tests.unit.frontend_api.conftest import Api, signed_in_as
+from tests.unit.frontend_api.webhooks.test_webhooks import (
+    REFUSED,
+    URL,
+    completed,
+    deliveries_of,
+    push,
+    push_of,
+    replay,
+    retry,
+)
+
+NOTHING = {"tried": 0, "left": 0}
+
+
+def failed_deliveries(api: Api, user_id: str, count: int) -> list[Task]:
+    """Store finished tasks of a caller whose first tries were refused."""
+    tasks = [
+        completed(api, user_id=user_id, task_id=f"{user_id}-{number:03}", callback_url=f"{URL}&{user_id}")
+        for number in range(count)
+    ]
+    api.receiver.outcomes = [REFUSED] * count
+    for task in tasks:
+        assert push_of(api, task).status_code == 204
+    assert not api.receiver.outcomes
+    api.receiver.sent.clear()
+    return tasks
+
+
+def receivers(api: Api) -> list[str]:
+    """Return the callers whose receivers were called, in order."""
+    return [sent.url.target.rpartition("&")[2] for sent in api.receiver.sent]
+
+
+def test_delivery_is_tried_again_when_it_is_due(api: Api) -> None:
+    (task,) = failed_deliveries(api, "local", 1)
+    (delivery,) = deliveries_of(api, task)["deliveries"]
+    assert delivery["retry_at"] == "2026-01-01T12:00:30Z"
+    api.clock.advance(29)
+    assert retry(api) == NOTHING
+    api.clock.advance(1)
+    assert retry(api) == {"tried": 1, "left": 0}
+    (delivery,) = deliveries_of(api, task)["deliveries"]
+    assert (delivery["state"], delivery["retry_at"]) == ("delivered", None)
+
+
+def test_message_of_a_delivery_that_waits_causes_no_try(api: Api) -> None:
+    """Pub/Sub delivers at least once."""
+    (task,) = failed_deliveries(api, "local", 1)
+    for _ in range(3):
+        assert push_of(api, task).status_code == 204
+    assert not api.receiver.sent
+
+
+def test_event_is_sent_again_as_it_was(api: Api) -> None:
+    task = api.claimed_task(callback_url=URL, callback_events=("progress",))
+    event = encode_task_event(progress_of(task))
+    api.receiver.outcomes = [REFUSED]
+    push(api, event)
+    api.clock.advance(30)
+    retry(api)
+    first, second = api.receiver.sent
+    assert first.body == second.body
+    assert first.headers["webhook-id"] == second.headers["webhook-id"]
+
+
+def test_obsolete_event_is_not_tried_again(api: Api) -> None:
+    task = api.claimed_task(callback_url=URL, callback_events=("progress",))
+    api.receiver.outcomes = [REFUSED]
+    push(api, encode_task_event(progress_of(task)))
+    api.clock.advance(61)
+    api.store.update(task.id, lambda t: t.claimed_by("w", api.clock.now(), task.keep_for))
+    assert retry(api) == {"tried": 1, "left": 0}
+    (delivery,) = deliveries_of(api, task)["deliveries"]
+    assert (delivery["state"], delivery["tries_made"]) == ("abandoned", 1)
+    api.clock.advance(600)
+    assert retry(api) == NOTHING
+    assert len(api.receiver.sent) == 1
+
+
+def test_no_event_of_a_deleted_task_is_tried_again(api: Api) -> None:
+    (task,) = failed_deliveries(api, "local", 1)
+    api.client.delete(f"/v1/tasks/{task.id}")
+    api.clock.advance(30)
+    assert retry(api) == NOTHING
+    assert not api.receiver.sent
+
+
+def test_stopped_task_is_not_tried_again_until_a_replay(api: Api) -> None:
+    (task,) = failed_deliveries(api, "local", 1)
+    api.clock.advance(30)
+    api.receiver.outcomes = [Outcome(status=410)]
+    assert retry(api) == {"tried": 1, "left": 0}
+    (delivery,) = deliveries_of(api, task)["deliveries"]
+    assert (delivery["state"], delivery["retry_at"]) == ("stopped", None)
+    api.clock.advance(600)
+    assert retry(api) == NOTHING
+    replay(api, task)
+    assert retry(api) == {"tried": 1, "left": 0}
+
+
+def test_caller_with_many_failures_does_not_delay_another(api: Api) -> None:
+    failed_deliveries(api, "eve", MAX_LOGS + 5)
+    api.clock.advance(1)
+    failed_deliveries(api, "bob", 1)
+    api.clock.advance(60)
+    api.receiver.outcomes = [REFUSED] * MAX_LOGS * 2
+    retry(api)
+    assert sorted(set(receivers(api))) == ["bob", "eve"]
+    assert receivers(api).count("eve") == MAX_LOGS
+
+
+def test_caller_whose_receivers_hang_has_a_short_turn(api: Api) -> None:
+    failed_deliveries(api, "eve", 5)
+    failed_deliveries(api, "bob", 1)
+    api.clock.advance(60)
+    api.receiver.meanwhile = lambda: api.clock.advance(TURN.total_seconds() + 5)
+    api.receiver.outcomes = [REFUSED] * 6
+    retry(api)
+    assert sorted(receivers(api)) == ["bob", "eve"]
+
+
+def test_callers_without_a_turn_come_first_in_the_next_run(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The turns of those that had one end behind the callers that wait."""
+    for number in range(5):
+        failed_deliveries(api, f"caller-{number}", 3)
+        api.clock.advance(1)
+    api.clock.advance(60)
+    api.receiver.meanwhile = lambda: api.clock.advance(RUN.total_seconds() + 1)
+    runs = []
+    for _ in range(5):
+        api.receiver.sent.clear()
+        api.receiver.outcomes = [REFUSED] * 4
+        assert retry(api)["left"] > 0
+        runs.append(set(receivers(api)))
+    assert set().union(*runs) == {f"caller-{number}" for number in range(5)}
+
+
+def test_event_is_tried_again_after_an_outage(api: Api) -> None:
+    (task,) = failed_deliveries(api, "local", 1)
+    api.clock.advance(30)
+    for part in (api.webhook_logs, api.store):
+        part.unavailable = True
+        assert api.call_internal("retry-webhooks").status_code == 503
+        part.unavailable = False
+    assert retry(api) == {"tried": 1, "left": 0}
+    assert deliveries_of(api, task)["deliveries"][0]["state"] == "delivered"
+
+
+def test_owner_of_a_message_does_not_decide_whose_turn_it_is(api: Api) -> None:
+    """Workers publish events."""
+    task = completed(api)
+    push(api, encode_task_event(replace(ending_of(task), user_id="bob")))
+    assert not api.receiver.sent
+    answer: Any = api.client.get("/v1/tasks", headers=signed_in_as("bob")).get_json()
+    assert answer["tasks"] == []
