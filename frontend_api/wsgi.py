@@ -16,6 +16,7 @@ from flask import Flask
 from google.cloud.storage import Client as StorageClient
 
 from common.adapters.firestore_client import firestore_client
+from common.adapters.firestore_clock import FirestoreClock
 from common.adapters.firestore_task_store import FirestoreTaskStore
 from common.adapters.firestore_worker_reports import FirestoreWorkerReports
 from common.adapters.grpc_channels import publisher_client
@@ -24,6 +25,7 @@ from common.adapters.pubsub_topic import PubSubTopic
 from common.adapters.system_clock import SystemClock
 from common.observability.metrics import FOLLOWERS, gauge
 from common.observability.telemetry import configure_telemetry
+from common.ports import Clock
 from common.settings import SettingsError
 from common.shared_values import AlertLimits
 from frontend_api.adapters.address_resolver import SystemResolver
@@ -121,7 +123,7 @@ def _dependencies(settings: ApiSettings) -> Dependencies:
     firestore = firestore_client(settings.project_id, emulator_host=settings.firestore_emulator_host)
     publisher = publisher_client(emulator_host=settings.pubsub_emulator_host)
     storage = StorageClient(project=settings.project_id)
-    clock = SystemClock()
+    clock = FirestoreClock()
     store_timeout, publish_timeout = settings.store_timeout_seconds, settings.publish_timeout_seconds
     webhook_key = None if settings.webhook_key is None else settings.webhook_key.get_secret_value().encode()
     task_batches = FirestoreTaskBatches(firestore, timeout_seconds=store_timeout)
@@ -140,7 +142,7 @@ def _dependencies(settings: ApiSettings) -> Dependencies:
         catalog=catalog,
         content_policy=_content_policy(settings),
         clock=clock,
-        store=FirestoreTaskStore(firestore, timeout_seconds=store_timeout),
+        store=FirestoreTaskStore(firestore, timeout_seconds=store_timeout, clock=clock),
         task_batches=task_batches,
         publisher=TaskPublisher(
             queue=PubSubTaskQueue(
@@ -219,9 +221,9 @@ def _dependencies(settings: ApiSettings) -> Dependencies:
             firestore, seal=RecordSeal.derived_from(webhook_key), timeout_seconds=store_timeout
         ),
         share_visits=RequestRate(limit=settings.max_share_requests_per_minute, clock=clock),
-        identity=_identity(settings, api_keys),
+        identity=_identity(settings, api_keys, clock),
         probes=(
-            FirestoreProbe(client=firestore),
+            FirestoreProbe(client=firestore, clock=clock),
             PubSubProbe(
                 client=publisher,
                 topic_path=publisher.topic_path(settings.project_id, settings.tasks_topic),
@@ -297,25 +299,23 @@ def _image_links(settings: ApiSettings, client: StorageClient) -> ImageLinks:
         bucket=settings.images_bucket,
         service_account=settings.signing_service_account,
         lifetime=timedelta(minutes=settings.signed_link_minutes),
-        clock=SystemClock(),
+        clock=SystemClock(),  # the client signs by the machine's clock, too
     )
 
 
-def _identity(settings: ApiSettings, api_keys: ApiKeyStore) -> Identity:
+def _identity(settings: ApiSettings, api_keys: ApiKeyStore, clock: Clock) -> Identity:
     allowed = AllowedUsers.parse(settings.allowed_users, operators=settings.operators)
     people: Authenticator = FirebaseAuthenticator(project_id=settings.project_id, allowed=allowed)
     if settings.uses_emulators:
         allowed = AllowedUsers(everyone=True)
         people = EmulatorAuthenticator(project_id=settings.project_id)
-    authenticator = KeyOrTokenAuthenticator(
-        keys=api_keys, others=people, clock=SystemClock(), allowed=allowed
-    )
+    authenticator = KeyOrTokenAuthenticator(keys=api_keys, others=people, clock=clock, allowed=allowed)
     return Identity(
         authenticator=authenticator,
         operators=_operators(settings, authenticator),
         internal_callers=_internal_callers(settings),
         autoscaling_callers=_autoscaling_callers(settings),
-        request_rate=RequestRate(limit=settings.max_requests_per_minute, clock=SystemClock()),
+        request_rate=RequestRate(limit=settings.max_requests_per_minute, clock=clock),
     )
 
 

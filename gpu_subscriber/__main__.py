@@ -15,6 +15,7 @@ import structlog
 from pydantic import ValidationError
 
 from common.adapters.firestore_client import firestore_client
+from common.adapters.firestore_clock import FirestoreClock
 from common.adapters.firestore_task_store import FirestoreTaskStore
 from common.adapters.firestore_worker_reports import FirestoreWorkerReports
 from common.adapters.grpc_channels import publisher_client
@@ -104,7 +105,7 @@ def build_worker(
     worker_id: str,
 ) -> Worker:
     """Create the worker with its adapters."""
-    clock = SystemClock()
+    clock = FirestoreClock(SystemClock())
     draining = threading.Event()
     dependency_retry = DependencyRetry(seconds=settings.patience_seconds, draining=draining)
     claim_ttl = timedelta(seconds=settings.claim_ttl_seconds)
@@ -126,7 +127,7 @@ def build_worker(
         clock=clock,
         interval_seconds=settings.report_interval_seconds,
     )
-    store = FirestoreTaskStore(firestore)
+    store = FirestoreTaskStore(firestore, clock=clock)
     process_task = ProcessTask(
         worker_id=worker_id,
         claim_ttl=claim_ttl,

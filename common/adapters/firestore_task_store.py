@@ -12,8 +12,10 @@ from google.api_core import exceptions as google_errors
 from google.cloud import firestore
 from google.cloud.firestore_v1.base_query import FieldFilter
 from google.cloud.firestore_v1.field_path import get_nested_value
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from common.adapters import firestore_usage_entries
+from common.adapters.firestore_clock import FirestoreClock
 from common.adapters.firestore_conflicts import attempts
 from common.adapters.firestore_errors import (
     CHANGED_MEANWHILE,
@@ -51,9 +53,15 @@ _WAITS_SINCE: Mapping[StaleTaskKind, tuple[TaskStatus | None, str]] = {
 
 
 class FirestoreTaskStore:
-    """The TaskStore of production and, on the emulator, of the local stack. Thread-safe."""
+    """The TaskStore of production and, on the emulator, of the local stack. Thread-safe.
 
-    def __init__(self, client: firestore.Client, *, timeout_seconds: float = 10.0) -> None:
+    The times in Firestore's replies correct the `clock`.
+    """
+
+    def __init__(
+        self, client: firestore.Client, *, timeout_seconds: float = 10.0, clock: FirestoreClock | None = None
+    ) -> None:
+        self._clock = clock or FirestoreClock()
         self._tasks = client.collection(COLLECTION)
         self._writes = FirestoreWrites(client, COLLECTION, timeout_seconds=timeout_seconds)
         self._usage = FirestoreWrites(
@@ -67,7 +75,7 @@ class FirestoreTaskStore:
         for _ in attempts(_MAX_CONFLICTS):
             with translated_errors():
                 try:
-                    return with_revision(task, self._writes.commit(creation))
+                    return with_revision(task, self._committed(creation))
                 except google_errors.AlreadyExists as exc:
                     raise TaskAlreadyExistsError(task.id) from exc
                 except google_errors.Aborted:  # concurrent creations of the same task: one of them has won
@@ -75,8 +83,10 @@ class FirestoreTaskStore:
         raise AssertionError("unreachable: the last attempt raises")
 
     def get(self, task_id: str) -> Task:
+        sent_at = self._clock.timer()
         with translated_errors():
             snapshot = self._tasks.document(task_id).get(retry=self._retry, timeout=self._timeout)
+        self._clock.observe(snapshot.read_time, sent_at=sent_at)
         if not snapshot.exists:
             raise TaskNotFoundError(task_id)
         return decoded_snapshot(snapshot)
@@ -198,8 +208,11 @@ class FirestoreTaskStore:
         found: list[Task] = []
         while len(found) < limit:
             missing = limit - len(found)
+            sent_at = self._clock.timer()
             with translated_errors():
                 snapshots = query.limit(missing).get(retry=self._retry, timeout=self._timeout)
+            if snapshots:
+                self._clock.observe(snapshots[-1].read_time, sent_at=sent_at)
             for snapshot in snapshots:
                 try:
                     found.append(decoded_snapshot(snapshot))
@@ -210,6 +223,12 @@ class FirestoreTaskStore:
             query = query.start_after(snapshots[-1])
         return tuple(found)
 
+    def _committed(self, write: Any) -> Timestamp:
+        sent_at = self._clock.timer()
+        written_at = self._writes.commit(write)
+        self._clock.observe(written_at.ToDatetime(tzinfo=UTC), sent_at=sent_at)
+        return written_at
+
     def _written(self, before: Task, after: Task) -> Task | None:
         """Write the changed fields if the document is still `before`; return None if it is not."""
         changes = changed_fields(before, after)
@@ -217,7 +236,7 @@ class FirestoreTaskStore:
             return after
         with translated_errors():
             try:
-                written_at = self._writes.commit(
+                written_at = self._committed(
                     self._writes.change(before.id, changes, revision=before.revision or "")
                 )
             except CHANGED_MEANWHILE:

@@ -6,6 +6,7 @@ from google.api_core import exceptions as google_errors
 from google.cloud import firestore
 from google.pubsub_v1.services.publisher import PublisherClient
 
+from common.adapters.firestore_clock import FirestoreClock
 from common.domain.errors import DependencyUnavailableError
 
 _TIMEOUT_SECONDS = 2.0
@@ -13,16 +14,19 @@ _TIMEOUT_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FirestoreProbe:
-    """Reads one document, which need not exist."""
+    """Reads one document, which need not exist. The time in the reply corrects the clock."""
 
     client: firestore.Client
+    clock: FirestoreClock
     name: str = "firestore"
 
     def check(self) -> None:
+        sent_at = self.clock.timer()
         try:
-            self.client.document("probes/ready").get(retry=None, timeout=_TIMEOUT_SECONDS)
+            snapshot = self.client.document("probes/ready").get(retry=None, timeout=_TIMEOUT_SECONDS)
         except google_errors.GoogleAPIError as exc:
             raise DependencyUnavailableError(self.name) from exc
+        self.clock.observe(snapshot.read_time, sent_at=sent_at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -55,11 +55,11 @@ class ArchiveDeadLetter:
         return Archived(letter=letter, is_new=is_new)
 
     def _fail_task(self, task_id: str, letter: DeadLetter) -> None:
-        now = self.clock.now()
         found: list[Task] = []
 
         def change(task: Task) -> Task:
             found.append(task)
+            now = self.clock.now()  # the read of the task has corrected it
             is_claimed = task.claim is not None and task.claim.expires_at > now
             # A later update means that a worker holds the task or that another message was sent.
             was_updated = task.updated_at > letter.died_at

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 
 import structlog
 
@@ -72,7 +71,11 @@ class RescueStaleTasks:
         if held is None:
             raise RescueRunningError("another rescue is running")
         lost_before = max(now - self.policy.deliver_within, queue_lost_at or _LONG_AGO)
-        decide = partial(self.policy.decide, now=now, messages_lost_before=lost_before)
+
+        def decide(task: Task) -> Verdict:
+            # The read of the task has corrected the clock.
+            return self.policy.decide(task, now=self.clock.now(), messages_lost_before=lost_before)
+
         counts = Counter(dict.fromkeys(Verdict, 0))
         abandoned: list[Task] = []
         try:

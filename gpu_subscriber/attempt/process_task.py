@@ -149,9 +149,9 @@ class ProcessTask:
     ) -> tuple[Task, Task]:
         """Claim or end the task; return it as it is now and as it was before."""
         found: list[Task] = []
-        now = self.clock.now()
 
         def claimed(task: Task) -> Task:
+            now = self.clock.now()  # the read of the task has corrected it
             # `update` may retry: the last one is the task that the write was conditional on
             found.append(task)
             return claimed_or_ended(

@@ -3,6 +3,7 @@
 import base64
 import json
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ from common.domain.task import Task, TaskStatus
 from common.wire_formats.task_event import ending_of
 from common.wire_formats.task_message import encode_task_message
 from tests.factories import claim_of
+from tests.fakes.clock_correcting_store import ClockCorrectingStore
+from tests.fakes.fake_clock import FakeClock
 from tests.unit.frontend_api.conftest import INTERNAL_TOKEN, Api, signed_in_as
 
 OPERATOR = signed_in_as("olga")
@@ -116,6 +119,19 @@ def test_task_under_a_live_claim_does_not_fail(api: Api) -> None:
     )
     died(api, encode_task_message(task, result_bucket="images"))
     assert api.stored(task.id) == claimed
+
+
+def test_task_under_a_live_claim_does_not_fail_when_the_clock_is_wrong(tmp_path: Path) -> None:
+    clock = FakeClock()
+    store = ClockCorrectingStore(clock)
+    api = Api(folder=tmp_path, clock=clock, store=store)
+    claimed = api.claimed_task()
+    pushed = envelope(
+        encode_task_message(claimed, result_bucket="images"), died_at=clock.now() + timedelta(seconds=1)
+    )
+    store.set_clock_ahead(61)
+    assert push(api, pushed).status_code == 204
+    assert api.stored(claimed.id) == claimed
 
 
 def test_task_that_changed_since_does_not_fail(api: Api) -> None:

@@ -1,11 +1,14 @@
 """POST /internal/rescue: which tasks are published again, which fail, and which are left alone."""
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 import structlog
 
 from common.domain.task import Task, TaskStatus
+from tests.fakes.clock_correcting_store import ClockCorrectingStore
+from tests.fakes.fake_clock import FakeClock
 from tests.unit.frontend_api.conftest import Api
 
 NOTHING = {"published": 0, "abandoned": 0, "left": 0}
@@ -122,3 +125,14 @@ def test_paused_rescue_stops_when_it_has_lost_the_lock(api: Api) -> None:
 def test_invalid_time_is_refused(api: Api, moment: object) -> None:
     answer = api.rescue(queue_lost_at=moment)
     assert (answer.status_code, answer.get_json()["errors"][0]["pointer"]) == (422, "/queue_lost_at")
+
+
+def test_rescue_with_a_wrong_clock_abandons_nothing(tmp_path: Path) -> None:
+    clock = FakeClock()
+    store = ClockCorrectingStore(clock)
+    api = Api(folder=tmp_path, clock=clock, store=store)
+    held = api.claimed_task(task_id="held", attempts=1)
+    queued = api.stored_task(task_id="queued", start_within=timedelta(seconds=60))
+    store.set_clock_ahead(125)
+    assert rescued(api)["abandoned"] == 0
+    assert [api.stored(task.id).status for task in (held, queued)] == [held.status, queued.status]

@@ -14,6 +14,8 @@ from gpu_subscriber.errors import GenerationFailedError, GenerationInterruptedEr
 from gpu_subscriber.images.encoding import read_record
 from gpu_subscriber.ports import Checkpoint, Delivery, Piece, Settlement
 from tests.factories import parameters
+from tests.fakes.clock_correcting_store import ClockCorrectingStore
+from tests.fakes.fake_clock import FakeClock
 from tests.fakes.scripted_generator import Act, ScriptedGeneration, draw_everything, grey_image
 from tests.fakes.worker_bench import CLAIM_TTL, WorkerBench, delivery_of
 
@@ -680,3 +682,25 @@ def test_attempt_logs_one_line_with_ids_and_no_prompt(bench: WorkerBench) -> Non
     [line] = [line for line in lines if line["event"] == "attempt_finished"]
     assert (line["task_id"], line["attempt"], line["settlement"]) == (task.id, 1, "acknowledge")
     assert task.parameters.prompt not in str(lines)
+
+
+# ── a worker whose clock is wrong ────────────────────────────────────────────────────────────────────────────
+
+
+def test_worker_with_a_wrong_clock_does_not_fail_a_task_that_is_held() -> None:
+    clock = FakeClock()
+    store = ClockCorrectingStore(clock)
+    bench = WorkerBench(clock=clock, store=store)
+    task = bench.submit(attempts=1)
+    bench.claim(task, "holder")
+    store.set_clock_ahead(61)
+    assert bench.deliver(task) == HELD
+
+
+def test_worker_with_a_wrong_clock_starts_a_task_before_its_deadline() -> None:
+    clock = FakeClock()
+    store = ClockCorrectingStore(clock)
+    bench = WorkerBench(clock=clock, store=store)
+    task = bench.submit(start_within=timedelta(seconds=60))
+    store.set_clock_ahead(61)
+    assert bench.deliver(task) == COMPLETED
