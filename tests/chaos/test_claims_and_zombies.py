@@ -150,3 +150,4 @@ def test_wrong_clocks_of_workers_cause_no_violation(rig: Rig, seconds: int) -> N
         rig.redeliver(task_id)
     tasks = rig.verify()
     assert {task.status for task in tasks.values()} == {TaskStatus.COMPLETED}
+    assert {(task.attempt, task.attempts_left) for task in tasks.values()} == {(1, 3)}
