@@ -15,8 +15,10 @@ CHANGE_AND_READ = frozenset((Scope.READ, Scope.SUBMIT))
 _View = TypeVar("_View", bound=Callable[..., Any])
 _ATTRIBUTE = "operation"
 _BAD_BODY = ("malformed_body", "body_too_large", "unsupported_media_type", "parameters_rejected")
-_BEFORE_ANY_ROUTE = ("request_timeout", "server_busy")
-"""Problems of a request that did not arrive completely or that the process cannot accept."""
+_OF_ANY_ROUTE = ("request_timeout", "server_busy", "too_many_large_files")
+"""Problems of a request that did not arrive completely, that the process cannot accept, or whose response
+is not read.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ class Operation:
         caller = ("unauthenticated", "dependency_unavailable") if self.secured else ()
         is_for_people = self.secured and not self.is_internal
         person = ("forbidden", "user_not_allowed", "quota_exceeded") if is_for_people else ()
-        each = (*body, *query, *caller, *person, *self.problems, *_BEFORE_ANY_ROUTE, "internal_error")
+        each = (*body, *query, *caller, *person, *self.problems, *_OF_ANY_ROUTE, "internal_error")
         return tuple(dict.fromkeys(each))
 
 

@@ -62,6 +62,7 @@ PROBLEMS: Mapping[str, ProblemKind] = {
     "upgrade_required": ProblemKind(426, "Upgrade required"),
     "quota_exceeded": ProblemKind(429, "Quota exceeded", retryable=True),
     "queue_full": ProblemKind(429, "Queue full", retryable=True),
+    "too_many_large_files": ProblemKind(429, "Too many large files at once", retryable=True),
     "too_many_waiting": ProblemKind(429, "Too many waiting callers", retryable=True),
     "internal_error": ProblemKind(500, "Internal error", retryable=True),
     "server_busy": ProblemKind(503, "Server busy", retryable=True),

@@ -44,7 +44,7 @@ def limit_response_memory(
             return answer
         if not memory.take_if_admitted(caller, size):
             answer.close()
-            return problem_response(_busy())
+            return problem_response(_too_many())
         answer.call_on_close(partial(memory.give_back, caller, size))
         return answer
 
@@ -57,7 +57,7 @@ def reserve_memory(size: int) -> None:
     memory, gate = current_app.extensions[_EXTENSION]
     caller = gate.current_caller()
     if not memory.take_if_admitted(caller, size):
-        raise RequestRefusedError(_busy())
+        raise RequestRefusedError(_too_many())
     g.has_reserved_memory = True
 
     @after_this_request
@@ -79,7 +79,7 @@ def memory_of_stream() -> Reserve:
     @contextmanager
     def reserved(size: int) -> Iterator[None]:
         if not memory.take_within(_WAIT_SECONDS, caller, size):
-            raise RequestRefusedError(_busy())
+            raise RequestRefusedError(_too_many())
         try:
             yield
         finally:
@@ -88,9 +88,9 @@ def memory_of_stream() -> Reserve:
     return reserved
 
 
-def _busy() -> Problem:
+def _too_many() -> Problem:
     detail = "your requests hold many large files; read the responses, or send fewer requests at once"
-    return Problem(code="server_busy", detail=detail, headers={"Retry-After": "2"})
+    return Problem(code="too_many_large_files", detail=detail, headers={"Retry-After": "2"})
 
 
 def _metered(chunks: Iterable[Any], memory: FairShares, caller: str) -> Iterator[Any]:

@@ -78,7 +78,7 @@ def server() -> Server:
 def test_large_response_is_refused_to_a_caller_with_many_unread_ones(server: Server) -> None:
     unread = server.occupied()
     refused = server.get("/large")
-    assert (refused.status_code, refused.get_json()["code"]) == (503, "server_busy")
+    assert (refused.status_code, refused.get_json()["code"]) == (429, "too_many_large_files")
     assert refused.headers["Retry-After"] == "2"
     unread.pop().close()
     assert server.get("/large").data == LARGE
@@ -86,7 +86,7 @@ def test_large_response_is_refused_to_a_caller_with_many_unread_ones(server: Ser
 
 def test_refused_response_is_not_read(server: Server) -> None:
     unread = [server.get("/reserved") for _ in range(MOST_UNREAD)]
-    assert server.get("/reserved").status_code == 503
+    assert server.get("/reserved").status_code == 429
     assert server.reads == MOST_UNREAD
     unread.pop().close()
     assert server.get("/reserved").data == LARGE
@@ -155,7 +155,7 @@ def test_unread_images_of_one_caller_are_limited(api: Api) -> None:
         return api.app.test_client().get(path, headers=signed_in_as(user))
 
     unread = [fetched("ada") for _ in range(5)]
-    assert [response.status_code for response in unread] == [200] * 4 + [503]
+    assert [response.status_code for response in unread] == [200] * 4 + [429]
     assert fetched("bob").status_code == 404
 
 
@@ -187,7 +187,7 @@ def test_waits_for_one_task_do_not_read_its_image_all_at_once(
     api.images.read = lambda image: reads.append(image.object_name) or PNG  # type: ignore[method-assign,func-returns-value]
     api.store.update(task.id, lambda t: t.completed(claim_of(t), (image,), api.clock.now()))
     parts = [next(body).decode() for body in bodies]
-    assert ["server_busy" in part for part in parts] == [False] * 3 + [True] * 3
+    assert ["too_many_large_files" in part for part in parts] == [False] * 3 + [True] * 3
     assert len(reads) == 3
     for wait in waits:
         wait.close()

@@ -58,7 +58,7 @@ def test_memory_of_uploads_that_are_completed_is_limited(api: Api) -> None:
     memory, _ = api.app.extensions["response_memory"]
     memory.take("user local", 96 * 1024 * 1024)
     refused = complete(api, upload_id, png())
-    assert (refused.status_code, refused.get_json()["code"]) == (503, "server_busy")
+    assert (refused.status_code, refused.get_json()["code"]) == (429, "too_many_large_files")
     memory.give_back("user local", 96 * 1024 * 1024)
     assert complete(api, upload_id, png()).status_code == 201
 
