@@ -46,6 +46,7 @@ WITHOUT_ALERT = {
     "Workers that exit with 78",
     "Workers without a node",
     "`invalid_input`",
+    "`clock_is_wrong` in the log",
     "`model_not_served` in the log",
     "`models_in_no_pool` in the log",
     "`removal_cost_not_said` in the log",

@@ -14,7 +14,7 @@ from darkroom.sansio import Operation, Send, Sleep
 PART_BYTES = 1024 * 1024
 """A multiple of 256 KiB, as Cloud Storage requires."""
 _PROGRESS_BYTES = 256 * 1024
-"""After so many more bytes, the failures before are forgotten."""
+"""After so many more bytes, earlier failures do not count any more."""
 _RECEIVED = re.compile(r"bytes=0-(\d{1,18})")
 _INCOMPLETE = 308
 
