@@ -177,8 +177,7 @@ byId("empty", HTMLElement).addEventListener("click", (event) => {
 
 async function submit(body: string): Promise<void> {
   try {
-    const { task, served } = await api.submit(body, intent.keyFor(body));
-    intent.settle();
+    const { task, served } = await intent.submit(body, (key) => api.submit(body, key));
     list.expect(task.id);
     feed.insert(task);
     form.rememberSeed(task.seed);
@@ -189,7 +188,6 @@ async function submit(body: string): Promise<void> {
     } else form.message.showQueued("Task queued. It appears in the list.");
   } catch (error) {
     if (!(error instanceof ProblemError)) throw error;
-    if (!error.problem.retryable) intent.settle();
     const { fields, message } = formMessages(error.problem);
     form.show(fields);
     if (message === null) return;

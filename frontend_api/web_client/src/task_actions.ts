@@ -7,6 +7,7 @@ import { save } from "./dom";
 import { fileName } from "./formatting";
 import type { FormValues } from "./form/form_values";
 import { lorasText } from "./form/lora_field";
+import { SubmitIntent } from "./form/submit_intent";
 import type { ParameterForm } from "./form/parameter_form";
 import type { TaskActions } from "./task_card";
 import type { ViewerActions } from "./viewer/viewer";
@@ -29,6 +30,8 @@ export interface LoadedTasks {
 }
 
 export function createActions(api: DarkroomClient, form: ParameterForm, loaded: LoadedTasks, open: TaskActions["open"]): Actions {
+  const moreIntent = new SubmitIntent();
+
   /** The document has the seed unless it is too large for JavaScript's numbers; then the API has it. */
   const seedOf = async (task: TaskDocument, index = 0): Promise<Seed> =>
     task.images.find((image) => image.index === index)?.seed ?? (index === 0 ? task.seed : null) ?? (await api.seedOf(task.id)) ?? "";
@@ -84,7 +87,8 @@ export function createActions(api: DarkroomClient, form: ParameterForm, loaded: 
         case "more": {
           const parameters = await api.parametersOf(task.id);
           // Without a seed, the service chooses one.
-          await api.submit({ ...parameters, seed: null, num_images: form.imagesAtMost(MORE_IMAGES, task.model) });
+          const body = JSON.stringify({ ...parameters, seed: null, num_images: form.imagesAtMost(MORE_IMAGES, task.model) });
+          await moreIntent.submit(body, (key) => api.submit(body, key));
           form.message.showQueued("More images like this one are queued.");
           return;
         }

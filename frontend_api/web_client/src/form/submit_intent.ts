@@ -1,8 +1,8 @@
 /**
  * The Idempotency-Key of submissions.
  *
- * A body that is sent again after a network error or a retryable error keeps its key, so the API creates one task. Once
- * a submission is settled, the same body gets a new key and creates another task.
+ * A body that is sent again after an error keeps its key, so the API creates one task. This includes errors that are not
+ * retryable: the API refuses credentials before it looks for the task of an earlier try whose response was lost.
  */
 import { newIdempotencyKey } from "@darkroom/web";
 
@@ -12,16 +12,14 @@ export class SubmitIntent {
 
   constructor(private readonly newKey: () => string = newIdempotencyKey) {}
 
-  keyFor(body: string): string {
+  /** Send a body with its key. Once the API has accepted it, the same body gets another key and creates another task. */
+  async submit<Result>(body: string, send: (key: string) => Promise<Result>): Promise<Result> {
     if (this.#body !== body) {
       this.#body = body;
       this.#key = this.newKey();
     }
-    return this.#key;
-  }
-
-  /** The API accepted the submission or rejected it with an error that is not retryable. */
-  settle(): void {
+    const result = await send(this.#key);
     this.#body = null;
+    return result;
   }
 }

@@ -1,3 +1,4 @@
+import { ProblemError, problemFrom } from "@darkroom/web";
 import { expect, test } from "vitest";
 
 import { SubmitIntent } from "../../src/form/submit_intent";
@@ -7,14 +8,22 @@ function countingIntent(): SubmitIntent {
   return new SubmitIntent(() => String(++count));
 }
 
-test("keyFor returns the same key for the same body only", () => {
+const accepted = (key: string) => Promise.resolve(key);
+
+test("submit returns the response, and sends an accepted body with a new key", async () => {
   const intent = countingIntent();
-  expect([intent.keyFor("a"), intent.keyFor("a"), intent.keyFor("b")]).toEqual(["1", "1", "2"]);
+  expect([await intent.submit("a", accepted), await intent.submit("a", accepted)]).toEqual(["1", "2"]);
 });
 
-test("keyFor returns a new key for the same body after settle", () => {
+test("a body keeps its key after any error, also a refusal of credentials after a try without a response", async () => {
   const intent = countingIntent();
-  const first = intent.keyFor("a");
-  intent.settle();
-  expect(intent.keyFor("a")).not.toBe(first);
+  const keys: string[] = [];
+  for (const status of [0, 401, 403, 404]) {
+    const failed = intent.submit("a", (key) => {
+      keys.push(key);
+      return Promise.reject(new ProblemError(problemFrom(status, "", null)));
+    });
+    await expect(failed).rejects.toThrow(ProblemError);
+  }
+  expect([...keys, await intent.submit("a", accepted), await intent.submit("b", accepted)]).toEqual(["1", "1", "1", "1", "1", "2"]);
 });
