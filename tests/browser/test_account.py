@@ -1,31 +1,39 @@
 """Sign-in, API keys, and links to pictures on the page."""
 
-import json
-
 import pytest
 from playwright.sync_api import Page, Route, expect
 
 from tests.browser.conftest import show
 from tests.browser.page_with_fakes import ADDRESS, PageWithFakes
+from tests.pictures import png
+from tests.unit.frontend_api.conftest import signed_in_as
 
 pytestmark = pytest.mark.browser
 ACCOUNTS = """
 let listener;
-const session = (email) => ({ userId: "local", email, token: () => Promise.resolve(null) });
+const report = () => {
+  const email = localStorage.getItem("account");
+  listener(email && { userId: email, email, token: () => Promise.resolve(null) });
+};
+addEventListener("storage", ({ key }) => { if (key === "account") report(); });
 export function firebaseAuth() {
   return {
     isOffered: true,
-    subscribe(onChange) { listener = onChange; onChange(null); },
+    subscribe(onChange) { listener = onChange; report(); },
     async signIn() {
-      const account = window.accounts.shift();
+      const account = await window.nextAccount();
       if (account.startsWith("auth/")) throw { code: account };
-      listener(session(account));
+      localStorage.setItem("account", account);
+      report();
     },
-    async signOut() { listener(null); },
+    async signOut() {
+      localStorage.removeItem("account");
+      report();
+    },
   };
 }
 """
-"""Firebase Auth, which signs in the accounts in `window.accounts`, or fails with the codes there."""
+"""Firebase Auth, whose session all tabs share. `window.nextAccount` returns whom it signs in, or a code of an error."""
 REASON = "the account bob@example.com is not admitted to this service"
 
 
@@ -41,7 +49,7 @@ def looks(page: Page, name: str) -> None:
         page.set_viewport_size(before)
 
 
-def open_with_sign_in(fakes: PageWithFakes, *accounts: str) -> tuple[Page, list[bool]]:
+def open_with_sign_in(fakes: PageWithFakes, *accounts: str, path: str = "/") -> tuple[Page, list[bool]]:
     """Open a page that requires sign-in. The service admits no user until the list is not empty."""
     allowed: list[bool] = []
     firebase = {"apiKey": "k", "authDomain": "d", "projectId": "demo-page", "appId": "a"}
@@ -60,9 +68,10 @@ def open_with_sign_in(fakes: PageWithFakes, *accounts: str) -> tuple[Page, list[
         lambda route: route.fulfill(body=ACCOUNTS, content_type="text/javascript"),
     )
     fakes.context.route("**/v1/models", models)
+    rest = iter(accounts)
+    fakes.context.expose_function("nextAccount", lambda: next(rest))
     page = fakes.context.new_page()
-    page.add_init_script(f"window.accounts = {json.dumps(accounts)}")
-    page.goto(ADDRESS)
+    page.goto(f"{ADDRESS}{path}")
     return page, allowed
 
 
@@ -94,11 +103,137 @@ def test_user_signs_in_is_refused_chooses_another_account_and_signs_out(fakes: P
     expect(page.locator("#account-name")).to_have_text("bob@example.com")
     looks(page, "account-menu")
     page.get_by_role("button", name="Sign out").click()
-    expect(welcome).to_contain_text("You are signed out.")
+    expect(welcome).to_be_visible()
     expect(page.locator("#main")).to_be_hidden()
     sign_in.click()
     page.get_by_test_id("account-button").click()
     expect(page.locator("#account-name")).to_have_text("ada@example.com")
+
+
+SECRET = "the prompt of ada"
+RECORDED_NOTIFICATION = """
+window.Notification = class extends EventTarget {
+  static permission = "granted";
+  static requestPermission() { return Promise.resolve("granted"); }
+  constructor() {
+    super();
+    localStorage.setItem("notification", "open");
+  }
+  close() { localStorage.setItem("notification", "closed"); }
+};
+window.setHidden = () => {
+  Object.defineProperty(document, "hidden", { get: () => true });
+  document.dispatchEvent(new Event("visibilitychange"));
+};
+"""
+
+
+def change_session(page: Page, account: str | None) -> None:
+    """Sign in another account, or none, as another tab does."""
+    # The browser sends the event to the other tabs only.
+    page.evaluate(
+        """account => {
+          if (account === null) localStorage.removeItem("account");
+          else localStorage.setItem("account", account);
+          dispatchEvent(new StorageEvent("storage", { key: "account" }));
+        }""",
+        account,
+    )
+
+
+def stored(page: Page) -> str:
+    return page.evaluate("JSON.stringify([{ ...sessionStorage }, { ...localStorage }])")
+
+
+def expect_nothing_of_ada(page: Page) -> None:
+    expect(page.get_by_test_id("prompt-input")).to_have_value("")
+    expect(page.locator("#seed")).to_have_value("")
+    expect(page.locator("#form [name=image]")).to_have_value("")
+    expect(page.locator("[data-field=image] img")).to_be_hidden()
+    expect(page.locator("dialog[open]")).to_have_count(0)
+    expect(page.get_by_test_id("new-key")).to_have_value("")
+    expect(page.get_by_test_id("task-card")).to_have_count(0)
+    expect(page).to_have_url(f"{ADDRESS}/")
+    assert SECRET not in page.locator("html").inner_html()
+
+
+@pytest.mark.parametrize("way", ["signs out", "is replaced"])
+def test_nothing_of_a_user_is_left_for_the_next_one(fakes: PageWithFakes, way: str) -> None:
+    fakes.context.add_init_script(RECORDED_NOTIFICATION)
+    form, allowed = open_with_sign_in(fakes, "ada@example.com", "bob@example.com")
+    allowed.append(True)
+    form.locator("#sign-in").click()
+    expect(form.locator("#submit")).to_be_enabled()
+    form.get_by_test_id("prompt-input").fill(SECRET)
+    form.locator("#settings").evaluate("details => { details.open = true; }")
+    form.get_by_test_id("seed-input").fill("1815")
+    form.get_by_test_id("image-input").set_input_files(
+        {"name": "photo.png", "mimeType": "image/png", "buffer": png(width=64, height=64)}
+    )
+    expect(form.locator("[data-field=image] img")).to_be_visible()
+    picture = form.locator("#form [name=image]").input_value()
+    assert SECRET in stored(form)
+    assert picture in stored(form)
+
+    # Other tabs show a picture with its prompt, and a new API key; a notification about a task is open.
+    viewer, keys = fakes.context.new_page(), fakes.context.new_page()
+    task = fakes.completed_task("one", prompt=SECRET)
+    unfinished = task | {"status": "processing", "images": []}
+    for page, tasks in ((viewer, [task]), (keys, [unfinished])):
+        page.goto(ADDRESS)
+        expect(page.locator("#submit")).to_be_enabled()
+        page.evaluate("tasks => window.showTasks(tasks)", tasks)
+    viewer.get_by_role("img", name=SECRET).click()
+    expect(viewer.locator("#viewer-prompt")).to_have_text(SECRET)
+    keys.get_by_test_id("account-button").click()
+    keys.get_by_test_id("notify").check()
+    keys.get_by_role("button", name="API keys").click()
+    dialog = keys.get_by_role("dialog", name="API keys")
+    dialog.get_by_label("Name").fill("nightly batch")
+    dialog.get_by_role("button", name="Create key").click()
+    expect(keys.get_by_test_id("new-key")).not_to_have_value("")
+    keys.evaluate("window.setHidden()")
+    keys.evaluate("tasks => window.showTasks(tasks)", [task])
+    assert keys.evaluate("localStorage.notification") == "open"
+
+    pages = (form, viewer, keys)
+    if way == "signs out":
+        form.get_by_test_id("account-button").click()
+        form.get_by_role("button", name="Sign out").click()
+        for page in pages:
+            expect(page.locator("#welcome")).to_be_visible()
+            expect_nothing_of_ada(page)
+            assert "draft" not in stored(page)
+        form.locator("#sign-in").click()
+    else:
+        change_session(form, "bob@example.com")
+    for page in pages:
+        expect(page.locator("#account-name")).to_have_text("bob@example.com")
+        expect(page.locator("#submit")).to_be_enabled()
+        expect_nothing_of_ada(page)
+    assert keys.evaluate("localStorage.notification") == "closed"
+    form.get_by_test_id("prompt-input").fill("a prompt of bob")
+    for page in pages:
+        assert "a prompt of bob" in stored(page)
+        assert SECRET not in stored(page)
+        assert picture not in stored(page)
+
+
+def test_operator_page_shows_nothing_after_its_user_has_gone(fakes: PageWithFakes) -> None:
+    letter = {
+        "id": "first", "died_at": "2026-01-01T12:00:00Z", "reason": "first reason", "task_id": "one",
+        "is_replayable": True, "replayed_at": None, "subscription": None, "delivery_count": None,
+    }  # fmt: skip
+    letters = {"dead_letters": [letter], "next_page_token": None}
+    fakes.context.set_extra_http_headers(signed_in_as("olga"))
+    fakes.context.route("**/v1/dead-letters?*", lambda route: route.fulfill(json=letters))
+    page, _ = open_with_sign_in(fakes, "olga@example.com", path="/operator")
+    page.locator("#sign-in").click()
+    expect(page.get_by_test_id("dead-letter")).to_have_count(1)
+    change_session(page, None)
+    expect(page.get_by_test_id("dead-letter")).to_have_count(0)
+    expect(page.locator("#welcome")).to_be_visible()
+    expect(page.locator("#main")).to_be_hidden()
 
 
 def test_created_api_key_works_until_it_is_revoked(fakes: PageWithFakes) -> None:

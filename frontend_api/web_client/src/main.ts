@@ -10,7 +10,7 @@ import { CompareDialog } from "./compare/compare_dialog";
 import { connectDensity } from "./density";
 import { byId } from "./dom";
 import { LiveConnection } from "./live_connection";
-import { clearDraft } from "./form/draft";
+import { removeOtherDrafts } from "./form/draft";
 import { ParameterForm } from "./form/parameter_form";
 import { FinishedTasks } from "./notifications/finished_tasks";
 import { Notifications } from "./notifications/notifications";
@@ -21,7 +21,7 @@ import { ModelButton } from "./model_picker/model_button";
 import { connectShortcuts } from "./shortcuts";
 import { connectTheme } from "./theme";
 import { TitleBadge } from "./title_badge";
-import { type Auth, type Session, authFor } from "./session";
+import { type Auth, type Session, authFor, followSession } from "./session";
 import { ShareDialog } from "./sharing/share_dialog";
 import { SharesApi } from "./sharing/shares";
 import { dispatchSnapshot } from "./snapshot_event";
@@ -61,7 +61,7 @@ const credentials: Connection = { token: async () => (await session?.token()) ??
 const api = new DarkroomClient(credentials);
 const http = new HttpClient(credentials);
 const intent = new SubmitIntent();
-const form = new ParameterForm(submit, (body) => api.estimate(body), api);
+const form = new ParameterForm(submit, (body) => api.estimate(body), api, () => session?.userId ?? "");
 const connection = new LiveConnection(() => {
   if (session === null) startOrRetry();
   else feed.reconnect();
@@ -125,7 +125,7 @@ const shareDialog = new ShareDialog(new SharesApi(http));
 const keysDialog = new KeysDialog(new ApiKeysApi(http));
 const accountMenu = new AccountMenu({
   openKeys: () => { keysDialog.open(); },
-  signOut: () => void pages.signOut().then(clearDraft),
+  signOut: () => void auth?.signOut(),
 });
 const pages: SignInPages = new SignInPages(accountMenu, async () => {
   await api.models();
@@ -202,18 +202,9 @@ async function start(): Promise<void> {
   firstConfiguration = configuration;
   shareDialog.limitTo(configuration.max_share_days);
   auth = await authFor(configuration, async () => (await loadFirebase()).firebaseApp(configuration));
-  auth.subscribe((user) => {
-    feed.stop();
-    if (session !== null && user?.userId !== session.userId) {
-      selectMode.leave();
-      library.clear();
-      searchBar.clear();
-      queuePanel.show([]);
-      finishedTasks.clear();
-      list.clear();
-    }
+  followSession(auth, (user) => {
     session = user;
-    followedCount = LIVE_COUNT;
+    removeOtherDrafts(user?.userId ?? null);
     showSession();
   });
 }
@@ -239,13 +230,10 @@ async function openFirestore(): Promise<Subscribe> {
 }
 
 async function loadModels(retryMilliseconds = 2_000): Promise<void> {
-  const asked = session;
   try {
     showModels(await api.models());
     form.message.show("");
   } catch (error) {
-    // Another user has signed in meanwhile, for whom the models are loaded again.
-    if (session !== asked) return;
     if (error instanceof ProblemError && error.problem.code === "user_not_allowed") {
       feed.stop();
       pages.showNotAllowed(errorText(error));

@@ -20,6 +20,31 @@ export interface Auth {
   readonly isOffered: boolean;
 }
 
+/**
+ * Call back with the session, or null while no user is signed in: at once and after a change.
+ *
+ * A page has one user. When that user has signed out, also in another tab, or is another one, `leave` is called instead.
+ */
+export function followSession(auth: Auth, onSession: (session: Session | null) => void, leave = loadAgain): void {
+  let current: Session | null = null;
+  auth.subscribe((session) => {
+    if (current !== null && session?.userId !== current.userId) {
+      leave();
+      return;
+    }
+    current = session;
+    onSession(session);
+  });
+}
+
+/** Load the page again, which removes everything of its user. Until the new one arrives, nothing is visible. */
+function loadAgain(): void {
+  document.body.hidden = true;
+  // The address may name a picture of the user.
+  history.replaceState(null, "", location.pathname + location.search);
+  location.reload();
+}
+
 /** Authentication on the local stack: one user, always signed in. */
 export function localAuth(userId: string): Auth {
   const session: Session = { userId, email: null, token: () => Promise.resolve(null) };

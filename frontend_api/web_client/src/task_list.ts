@@ -189,12 +189,4 @@ export class TaskList {
   setModelsShown(isShown: boolean): void {
     setAttribute(this.#element, "data-models", isShown ? "" : null);
   }
-
-  /** Remove all cards, for another user. */
-  clear(): void {
-    this.#view = this.#left = null;
-    this.#known = new Map();
-    this.#gallery.show([], false);
-    this.#empty.hidden = this.#more.hidden = true;
-  }
 }

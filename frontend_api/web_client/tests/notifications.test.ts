@@ -17,13 +17,6 @@ test("a task that was unfinished and is not any more has finished once", () => {
   expect(tasks.next([finished])).toEqual([]);
 });
 
-test("another user's tasks have not finished", () => {
-  const tasks = new FinishedTasks();
-  tasks.next([task("one", "queued")]);
-  tasks.clear();
-  expect(tasks.next([task("one", "completed")])).toEqual([]);
-});
-
 test("a notification counts the tasks and shows the last prompt", () => {
   const done = task("done", "completed", { parameters: { prompt: "a fox" }, ...withImages(1) });
   const failed = task("failed", "failed", { parameters: { prompt: "an owl" } });

@@ -34,9 +34,4 @@ export class AccountMenu {
     setText(byId("account-name", HTMLElement), email ?? "The local user. No sign-in on this machine.");
     byId("sign-out", HTMLElement).hidden = !hasSignOut;
   }
-
-  hide(): void {
-    this.#menu.hidePopover();
-    this.#button.hidden = true;
-  }
 }

@@ -26,7 +26,6 @@ export class SignInPages {
   readonly #retry = byId("retry-access", HTMLButtonElement);
   readonly #message = byId("sign-in-message", HTMLElement);
   #auth: Auth | null = null;
-  #hasSignedOut = false;
 
   /** `tryAccess` shows the page's content, or throws while the user has no access. */
   constructor(private readonly menu: AccountMenu, private readonly tryAccess: () => Promise<void>) {
@@ -40,14 +39,8 @@ export class SignInPages {
     this.#auth = auth;
     this.#setContentHidden(session === null);
     if (session === null) {
-      for (const dialog of document.querySelectorAll<HTMLDialogElement>("dialog[open]")) dialog.close();
-      this.menu.hide();
       this.#show(SIGN_IN);
-      setText(this.#message, this.#hasSignedOut ? "You are signed out." : "");
-      // The focused button is hidden now.
-      if (this.#hasSignedOut) this.#line.focus();
     } else {
-      this.#hasSignedOut = false;
       this.#welcome.hidden = true;
       this.menu.show(session.email, auth.isOffered);
       if (hadFocus) byId("prompt", HTMLElement).focus();
@@ -60,11 +53,6 @@ export class SignInPages {
     byId("notice", HTMLElement).hidden = true;
     this.#show({ line: "You don't have access", text: reason, signIn: "Use another account", hasRetry: true });
     this.#line.focus();
-  }
-
-  async signOut(): Promise<void> {
-    this.#hasSignedOut = true;
-    await this.#auth?.signOut();
   }
 
   async #chooseAccount(): Promise<void> {

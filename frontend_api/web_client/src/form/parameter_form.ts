@@ -40,11 +40,12 @@ export class ParameterForm {
   readonly #seedButtons = new SeedButtons((seed) => { this.fill({ seed }); });
   readonly #history = new PromptHistory(byId("prompt", HTMLTextAreaElement), (prompt) => { this.fill({ prompt }); });
 
-  /** Both functions take the body of `POST /v1/tasks`. `send` reports its result with `show` and `message`. */
+  /** `send` and `requestEstimate` take the body of `POST /v1/tasks`. `send` reports its result with `show` and `message`. */
   constructor(
     send: (body: string) => Promise<void>,
     requestEstimate: (body: string) => Promise<Estimate>,
     pictures: PictureStore,
+    private readonly userId: () => string,
   ) {
     this.estimate = new FormEstimate(requestEstimate, (estimate) => {
       this.#showMessages("warning", warningsByField(estimate?.warnings ?? []));
@@ -77,10 +78,9 @@ export class ParameterForm {
 
   /** Set the available models. The first call fills and enables the form; later calls update the models' texts. */
   setModels(models: readonly Model[]): void {
-    const isFirst = this.#models.length === 0;
     this.#models = models;
     const menu = this.#control("model") as HTMLSelectElement;
-    if (!isFirst) {
+    if (this.#shown !== null) {
       const labels = new Map(models.map((model) => [model.name, modelLabel(model)]));
       for (const option of menu.options) setText(option, labels.get(option.value) ?? option.text);
       showModelTexts(this.#model());
@@ -88,7 +88,7 @@ export class ParameterForm {
     }
     const typed = this.#typedValues();
     menu.replaceChildren(...models.map((model) => new Option(modelLabel(model), model.name)));
-    const { model, ...draft } = loadDraft();
+    const { model, ...draft } = loadDraft(this.userId());
     this.#chosen = { ...draft, ...this.#chosen, ...typed };
     this.#showModel(this.#modelNamed(model));
     // Do not adapt values that the user typed meanwhile: the submission shows their errors.
@@ -247,7 +247,7 @@ export class ParameterForm {
     for (const name of ["mask_image", "strength", "controlnet", "control_scale", "ip_adapter", "reference_scale", "output_quality"] as const) this.#field(name).hidden = !isUsedWith(values, name, this.#model());
     this.#pictures.refresh();
     this.#promptCount.show(values.prompt, values.prompt_syntax, this.#model());
-    saveDraft({ ...this.#chosen, model: values.model });
+    saveDraft(this.userId(), { ...this.#chosen, model: values.model });
     const isValid = Object.keys(validationErrors(values, this.#model())).length === 0;
     this.estimate.onEdit(isValid ? bodyOf(values, this.#model()) : null);
   }

@@ -17,9 +17,4 @@ export class FinishedTasks {
     this.#unfinished = new Set(tasks.filter(isUnfinished).map(({ id }) => id));
     return finished;
   }
-
-  /** Follow another user's tasks. */
-  clear(): void {
-    this.#unfinished = new Set();
-  }
 }

@@ -28,6 +28,8 @@ export class Notifications {
       this.#finished = [];
       if (!document.hidden) this.#shown?.close();
     });
+    // A notification outlasts its page, which its click would need, and the session of its user.
+    addEventListener("pagehide", () => { this.#shown?.close(); });
   }
 
   /** Take the tasks that have finished. */

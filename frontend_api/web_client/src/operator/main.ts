@@ -5,7 +5,7 @@ import { HttpClient, ProblemError, loadConfiguration } from "@darkroom/web";
 import "../theme";
 import { byId } from "../dom";
 import { errorText } from "../problems";
-import { type Session, authFor } from "../session";
+import { type Session, authFor, followSession } from "../session";
 import { AlertList } from "./alert_list";
 import { DataStatus } from "./data_status";
 import { DeadLetterList } from "./dead_letter_list";
@@ -72,24 +72,17 @@ function startPolling(): void {
   historyPoller.start();
 }
 
-function stopPolling(): void {
-  poller.stop();
-  historyPoller.stop();
-}
-
 async function start(): Promise<void> {
   const configuration = await loadConfiguration();
   // Firebase is only needed for sign-in, which the local stack does not have.
   const auth = await authFor(configuration, async () =>
     (await import("firebase/app")).initializeApp(configuration.firebase ?? {}),
   );
-  // The reload removes all data that the operator saw.
-  connectAuthButtons(auth, () => { location.reload(); });
-  auth.subscribe((user) => {
+  connectAuthButtons(auth);
+  followSession(auth, (user) => {
     session = user;
     showSignedIn(auth, user !== null);
-    if (user === null) stopPolling();
-    else startPolling();
+    if (user !== null) startPolling();
   });
 }
 

@@ -5,11 +5,11 @@ import { byId, setText } from "../dom";
 import type { Auth } from "../session";
 
 /** Connect the sign-in and sign-out buttons. */
-export function connectAuthButtons(auth: Auth, onSignedOut: () => void): void {
+export function connectAuthButtons(auth: Auth): void {
   byId("sign-in", HTMLElement).addEventListener("click", () => {
     auth.signIn().catch((error: unknown) => { setText(byId("sign-in-message", HTMLElement), signInMessage(error)); });
   });
-  byId("sign-out", HTMLElement).addEventListener("click", () => void auth.signOut().then(onSignedOut));
+  byId("sign-out", HTMLElement).addEventListener("click", () => void auth.signOut());
 }
 
 /** Show the page's content to a signed-in user, and the sign-in button to others. */

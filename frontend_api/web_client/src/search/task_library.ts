@@ -134,14 +134,6 @@ export class TaskLibrary {
     if (this.#older.delete(id)) this.#report();
   }
 
-  /** Drop everything, for another user. */
-  clear(): void {
-    this.#live = [];
-    this.#hasOlder = this.#isStarted = false;
-    this.#filter = NO_FILTER;
-    this.#forget();
-  }
-
   #forget(): void {
     this.#liveReached = Infinity;
     this.#older.clear();

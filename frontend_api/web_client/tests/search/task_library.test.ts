@@ -35,7 +35,6 @@ beforeEach(() => {
 });
 
 afterEach(() => {
-  library.clear();
   vi.useRealTimers();
 });
 
