@@ -155,12 +155,13 @@ class Failure:
 class TaskWarning:
     """A part of an accepted request that has no effect, or not the expected one.
 
-    `pointer` is a JSON pointer into the request.
+    `pointer` is a JSON pointer into the request. `tokens` is the length of a text that is too long.
     """
 
     code: str
     pointer: str
     detail: str
+    tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -94,12 +94,12 @@ def _of_length(
     pointer: str, text: str, limit: int | None, starts: Sequence[int] | None
 ) -> Iterable[TaskWarning]:
     if limit is not None and starts is not None and len(starts) > limit:
-        # The page reads the number of tokens from the text.
         yield TaskWarning(
             code=PROMPT_TRUNCATED,
             pointer=pointer,
             detail=f"{_name(pointer)} has {len(starts)} tokens and the model reads {limit}. It ignores everything from "
             f"character {starts[limit] + 1} on: {_quoted(text[starts[limit] :])}.",
+            tokens=len(starts),
         )
 
 

@@ -19,14 +19,14 @@ from common.domain.task import Progress, Task
 from common.wire_formats.versions import UndecodableError, check_version
 
 COLLECTION = "tasks"
-VERSION = "1.10"
+VERSION = "1.11"
 """1.1 added `history`, `claim.claimed_at`, `queued_at`, `keep_for_seconds`, 1.2 `untold_since`, 1.3
 `work_units` and `predicted_seconds`, 1.4 `traceparent`, also of claims and attempts, 1.5 an image's
 `provenance`, 1.6 `warnings`, `failed_images`, `claim.runs`, `usage.open_runs` and an attempt's
 `gpu_seconds`. 1.7 renamed `untold_since` to `event_pending_since`. 1.8 added `request_digest`, 1.9
 `label_pairs`, which queries use, `callback_headers`, `callback_seal`, and `inputs` for tasks with
-pictures, 1.10 `progress.images`, `claim.generating_since` and an image's `thumbnail`. These fields
-are optional in reading.
+pictures, 1.10 `progress.images`, `claim.generating_since` and an image's `thumbnail`, 1.11 a
+warning's `tokens`. These fields are optional in reading.
 """
 EVENT_PENDING_SINCE_BEFORE_1_7 = "untold_since"
 """Still read and queried: the previous version may write it during a rolling update."""

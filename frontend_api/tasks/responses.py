@@ -90,6 +90,10 @@ class WarningResponse(ResponseBody):
     )
     pointer: str = Field(description="The field of the request, as a JSON pointer.")
     detail: str
+    tokens: int | None = Field(
+        default=None,
+        description="With `prompt_truncated`: how many tokens the text has. The model reads fewer.",
+    )
 
 
 class FailedImageResponse(ResponseBody):

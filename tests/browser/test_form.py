@@ -222,6 +222,7 @@ def test_estimate_follows_the_queue_and_counts_the_tokens(fakes: PageWithFakes) 
         "code": "prompt_truncated",
         "pointer": "/prompt",
         "detail": "The prompt has 42 tokens and the model reads 30.",
+        "tokens": 42,
     }
 
     def estimate(route: Route) -> None:

@@ -1,6 +1,7 @@
 /** The calls of the REST API that a page needs. */
 
 import { subscribeToApi } from "./api_tasks.js";
+import type { Estimate, QueueEstimate } from "./estimates.js";
 import { type Connection, HttpClient, type RequestOptions } from "./http_client.js";
 import { newIdempotencyKey } from "./idempotency_key.js";
 import type { Model } from "./models.js";
@@ -37,29 +38,6 @@ export interface TaskPage {
 
 /** The parameters of a task by their names in the API. A seed may be text: it may exceed JavaScript's numbers. */
 export type Parameters = Readonly<Record<string, unknown>>;
-
-export interface QueueEstimate {
-  /** Number of tasks ahead in the queue. */
-  readonly position: number | null;
-  /** Median time until the task is finished. */
-  readonly seconds: number | null;
-  /** Whether a live worker serves the task's model. */
-  readonly served: boolean | null;
-}
-
-export interface Warning {
-  readonly code: string;
-  readonly pointer: string;
-  readonly detail: string;
-}
-
-/** Fields of the response of `POST /v1/tasks:estimate`. */
-export interface Estimate {
-  readonly eta?: { readonly p50_seconds?: number | null } | null;
-  readonly price?: number | null;
-  readonly currency?: string | null;
-  readonly warnings?: readonly Warning[];
-}
 
 interface ChangeResponse {
   readonly task_id: string;

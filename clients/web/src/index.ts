@@ -1,7 +1,8 @@
 /** The public interface of `@darkroom/web`. The Firestore source is in `@darkroom/web/firestore`. */
 
-export { type ChangeResult, DarkroomClient, type Estimate, type LabelChange, MAX_CHANGED_TASKS, type Parameters, type QueueEstimate, type TaskPage, type Warning, submittedParameters } from "./client.js";
+export { type ChangeResult, DarkroomClient, type LabelChange, MAX_CHANGED_TASKS, type Parameters, type TaskPage, submittedParameters } from "./client.js";
 export { type Configuration, loadConfiguration } from "./configuration.js";
+export type { Estimate, QueueEstimate, Warning } from "./estimates.js";
 export { type Connection, HttpClient, type RequestOptions } from "./http_client.js";
 export { newIdempotencyKey } from "./idempotency_key.js";
 export type { Lora, Model, ModelDefaults, ModelLimits, ModelTraits, SteeringWeights } from "./models.js";

@@ -22,9 +22,7 @@ export function warningsByField(warnings: readonly Warning[]): FieldErrors {
 
 /** Pure. The number of the prompt's tokens: the service names it only if the model does not read all of them. */
 export function promptTokens(warnings: readonly Warning[]): number | null {
-  const truncated = warnings.find(({ code, pointer }) => code === "prompt_truncated" && pointer === "/prompt");
-  const tokens = /\b(\d+) tokens/.exec(truncated?.detail ?? "")?.[1];
-  return tokens === undefined ? null : Number(tokens);
+  return warnings.find(({ pointer, tokens }) => pointer === "/prompt" && tokens != null)?.tokens ?? null;
 }
 
 /** Pure. "About 12 s · 0.0003 USD"; empty if nothing is known. */

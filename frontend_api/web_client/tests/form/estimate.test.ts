@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
 import { FormEstimate, estimateText, promptTokens, warningsByField } from "../../src/form/estimate";
 
-const truncated: Warning = { code: "prompt_truncated", pointer: "/prompt", detail: "The prompt has 41 tokens and the model reads 30." };
+const truncated: Warning = { code: "prompt_truncated", pointer: "/prompt", detail: "The prompt has 41 tokens and the model reads 30.", tokens: 41 };
 const weights: Warning = { code: "prompt_weights_ignored", pointer: "/prompt", detail: "Weights are read literally." };
 const seed: Warning = { code: "seed_above_32_bits", pointer: "/seed", detail: "Only 32 bits are used." };
 
@@ -14,9 +14,9 @@ test("warningsByField joins the warnings of each field", () => {
   });
 });
 
-test("promptTokens is the number that the warning names, of the prompt only", () => {
-  expect(promptTokens([weights, truncated])).toBe(41);
-  expect(promptTokens([{ ...truncated, pointer: "/negative_prompt" }, { ...weights, detail: "3 tokens" }])).toBeNull();
+test("promptTokens is the number of the warning's field, of the prompt only", () => {
+  expect(promptTokens([weights, { ...truncated, detail: "Too long." }])).toBe(41);
+  expect(promptTokens([{ ...truncated, pointer: "/negative_prompt" }, { ...weights, tokens: null, detail: "3 tokens" }])).toBeNull();
 });
 
 test.each([

@@ -25,7 +25,7 @@ def test_prompt_within_the_limit_has_no_warning() -> None:
 
 def test_truncated_prompt_names_tokens_limit_and_cut() -> None:
     (warning,) = warnings(prompt="a large red circle on white")
-    assert (warning.code, warning.pointer) == ("prompt_truncated", "/prompt")
+    assert (warning.code, warning.pointer, warning.tokens) == ("prompt_truncated", "/prompt", 6)
     assert warning.detail == (
         "The prompt has 6 tokens and the model reads 3. It ignores everything from character 13 on: “circle on white”."
     )

@@ -264,6 +264,12 @@ def test_field_that_an_older_document_lacks_is_empty(version: str, field: str, e
     assert getattr(decode_task_document(document | {"version": version}), field) == empty
 
 
+def test_warning_of_an_older_document_has_no_tokens() -> None:
+    document = encode_task_document(full_task())
+    del document["warnings"][0]["tokens"]
+    assert decode_task_document(document | {"version": "1.10"}) == full_task()
+
+
 def test_document_without_a_required_field_is_undecodable() -> None:
     for field in ("attempt", "attempts_left", "claim", "progress", "images", "usage", "lane"):
         document = encode_task_document(full_task())

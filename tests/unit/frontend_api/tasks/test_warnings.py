@@ -24,6 +24,7 @@ def test_submission_task_and_list_name_the_truncated_prompt(api: Api) -> None:
     task = answer.get_json()
     assert brief(task["warnings"]) == [TRUNCATED]
     assert "has 31 tokens and the model reads 30" in task["warnings"][0]["detail"]
+    assert task["warnings"][0]["tokens"] == 31
     assert api.client.get(f"/v1/tasks/{task['id']}").get_json()["warnings"] == task["warnings"]
     assert api.client.get("/v1/tasks").get_json()["tasks"][0]["warnings"] == task["warnings"]
     assert [warning.code for warning in api.stored(task["id"]).warnings] == ["prompt_truncated"]

@@ -129,11 +129,15 @@ class Preview(Record):
 
 
 class TaskWarning(Record):
-    """A part of the request that the model does not follow; `pointer` is its JSON pointer."""
+    """A part of the request that the model does not follow; `pointer` is its JSON pointer.
+
+    `tokens` is the length of a text of which the model reads only a part.
+    """
 
     code: str
     pointer: str
     detail: str
+    tokens: int | None = None
 
 
 class FailedImage(Record):
