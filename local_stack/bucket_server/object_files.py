@@ -5,8 +5,8 @@
     BUCKET/contents/GENERATION-NAME         the bytes; names are percent-encoded and shortened,
                                             so that they cannot escape the folder
 
-Files are replaced by rename without fsync: data survives a crash of the process, but not of the
-machine.
+The disk has the bytes before the record, and the record before the client's response: a power
+failure loses no object whose upload was confirmed.
 """
 
 import hashlib
@@ -18,7 +18,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import structlog
+
+from local_stack.bucket_server.pending_content import PendingContent
 from local_stack.bucket_server.records import BucketRecord, ObjectRecord
+from local_stack.durable_files import replace_file
+
+logger = structlog.get_logger(__name__)
 
 _LONGEST_READABLE_NAME = 120
 
@@ -41,6 +47,9 @@ class ObjectFiles:
             (self._directory / bucket.name / folder).mkdir(parents=True, exist_ok=True)
         _write_json(self._directory / bucket.name / "bucket.json", asdict(bucket))
 
+    def save_content(self, content: PendingContent, record: ObjectRecord) -> None:
+        content.store_as(self.contents_folder(record.bucket) / record.content_file)
+
     def save(self, record: ObjectRecord) -> None:
         _write_json(self._path(record.bucket, record.name), asdict(record))
 
@@ -52,15 +61,27 @@ class ObjectFiles:
         (self.contents_folder(record.bucket) / record.content_file).unlink(missing_ok=True)
 
     def load(self) -> Iterator[tuple[BucketRecord, list[ObjectRecord]]]:
-        """Load everything. Removes contents of interrupted uploads and deletes."""
+        """Load everything. Removes contents of interrupted uploads and deletes.
+
+        Skips records that are unreadable, as versions without fsync left them, and records whose
+        content is missing, as a power failure during a deletion leaves them.
+        """
         for path in sorted(self._directory.glob("*/bucket.json")):
-            bucket = BucketRecord(**_read_json(path))
-            objects = [ObjectRecord(**_read_json(file)) for file in (path.parent / "objects").glob("*.json")]
-            known = {record.content_file for record in objects}
-            for content in self.contents_folder(bucket.name).iterdir():
-                if content.name not in known:
-                    content.unlink()
-            yield bucket, objects
+            if (fields := _read_json(path)) is None:
+                continue
+            bucket = BucketRecord(**fields)
+            records = map(_read_json, (path.parent / "objects").glob("*.json"))
+            objects = {
+                record.content_file: record
+                for record in (ObjectRecord(**fields) for fields in records if fields is not None)
+            }
+            contents = self.contents_folder(bucket.name)
+            names = {content.name for content in contents.iterdir()}
+            for name in names - objects.keys():
+                (contents / name).unlink()
+            for missing in objects.keys() - names:
+                logger.error("content_missing", bucket=bucket.name, name=objects.pop(missing).name)
+            yield bucket, list(objects.values())
 
     def _path(self, bucket: str, name: str) -> Path:
         return self._directory / bucket / "objects" / f"{hashlib.sha256(name.encode()).hexdigest()[:40]}.json"
@@ -68,13 +89,16 @@ class ObjectFiles:
 
 def _write_json(path: Path, record: Mapping[str, Any]) -> None:
     text = json.dumps(record, default=datetime.isoformat, ensure_ascii=False, indent=1)
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.write_text(text, "utf-8")
-    temporary.replace(path)
+    replace_file(path, text)
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    record: dict[str, Any] = json.loads(path.read_text("utf-8"))
+def _read_json(path: Path) -> dict[str, Any] | None:
+    """Return a record; None if the file is empty or cut short."""
+    try:
+        record: dict[str, Any] = json.loads(path.read_bytes())
+    except ValueError as error:
+        logger.error("record_unreadable", path=str(path), reason=str(error))
+        return None
     return {
         key: datetime.fromisoformat(value) if key.endswith("_at") else value for key, value in record.items()
     }

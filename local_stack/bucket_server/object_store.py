@@ -4,6 +4,7 @@ import re
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -66,7 +67,10 @@ class ObjectStore:
         settings: Mapping[str, object],
         conditions: Preconditions,
     ) -> ObjectRecord:
-        """Make the content the newest generation. On StorageError, discards the content."""
+        """Make the content the newest generation.
+
+        On StorageError, discards the content. On OSError, the caller may repeat the call.
+        """
         try:
             content.check(md5=settings.get("md5Hash"), crc32c=settings.get("crc32c"))
             if (
@@ -75,18 +79,20 @@ class ObjectStore:
                 or name in (".", "..")
             ):
                 raise StorageError(400, "invalid", f"Invalid object name: '{name}'")
+            content.sync()
             with self._lock:
                 self.bucket(bucket)
                 current = self._objects[bucket].get(name)
                 conditions.check(current)
                 record = self._new_record(bucket, name, content, settings)
-                content.path.replace(self._files.contents_folder(bucket) / record.content_file)
+                self._files.save_content(content, record)
                 self._files.save(record)
                 self._objects[bucket][name] = record
                 if current is not None:
-                    self._files.delete_content(current)
+                    with suppress(OSError):  # the next start deletes it
+                        self._files.delete_content(current)
                 return record
-        except BaseException:
+        except StorageError:
             content.discard()
             raise
 

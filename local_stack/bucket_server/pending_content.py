@@ -8,6 +8,7 @@ from pathlib import Path
 import google_crc32c
 
 from local_stack.bucket_server.records import StorageError
+from local_stack.durable_files import sync
 
 
 class PendingContent:
@@ -24,8 +25,11 @@ class PendingContent:
         self._crc32c = google_crc32c.Checksum()
 
     def write(self, chunk: bytes) -> None:
-        with self.path.open("ab") as file:
+        """Append a chunk. Raises OSError; the caller may then repeat the call."""
+        with self.path.open("r+b") as file:
+            file.seek(self.size_bytes)  # a failed call may have written a part
             file.write(chunk)
+            file.truncate()
         self._md5.update(chunk)
         self._crc32c.update(chunk)
         self.size_bytes += len(chunk)
@@ -45,6 +49,15 @@ class PendingContent:
                 raise StorageError(
                     400, "invalid", f"Provided {title} hash {announced} doesn't match calculated {actual}."
                 )
+
+    def sync(self) -> None:
+        """Return when the disk has the content. Raises OSError."""
+        sync(self.path)
+
+    def store_as(self, path: Path) -> None:
+        """Rename the file. Raises OSError; the caller may repeat the call."""
+        self.path = self.path.replace(path)
+        sync(path.parent)
 
     def discard(self) -> None:
         self.path.unlink(missing_ok=True)

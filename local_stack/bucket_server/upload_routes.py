@@ -27,14 +27,15 @@ def upload_routes(store: ObjectStore) -> Blueprint:
     def store_multipart(bucket: str) -> Response:
         parsed = parse_multipart(request.headers.get("Content-Type", ""), request.get_data())
         name, conditions = _name(parsed.settings), Preconditions.from_query(request.args)
+        settings = {**parsed.settings, **_announced_checksums()}
         content = store.begin(bucket)
         try:
             content.write(parsed.media)
+            record = store.commit(bucket, name, content, settings, conditions)
         except BaseException:
             content.discard()
             raise
-        settings = {**parsed.settings, **_announced_checksums()}
-        return object_response(store.commit(bucket, name, content, settings, conditions))
+        return object_response(record)
 
     def begin_resumable(bucket: str) -> Response:
         sent = parse_settings(request.get_data())

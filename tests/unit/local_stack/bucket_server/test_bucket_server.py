@@ -1,12 +1,16 @@
 """The bucket server over HTTP, without a socket: what browsers and the client library rely on."""
 
+import errno
 import json
+import os
+import resource
 from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from local_stack.bucket_server import object_files
 from local_stack.bucket_server.app import create_app
 from local_stack.bucket_server.object_store import ObjectStore
 from local_stack.bucket_server.records import Preconditions, StorageError
@@ -233,6 +237,86 @@ def test_objects_survive_a_restart(tmp_path: Path) -> None:
     assert second.get("/storage/v1/b/images/o/a.png").get_json()["metadata"] == {"a": "1"}
     assert int(upload(second).get_json()["generation"]) > int(generation)
     assert len(list((tmp_path / "images" / "contents").iterdir())) == 1
+
+
+@pytest.mark.parametrize("damaged", ["a record", "the bucket's record", "a missing content"])
+def test_server_starts_after_a_power_failure_without_fsync(tmp_path: Path, damaged: str) -> None:
+    first = serve(tmp_path)
+    upload(first, "a.png")
+    upload(first, "b.png")
+    folder = tmp_path / "images"
+    record = next(file for file in (folder / "objects").iterdir() if '"a.png"' in file.read_text())
+    if damaged == "a missing content":
+        next((folder / "contents").glob("*-a.png")).unlink()
+    else:
+        (record if damaged == "a record" else folder / "bucket.json").write_bytes(b"")
+    second = serve(tmp_path)
+    assert second.get("/images/a.png").status_code == 404
+    assert second.get("/images/b.png").status_code == (404 if damaged == "the bucket's record" else 200)
+    assert upload(second, "a.png").status_code == 200
+    third = serve(tmp_path)
+    assert {third.get(f"/images/{name}.png").status_code for name in "ab"} == {200}
+
+
+def test_disk_has_the_content_before_the_record_and_both_before_the_response(
+    server: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[str] = []
+    real_fsync, real_replace = os.fsync, Path.replace
+
+    def synced(descriptor: int) -> None:
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        steps.append(f"sync {path.name if path.is_dir() else path.parent.name + ' file'}")
+        real_fsync(descriptor)
+
+    def replaced(self: Path, target: Path) -> Path:
+        steps.append(f"rename in {target.parent.name}")
+        return real_replace(self, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "replace", replaced)
+    upload(server)
+    content = ["sync contents file", "rename in contents", "sync contents"]
+    assert steps == [*content, "sync objects file", "rename in objects", "sync objects"]
+
+
+def test_failed_upload_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = serve(tmp_path)
+    upload(server)
+    before = sorted(tmp_path.rglob("*"))
+    monkeypatch.setattr(object_files, "replace_file", fail_without_space)
+    assert upload(server, content=b"new").status_code == 503
+    assert sorted(tmp_path.rglob("*")) == before
+    assert server.get("/images/a.png").data == CONTENT
+
+
+def fail_without_space(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_resumable_upload_continues_after_a_full_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A chunk is written in part, then its record is not written; the client repeats both."""
+    store = ObjectStore(tmp_path)
+    store.create_bucket("images", {})
+    uploads = ResumableUploads(store)
+    upload_id = uploads.begin("images", "a.png", {}, Preconditions())
+    limit, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(CONTENT) // 2, hard))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            uploads.receive(upload_id, None, CONTENT, {})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    with monkeypatch.context() as patch:
+        patch.setattr(object_files, "replace_file", fail_without_space)
+        with pytest.raises(OSError, match="No space left"):
+            uploads.receive(upload_id, None, CONTENT, {})
+    record, _ = uploads.receive(upload_id, None, CONTENT, {})
+    assert record is not None
+    with store.open("images", "a.png", Preconditions())[1] as content:
+        assert content.read() == CONTENT
 
 
 def test_open_object_stays_readable_when_replaced(server: FlaskClient) -> None:

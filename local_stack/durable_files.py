@@ -1,0 +1,36 @@
+"""Files that survive a power failure: their bytes are on the disk before their names are."""
+
+import os
+from pathlib import Path
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Write a file, or replace it. A failure leaves the previous one.
+
+    After this function has returned, a power failure leaves the new one. Raises OSError.
+    """
+    temporary = path.with_name(f".{path.name}.new")
+    try:
+        temporary.write_text(text, "utf-8")
+        sync(temporary)
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Return when the disk has a file's bytes, or the names in a folder. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_tree(folder: Path) -> None:
+    """Return when the disk has a folder with everything below it. Raises OSError."""
+    for path in folder.rglob("*"):
+        sync(path)
+    sync(folder)
