@@ -100,13 +100,16 @@ def pubsub_proxy(
     )
 
 
-def firestore_proxy(*, port: int, browser_port: int, emulator: str, journal: Path) -> ProcessSpec:
+def firestore_proxy(
+    *, port: int, browser_port: int, emulator: str, project_id: str, exports: Path, journal: Path
+) -> ProcessSpec:
     """Programs use `port` (FIRESTORE_EMULATOR_HOST); pages use `browser_port`."""
     return _python_process(
         name="firestore-proxy",
         argv=_module(
             *("local_stack.firestore_proxy", "--listen", str(port), "--listen-browsers", str(browser_port)),
-            *("--emulator", emulator, "--journal", str(journal)),
+            *("--emulator", emulator, "--project", project_id),
+            *("--exports", str(exports), "--journal", str(journal)),
         ),
         why_not_ready=all_of(responds_ok(f"http://{LOOPBACK}:{browser_port}/readyz"), listens_on(port)),
         stop_within_seconds=5,

@@ -134,6 +134,8 @@ class Composition:
                 port=self._port("firestore-proxy"),
                 browser_port=self._port(FIRESTORE_BROWSER_PORT),
                 emulator=self.host("firestore-emulator"),
+                project_id=self._settings.names.project_id,
+                exports=self._data.firestore,
                 journal=self._data.firestore_journal,
             ),
         )

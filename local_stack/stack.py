@@ -16,9 +16,9 @@ from typing import Self
 
 from local_stack.composition import FIRESTORE_BROWSER_PORT, Composition
 from local_stack.data_directory import DataDirectory, StackState
-from local_stack.emulators.firestore_exports import FirestoreExports, PeriodicExport
 from local_stack.emulators.memory_watchdog import MemoryWatchdog
 from local_stack.errors import PortTakenError, ProcessFailedError
+from local_stack.firestore_proxy.exports import FirestoreExports, PeriodicExport
 from local_stack.loopback import is_free
 from local_stack.processes.child_process import ChildProcess
 from local_stack.processes.orphans import end_orphans

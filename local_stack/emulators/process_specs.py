@@ -9,6 +9,7 @@ from pathlib import Path
 
 from local_stack.emulators.jars import FIRESTORE, PUBSUB, EmulatorJar, find_jar
 from local_stack.emulators.java import find_java
+from local_stack.firestore_proxy.exports import FIRESTORE_OWNER
 from local_stack.loopback import LOOPBACK
 from local_stack.processes.child_process import ProcessSpec
 from local_stack.processes.probes import all_of, listens_on, responds_ok
@@ -21,9 +22,6 @@ _JVM_FLAGS = (
     # A JVM without memory hangs for minutes; one that has exited is restarted or reported.
     "-XX:+ExitOnOutOfMemoryError",
 )
-
-FIRESTORE_OWNER = {"Authorization": "Bearer owner"}
-"""The emulator's administrator, who bypasses the security rules."""
 
 
 def pubsub_emulator(

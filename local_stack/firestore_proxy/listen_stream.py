@@ -121,6 +121,7 @@ class ListenStream:
             async for response in self._call:
                 if self._additions:
                     self._follow_additions(response)
+                await self._link.all_stored()
                 if self._is_wanted:
                     self._on_response(response)
         except grpc.aio.AioRpcError as error:

@@ -1,6 +1,7 @@
 """Convert journal records into writes that restore them on an older, newer or concurrent export.
 
-Writes are ordered by commit time, because records of concurrent calls are appended in any order.
+Records are in the order of their writes, except those of concurrent calls, which are ordered by
+commit time. The commit times of all others may be wrong: the clock may have been set back.
 Preconditions are dropped: they held. A transformation (an increment, the server's time) becomes its
 resulting value, so that repeating it changes nothing. Writes to one document are combined into one
 where possible.
@@ -9,11 +10,15 @@ where possible.
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import structlog
 from google.cloud.firestore_v1.field_path import FieldPath
 from google.cloud.firestore_v1.types import firestore as calls
 from google.cloud.firestore_v1.types import write as writes
+from google.protobuf.message import DecodeError
 
 from local_stack.firestore_proxy.journal import CallKind, Record
+
+logger = structlog.get_logger(__name__)
 
 _CommitRequest, _CommitResponse = calls.CommitRequest.pb(), calls.CommitResponse.pb()
 _BatchRequest, _BatchResponse = calls.BatchWriteRequest.pb(), calls.BatchWriteResponse.pb()
@@ -25,7 +30,7 @@ _MAX_BYTES = 4_000_000
 
 def batches(records: Iterable[Record]) -> Iterator[Any]:
     """Yield the BatchWrite requests, to be sent in sequence, that restore the records."""
-    confirmed = sorted(_confirmed(records), key=lambda one: one[0])
+    confirmed = sorted(_confirmed(records), key=lambda one: one[0])  # keeps the order of equal times
     rounds: list[dict[str, Any]] = []
     latest: dict[str, int] = {}
     databases: dict[str, str] = {}
@@ -45,31 +50,44 @@ def batches(records: Iterable[Record]) -> Iterator[Any]:
 
 
 def _confirmed(records: Iterable[Record]) -> Iterator[tuple[tuple[int, int], str, Any]]:
-    """Yield each successful write, made repeatable, with its commit time and its database."""
-    latest = (0, 0)
-    for record in records:
+    """Yield each successful write, made repeatable, with its place in the order and its database.
+
+    The place is the commit time, but after the latest place of all records whose writes were made
+    before this call was sent.
+    """
+    latest = [0]  # of the first n records
+    for number, record in enumerate(records):
+        earlier = latest[max(0, number - record.overlap)]
+        latest.append(latest[-1])
+        for commit_time, database, write in _successful(record):
+            # A deletion in a BatchWrite may have no time: it follows the writes confirmed before it.
+            time = commit_time or latest[-1]
+            place = max(time, earlier + 1)
+            latest[-1] = max(latest[-1], place)
+            yield (place, time), database, write
+
+
+def _successful(record: Record) -> Iterator[tuple[int, str, Any]]:
+    """Yield the record's successful writes, made repeatable, with commit time and database."""
+    try:
         if record.kind is CallKind.COMMIT:
             request = _CommitRequest.FromString(record.request)
             response = _CommitResponse.FromString(record.response)
-            results = response.write_results
             commit_times = [response.commit_time] * len(request.writes)
             succeeded = [True] * len(request.writes)
         else:
             request = _BatchRequest.FromString(record.request)
             response = _BatchResponse.FromString(record.response)
-            results = response.write_results
-            commit_times = [result.update_time for result in results]
+            commit_times = [result.update_time for result in response.write_results]
             succeeded = [status.code == 0 for status in response.status]
-        for write, result, commit_time, is_done in zip(
-            request.writes, results, commit_times, succeeded, strict=True
-        ):
-            if not is_done:
-                continue
-            # A deletion in a BatchWrite may have no time: it follows the writes confirmed before
-            # it.
-            latest = (commit_time.seconds, commit_time.nanos) if commit_time.seconds else latest
-            if (repeatable := _repeatable(write, result)) is not None:
-                yield latest, request.database, repeatable
+    except DecodeError as error:  # damaged, by a version whose records had no checksum
+        logger.warning("journal_record_unreadable", reason=str(error))
+        return
+    for write, result, commit_time, is_done in zip(
+        request.writes, response.write_results, commit_times, succeeded, strict=True
+    ):
+        if is_done and (repeatable := _repeatable(write, result)) is not None:
+            yield commit_time.ToNanoseconds(), request.database, repeatable
 
 
 def _repeatable(write: Any, result: Any) -> Any:

@@ -13,7 +13,7 @@ from local_stack.firestore_proxy.emulator_link import (
     EmulatorUnavailableError,
     is_from_grpc,
 )
-from local_stack.firestore_proxy.journal import CallKind, Journal, Record
+from local_stack.firestore_proxy.journal import CallKind
 from local_stack.firestore_proxy.listen_stream import ListenStream
 from local_stack.grpc_proxy import SERVER_OPTIONS, error_details, identity
 
@@ -23,25 +23,34 @@ _NOT_JOURNALED = frozenset(
 )
 _WRITE_SECONDS = 60.0
 """The timeout of a write, independent of its caller's deadline."""
+_UNKNOWN_OUTCOMES = frozenset(
+    {
+        grpc.StatusCode.CANCELLED,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.INTERNAL,
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.UNKNOWN,
+    }
+)
+"""After these errors the emulator may have made the write."""
 _MAX_UNREAD_RESPONSES = 10_000
 _SERVER_STREAMING = frozenset(
     SERVICE + name for name in ("BatchGetDocuments", "RunQuery", "RunAggregationQuery", "ExecutePipeline")
 )
 
 
-async def start_server(link: EmulatorLink, journal: Journal, *, listen: str) -> grpc.aio.Server:
+async def start_server(link: EmulatorLink, *, listen: str) -> grpc.aio.Server:
     """Start and return a server. Raises RuntimeError when it cannot listen on the address."""
     server = grpc.aio.server(options=SERVER_OPTIONS)
-    server.add_generic_rpc_handlers((_Calls(link, journal),))
+    server.add_generic_rpc_handlers((_Calls(link),))
     server.add_insecure_port(listen)
     await server.start()
     return server
 
 
 class _Calls(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc has no types
-    def __init__(self, link: EmulatorLink, journal: Journal) -> None:
+    def __init__(self, link: EmulatorLink) -> None:
         self._link = link
-        self._journal = journal
         self._writing: set[asyncio.Task[bytes]] = set()
 
     def service(self, details: Any) -> Any:
@@ -61,7 +70,9 @@ class _Calls(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc has no types
         call = channel.unary_unary(method, identity, identity)(
             request, timeout=context.time_remaining(), metadata=_caller_metadata(context)
         )
-        return await _response_of(call, context)
+        response = await _response_of(call, context)
+        await self._link.all_stored()
+        return response
 
     async def _write(self, method: str, kind: CallKind, request: bytes, context: Any) -> bytes:
         await self._channel(context)
@@ -74,9 +85,15 @@ class _Calls(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc has no types
     async def _journaled(self, method: str, kind: CallKind, request: bytes, metadata: Any) -> bytes:
         async with self._link.gate.write():
             channel = await self._link.channel(0)  # an earlier one may have been closed at the gate
+            sent_at = self._link.stored_records
             call = channel.unary_unary(method, identity, identity)
-            response: bytes = await call(request, timeout=_WRITE_SECONDS, metadata=metadata)
-        self._journal.append(Record(kind=kind, request=request, response=response))
+            try:
+                response: bytes = await call(request, timeout=_WRITE_SECONDS, metadata=metadata)
+            except grpc.aio.AioRpcError as error:
+                if error.code() in _UNKNOWN_OUTCOMES:
+                    self._link.doubt()
+                raise
+        await self._link.store(kind, request, response, sent_at=sent_at)
         return response
 
     async def _unary_stream(self, method: str, request: bytes, context: Any) -> AsyncIterator[bytes]:
@@ -85,6 +102,7 @@ class _Calls(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc has no types
             request, timeout=context.time_remaining(), metadata=_caller_metadata(context)
         )
         async for response in _read(call, context):
+            await self._link.all_stored()
             yield response
 
     async def _listen(self, requests: Any, context: Any) -> AsyncIterator[bytes]:
@@ -134,10 +152,6 @@ async def _response_of(response: Awaitable[bytes], context: Any) -> bytes:
         await _fail_if_emulator_is_lost(context)
     except EmulatorUnavailableError as error:
         await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
-    except OSError as error:
-        # The write was made but would not outlive the emulator, so its outcome is unknown to the
-        # caller.
-        await context.abort(grpc.StatusCode.UNAVAILABLE, f"The journal cannot be written: {error}")
     raise AssertionError("the call was aborted")
 
 

@@ -15,6 +15,7 @@ from google.cloud import firestore
 from google.cloud.firestore_v1.services.firestore import FirestoreClient
 from google.cloud.firestore_v1.services.firestore.transports import FirestoreGrpcTransport
 
+from common.adapters.firestore_client import firestore_client
 from local_stack.data_directory import DataDirectory
 from local_stack.settings import StackSettings
 from local_stack.stack import LocalStack
@@ -64,6 +65,18 @@ def test_confirmed_writes_survive_a_killed_emulator(stack: LocalStack, client: f
     after = {snapshot.id: snapshot.to_dict() for snapshot in tasks.stream()}
     assert after == before
     assert set(after) == {str(number) for number in range(1, 20)}
+
+
+def test_write_of_a_killed_proxy_survives_a_killed_emulator(
+    stack: LocalStack, client: firestore.Client
+) -> None:
+    """The proxy was killed after the commit and before its record: the journal lacks the write."""
+    project = stack.environment["GOOGLE_CLOUD_PROJECT"]
+    emulator = firestore_client(project, emulator_host=stack.host("firestore-emulator"))
+    emulator.document("kept/unrecorded").set({"step": 1})
+    stack.restart("firestore-proxy")
+    stack.restart("firestore-emulator")
+    assert client.document("kept/unrecorded").get(timeout=60).to_dict() == {"step": 1}
 
 
 def test_concurrent_writers_lose_no_confirmed_write(stack: LocalStack, client: firestore.Client) -> None:

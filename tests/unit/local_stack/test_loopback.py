@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from local_stack.emulators.firestore_exports import FirestoreExports
+from local_stack.firestore_proxy.exports import FirestoreExports
 from local_stack.loopback import no_proxy_environment
 from local_stack.processes.child_process import ProcessSpec
 from local_stack.processes.probes import responds_ok

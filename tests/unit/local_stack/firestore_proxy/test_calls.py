@@ -49,7 +49,8 @@ async def emulator_link(
     """Yield a link that is connected to the stand-in."""
     server = grpc.aio.server()
     server.add_generic_rpc_handlers((Emulator(end),))
-    link = EmulatorLink(f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}", journal)
+    address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    link = EmulatorLink(address, journal, save=lambda: None)
     await server.start()
     keeping = asyncio.create_task(link.keep_connected())
     try:
@@ -67,9 +68,9 @@ def test_call_is_unavailable_when_cancelled_by_the_emulator(tmp_path: Path, meth
         await context.abort(grpc.StatusCode.CANCELLED, "Locally cancelled by application!")
 
     async def scenario() -> grpc.StatusCode:
-        journal, port = Journal(tmp_path), free_port()
-        async with emulator_link(journal, cancel) as link:
-            server = await start_server(link, journal, listen=f"127.0.0.1:{port}")
+        port = free_port()
+        async with emulator_link(Journal(tmp_path), cancel) as link:
+            server = await start_server(link, listen=f"127.0.0.1:{port}")
             channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}")
             call = channel.stream_stream(SERVICE + method, identity, identity)
             code: grpc.StatusCode = await call(iter([ADD_TARGET]), timeout=GUARD_SECONDS).code()

@@ -1,8 +1,13 @@
 """The Firestore proxy's journal and its replay, without an emulator."""
 
+import asyncio
+import errno
+import os
 import resource
-from collections.abc import Callable, Iterator
+import struct
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +17,11 @@ from google.cloud.firestore_v1.types import write as writes
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc.status_pb2 import Status
 
+from local_stack.firestore_proxy.__main__ import keep_synced
 from local_stack.firestore_proxy.journal import CallKind, Journal, Record
 from local_stack.firestore_proxy.replay import batches
 
 DATABASE = "projects/demo-x/databases/(default)"
-SECOND = 1_000_000_000
 
 
 def name(document: str) -> str:
@@ -91,17 +96,28 @@ def file_size_limit(limit: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_replay_restores_documents_in_order_of_commit() -> None:
+def test_replay_restores_documents_of_concurrent_calls_in_order_of_commit() -> None:
     records = (
         committed(3, an_update("a", step=2)),
-        committed(1, a_set("a", step=0, seed=7)),
-        committed(2, an_update("a", step=1), a_set("b", step=0)),
+        replace(committed(1, a_set("a", step=0, seed=7)), overlap=1),
+        replace(committed(2, an_update("a", step=1), a_set("b", step=0)), overlap=2),
         committed(4, a_deletion("b")),
         committed(5, a_set("c", step=1)),
         committed(6, a_deletion("c")),
         committed(7, a_set("c", step=9)),
     )
     assert replayed(*records) == {"a": {"step": 2, "seed": 7}, "c": {"step": 9}}
+
+
+def test_replay_keeps_the_order_when_the_clock_was_set_back() -> None:
+    records = (
+        committed(3600, a_set("a", step=1)),
+        committed(2, an_update("a", step=2)),
+        committed(3, an_update("a", step=4)),
+        replace(committed(1, an_update("a", step=3)), overlap=1),  # concurrent with the one before
+    )
+    assert replayed(*records) == {"a": {"step": 4}}
+    assert replayed(*records, committed(0, an_update("a", step=5))) == {"a": {"step": 5}}
 
 
 def test_replay_sends_one_write_per_document() -> None:
@@ -154,37 +170,151 @@ def test_replay_skips_failed_writes_of_a_batch() -> None:
     assert replayed(record) == {"a": {"step": 1}}
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [lambda data: data + data[:-1], lambda data: data + bytes(4_096)],
-    ids=["a crash while writing", "a power failure"],
-)
-def test_journal_skips_incomplete_records(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
+def stored(folder: Path, records: list[Record]) -> Path:
+    """Store records in one segment and return it."""
+    journal = Journal(folder)
+    for record in records:
+        journal.append(record)
+    journal.close()
+    [segment] = folder.iterdir()
+    return segment
+
+
+@pytest.mark.parametrize("zeros", [0, 64], ids=["a crash while writing", "a power failure"])
+def test_journal_ends_at_the_first_incomplete_record(tmp_path: Path, zeros: int) -> None:
+    records = [committed(at, a_set("a", step=at)) for at in range(1, 4)]
+    data = (segment := stored(tmp_path, records)).read_bytes()
+    size = len(data) // len(records)
+    for cut in range(len(data)):
+        segment.write_bytes(data[:cut] + bytes(zeros))
+        assert list(Journal(tmp_path).records()) == records[: cut // size]
+
+
+def test_journal_ends_at_a_record_whose_middle_was_not_written(tmp_path: Path) -> None:
+    records = [committed(at, a_set("a", step=at)) for at in range(1, 4)]
+    data = bytearray((segment := stored(tmp_path, records)).read_bytes())
+    second = len(data) // 3
+    data[second + 30 : second + 60] = bytes(30)
+    segment.write_bytes(data)
+    assert list(Journal(tmp_path).records()) == records[:1]
+
+
+def without_checksum(record: Record) -> bytes:
+    """Return a record as version 1.0 stored it."""
+    header = struct.pack(">BII", record.kind, len(record.request), len(record.response))
+    return header + record.request + record.response
+
+
+def test_segments_without_checksums_are_replayed_first_and_in_order_of_commit(tmp_path: Path) -> None:
+    old = [committed(2, an_update("a", step=2)), committed(1, a_set("a", step=1, seed=7))]
+    segment = tmp_path / f"{1_700_000_000_000_000_000:020d}.journal"
+    segment.write_bytes(b"".join(map(without_checksum, old)))
     journal = Journal(tmp_path)
-    record = Record(kind=CallKind.COMMIT, request=b"a request", response=b"a response")
-    journal.append(record)
-    [segment] = tmp_path.iterdir()
-    segment.write_bytes(damage(segment.read_bytes()))
-    assert list(Journal(tmp_path).records()) == [record]
+    journal.append(committed(1, an_update("a", step=3)))
+    assert replayed(*journal.records()) == {"a": {"step": 3, "seed": 7}}
+    journal.discard_before(journal.last_segment())
+    assert not segment.exists()
 
 
-def test_journal_continues_after_a_full_disk(tmp_path: Path) -> None:
+def test_damaged_record_without_checksum_ends_its_segment(tmp_path: Path) -> None:
+    complete, damaged = (without_checksum(committed(at, a_set("a", step=at))) for at in (1, 2))
+    segment = tmp_path / f"{1_700_000_000_000_000_000:020d}.journal"
+    for cut in range(len(damaged)):
+        segment.write_bytes(complete + damaged[:cut] + bytes(len(damaged) - cut + 64))
+        restored = replayed(*Journal(tmp_path).records())
+        assert restored == {"a": {"step": 1}} or cut > len(damaged) - 4  # its request is complete
+
+
+@pytest.mark.parametrize("can_truncate", [True, False])
+def test_journal_continues_after_a_full_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, can_truncate: bool
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
     journal = Journal(tmp_path)
     record = Record(kind=CallKind.COMMIT, request=b"a request" * 100, response=b"a response")
     journal.append(record)
-    with file_size_limit(1_200), pytest.raises(OSError, match="too large"):
-        journal.append(record)
+    with monkeypatch.context() as patch:
+        if not can_truncate:
+            patch.setattr(os, "ftruncate", fail)
+        with file_size_limit(1_200), pytest.raises(OSError, match="too large"):
+            journal.append(record)
     journal.append(record)
     assert list(Journal(tmp_path).records()) == [record, record]
+    assert len(list(tmp_path.iterdir())) == (1 if can_truncate else 2)
 
 
 def test_journal_discards_segments_finished_before_the_export(tmp_path: Path) -> None:
-    now = [0]
-    journal = Journal(tmp_path, now_ns=lambda: now[0])
+    now = [0.0]
+    journal = Journal(tmp_path, now=lambda: now[0])
     for second in (10, 20, 30):
-        now[0] = second * SECOND
+        now[0] = second
         journal.append(Record(kind=CallKind.COMMIT, request=str(second).encode(), response=b""))
-    Journal(tmp_path).discard_before(25 * SECOND)
+        if second == 20:
+            uncovered = journal.last_segment()
+    Journal(tmp_path).discard_before(uncovered)
     assert [record.request for record in journal.records()] == [b"20", b"30"]
-    journal.discard_all()
-    assert list(journal.records()) == []
+    Journal(tmp_path).discard_before(10**19)
+    assert [record.request for record in journal.records()] == [b"30"]
+    journal = Journal(tmp_path)
+    journal.append(Record(kind=CallKind.COMMIT, request=b"a later start", response=b""))
+    assert journal.last_segment() == uncovered + 2
+
+
+def test_segment_begins_after_the_disk_has_the_earlier_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power failure then loses the end of the journal, and no record before stored ones."""
+    first = stored(tmp_path, [committed(1, a_set("a", step=1))])
+    steps = recorded_file_calls(monkeypatch)
+    journal = Journal(tmp_path)
+    journal.append(committed(2, a_set("a", step=2)))
+    second = tmp_path / f"{journal.last_segment():020d}.segment"
+    assert steps == [f"sync {first.name}", f"open {second.name}", f"sync {tmp_path.name}", "write"]
+
+
+def recorded_file_calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return a list that grows by each fsync, write, and file that is created."""
+    steps: list[str] = []
+    real_open, real_fsync, real_write = os.open, os.fsync, os.write
+
+    def opened(path: Path, flags: int, *arguments: int) -> int:
+        if flags & os.O_CREAT:
+            steps.append(f"open {Path(path).name}")
+        return real_open(path, flags, *arguments)
+
+    def synced(descriptor: int) -> None:
+        steps.append(f"sync {Path(f'/proc/self/fd/{descriptor}').readlink().name}")
+        real_fsync(descriptor)
+
+    def written(descriptor: int, data: bytes) -> int:
+        steps.append("write")
+        return real_write(descriptor, data)
+
+    monkeypatch.setattr(os, "open", opened)
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "write", written)
+    return steps
+
+
+def test_new_records_are_synced_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> list[str]:
+        journal, synced = Journal(tmp_path), asyncio.Event()
+        real_sync, loop, syncs = journal.sync, asyncio.get_running_loop(), []
+
+        def sync() -> None:
+            real_sync()
+            syncs.append("sync")
+            loop.call_soon_threadsafe(synced.set)
+
+        journal.append(committed(1, a_set("a", step=1)))
+        monkeypatch.setattr(journal, "sync", sync)
+        syncing = asyncio.create_task(keep_synced(journal, interval_seconds=0.001))
+        await asyncio.wait_for(synced.wait(), timeout=60)
+        for _ in range(20):
+            await asyncio.sleep(0.001)
+        syncing.cancel()
+        return syncs
+
+    assert asyncio.run(scenario()) == ["sync"]

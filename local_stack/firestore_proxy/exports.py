@@ -1,20 +1,24 @@
 """Exports of the Firestore emulator's documents, and the lookup of the latest complete one.
 
 The emulator's own --export-on-exit writes nothing when a signal ends it; its REST export works. An
-export is valid when the file `latest` names it, and that file is replaced as the last step. Then
-the segments of the Firestore proxy's journal that the export covers are deleted.
+export is valid when the file `latest` names it. That file is replaced once the disk has the export
+and the journal. Then the older export and the segments that the new one covers are deleted.
 """
 
+import fcntl
 import shutil
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
-from local_stack.emulators.process_specs import FIRESTORE_OWNER
+from local_stack.durable_files import replace_file, sync, sync_tree
 from local_stack.firestore_proxy.journal import MARKER, Journal
 from local_stack.loopback import send
 
+FIRESTORE_OWNER = {"Authorization": "Bearer owner"}
+"""The emulator's administrator, who bypasses the security rules."""
 _TIMEOUT_SECONDS = 60
 _LONG_JOURNAL_BYTES = 64_000_000
 """Replaying this much takes seconds, so a longer journal triggers an early export."""
@@ -22,29 +26,28 @@ _POLL_SECONDS = 1.0
 
 
 class FirestoreExports:
-    """The exports in one folder. Thread-safe: one export at a time."""
+    """The exports in one folder. One export at a time, of all threads and processes."""
 
     def __init__(self, folder: Path, journal_folder: Path) -> None:
         self._folder = folder
         self._journal = Journal(journal_folder)
-        self._lock = threading.Lock()
 
     def latest(self) -> Path | None:
-        """Return the file to start the emulator with; None before the first export."""
-        try:
-            name = (self._folder / "latest").read_text("utf-8").strip()
-        except FileNotFoundError:
-            return None
-        path = self._metadata_file(name)
-        return path if path.is_file() else None
+        """Return the file to start the emulator with; None before the first export.
+
+        Waits for an export in progress: it may replace the file.
+        """
+        with self._locked():
+            path = self._metadata_file(self._latest_name())
+            return path if path.is_file() else None
 
     def export(self, host: str, project_id: str) -> None:
         """Export all documents. Raises OSError and keeps the previous export on failure."""
-        with self._lock:
-            began_ns = time.time_ns()
+        with self._locked():
             # Fails while the emulator has just started and the proxy has not replayed the journal.
             _call(f"http://{host}/v1/{MARKER}")
-            self._folder.mkdir(parents=True, exist_ok=True)
+            self._delete_all_but(self._latest_name())  # an export that was interrupted by SIGKILL
+            uncovered = self._journal.last_segment()
             name = f"export-{time.time_ns()}"
             try:
                 _call(
@@ -58,18 +61,33 @@ class FirestoreExports:
                 )
                 if not self._metadata_file(name).is_file():
                     raise FileNotFoundError(f"the emulator wrote no {self._metadata_file(name)}")
+                sync_tree(self._folder / name)
             except OSError:
                 shutil.rmtree(self._folder / name, ignore_errors=True)  # incomplete, when the disk is full
                 raise
-            temporary = self._folder / ".latest.new"
-            temporary.write_text(name + "\n", "utf-8")
-            temporary.replace(self._folder / "latest")
+            sync(self._folder)
+            # A journal whose end is lost would replace documents of the export by older ones.
+            self._journal.sync()
+            replace_file(self._folder / "latest", name + "\n")
             self._delete_all_but(name)
-            self._journal.discard_before(began_ns)
+            self._journal.discard_before(uncovered)
 
     def journal_is_long(self) -> bool:
         """Return whether the journal is long enough to trigger an early export."""
         return self._journal.size_bytes() > _LONG_JOURNAL_BYTES
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with (self._folder / "lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _latest_name(self) -> str:
+        try:
+            return (self._folder / "latest").read_text("utf-8").strip()
+        except FileNotFoundError:
+            return ""
 
     def _delete_all_but(self, name: str) -> None:
         for path in self._folder.glob("export-*"):
