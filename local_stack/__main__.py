@@ -5,8 +5,8 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -127,8 +127,7 @@ def up(
             print(notice)
         _announce(state.page_url, data, time.monotonic() - started)
         return
-    # Flushed, so that it also reaches the log of a detached stack.
-    stack = LocalStack(settings, notify=partial(print, flush=True))
+    stack = LocalStack(settings, notify=_report)
     _stop_on_signals(stack)
     try:
         with stack:
@@ -136,14 +135,14 @@ def up(
             if emulators_only:
                 _print_exports(stack)
             if ready_fd is None:
-                print("Press Ctrl-C to stop.", flush=True)
+                _report("Press Ctrl-C to stop.")
             else:  # detached: the parent process reads the other end of the pipe
                 os.write(ready_fd, b"1")
                 os.close(ready_fd)
             stack.watch()
     except StartInterruptedError as error:
-        print(error)
-    print("Stopped.", flush=True)
+        _report(str(error))
+    _report("Stopped.")
 
 
 @app.command()
@@ -236,6 +235,12 @@ def java() -> None:
     print(find_java(at_least=max(java_needed(PUBSUB), java_needed(FIRESTORE))))
 
 
+def _report(line: str) -> None:
+    """Print a line. A detached stack prints to a log, and a full disk must not end it."""
+    with suppress(OSError):
+        print(line, flush=True)
+
+
 def _announce(page_url: str | None, data: DataDirectory, seconds: float) -> None:
     print(f"darkroom is ready after {seconds:.1f} s: {page_url or 'emulators only, no page'}")
     if page_url is not None:
@@ -257,7 +262,7 @@ def _stop_on_signals(stack: LocalStack) -> None:
             stack.hurry.set()
         else:
             stack.interrupted.set()
-            print("Stopping; workers may finish their tasks. Press Ctrl-C again to stop at once.", flush=True)
+            _report("Stopping; workers may finish their tasks. Press Ctrl-C again to stop at once.")
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, on_signal)

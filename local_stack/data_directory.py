@@ -19,6 +19,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
+from local_stack.durable_files import replace_file
 from local_stack.errors import DataDirectoryUnusableError, StackAlreadyRunningError
 
 
@@ -106,9 +107,8 @@ class DataDirectory:
             return None
 
     def write_state(self, state: StackState) -> None:
-        temporary = self.path / ".state.json.new"
-        temporary.write_text(json.dumps(asdict(state), indent=2) + "\n", "utf-8")
-        temporary.replace(self.path / "state.json")
+        """Replace the stored state. Raises DataDirectoryUnusableError and keeps it."""
+        self._write("state.json", json.dumps(asdict(state), indent=2))
 
     def clear_state(self) -> None:
         (self.path / "state.json").unlink(missing_ok=True)
@@ -122,7 +122,14 @@ class DataDirectory:
             return None
 
     def write_browser_port(self, port: int) -> None:
-        (self.path / "browser-port").write_text(f"{port}\n", "utf-8")
+        """Store the port. Raises DataDirectoryUnusableError."""
+        self._write("browser-port", str(port))
+
+    def _write(self, name: str, text: str) -> None:
+        try:
+            replace_file(self.path / name, f"{text}\n")
+        except OSError as error:
+            raise self._unusable(error) from error
 
     def not_running_message(self) -> str:
         """Return the message for a directory without a running stack, with the last failure."""

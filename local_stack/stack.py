@@ -17,7 +17,7 @@ from typing import Self
 from local_stack.composition import FIRESTORE_BROWSER_PORT, Composition
 from local_stack.data_directory import DataDirectory, StackState
 from local_stack.emulators.memory_watchdog import MemoryWatchdog
-from local_stack.errors import PortTakenError, ProcessFailedError
+from local_stack.errors import DataDirectoryUnusableError, PortTakenError, ProcessFailedError
 from local_stack.firestore_proxy.exports import FirestoreExports, PeriodicExport
 from local_stack.loopback import is_free
 from local_stack.processes.child_process import ChildProcess
@@ -135,7 +135,7 @@ class LocalStack:
             self._end_orphans()
             self._check_port()
             self._data.write_browser_port(self.ports[FIRESTORE_BROWSER_PORT])
-            self._write_state("starting")
+            self._data.write_state(self._state("starting"))
             self._start_all()
             self._write_state("ready")
         except BaseException as error:
@@ -257,18 +257,23 @@ class LocalStack:
             self._notify(f"Firestore's documents could not be saved ({error}); the previous save is kept.")
 
     def _write_state(self, phase: str, *, failure: str | None = None) -> None:
+        """Store the state for other processes. A full disk does not end a running stack."""
+        try:
+            self._data.write_state(self._state(phase, failure))
+        except DataDirectoryUnusableError as error:
+            self._notify(f"`make status` shows an old state. {error}")
+
+    def _state(self, phase: str, failure: str | None = None) -> StackState:
         processes = self._supervisor.processes.values()
-        self._data.write_state(
-            StackState(
-                stack_id=self._stack_id,
-                phase=phase,
-                supervisor_pid=os.getpid(),
-                started_at=self._started_at,
-                page_url=self.page_url,
-                ports=self.ports,
-                pids={process.name: process.pid for process in processes if process.is_running},
-                restarts=self._supervisor.restarts,
-                failure=failure,
-                notices=self._notices,
-            )
+        return StackState(
+            stack_id=self._stack_id,
+            phase=phase,
+            supervisor_pid=os.getpid(),
+            started_at=self._started_at,
+            page_url=self.page_url,
+            ports=self.ports,
+            pids={process.name: process.pid for process in processes if process.is_running},
+            restarts=self._supervisor.restarts,
+            failure=failure,
+            notices=self._notices,
         )

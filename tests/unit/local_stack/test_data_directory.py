@@ -1,5 +1,6 @@
 """One stack on one data directory."""
 
+import errno
 import subprocess
 import sys
 from dataclasses import replace
@@ -59,6 +60,23 @@ def test_state_round_trips(tmp_path: Path) -> None:
     assert data.state() is None
     (tmp_path / "state.json").write_text('{"stack_id": 1')
     assert data.state() is None
+
+
+def test_full_disk_keeps_the_previous_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = DataDirectory(tmp_path)
+    data.write_state(STATE)
+    data.write_browser_port(1)
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", fail)
+    with pytest.raises(DataDirectoryUnusableError, match=r"No space left .*DATA_DIR="):
+        data.write_state(replace(STATE, phase="stopping"))
+    with pytest.raises(DataDirectoryUnusableError, match=r"No space left .*DATA_DIR="):
+        data.write_browser_port(2)
+    assert data.state() == STATE
+    assert data.browser_port == 1
 
 
 def test_not_running_message_contains_the_last_failure(tmp_path: Path) -> None:
