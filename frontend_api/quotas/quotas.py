@@ -79,32 +79,24 @@ class Quotas:
         )
 
     @contextmanager
-    def submission_of(self, task: Task) -> Iterator[None]:
-        """Wrap the storing of a new task: it counts only if the block succeeds.
+    def submission_of(self, task: Task, *, is_limited: bool = True) -> Iterator[None]:
+        """Wrap the queueing of a new or retried task: it counts only if the block succeeds.
 
-        Raises QuotaExceededError, QueueFullError, DependencyUnavailableError.
+        Without `is_limited` it counts, but is never refused. Raises QuotaExceededError, QueueFullError,
+        DependencyUnavailableError.
         """
-        with one(self.submissions_of(task.user_id, [task])):
+        with one(self.submissions_of(task.user_id, [task], is_limited=is_limited)):
             yield
 
-    @contextmanager
-    def retry_of(self, task: Task, *, is_limited: bool = True) -> Iterator[None]:
-        """Wrap the queueing of a finished task: the same, without counting a submission.
-
-        Without `is_limited` it counts, but is never refused.
-        """
-        limits = (*self._work_limits(self._caller(task.user_id), [task]), self._queue_limit(1))
-        with one(reserve(1, limits, is_limited=is_limited)):
-            yield
-
-    def submissions_of(self, user_id: str, tasks: Sequence[Task]) -> Allowance:
-        """Reserve capacity for as many of these new tasks as possible, in this order.
+    def submissions_of(self, user_id: str, tasks: Sequence[Task], *, is_limited: bool = True) -> Allowance:
+        """Reserve capacity for as many of these tasks as possible, in this order.
 
         Raises DependencyUnavailableError.
         """
         caller, count = self._caller(user_id), len(tasks)
         submissions = Limit(caller.submissions, (1,) * count, self._rate_exceeded)
-        return reserve(count, (*self._work_limits(caller, tasks), submissions, self._queue_limit(count)))
+        limits = (*self._work_limits(caller, tasks), submissions, self._queue_limit(count))
+        return reserve(count, limits, is_limited=is_limited)
 
     def check_rejections(self, user_id: str) -> None:
         """Raise QuotaExceededError for a caller with too many rejected submissions in this minute.
@@ -227,8 +219,8 @@ class Quotas:
 
     def _rate_exceeded(self, used: float, _: float) -> QuotaExceededError:
         return QuotaExceededError(
-            f"at most {self._limits.submissions_per_minute} tasks of one caller may be submitted per minute, "
-            f"and {used:.0f} were",
+            f"at most {self._limits.submissions_per_minute} tasks of one caller may be submitted or retried "
+            f"per minute, and {used:.0f} were",
             retry_after_seconds=self.seconds_to_next_minute(),
         )
 
@@ -283,7 +275,8 @@ class Quotas:
             limit=self._limits.submissions_per_minute,
             count=lambda at_most: self._stats.submitted_by(user_id, since=window, at_most=at_most),
             clock=self._clock,
-            counts_deleted=True,  # otherwise deleting tasks would allow more submissions
+            # The store counts neither deleted tasks nor retries.
+            counts_deleted=True,
         )
 
 

@@ -70,7 +70,7 @@ class RetryTask:
         if refusal is not None:
             raise refusal
         now = self.clock.now()
-        with self.quotas.retry_of(owned, is_limited=self.is_limited):
+        with self.quotas.submission_of(owned, is_limited=self.is_limited):
             queued = self.store.update(task_id, lambda task: task.resubmitted(now), last_seen=owned)
         try:
             self.publisher.publish(queued)

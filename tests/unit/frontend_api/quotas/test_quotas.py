@@ -139,13 +139,11 @@ def test_accepted_submissions_do_not_count_as_rejected(tmp_path: Path) -> None:
     assert [submit(api, key="order-1815").status_code for _ in range(3)] == [202, 200, 200]
 
 
-def test_retry_counts_as_active_and_not_as_a_submission(tmp_path: Path) -> None:
-    api = limited(tmp_path, active_tasks=2, submissions_per_minute=100)
+def test_retry_counts_as_active(tmp_path: Path) -> None:
+    api = limited(tmp_path, active_tasks=2)
     ended = submit(api).get_json()["id"]
     api.client.post(f"/v1/tasks/{ended}/cancel")
-    submitted = left(api.client.get("/v1/tasks"))["submissions"]
     assert api.client.post(f"/v1/tasks/{ended}/retry").status_code == 202
-    assert left(api.client.get("/v1/tasks"))["submissions"] == submitted
     api.client.post(f"/v1/tasks/{ended}/cancel")
     api.clock.advance(1)
     assert [submit(api).status_code for _ in range(2)] == [202, 202]
@@ -153,8 +151,24 @@ def test_retry_counts_as_active_and_not_as_a_submission(tmp_path: Path) -> None:
     assert api.stored(ended).status == "cancelled"
 
 
+def test_cancelling_and_retrying_publishes_no_more_than_submissions(tmp_path: Path) -> None:
+    api = limited(tmp_path, submissions_per_minute=5)
+    task_id = submit(api).get_json()["id"]
+    retries = []
+    for _ in range(6):
+        assert api.client.post(f"/v1/tasks/{task_id}/cancel").status_code == 200
+        retries.append(api.client.post(f"/v1/tasks/{task_id}/retry"))
+    assert [retry.status_code for retry in retries] == [202] * 4 + [429] * 2
+    assert refusal(retries[-1]) == (429, "quota_exceeded", "60", True)
+    assert left(retries[-1])["submissions"] == 0
+    assert submit(api).status_code == 429
+    assert len(api.queue.published) == 5
+    api.clock.advance(60)
+    assert api.client.post(f"/v1/tasks/{task_id}/retry").status_code == 202
+
+
 def test_rejected_retry_takes_no_quota(tmp_path: Path) -> None:
-    api = limited(tmp_path, active_tasks=2)
+    api = limited(tmp_path, active_tasks=2, submissions_per_minute=2)
     task_id = submit(api).get_json()["id"]
     for _ in range(5):
         assert api.client.post(f"/v1/tasks/{task_id}/retry").status_code == 409
@@ -235,13 +249,13 @@ def test_document_has_rate_limit_headers_of_every_response(api: Api) -> None:
 
 
 def test_operators_replay_ignores_the_owners_quota(tmp_path: Path) -> None:
-    api = limited(tmp_path, active_tasks=1)
+    api = limited(tmp_path, active_tasks=1, submissions_per_minute=2)
     ended = submit(api).get_json()["id"]
     api.client.post(f"/v1/tasks/{ended}/cancel")
     submit(api)
     retried = api.dependencies.dead_letters.replay.retry_task("local", ended)
     assert retried.status == "queued"
-    assert left(api.client.get("/v1/tasks"))["active-tasks"] == 0
+    assert left(api.client.get("/v1/tasks")) == {"active-tasks": 0, "submissions": 0}
 
 
 def test_each_20_tasks_of_a_list_count_as_a_request(tmp_path: Path) -> None:
