@@ -39,6 +39,7 @@ from gpu_subscriber.adapters.pubsub_subscriber import subscriber_client
 from gpu_subscriber.attempt.active_task import Pace
 from gpu_subscriber.attempt.checkpoints import CheckpointKeeper
 from gpu_subscriber.attempt.claim_takeover import ClaimTakeover
+from gpu_subscriber.attempt.deleted_tasks import DeletedTasks
 from gpu_subscriber.attempt.heartbeat import Heartbeat
 from gpu_subscriber.attempt.process_task import ProcessTask
 from gpu_subscriber.attempt.progress_events import ProgressEvents
@@ -128,6 +129,8 @@ def build_worker(
         interval_seconds=settings.report_interval_seconds,
     )
     store = FirestoreTaskStore(firestore, clock=clock)
+    images = ImageStorage(writer=GcsImageWriter(bucket), dependency_retry=dependency_retry)
+    checkpoints = CheckpointKeeper(GcsCheckpointStore(bucket))
     process_task = ProcessTask(
         worker_id=worker_id,
         claim_ttl=claim_ttl,
@@ -139,8 +142,9 @@ def build_worker(
             max_bytes=settings.max_input_bytes,
             max_pixels=settings.max_input_pixels,
         ),
-        images=ImageStorage(writer=GcsImageWriter(bucket), dependency_retry=dependency_retry),
-        checkpoints=CheckpointKeeper(GcsCheckpointStore(bucket)),
+        images=images,
+        checkpoints=checkpoints,
+        deleted_tasks=DeletedTasks(images=images, checkpoints=checkpoints),
         events=events,
         progress_events=ProgressEvents(events, clock=clock, progress_seconds=settings.progress_event_seconds),
         dead_letters=PubSubDeadLetters(

@@ -35,7 +35,12 @@ class Delivery:
     subscription: str = ""
     """The subscription that delivered it."""
     delivery_attempt: int | None = None
-    """The broker's delivery count. For the log only: the domain counts attempts."""
+    """The broker's delivery count. The domain counts attempts."""
+
+    @property
+    def is_first(self) -> bool:
+        """Whether the broker has delivered this message to no worker before."""
+        return self.delivery_attempt == 1
 
 
 class DeliveryStream(Protocol):

@@ -104,6 +104,11 @@ class TaskFields:
         return self.status is TaskStatus.COMPLETED and bool(self.failed_images)
 
     @property
+    def was_cancelled_in_queue(self) -> bool:
+        """Whether its owner cancelled it while no worker held it: the API publishes that event."""
+        return self.status is TaskStatus.CANCELLED and self.cancel_requested_at is None
+
+    @property
     def can_be_retried(self) -> bool:
         """Whether a retry could add an image."""
         return self.status in (TaskStatus.FAILED, TaskStatus.CANCELLED) or self.is_partial

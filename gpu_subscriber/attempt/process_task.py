@@ -3,7 +3,8 @@
     claim → generate → images stored → task completed → event published → acknowledge
 
 A crash between any two steps is safe: the next delivery continues from the stored task. If that is
-terminal, its event is published again, under the same id, and the delivery is acknowledged.
+terminal, its event is published again, under the same id, and the delivery is acknowledged. A task
+that its owner cancelled in the queue, or deleted, needs one read.
 """
 
 from collections.abc import Callable
@@ -19,7 +20,6 @@ from common.domain.errors import (
     InvalidTransitionError,
     TaskNotFoundError,
 )
-from common.domain.images import task_folder
 from common.domain.task import Claim, Failure, Task
 from common.observability.gpu_cost import GpuCost
 from common.observability.tracing import current_traceparent, spanned
@@ -30,6 +30,7 @@ from gpu_subscriber.attempt.active_task import ActiveTask
 from gpu_subscriber.attempt.attempt_record import AttemptRecord, recorded_attempt
 from gpu_subscriber.attempt.checkpoints import CheckpointKeeper
 from gpu_subscriber.attempt.claim_takeover import ClaimTakeover
+from gpu_subscriber.attempt.deleted_tasks import DeletedTasks
 from gpu_subscriber.attempt.heartbeat import Heartbeat
 from gpu_subscriber.attempt.outcomes import (
     cancelled_or_handed_back,
@@ -75,6 +76,7 @@ class ProcessTask:
     inputs: TaskInputs
     images: ImageStorage
     checkpoints: CheckpointKeeper
+    deleted_tasks: DeletedTasks
     events: EventPublisher
     progress_events: ProgressEvents
     dead_letters: DeadLetters
@@ -101,15 +103,12 @@ class ProcessTask:
             try:
                 task = self._claim(message.task_id, record)
             except TaskNotFoundError:
-                # A worker that died after the deletion may have left objects.
-                folder = task_folder(message.task_id, message.submitted_at)
-                self.images.remove_all(message.task_id, folder)
-                self.checkpoints.discard(message.task_id, folder)
+                self.deleted_tasks.clean_up(delivery, message)
                 raise
             if not task.status.is_terminal:
                 task = self._attempt(task, record)
             record.ended(task)
-            if task.status.is_terminal:
+            if task.status.is_terminal and not task.was_cancelled_in_queue:
                 self.events.publish(task)
         except TaskNotFoundError as error:
             record.result = error.code  # the task was deleted

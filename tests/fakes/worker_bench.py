@@ -11,6 +11,7 @@ from common.wire_formats.task_message import encode_task_message, task_message_a
 from gpu_subscriber.attempt.active_task import Pace
 from gpu_subscriber.attempt.checkpoints import CheckpointKeeper
 from gpu_subscriber.attempt.claim_takeover import ClaimTakeover
+from gpu_subscriber.attempt.deleted_tasks import DeletedTasks
 from gpu_subscriber.attempt.heartbeat import Heartbeat
 from gpu_subscriber.attempt.process_task import ProcessTask
 from gpu_subscriber.attempt.progress_events import ProgressEvents
@@ -104,6 +105,8 @@ class WorkerBench:
         patience = DependencyRetry(
             seconds=self.patience_seconds, draining=self.draining, first_pause_seconds=0.001
         )
+        images = ImageStorage(writer=self.writer, dependency_retry=patience)
+        checkpoints = CheckpointKeeper(self.checkpoints)
         return ProcessTask(
             worker_id=worker_id,
             claim_ttl=CLAIM_TTL,
@@ -112,8 +115,9 @@ class WorkerBench:
             inputs=TaskInputs(
                 reader=self.inputs, dependency_retry=patience, max_bytes=100_000, max_pixels=1_000_000
             ),
-            images=ImageStorage(writer=self.writer, dependency_retry=patience),
-            checkpoints=CheckpointKeeper(self.checkpoints),
+            images=images,
+            checkpoints=checkpoints,
+            deleted_tasks=DeletedTasks(images=images, checkpoints=checkpoints),
             events=self.events,
             progress_events=ProgressEvents(
                 self.events, clock=self.clock, progress_seconds=5.0, run=self.tell

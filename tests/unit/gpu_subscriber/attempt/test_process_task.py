@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -283,17 +284,69 @@ def test_task_finished_meanwhile_keeps_its_state(bench: WorkerBench) -> None:
 
 @pytest.mark.parametrize("ending", [TaskStatus.COMPLETED, TaskStatus.CANCELLED, TaskStatus.FAILED])
 def test_terminal_task_is_published_again_and_acknowledged(bench: WorkerBench, ending: TaskStatus) -> None:
-    task = bench.submit()
-    bench.store.update(task.id, lambda t: replace(t, status=ending, finished_at=bench.clock.now()))
+    task, now = bench.submit(), bench.clock.now()
+    asked = now if ending is TaskStatus.CANCELLED else None
+    bench.store.update(
+        task.id, lambda t: replace(t, status=ending, finished_at=now, cancel_requested_at=asked)
+    )
     assert bench.worker()(delivery_of(task)) is Settlement.ACKNOWLEDGE
     assert [event.type for event in bench.events.events] == [f"task.{ending}"]
     assert bench.generator.generations == []
 
 
-def test_deleted_task_is_acknowledged(bench: WorkerBench) -> None:
+def calls_for(bench: WorkerBench, *deliveries: Delivery, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Process the deliveries and return the calls that the worker waited for."""
+    calls: list[str] = []
+
+    def count(port: object, name: str) -> None:
+        call = getattr(port, name)
+
+        def counted(*arguments: Any, **options: Any) -> Any:
+            calls.append(name)
+            return call(*arguments, **options)
+
+        monkeypatch.setattr(port, name, counted)
+
+    for port, names in {
+        bench.store: ("get", "delete", "create"),
+        bench.writer: ("write", "remove_attempts"),
+        bench.checkpoints: ("load", "save", "discard"),
+        bench.events: ("publish", "publish_start", "publish_progress"),
+    }.items():
+        for name in names:
+            count(port, name)
+    worker = bench.worker()
+    assert [worker(each) for each in deliveries] == [Settlement.ACKNOWLEDGE] * len(deliveries)
+    return calls
+
+
+def test_task_cancelled_in_the_queue_costs_a_worker_one_read(
+    bench: WorkerBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its owner may have cancelled and retried it many times; the API publishes the event."""
+    task = bench.submit()
+    bench.store.update(task.id, lambda t: t.cancelled(bench.clock.now()))
+    assert calls_for(bench, delivery_of(task), monkeypatch=monkeypatch) == ["get"]
+
+
+def test_first_delivery_of_a_deleted_task_costs_a_worker_one_read(
+    bench: WorkerBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     task = bench.submit()
     bench.delete(task)
-    assert bench.worker()(delivery_of(task)) is Settlement.ACKNOWLEDGE
+    first = replace(delivery_of(task), delivery_attempt=1)
+    assert calls_for(bench, first, first, monkeypatch=monkeypatch) == ["get", "get"]
+
+
+def test_bucket_is_cleaned_once_for_all_messages_of_a_deleted_task(
+    bench: WorkerBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task, other = bench.submit(), bench.submit(task_id="task-2")
+    bench.delete(task)
+    bench.delete(other)
+    again, of_other = (replace(delivery_of(each), delivery_attempt=2) for each in (task, other))
+    calls = calls_for(bench, again, again, of_other, again, monkeypatch=monkeypatch)
+    assert calls == ["get", "remove_attempts", "discard", "get", "get", "remove_attempts", "discard", "get"]
 
 
 def test_delivery_is_returned_when_the_store_is_unavailable(bench: WorkerBench) -> None:
