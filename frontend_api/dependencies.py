@@ -308,6 +308,7 @@ def build_dependencies(
         rescue=RescueStaleTasks(
             store=store,
             publisher=publisher,
+            inputs=inputs.use,
             publish_final_event=publish_final_event,
             lock=rescue_lock,
             clock=clock,

@@ -17,6 +17,7 @@ from common.domain.errors import DependencyUnavailableError, DomainError, TaskNo
 from common.domain.task import Task
 from common.observability.metrics import TASKS_RESCUED, counter
 from common.ports import Clock, StaleTaskKind, TaskStore
+from frontend_api.inputs.use import UseInputs
 from frontend_api.rescue.lock import RescueLock
 from frontend_api.rescue.policy import RescuePolicy, Verdict
 from frontend_api.tasks.final_events import PublishFinalEvent, with_event_pending
@@ -54,6 +55,7 @@ class Rescued:
 class RescueStaleTasks:
     store: TaskStore
     publisher: TaskPublisher
+    inputs: UseInputs
     publish_final_event: PublishFinalEvent
     lock: RescueLock
     clock: Clock
@@ -127,6 +129,8 @@ class RescueStaleTasks:
     def _act(self, task: Task, decide: Callable[[Task], Verdict], abandoned: list[Task]) -> Verdict:
         verdict = decide(task)
         if verdict.publishes:
+            # The submission may have failed before it did so. Without an input a worker fails the task.
+            self.inputs.keep([task])
             self.publisher.publish(task)
         elif verdict.failure is not None:
             return self._abandon(task, decide, abandoned)

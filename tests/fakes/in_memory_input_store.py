@@ -5,8 +5,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from common.domain.inputs import input_object_name
+from common.ports import Clock
+from frontend_api.inputs.delete import DeleteInput
 from frontend_api.inputs.ports import InputExistsError
 from frontend_api.inputs.stored_input import InputNotFoundError, StoredInput
+from frontend_api.inputs.use import UseInputs
 from tests.fakes.in_memory_task_store import InMemoryTaskStore
 from tests.fakes.outage import Outage
 
@@ -93,3 +96,10 @@ class InMemoryInputUses:
             for task in self._tasks.all_tasks
             for input_id in task.parameters.inputs.values()
         )
+
+
+def no_inputs(clock: Clock) -> UseInputs:
+    """Return the use of inputs by tasks of which none has any."""
+    store = InMemoryInputStore()
+    delete = DeleteInput(store=store, uses=InMemoryInputUses(InMemoryTaskStore()))
+    return UseInputs(store=store, delete=delete, clock=clock, keep_for=timedelta(days=1))

@@ -26,6 +26,7 @@ from tests.contract.outages import assert_each_raises_unavailable
 from tests.factories import submitted_task
 from tests.fakes.fake_clock import FakeClock
 from tests.fakes.immediate_publisher import immediate_publisher
+from tests.fakes.in_memory_input_store import no_inputs
 from tests.fakes.in_memory_rescue_lock import InMemoryRescueLock
 from tests.fakes.in_memory_task_batches import InMemoryTaskBatches
 from tests.fakes.in_memory_task_queue import InMemoryTaskQueue
@@ -49,6 +50,7 @@ class Stored:
         return RescueStaleTasks(
             store=self.tasks,
             publisher=immediate_publisher(queue, self.batches, self.clock),
+            inputs=no_inputs(self.clock),
             publish_final_event=PublishFinalEvent(store=self.tasks, events=RecordingEventPublisher()),
             lock=self.lock,
             clock=self.clock,

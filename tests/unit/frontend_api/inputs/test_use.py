@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
+from werkzeug.test import TestResponse
 
+from common.domain.errors import DependencyUnavailableError
 from common.domain.inputs import input_object_name
 from common.domain.models.catalog import DEMO_MODEL, ModelCatalog
 from common.domain.models.traits import Input
@@ -129,6 +131,47 @@ def test_replay_returns_the_task_although_its_picture_has_expired(api: Api) -> N
     api.inputs.inputs.clear()
     second = api.client.post("/v1/tasks", json=body, headers=key)
     assert (first.status_code, second.status_code) == (202, 200)
+
+
+@pytest.mark.parametrize("is_batch", [False, True])
+def test_rescue_keeps_the_pictures_of_a_task_before_it_publishes_it(api: Api, is_batch: bool) -> None:
+    """The bucket became unavailable between the check of the picture and its use."""
+    image, key = uploaded(api), {"Idempotency-Key": "order-1815"}
+    name = input_object_name("local", image)
+    body = {"prompt": "a circle", "image": image}
+    api.clock.advance(23 * 3_600)
+
+    def send() -> TestResponse:
+        if is_batch:
+            return api.client.post("/v1/tasks:batch", json={"tasks": [{**body, "idempotency_key": "x"}]})
+        return api.client.post("/v1/tasks", json=body, headers=key)
+
+    with pytest.MonkeyPatch.context() as storage:
+        storage.setattr(api.inputs, "keep", raising(DependencyUnavailableError("storage")))
+        send()
+        api.clock.advance(60)
+        assert api.rescue().status_code == 503
+        assert not api.queue.published
+        assert not api.inputs.get(name).is_kept
+    assert api.rescue().get_json()["published"] == 1
+    assert api.inputs.get(name).is_kept
+    send()
+    assert len(api.queue.published) == 1
+
+
+def test_rescue_publishes_a_task_whose_picture_is_lost(api: Api) -> None:
+    """A worker then fails it with the reason."""
+    submitted(api, image=uploaded(api))
+    api.inputs.inputs.clear()
+    api.clock.advance(3_601)
+    assert api.rescue().get_json()["published"] == 1
+
+
+def raising(error: Exception) -> Callable[..., NoReturn]:
+    def call(*_args: object, **_options: object) -> NoReturn:
+        raise error
+
+    return call
 
 
 def test_deletion_succeeds_without_storage_for_the_inputs(api: Api) -> None:

@@ -15,6 +15,7 @@ from frontend_api.tasks.final_events import PublishFinalEvent
 from tests.factories import NOW, submitted_task
 from tests.fakes.fake_clock import FakeClock
 from tests.fakes.immediate_publisher import immediate_publisher
+from tests.fakes.in_memory_input_store import no_inputs
 from tests.fakes.in_memory_rescue_lock import InMemoryRescueLock
 from tests.fakes.in_memory_task_batches import InMemoryTaskBatches
 from tests.fakes.in_memory_task_queue import InMemoryTaskQueue
@@ -74,6 +75,7 @@ def test_rescue_handles_every_stale_task_and_a_second_run_finds_none(
     rescue = RescueStaleTasks(
         store=store,
         publisher=immediate_publisher(queue, InMemoryTaskBatches(store), clock),
+        inputs=no_inputs(clock),
         publish_final_event=PublishFinalEvent(store=store, events=events),
         lock=InMemoryRescueLock(),
         clock=clock,
