@@ -1,7 +1,7 @@
 """Errors in OpenAI's shape: problems, failed tasks, and waits that ended without images."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import structlog
@@ -88,6 +88,11 @@ class ErrorAnswer:
             task_id=problem.task_id,
             headers=problem.headers,
         )
+
+    @property
+    def without_retry(self) -> Self:
+        """The same answer, after which OpenAI's clients do not repeat the request."""
+        return replace(self, headers={**self.headers, **_NO_RETRY})
 
     @property
     def body(self) -> OpenAIErrorResponse:

@@ -26,6 +26,19 @@ class ServerStoppingError(GenerationError):
         super().__init__(ErrorAnswer.of(503, "server_stopping", message, headers={"Retry-After": "1"}))
 
 
+def abandon(task_id: str, cancel: Callable[[], object]) -> bool:
+    """Cancel a task whose images no caller can receive; return whether it is cancelled."""
+    try:
+        cancel()
+    except TaskNotFoundError:
+        return False  # deleted, or not stored yet
+    except DependencyUnavailableError as error:
+        _log.warning("abandoned_generation_continues", task_id=task_id, dependency=error.dependency)
+        return False
+    _log.info("abandoned_generation_cancelled", task_id=task_id)
+    return True
+
+
 class Generation:
     """A task and the wait for its terminal state.
 
@@ -96,15 +109,8 @@ class Generation:
     def close(self) -> None:
         """Stop waiting, and cancel the task if it is unfinished and no caller can come back."""
         self._subscription.close()
-        if self.is_finished or self._cancel is None:
-            return
-        try:
-            self._cancel()
-            _log.info("abandoned_generation_cancelled", task_id=self.task.id)
-        except TaskNotFoundError:
-            pass  # deleted meanwhile
-        except DependencyUnavailableError as error:
-            _log.warning("abandoned_generation_continues", task_id=self.task.id, dependency=error.dependency)
+        if not self.is_finished and self._cancel is not None:
+            abandon(self.task.id, self._cancel)
 
     def _check_permission(self) -> None:
         if time.monotonic() - self._checked_at >= self._check_seconds:

@@ -6,7 +6,7 @@ from functools import partial
 
 from flask import Blueprint, Response, request
 
-from common.domain.errors import ParametersRejectedError, UnknownModelError
+from common.domain.errors import DependencyUnavailableError, ParametersRejectedError, UnknownModelError
 from common.domain.models.catalog import ModelCatalog
 from common.domain.task import Task
 from frontend_api.fair_shares import Reserve
@@ -45,7 +45,12 @@ from frontend_api.openai_compatibility.errors import (
     failure_of,
 )
 from frontend_api.openai_compatibility.events import image_events
-from frontend_api.openai_compatibility.generation import CallerGoneError, Generation, ServerStoppingError
+from frontend_api.openai_compatibility.generation import (
+    CallerGoneError,
+    Generation,
+    ServerStoppingError,
+    abandon,
+)
 from frontend_api.openai_compatibility.package import OpenAICompatibility
 from frontend_api.openai_compatibility.rendering import EventPrefix, RenderGeneration
 from frontend_api.openai_compatibility.schemas import (
@@ -61,7 +66,7 @@ from frontend_api.streams.connection import ClientConnection
 from frontend_api.streams.package import Streams
 from frontend_api.tasks.package import Tasks
 from frontend_api.tasks.routes import SUBMISSION_PROBLEMS, accept
-from frontend_api.tasks.submit import Submission
+from frontend_api.tasks.submit import OutcomeUnknownError, Submission
 
 blueprint = Blueprint("openai", __name__, url_prefix="/openai/v1")
 blueprint.before_request(authenticate)
@@ -182,6 +187,14 @@ def _accepted(submission: Submission) -> Task:
     except ParametersRejectedError as error:
         use_openai_names(error)
         raise
+    except OutcomeUnknownError as error:
+        if submission.idempotency_key is not None:
+            raise
+        # Rescue would queue the task, and OpenAI's clients send another request at once.
+        cancel = partial(current(Tasks).cancel, submission.user_id, error.stored_task_id)
+        if abandon(error.stored_task_id, cancel):
+            raise DependencyUnavailableError(error.dependency) from error
+        raise GenerationError(answer_of(error).without_retry) from error
 
 
 def _stream(generation: Generation, render: RenderGeneration) -> Response:

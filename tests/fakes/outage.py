@@ -1,5 +1,8 @@
 """Outage: makes a fake fail as its service does when it is unreachable."""
 
+from collections.abc import Callable
+from typing import NoReturn
+
 from common.domain.errors import DependencyUnavailableError
 
 
@@ -12,3 +15,12 @@ class Outage:
     def _check(self) -> None:
         if self.unavailable:
             raise DependencyUnavailableError(self.service)
+
+
+def unavailable(service: str) -> Callable[..., NoReturn]:
+    """Return a replacement of a single method that fails as with an unreachable service."""
+
+    def call(*_arguments: object, **_options: object) -> NoReturn:
+        raise DependencyUnavailableError(service)
+
+    return call

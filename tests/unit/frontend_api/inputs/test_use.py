@@ -2,16 +2,16 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 from werkzeug.test import TestResponse
 
-from common.domain.errors import DependencyUnavailableError
 from common.domain.inputs import input_object_name
 from common.domain.models.catalog import DEMO_MODEL, ModelCatalog
 from common.domain.models.traits import Input
 from common.domain.task import Failure
+from tests.fakes.outage import unavailable
 from tests.pictures import png
 from tests.unit.frontend_api.conftest import Api, signed_in_as
 
@@ -147,7 +147,7 @@ def test_rescue_keeps_the_pictures_of_a_task_before_it_publishes_it(api: Api, is
         return api.client.post("/v1/tasks", json=body, headers=key)
 
     with pytest.MonkeyPatch.context() as storage:
-        storage.setattr(api.inputs, "keep", raising(DependencyUnavailableError("storage")))
+        storage.setattr(api.inputs, "keep", unavailable("storage"))
         send()
         api.clock.advance(60)
         assert api.rescue().status_code == 503
@@ -165,13 +165,6 @@ def test_rescue_publishes_a_task_whose_picture_is_lost(api: Api) -> None:
     api.inputs.inputs.clear()
     api.clock.advance(3_601)
     assert api.rescue().get_json()["published"] == 1
-
-
-def raising(error: Exception) -> Callable[..., NoReturn]:
-    def call(*_args: object, **_options: object) -> NoReturn:
-        raise error
-
-    return call
 
 
 def test_deletion_succeeds_without_storage_for_the_inputs(api: Api) -> None:

@@ -17,6 +17,7 @@ from common.domain.task import Task, TaskStatus
 from frontend_api.public_address import PublicAddress
 from frontend_api.quotas.limits import QuotaLimits
 from tests.factories import claim_of
+from tests.fakes.outage import unavailable
 from tests.unit.frontend_api.conftest import PNG, Api, signed_in_as, stored_image
 
 PATH = "/openai/v1/images/generations"
@@ -301,6 +302,38 @@ def test_response_that_is_closed_early_cancels_the_task(tmp_path: Path) -> None:
     response.close()
     assert only_task(api).status is TaskStatus.CANCELLED
     assert api.changes.subscribers == 0
+
+
+def test_task_that_cannot_be_queued_is_cancelled_before_clients_repeat_the_request(api: Api) -> None:
+    api.queue.unavailable = True
+    answers = [post(api) for _ in range(3)]
+    assert [(answer.status_code, answer.headers["Retry-After"]) for answer in answers] == [(503, "2")] * 3
+    assert all("x-should-retry" not in answer.headers for answer in answers)
+    error = answers[0].get_json()["error"]
+    assert (error["code"], error["message"]) == ("dependency_unavailable", "pubsub did not answer in time")
+    assert [task.status for task in api.store.all_tasks] == [TaskStatus.CANCELLED] * 3
+    api.queue.unavailable = False
+    api.clock.advance(120)
+    assert api.rescue().get_json()["published"] == 0
+
+
+def test_clients_do_not_repeat_a_request_whose_task_may_be_stored(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api.store.loses_answers = True
+    with monkeypatch.context() as firestore:
+        firestore.setattr(api.store, "get", unavailable("firestore"))
+        answer = post(api)
+    assert (answer.status_code, answer.headers["x-should-retry"]) == (503, "false")
+    assert answer.get_json()["error"]["task_id"] == only_task(api).id
+
+
+def test_task_with_an_idempotency_key_that_cannot_be_queued_is_queued_later(api: Api) -> None:
+    api.queue.unavailable = True
+    answer = post(api, {"Idempotency-Key": "order-1"})
+    assert (answer.status_code, answer.get_json()["error"]["task_id"]) == (503, only_task(api).id)
+    assert "x-should-retry" not in answer.headers
+    assert only_task(api).status is TaskStatus.QUEUED
 
 
 def test_quota_is_a_rate_limit_error(tmp_path: Path) -> None:
