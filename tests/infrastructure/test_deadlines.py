@@ -3,6 +3,7 @@
 from common.shared_values import SHARED
 from frontend_api import gunicorn_conf
 from frontend_api.settings import ApiSettings
+from frontend_api.tasks.delete import REMOVAL
 from frontend_api.webhooks.retry import RUN, TURN
 from gpu_subscriber.settings import WorkerSettings
 from tests.infrastructure.terraform_files import local, resources, seconds
@@ -36,6 +37,11 @@ def test_run_of_webhook_retries_ends_within_its_deadline() -> None:
     last_try = settings["webhook_timeout_seconds"].default + 4 * settings["store_timeout_seconds"].default
     longest = (RUN + TURN).total_seconds() + last_try
     assert longest < seconds(local("scheduler.tf", "clockwork")["darkroom-retry-webhooks"]["deadline"])
+
+
+def test_removal_of_expired_tasks_leaves_time_for_expired_inputs() -> None:
+    deadline = seconds(local("scheduler.tf", "clockwork")["darkroom-remove-expired"]["deadline"])
+    assert 2 * REMOVAL.total_seconds() <= deadline
 
 
 def test_processes_end_before_cloud_run_kills_them() -> None:

@@ -1,6 +1,8 @@
 """POST /internal/remove-expired removes what has expired, and never objects of existing tasks."""
 
+import threading
 from datetime import timedelta
+from typing import Any
 
 from common.domain.task import Task, TaskStatus
 from tests.unit.frontend_api.conftest import Api
@@ -66,9 +68,38 @@ def test_task_that_is_retried_during_removal_keeps_its_objects(api: Api) -> None
     assert list(api.images.objects) == [image]
 
 
-def test_removal_handles_several_pages_in_one_run(api: Api) -> None:
-    for number in range(250):
+def store_expired(api: Api, count: int) -> None:
+    for number in range(count):
         api.stored_task(task_id=f"task-{number}")
-        api.client.post(f"/v1/tasks/task-{number}/cancel")
+        api.store.update(f"task-{number}", lambda task: task.cancelled(api.clock.now()))
     api.clock.advance(KEPT.total_seconds() + 1)
-    assert removed(api) == 250
+
+
+def test_number_of_tasks_that_a_run_removes_is_not_limited(api: Api) -> None:
+    store_expired(api, 1_250)
+    assert removed(api) == 1_250
+
+
+def test_run_ends_in_time_and_the_next_one_continues(api: Api) -> None:
+    store_expired(api, 250)
+    list_expired = api.store.list_expired
+
+    def list_slowly(**selection: Any) -> tuple[Task, ...]:
+        api.clock.advance(200)
+        return list_expired(**selection)
+
+    api.store.list_expired = list_slowly  # type: ignore[method-assign]
+    assert [removed(api), removed(api)] == [200, 50]
+
+
+def test_removals_of_a_page_do_not_wait_for_each_other(api: Api) -> None:
+    store_expired(api, 2)
+    both_begun = threading.Barrier(2, timeout=60)
+    remove_folder = api.images.remove_folder
+
+    def remove_with_the_other(folder: str) -> None:
+        both_begun.wait()
+        remove_folder(folder)
+
+    api.images.remove_folder = remove_with_the_other  # type: ignore[method-assign]
+    assert removed(api) == 2
