@@ -83,6 +83,7 @@ def test_picture_that_cannot_be_shown_is_left_out(monkeypatch: pytest.MonkeyPatc
     with LiveView(preview=True) as view:
         assert view.shows_images
         view.show_image(encoded("BMP"))
+        view.show_image(encoded("AVIF")[:-20])
         assert "\x1b_G" not in written.getvalue()
         view.show_image(encoded("PNG"))
         assert "\x1b_G" in written.getvalue()

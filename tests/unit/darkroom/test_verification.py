@@ -4,7 +4,9 @@ import asyncio
 import hashlib
 import io
 import json
+import math
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -16,7 +18,14 @@ from PIL.PngImagePlugin import PngInfo
 
 from common.domain.parameters import OutputFormat
 from common.domain.provenance import Resume
-from darkroom import AsyncClient, Client, EditedImageError, NoImageRecordError, read_image_record
+from darkroom import (
+    AsyncClient,
+    Client,
+    ClientError,
+    EditedImageError,
+    NoImageRecordError,
+    read_image_record,
+)
 from darkroom.cli.exit_codes import ExitCode
 from darkroom.image_files import RecordedImage
 from darkroom.pictures import PICTURE_FIELDS
@@ -101,6 +110,21 @@ def test_edited_image_is_detected(output_format: OutputFormat) -> None:
 def test_file_without_a_record_is_refused(data: bytes) -> None:
     with pytest.raises(NoImageRecordError):
         read_image_record(data)
+
+
+def test_record_may_have_an_infinite_setting_of_the_sampler() -> None:
+    config = {"class": "DPMSolverMultistepScheduler", "lambda_min_clipped": -math.inf}
+    assert read_image_record(file_of(sampler_config=config)).provenance.sampler_config == config
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, about damaged metadata
+@pytest.mark.parametrize("output_format", OutputFormat)
+def test_damaged_file_raises_an_error_of_the_sdk(output_format: OutputFormat) -> None:
+    whole = file_of(output_format=output_format)
+    for length in range(0, len(whole), 7):
+        for damaged in (whole[:length], whole[:length] + b"\xff" * 4 + whole[length + 4 :]):
+            with suppress(ClientError):
+                RecordedImage.read_unedited(damaged)
 
 
 def of(data: bytes) -> RecordedImage:

@@ -10,7 +10,7 @@ from typing import TypeAlias
 from urllib.parse import quote
 from xml.sax.saxutils import unescape
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from typing_extensions import Self
 
 from darkroom.errors import EditedImageError, NoImageRecordError
@@ -24,6 +24,8 @@ _MAJOR_VERSION = "1"
 _XMP_ATTRIBUTE = "darkroom:record"
 FORMATS = ("PNG", "JPEG", "WEBP", "AVIF")
 """The only formats that are decoded: Pillow's plugins for others may run programs."""
+UNREADABLE = (OSError, ValueError, SyntaxError, RuntimeError, Image.DecompressionBombError)
+"""What Pillow's decoders of these formats raise for damaged files."""
 
 
 class ImageRecord(Record):
@@ -95,7 +97,7 @@ class RecordedImage:
                 record = _record_in(image)
                 pixels = image.convert("RGB").tobytes()
                 return cls(name=name, record=record, size=image.size, pixels=pixels)
-        except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
+        except UNREADABLE as error:
             raise NoImageRecordError(name) from error
 
     @classmethod

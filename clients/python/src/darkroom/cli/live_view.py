@@ -3,14 +3,13 @@
 import os
 from collections.abc import Sequence
 
-from PIL.Image import DecompressionBombError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from typing_extensions import Self
 
 from darkroom.cli.output import one_line
 from darkroom.cli.terminal_images import draw_above, image_protocol
-from darkroom.image_files import ImageFile
+from darkroom.image_files import UNREADABLE, ImageFile
 from darkroom.models.task import Task, TaskStatus
 
 _PREVIEW_ROWS = 14
@@ -105,7 +104,7 @@ class LiveView:
         if self._is_entered and self._protocol is not None and self.shows_images:
             try:
                 drawn = draw_above(self._protocol, content, rows=self._rows)
-            except (OSError, ValueError, DecompressionBombError):
+            except UNREADABLE:
                 return  # it can be saved all the same
             self._console.file.write(drawn)
             self._console.file.flush()

@@ -1,6 +1,6 @@
 """How an image was generated, as in the task and in the image's own file."""
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from darkroom.models.record import Record
 
@@ -40,6 +40,7 @@ class AppliedLora(Record):
 class Provenance(Record):
     """Everything besides the parameters that determines an image's pixels, and their SHA-256."""
 
+    model_config = ConfigDict(allow_inf_nan=True)  # samplers have infinite settings
     attempt: int
     revision: str | None = None
     weights: dict[str, str]
