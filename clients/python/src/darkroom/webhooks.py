@@ -2,10 +2,9 @@
 
 import json
 from collections.abc import Iterable
-from datetime import datetime
 from typing import Protocol
 
-from pydantic import ValidationError
+from pydantic import AwareDatetime
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from darkroom.errors import WebhookRejectedError
@@ -18,7 +17,7 @@ class WebhookEvent(Record):
 
     id: str
     type: str
-    timestamp: datetime
+    timestamp: AwareDatetime
     data: Task
 
 
@@ -45,7 +44,7 @@ def verify_webhook(body: bytes, headers: Headers, *secrets: str) -> WebhookEvent
         raise WebhookRejectedError(reasons[0])
     try:
         return WebhookEvent.model_validate({**json.loads(body), "id": lowercase["webhook-id"]})
-    except (ValidationError, ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise WebhookRejectedError("the signature is valid, but the body is not a task event") from error
 
 

@@ -1,8 +1,8 @@
 """API keys and usage of a caller."""
 
-from datetime import date, datetime
+from datetime import date
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from darkroom.models.record import Record
 
@@ -13,9 +13,9 @@ class ApiKey(Record):
     id: str
     name: str
     scopes: tuple[str, ...]
-    created_at: datetime
-    expires_at: datetime | None = None
-    last_used_at: datetime | None = None
+    created_at: AwareDatetime
+    expires_at: AwareDatetime | None = None
+    last_used_at: AwareDatetime | None = None
 
 
 class CreatedApiKey(ApiKey):

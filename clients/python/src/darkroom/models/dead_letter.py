@@ -1,8 +1,6 @@
 """Dead letters, as the API returns them to operators."""
 
-from datetime import datetime
-
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from darkroom.models.record import Page, Record
 
@@ -11,16 +9,16 @@ class DeadLetter(Record):
     """A dead letter. Unrecorded fields are None; a list omits the last four fields."""
 
     id: str
-    died_at: datetime
+    died_at: AwareDatetime
     reason: str
     task_id: str | None = None
     is_replayable: bool = False
-    replayed_at: datetime | None = None
+    replayed_at: AwareDatetime | None = None
     subscription: str | None = None
     delivery_count: int | None = None
-    first_published_at: datetime | None = None
+    first_published_at: AwareDatetime | None = None
     body_bytes: int = 0
-    expires_at: datetime | None = None
+    expires_at: AwareDatetime | None = None
     attributes: dict[str, str] | None = None
     body: str | None = None
     body_encoding: str | None = None

@@ -1,6 +1,6 @@
 """Length and throughput of the queue."""
 
-from datetime import datetime
+from pydantic import AwareDatetime
 
 from darkroom.models.record import Record
 
@@ -27,7 +27,7 @@ class ModelQueue(QueueTotals):
 class QueueStatus(QueueTotals):
     """State of the queue, over the tasks of all callers."""
 
-    as_of: datetime
+    as_of: AwareDatetime
     dead_letters: int
     unserved_models: tuple[str, ...] = ()
     """Models that no live worker serves. Their tasks wait."""

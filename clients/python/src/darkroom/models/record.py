@@ -8,9 +8,12 @@ _Item = TypeVar("_Item", bound="Record")
 
 
 class Record(BaseModel):
-    """Part of a response. Unknown fields, as newer versions of the API send, are kept in `model_extra`."""
+    """Part of a response. Unknown fields, as newer versions of the API send, are kept in `model_extra`.
 
-    model_config = ConfigDict(frozen=True, extra="allow", populate_by_name=True)
+    NaN and infinities, which are not JSON, are refused: not every program can format or sleep them.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow", populate_by_name=True, allow_inf_nan=False)
 
 
 class Page(Record, Generic[_Item]):

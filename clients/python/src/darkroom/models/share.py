@@ -1,8 +1,6 @@
 """Links that show one picture to any holder."""
 
-from datetime import datetime
-
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from darkroom.models.record import Record
 
@@ -12,8 +10,8 @@ class Share(Record):
 
     id: str
     image_index: int
-    created_at: datetime
-    expires_at: datetime
+    created_at: AwareDatetime
+    expires_at: AwareDatetime
 
 
 class CreatedShare(Share):

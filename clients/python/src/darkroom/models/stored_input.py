@@ -1,9 +1,8 @@
 """Inputs: uploaded pictures."""
 
-from datetime import datetime
 from typing import Annotated
 
-from pydantic import StringConstraints
+from pydantic import AwareDatetime, StringConstraints
 
 from darkroom.models.record import Record
 
@@ -22,7 +21,7 @@ class Input(Record):
     size_bytes: int
     width: int
     height: int
-    created_at: datetime
-    expires_at: datetime
+    created_at: AwareDatetime
+    expires_at: AwareDatetime
     """When it is deleted at the latest. A task that uses it moves this into the future."""
     url: str

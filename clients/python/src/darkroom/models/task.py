@@ -1,10 +1,9 @@
 """The task and its parts."""
 
-from datetime import datetime
 from enum import Enum
 from typing import TypeAlias
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from darkroom.models.provenance import Provenance
 from darkroom.models.record import Page, Record
@@ -97,7 +96,7 @@ class StoredImage(Record):
     thumbnail_url: str | None = None
     """The URL of a small version; None if the API is older."""
     url: str
-    url_expires_at: datetime | None = None
+    url_expires_at: AwareDatetime | None = None
     width: int
     height: int
     seed: int
@@ -154,8 +153,8 @@ class PastAttempt(Record):
     attempt: int
     worker_id: str
     ending: str
-    started_at: datetime | None = None
-    ended_at: datetime
+    started_at: AwareDatetime | None = None
+    ended_at: AwareDatetime
     gpu_seconds: float | None = None
 
 
@@ -199,12 +198,12 @@ class Task(Record):
     parameters: GenerationParameters
     labels: dict[str, str] = Field(default_factory=dict)
     lane: str = "interactive"
-    created_at: datetime
-    started_at: datetime | None = None
-    finished_at: datetime | None = None
-    expires_at: datetime | None = None
-    start_by: datetime | None = None
-    cancel_requested_at: datetime | None = None
+    created_at: AwareDatetime
+    started_at: AwareDatetime | None = None
+    finished_at: AwareDatetime | None = None
+    expires_at: AwareDatetime | None = None
+    start_by: AwareDatetime | None = None
+    cancel_requested_at: AwareDatetime | None = None
     attempt: int = 0
     history: tuple[PastAttempt, ...] = ()
     queue_position: int | None = None

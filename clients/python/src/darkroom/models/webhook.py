@@ -1,8 +1,6 @@
 """Webhook secrets, and the deliveries of a task's events."""
 
-from datetime import datetime
-
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from darkroom.models.record import Record
 
@@ -11,8 +9,8 @@ class WebhookSecret(Record):
     """A secret that signs webhooks, for `verify_webhook`."""
 
     secret: str = Field(repr=False)
-    created_at: datetime | None = None
-    expires_at: datetime | None = None
+    created_at: AwareDatetime | None = None
+    expires_at: AwareDatetime | None = None
     """When it stops signing; None until a rotation."""
 
 
@@ -25,7 +23,7 @@ class WebhookSecrets(Record):
 class WebhookTry(Record):
     """One request to the receiver: its response status, or why there was none."""
 
-    at: datetime
+    at: AwareDatetime
     status: int | None = None
     error: str | None = None
     duration_seconds: float
@@ -37,11 +35,11 @@ class WebhookDelivery(Record):
     number: int
     event_id: str
     type: str
-    timestamp: datetime
+    timestamp: AwareDatetime
     url: str
     state: str
-    delivered_at: datetime | None = None
-    retry_at: datetime | None = None
+    delivered_at: AwareDatetime | None = None
+    retry_at: AwareDatetime | None = None
     """When it may be tried next; None unless it is pending."""
     tries_made: int
     tries: tuple[WebhookTry, ...] = ()
@@ -52,5 +50,5 @@ class WebhookDeliveries(Record):
     """The deliveries of one task, oldest first."""
 
     deliveries: tuple[WebhookDelivery, ...]
-    stopped_at: datetime | None = None
+    stopped_at: AwareDatetime | None = None
     """When the receiver returned 410, which stops deliveries."""

@@ -161,5 +161,5 @@ def _row(letter: DeadLetter, now: datetime) -> tuple[str, ...]:
 def _indented(body: str) -> str:
     try:
         return json.dumps(json.loads(body), indent=2, ensure_ascii=False)
-    except ValueError:
+    except (ValueError, RecursionError):
         return body
