@@ -121,7 +121,7 @@ def test_send_raises_for_responses_that_darkroom_does_not_send(
 def test_requests_to_other_hosts_carry_no_credentials(api: ScriptedApi) -> None:
     calls = api.calls
     assert calls.request("GET", "/v1/tasks").headers["Authorization"] == "Bearer secret"
-    assert "Authorization" not in calls.anonymous_request("https://storage.example/x").headers
+    assert "Authorization" not in calls.anonymous_request("https://storage.example/x", max_bytes=1).headers
     assert "secret" not in repr(calls)
 
 

@@ -44,7 +44,7 @@ def test_address_refuses_an_invalid_secret_without_showing_it(kind: str, secret:
     assert not secret or secret not in str(caught.value)
 
 
-@pytest.mark.parametrize("url", ["nonsense", "http://[::1", "ftp://a.example", "https://"])
+@pytest.mark.parametrize("url", ["nonsense", "http://[::1", "ftp://a.example", "https://", "http://a:65536"])
 def test_address_refuses_an_invalid_url(url: str) -> None:
     with pytest.raises(ConfigurationError, match="is not a valid address"):
         resolved(NOTHING, url=url)

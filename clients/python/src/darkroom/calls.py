@@ -2,16 +2,15 @@
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 import httpx
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
-from darkroom.credentials import Address
+from darkroom.credentials import Address, has_port
 from darkroom.errors import (
     ClientError,
     ConfigurationError,
@@ -24,6 +23,7 @@ from darkroom.errors import (
 )
 from darkroom.models.record import Page, Record
 from darkroom.proxies import proxy_for
+from darkroom.received import LIMIT, MAX_JSON_BYTES
 from darkroom.retrying import RETRIED_STATUSES, RetryPolicy, retry_after_seconds
 from darkroom.sansio import Emit, Operation, Send, Sleep, StreamingOperation
 from darkroom.submission import finite, json_value, valid_unicode
@@ -32,6 +32,7 @@ _Record = TypeVar("_Record", bound=Record)
 _Item = TypeVar("_Item", bound=Record)
 DEFAULT_TIMEOUT_SECONDS = 30.0
 _DEFAULT_HEADERS: Mapping[str, str] = {"Accept-Encoding": "gzip", "User-Agent": "darkroom-client"}
+_JSON_OBJECT = TypeAdapter(dict[str, Any])
 _NO_ERRORS = (httpx.codes.NOT_MODIFIED, httpx.codes.FOUND)
 
 
@@ -59,10 +60,12 @@ class Calls:
         content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         hold_seconds: float = 0.0,
+        max_bytes: int = MAX_JSON_BYTES,
     ) -> httpx.Request:
         """Build a request with the caller's credentials.
 
-        The API may hold the response for `hold_seconds`, which are added to the read timeout.
+        The API may hold the response for `hold_seconds`, which are added to the read timeout. A
+        successful response is cut off after `max_bytes`.
         """
         return httpx.Request(
             method,
@@ -71,12 +74,13 @@ class Calls:
             json=None if body is None else json_value(body),
             content=content,
             headers={**_DEFAULT_HEADERS, **self.address.credentials, **(headers or {})},
-            extensions={"timeout": self._timeout(hold_seconds)},
+            extensions={"timeout": self._timeout(hold_seconds), LIMIT: max_bytes},
         )
 
-    def anonymous_request(self, url: str) -> httpx.Request:
+    def anonymous_request(self, url: str, *, max_bytes: int) -> httpx.Request:
         """Build a GET request to another host, without credentials."""
-        return httpx.Request("GET", url, headers=_DEFAULT_HEADERS, extensions={"timeout": self._timeout()})
+        extensions = {"timeout": self._timeout(), LIMIT: max_bytes}
+        return httpx.Request("GET", url, headers=_DEFAULT_HEADERS, extensions=extensions)
 
     def session_request(self, url: str, part: bytes, *, content_range: str) -> httpx.Request:
         """Build a PUT request to a resumable upload's URL, without credentials."""
@@ -170,6 +174,21 @@ class Calls:
             self.address.url, f"{reason} (through the proxy {proxy})" if proxy else reason
         )
 
+    def link(self, stated: str | None, status: int) -> str:
+        """Return the absolute address that a response with this status states.
+
+        Raises UnexpectedResponseError.
+        """
+        reason = "it has no valid address"
+        if stated is not None:
+            try:
+                url = httpx.URL(self.address.url).join(stated)
+                if has_port(url):
+                    return str(url)
+            except (httpx.InvalidURL, ValueError) as error:
+                reason = f"{reason}: {error}"
+        raise UnexpectedResponseError(self.address.url, status, reason)
+
     def _timeout(self, hold_seconds: float = 0.0) -> dict[str, float | None]:
         return httpx.Timeout(self.timeout_seconds, read=self.timeout_seconds + hold_seconds).as_dict()
 
@@ -213,16 +232,27 @@ def read_as(kind: type[_Record], response: httpx.Response) -> _Record:
         ) from error
 
 
+def json_object(response: httpx.Response) -> dict[str, Any] | None:
+    """Parse a response body; None if it is no JSON object, or one that is nested too deeply."""
+    try:
+        return _JSON_OBJECT.validate_json(response.content)
+    except ValidationError:
+        return None
+
+
+def header_text(value: str | None) -> str | None:
+    """Return an ETag or event id to send back in a header; None if that is impossible."""
+    return value if value and value.isascii() and value.isprintable() else None
+
+
 def error_of(response: httpx.Response) -> ClientError | None:
     """Return the error of an unsuccessful response; None for a successful one."""
     status = response.status_code
     if response.is_success or status in _NO_ERRORS:
         return None
-    body = None
-    if response.headers.get("Content-Type", "").startswith("application/problem+json"):
-        with suppress(ValueError):
-            body = response.json()
-    if not isinstance(body, dict):
+    is_problem = response.headers.get("Content-Type", "").startswith("application/problem+json")
+    body = json_object(response) if is_problem else None
+    if body is None:
         return UnexpectedResponseError(_origin(response), status)
     retry_after = retry_after_seconds(response.headers.get("Retry-After"))
     return problem_error(body, status=status, retry_after_seconds=retry_after)

@@ -13,6 +13,7 @@ URL_VARIABLE = "DARKROOM_URL"
 TOKEN_VARIABLE = "DARKROOM_TOKEN"  # noqa: S105 (a variable's name)
 API_KEY_VARIABLE = "DARKROOM_API_KEY"
 ALLOW_HTTP_VARIABLE = "DARKROOM_ALLOW_HTTP"
+_LARGEST_PORT = 65_535
 _PRIVATE = tuple(
     ipaddress.ip_network(network)
     for network in (
@@ -73,6 +74,11 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def has_port(url: httpx.URL) -> bool:
+    """Return whether the port of an address can exist, which httpx does not check."""
+    return (url.port or 0) <= _LARGEST_PORT
+
+
 def _check_transport(url: httpx.URL) -> None:
     """Refuse to send credentials that any host on the way could read."""
     if url.scheme == "http" and not is_loopback(url.host) and not _is_private_address(url.host):
@@ -99,6 +105,8 @@ def _checked_url(url: str) -> str:
         raise ConfigurationError(f"{url!r} is not a valid address: {error}") from error
     if parsed.scheme not in ("http", "https") or not parsed.host:
         raise ConfigurationError(f"{url!r} is not a valid address: it must be http:// or https:// and a host")
+    if not has_port(parsed):
+        raise ConfigurationError(f"{url!r} is not a valid address: its port is too large")
     if parsed.userinfo or parsed.query or parsed.fragment:
         raise ConfigurationError("the address must not contain a user name, password, query or fragment")
     return url.rstrip("/")

@@ -10,6 +10,7 @@ import anyio.to_thread
 import httpx
 from httpx_sse import EventSource, ServerSentEvent
 
+from darkroom.received import EventText, body_limit, with_body
 from darkroom.sansio import (
     Action,
     Call,
@@ -96,7 +97,7 @@ class _Driver:
 
     def __init__(self, http: httpx.Client) -> None:
         self._http = http
-        self._open = ExitStack()
+        self._stream = ExitStack()
         self._events: Iterator[ServerSentEvent] = iter(())
 
     def perform(self, action: Action) -> _Outcome:
@@ -104,7 +105,7 @@ class _Driver:
         try:
             match action:
                 case Send(request):
-                    return self._http.send(request)
+                    return self._read(self._open(request))
                 case OpenStream(request):
                     return self._open_stream(request)
                 case NextEvent():
@@ -119,17 +120,32 @@ class _Driver:
 
     def close(self) -> None:
         self._events = iter(())
-        self._open.close()
+        self._stream.close()
+
+    def _open(self, request: httpx.Request) -> httpx.Response:
+        try:
+            return self._http.send(request, stream=True)
+        except UnicodeError as error:  # a host name that DNS cannot have
+            raise httpx.ConnectError(str(error), request=request) from error
 
     def _open_stream(self, request: httpx.Request) -> httpx.Response:
         self.close()
-        response = self._http.send(request, stream=True)
-        self._open.callback(response.close)
-        if is_event_stream(response):
-            self._events = EventSource(response).iter_sse()
-        else:
-            response.read()
+        response = self._open(request)
+        if not is_event_stream(response):
+            return self._read(response)
+        self._stream.callback(response.close)
+        self._events = EventSource(cast("httpx.Response", EventText(response))).iter_sse()
         return response
+
+    def _read(self, response: httpx.Response) -> httpx.Response:
+        """Read the body up to its limit and close the response."""
+        body, limit = bytearray(), body_limit(response)
+        with closing(response):
+            for chunk in response.iter_bytes() if limit else ():
+                body += chunk
+                if len(body) >= limit:
+                    break
+        return with_body(response, body[:limit])
 
 
 class _AsyncDriver:
@@ -137,14 +153,14 @@ class _AsyncDriver:
 
     def __init__(self, http: httpx.AsyncClient) -> None:
         self._http = http
-        self._open = AsyncExitStack()
+        self._stream = AsyncExitStack()
         self._events: AsyncIterator[ServerSentEvent] | None = None
 
     async def perform(self, action: Action) -> _Outcome:
         try:
             match action:
                 case Send(request):
-                    return await self._http.send(request)
+                    return await self._read(await self._open(request))
                 case OpenStream(request):
                     return await self._open_stream(request)
                 case NextEvent():
@@ -159,14 +175,28 @@ class _AsyncDriver:
 
     async def aclose(self) -> None:
         self._events = None
-        await self._open.aclose()
+        await self._stream.aclose()
+
+    async def _open(self, request: httpx.Request) -> httpx.Response:
+        try:
+            return await self._http.send(request, stream=True)
+        except UnicodeError as error:
+            raise httpx.ConnectError(str(error), request=request) from error
 
     async def _open_stream(self, request: httpx.Request) -> httpx.Response:
         await self.aclose()
-        response = await self._http.send(request, stream=True)
-        self._open.push_async_callback(response.aclose)
-        if is_event_stream(response):
-            self._events = await self._open.enter_async_context(aclosing(EventSource(response).aiter_sse()))
-        else:
-            await response.aread()
+        response = await self._open(request)
+        if not is_event_stream(response):
+            return await self._read(response)
+        self._stream.push_async_callback(response.aclose)
+        source = EventSource(cast("httpx.Response", EventText(response)))
+        self._events = await self._stream.enter_async_context(aclosing(source.aiter_sse()))
         return response
+
+    async def _read(self, response: httpx.Response) -> httpx.Response:
+        body, limit = bytearray(), body_limit(response)
+        chunks = cast("AsyncGenerator[bytes, None]", response.aiter_bytes())
+        async with aclosing(response), aclosing(chunks):
+            while len(body) < limit and (chunk := await anext(chunks, None)) is not None:
+                body += chunk
+        return with_body(response, body[:limit])

@@ -32,7 +32,7 @@ def upload_in_parts(calls: Calls, picture: bytes, content_type: str) -> Operatio
     """Upload a picture in parts. Raises SessionUnreachableError, ClientError."""
     body = {"size_bytes": len(picture), "content_type": content_type}
     started = yield from calls.fetch(_StartedUpload, calls.request("POST", "/v1/inputs:start", body=body))
-    yield from _send_parts(calls, started.upload_url, picture)
+    yield from _send_parts(calls, calls.link(started.upload_url, httpx.codes.CREATED), picture)
     completion = {"upload_id": started.upload_id, "sha256": hashlib.sha256(picture).hexdigest()}
     return (yield from calls.fetch(Input, calls.request("POST", "/v1/inputs:complete", body=completion)))
 

@@ -38,10 +38,17 @@ def retry_after_seconds(header: str | None, now: datetime | None = None) -> floa
     if header is None:
         return None
     if header.strip().isdecimal():
-        return float(header)
+        return float(header)  # infinity, if it has too many digits
+    moment = parsed_date(header)
+    if moment is None:
+        return None
+    return max(0.0, (moment - (now or datetime.now(timezone.utc))).total_seconds())
+
+
+def parsed_date(header: str) -> datetime | None:
+    """Parse the date in a header; None if it is invalid."""
     try:
         moment = parsedate_to_datetime(header)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
-    return max(0.0, (aware - (now or datetime.now(timezone.utc))).total_seconds())
+    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)

@@ -11,7 +11,7 @@ import httpx
 from httpx_sse import ServerSentEvent
 from pydantic import ValidationError
 
-from darkroom.calls import Calls, error_of, path_of, read_as
+from darkroom.calls import Calls, error_of, header_text, path_of, read_as
 from darkroom.errors import (
     ForbiddenError,
     ProblemError,
@@ -115,7 +115,7 @@ class _Reader:
             # The API does not hold the first read. Pause before any other read that was not held.
             self._must_pause = self.latest is not None and "Preference-Applied" not in response.headers
             if response.status_code != httpx.codes.NOT_MODIFIED:
-                self._etag = response.headers.get("ETag")
+                self._etag = header_text(response.headers.get("ETag"))
                 if self.store(snapshot := read_as(Task, response)):
                     return snapshot
             if self.calls.now() - began < FIRST_PAUSE_SECONDS:
@@ -165,7 +165,7 @@ class _Listener:
     calls: Calls
     reader: _Reader
     is_offered: bool
-    _last_event_id: str = ""
+    _last_event_id: str | None = None
     _not_before: float = float("-inf")
 
     @property
@@ -191,7 +191,7 @@ class _Listener:
 
     def _request(self) -> httpx.Request:
         headers = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
-        if self._last_event_id:
+        if self._last_event_id is not None:
             headers["Last-Event-ID"] = self._last_event_id
         hold_seconds = max(0.0, IDLE_TIMEOUT_SECONDS - self.calls.timeout_seconds)
         path = path_of("tasks", self.reader.task_id, "events")
@@ -214,7 +214,7 @@ class _Listener:
             raise TaskDeletedError(self.reader.task_id)
         if event.event != "task":
             return None  # event type of a newer API
-        self._last_event_id = event.id
+        self._last_event_id = header_text(event.id)
         try:
             return Task.model_validate_json(event.data)
         except ValidationError as error:

@@ -3,15 +3,13 @@
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from datetime import datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, Literal
 
 import httpx
 from httpx_sse import ServerSentEvent
 from typing_extensions import Self
 
-from darkroom.calls import Calls, error_of, path_of, read_as
+from darkroom.calls import Calls, error_of, json_object, path_of, read_as
 from darkroom.errors import (
     ClientError,
     ForbiddenError,
@@ -23,6 +21,7 @@ from darkroom.models.catalog import ModelList
 from darkroom.models.record import Record
 from darkroom.models.task import Task, TaskPage
 from darkroom.proxies import proxy_for
+from darkroom.retrying import parsed_date
 from darkroom.sansio import Emit, NextEvent, OpenStream, Operation, Send, StreamingOperation, is_event_stream
 
 _ALLOWED_SKEW_SECONDS = 10.0
@@ -119,16 +118,15 @@ def _server(calls: Calls, response: httpx.Response) -> Check:
 
 def _dependencies(response: httpx.Response) -> dict[str, bool] | None:
     """Return which dependencies the server reaches; None for another program's response."""
-    with suppress(ValueError, KeyError, TypeError):
-        body: Any = response.json()
+    body: Any = json_object(response)
+    with suppress(KeyError, TypeError):
         return {str(each["name"]): bool(each["reachable"]) for each in body["dependencies"]}
     return None
 
 
 def _clock(response: httpx.Response, now: float) -> Check:
-    try:
-        server: datetime = parsedate_to_datetime(response.headers.get("Date", ""))
-    except (TypeError, ValueError):
+    server = parsed_date(response.headers.get("Date", ""))
+    if server is None:
         return Check(name="clock", outcome="skipped", detail="The server's response has no time.")
     skew = now - server.timestamp()
     side = "ahead of" if skew > 0 else "behind"

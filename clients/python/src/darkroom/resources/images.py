@@ -14,6 +14,7 @@ from darkroom.errors import (
 )
 from darkroom.image_files import ImageFile
 from darkroom.models.task import StoredImage, Task, TaskRef, TaskStatus, id_of
+from darkroom.received import MAX_IMAGE_BYTES
 from darkroom.resources.tasks import get
 from darkroom.sansio import Operation
 
@@ -51,15 +52,13 @@ def preview(calls: Calls, task: TaskRef, index: int) -> Operation[bytes | None]:
 
 def _image(calls: Calls, task_id: str, stored: StoredImage) -> Operation[ImageFile]:
     # Use the API's URL: the signed links in an older snapshot may have expired.
-    request = calls.request("GET", path_of("tasks", task_id, "images", str(stored.index)))
+    path = path_of("tasks", task_id, "images", str(stored.index))
+    request = calls.request("GET", path, max_bytes=MAX_IMAGE_BYTES)
     response = yield from calls.send(request)
     if response.status_code == httpx.codes.FOUND:
         # Follow the redirect without the caller's credentials: the link leads to another host.
-        try:
-            link = request.url.join(response.headers["Location"])
-        except (KeyError, httpx.InvalidURL) as error:
-            raise UnexpectedResponseError(str(request.url), response.status_code) from error
-        response = yield from calls.send(calls.anonymous_request(str(link)))
+        link = calls.link(response.headers.get("Location"), response.status_code)
+        response = yield from calls.send(calls.anonymous_request(link, max_bytes=MAX_IMAGE_BYTES))
     if response.status_code != httpx.codes.OK:
         raise UnexpectedResponseError(str(response.request.url.copy_with(query=None)), response.status_code)
     if hashlib.sha256(response.content).hexdigest() != stored.sha256:

@@ -1,7 +1,5 @@
 """Operations on links to pictures."""
 
-import httpx
-
 from darkroom.calls import Calls, path_of, read_as
 from darkroom.models.share import CreatedShare, Share, ShareList
 from darkroom.models.task import TaskRef, id_of
@@ -14,8 +12,9 @@ def create(
     """Create a link. It is not retried if the outcome is unknown: the link may be in the list."""
     body = {"image_index": image_index, "expires_in_hours": expires_in_hours}
     request = calls.request("POST", path_of("tasks", id_of(task), "shares"), body=body)
-    created = read_as(CreatedShare, (yield from calls.send(request, is_repeatable=False)))
-    return created.model_copy(update={"url": str(httpx.URL(calls.address.url).join(created.url))})
+    response = yield from calls.send(request, is_repeatable=False)
+    created = read_as(CreatedShare, response)
+    return created.model_copy(update={"url": calls.link(created.url, response.status_code)})
 
 
 def list_active(calls: Calls, task: TaskRef) -> Operation[tuple[Share, ...]]:
