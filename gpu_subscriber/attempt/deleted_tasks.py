@@ -21,7 +21,8 @@ class DeletedTasks:
 
     A caller can have many messages for deleted tasks, and each occupies a slot of the worker. So
     the bucket is listed only for a message that another worker may have processed before, and once
-    within `_AGAIN_AFTER_SECONDS` for all messages of a task.
+    within `_AGAIN_AFTER_SECONDS` for all messages of a task. Pub/Sub's count of deliveries is
+    approximate: where it is too low, objects remain until the bucket's lifecycle deletes them.
     """
 
     def __init__(self, *, images: ImageStorage, checkpoints: CheckpointKeeper) -> None:

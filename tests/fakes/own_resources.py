@@ -3,9 +3,10 @@
 import uuid
 from dataclasses import dataclass
 
-from google.pubsub_v1.types import PubsubMessage
+from google.pubsub_v1.types import DeadLetterPolicy, PubsubMessage, Subscription
 
 from common.adapters.grpc_channels import publisher_client
+from common.shared_values import SHARED
 from gpu_subscriber.adapters.gcs_bucket import open_bucket
 from gpu_subscriber.adapters.pubsub_subscriber import subscriber_client
 from local_stack.provisioning import ResourceNames, provision_bucket
@@ -40,8 +41,12 @@ class OwnResources:
         self.subscribe_to_tasks()
 
     def subscribe_to_tasks(self) -> None:
-        """Create the workers' subscription."""
-        self._subscribe(self.names.tasks_subscription("demo"), self.names.tasks_topic)
+        """Create the workers' subscription. Only with a dead-letter policy Pub/Sub counts deliveries."""
+        dead_letters = DeadLetterPolicy(
+            dead_letter_topic=self._topic(self.names.dead_letter_topic),
+            max_delivery_attempts=SHARED.pubsub.max_delivery_attempts,
+        )
+        self._subscribe(self.names.tasks_subscription("demo"), self.names.tasks_topic, dead_letters)
 
     def unsubscribe_from_tasks(self) -> None:
         """Delete the workers' subscription, and with it the waiting messages."""
@@ -69,9 +74,14 @@ class OwnResources:
             ]
         return pulled
 
-    def _subscribe(self, subscription: str, topic: str) -> None:
+    def _subscribe(self, subscription: str, topic: str, policy: DeadLetterPolicy | None = None) -> None:
         self.subscriber.create_subscription(
-            name=self._subscription(subscription), topic=self._topic(topic), ack_deadline_seconds=60
+            request=Subscription(
+                name=self._subscription(subscription),
+                topic=self._topic(topic),
+                ack_deadline_seconds=60,
+                dead_letter_policy=policy,
+            )
         )
 
     def _topic(self, name: str) -> str:

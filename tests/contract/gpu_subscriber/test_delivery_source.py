@@ -1,5 +1,6 @@
 """The DeliverySource's contract, on the fake and on Pub/Sub's emulator."""
 
+import queue
 import threading
 from collections.abc import Callable, Iterator
 
@@ -109,3 +110,23 @@ def test_broken_stream_ends_and_reports_the_reason(setting: Setting) -> None:
     assert setting.ends.acquire(timeout=PATIENCE_SECONDS)
     assert not stream.is_open
     assert "NotFound" in str(stream.ended_because)
+
+
+@pytest.mark.parametrize("setting", [pytest.param("emulator", marks=pytest.mark.emulator)], indirect=True)
+def test_only_the_first_delivery_of_a_message_is_counted_as_first(setting: Setting) -> None:
+    """The fake counts no deliveries."""
+    deliveries: queue.SimpleQueue[Delivery] = queue.SimpleQueue()
+
+    def return_once(delivery: Delivery) -> Settlement:
+        deliveries.put(delivery)
+        return Settlement.RETURN if delivery.is_first else Settlement.ACKNOWLEDGE
+
+    stream = setting.source.open(return_once, slots=1, on_end=setting.ends.release)
+    try:
+        setting.deliver(b"one")
+        found = [deliveries.get(timeout=PATIENCE_SECONDS) for _ in range(2)]
+    finally:
+        stream.close()
+        stream.wait_until_ended(PATIENCE_SECONDS)
+    assert [delivery.is_first for delivery in found] == [True, False]
+    assert len({delivery.message_id for delivery in found}) == 1
