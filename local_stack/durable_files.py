@@ -12,12 +12,17 @@ def replace_file(path: Path, text: str) -> None:
     temporary = path.with_name(f".{path.name}.new")
     try:
         temporary.write_text(text, "utf-8")
-        sync(temporary)
-        temporary.replace(path)
+        rename(temporary, path)
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
-    sync(path.parent)
+
+
+def rename(source: Path, target: Path) -> None:
+    """Rename a file once the disk has its bytes. Raises OSError."""
+    sync(source)
+    source.replace(target)
+    sync(target.parent)
 
 
 def sync(path: Path) -> None:

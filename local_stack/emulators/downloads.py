@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from local_stack.durable_files import rename
 from local_stack.errors import DownloadError
 
 _CHUNK_BYTES = 1 << 20
@@ -65,7 +66,7 @@ def fetch(download: PinnedDownload, folder: Path, notify: Callable[[str], None] 
             )
             _resume(download, partial)
         _check(download, partial)
-        partial.replace(target)
+        rename(partial, target)
     return target
 
 
@@ -80,7 +81,7 @@ def extract_jar(archive_path: Path, folder: Path) -> Path:
             partial = target.with_name(target.name + ".part")
             with archive.open(inside) as source, partial.open("wb") as sink:
                 shutil.copyfileobj(source, sink)
-            partial.replace(target)
+            rename(partial, target)
     return target
 
 

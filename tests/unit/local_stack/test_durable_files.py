@@ -1,6 +1,5 @@
 """Files that survive a power failure."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -8,26 +7,13 @@ import pytest
 from local_stack.durable_files import replace_file, sync_tree
 
 
-@pytest.fixture
-def synced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of the files and folders that were synced."""
-    names: list[str] = []
-    real_fsync = os.fsync
-
-    def fsync(descriptor: int) -> None:
-        names.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
-        real_fsync(descriptor)
-
-    monkeypatch.setattr(os, "fsync", fsync)
-    return names
-
-
-def test_replaced_file_is_synced_before_its_name(tmp_path: Path, synced: list[str]) -> None:
+def test_replaced_file_is_synced_before_its_name(tmp_path: Path, file_steps: list[tuple[str, Path]]) -> None:
     path = tmp_path / "a"
-    replace_file(path, "first")
-    replace_file(path, "second")
-    assert path.read_text() == "second"
-    assert synced == [".a.new", tmp_path.name] * 2
+    for text in ("first", "second"):
+        file_steps.clear()
+        replace_file(path, text)
+        assert path.read_text() == text
+        assert file_steps == [("sync", tmp_path / ".a.new"), ("rename", path), ("sync", tmp_path)]
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -49,8 +35,9 @@ def test_failed_replacement_keeps_the_previous_file(
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_tree_is_synced_with_all_its_folders(tmp_path: Path, synced: list[str]) -> None:
-    (tmp_path / "a" / "b").mkdir(parents=True)
-    (tmp_path / "a" / "b" / "file").touch()
+def test_tree_is_synced_with_all_its_folders(tmp_path: Path, file_steps: list[tuple[str, Path]]) -> None:
+    folder = tmp_path / "a" / "b"
+    folder.mkdir(parents=True)
+    (folder / "file").write_text("text")
     sync_tree(tmp_path)
-    assert sorted(synced) == sorted(["a", "b", "file", tmp_path.name])
+    assert set(file_steps) == {("sync", path) for path in (tmp_path, folder.parent, folder, folder / "file")}

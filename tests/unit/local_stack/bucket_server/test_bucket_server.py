@@ -2,7 +2,6 @@
 
 import errno
 import json
-import os
 import resource
 from pathlib import Path
 
@@ -259,25 +258,21 @@ def test_server_starts_after_a_power_failure_without_fsync(tmp_path: Path, damag
 
 
 def test_disk_has_the_content_before_the_record_and_both_before_the_response(
-    server: FlaskClient, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, server: FlaskClient, file_steps: list[tuple[str, Path]]
 ) -> None:
-    steps: list[str] = []
-    real_fsync, real_replace = os.fsync, Path.replace
-
-    def synced(descriptor: int) -> None:
-        path = Path(f"/proc/self/fd/{descriptor}").readlink()
-        steps.append(f"sync {path.name if path.is_dir() else path.parent.name + ' file'}")
-        real_fsync(descriptor)
-
-    def replaced(self: Path, target: Path) -> Path:
-        steps.append(f"rename in {target.parent.name}")
-        return real_replace(self, target)
-
-    monkeypatch.setattr(os, "fsync", synced)
-    monkeypatch.setattr(Path, "replace", replaced)
+    file_steps.clear()
     upload(server)
-    content = ["sync contents file", "rename in contents", "sync contents"]
-    assert steps == [*content, "sync objects file", "rename in objects", "sync objects"]
+    contents, objects = tmp_path / "images" / "contents", tmp_path / "images" / "objects"
+    [content], [record] = contents.iterdir(), objects.iterdir()
+    (pending_verb, pending), *later = [step for step in file_steps if step[0] != "create"]
+    assert (pending_verb, pending.parent) == ("sync", contents)
+    assert later == [
+        ("rename", content),
+        ("sync", contents),
+        ("sync", objects / f".{record.name}.new"),
+        ("rename", record),
+        ("sync", objects),
+    ]
 
 
 def test_failed_upload_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

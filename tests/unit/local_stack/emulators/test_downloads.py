@@ -77,6 +77,15 @@ def test_fetch_downloads_once(server: FileServer, pinned: PinnedDownload, tmp_pa
     assert len(notices) == 1
 
 
+def test_disk_has_a_download_before_its_final_name(
+    server: FileServer, pinned: PinnedDownload, tmp_path: Path, file_steps: list[tuple[str, Path]]
+) -> None:
+    """A power failure must leave no empty file, which no later start would replace."""
+    jar = fetch(pinned, tmp_path)
+    renamed = file_steps.index(("rename", jar))
+    assert ("sync", tmp_path / "emulator.jar.part") in file_steps[:renamed]
+
+
 def test_concurrent_fetches_download_once(server: FileServer, pinned: PinnedDownload, tmp_path: Path) -> None:
     with ThreadPoolExecutor(4) as pool:
         paths = list(pool.map(lambda _: fetch(pinned, tmp_path), range(4)))

@@ -1,8 +1,6 @@
 """Exports that fail, that a power failure interrupts, and concurrent ones."""
 
 import json
-import os
-import shutil
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -87,58 +85,35 @@ def test_failed_export_keeps_the_previous_one_and_the_journal(
 
 
 def test_disk_has_the_export_and_the_journal_before_older_files_are_deleted(
-    emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    emulator: Emulator, tmp_path: Path, file_steps: list[tuple[str, Path]]
 ) -> None:
     """A power failure at any moment leaves a complete export, and what followed it."""
     host = f"127.0.0.1:{emulator.server_port}"
     folder = tmp_path / "exports"
     exports, journal = FirestoreExports(folder, tmp_path / "journal"), Journal(tmp_path / "journal")
     exports.export(host, "demo-x")
+    older = exports.latest()
     for number in range(2):
         journal.append(Record(kind=CallKind.COMMIT, request=bytes([number]), response=b""))
         journal.close()
-    first, second = sorted(path.name for path in (tmp_path / "journal").iterdir())
-    steps = recorded_steps(monkeypatch)
+    first, second = sorted((tmp_path / "journal").iterdir())
+    file_steps.clear()
     exports.export(host, "demo-x")
-    latest = exports.latest()
-    assert latest is not None
-    name = latest.parent.name
-    *synced, replacing, folder_synced, deleted, discarded = steps
-    assert synced.index("sync exports") > max(
-        synced.index(f"sync {path}") for path in ("output-0", latest.name, name)
-    )
-    assert synced[-2:] == [f"sync {second}", "sync .latest.new"]
-    assert (replacing, folder_synced) == ("replace latest", "sync exports")
-    assert deleted.startswith("delete export-")
-    assert discarded == f"delete {first}"
-
-
-def recorded_steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Return a list that grows by each fsync, renamed file and deletion."""
-    steps: list[str] = []
-    real_fsync, real_replace, real_unlink, real_rmtree = os.fsync, Path.replace, Path.unlink, shutil.rmtree
-
-    def synced(descriptor: int) -> None:
-        steps.append(f"sync {Path(f'/proc/self/fd/{descriptor}').readlink().name}")
-        real_fsync(descriptor)
-
-    def replaced(self: Path, target: Path) -> Path:
-        steps.append(f"replace {target.name}")
-        return real_replace(self, target)
-
-    def unlinked(self: Path, missing_ok: bool = False) -> None:
-        steps.append(f"delete {self.name}")
-        real_unlink(self, missing_ok)
-
-    def removed(path: Path, *, ignore_errors: bool) -> None:
-        steps.append(f"delete {path.name}")
-        real_rmtree(path, ignore_errors=ignore_errors)
-
-    monkeypatch.setattr(os, "fsync", synced)
-    monkeypatch.setattr(Path, "replace", replaced)
-    monkeypatch.setattr(Path, "unlink", unlinked)
-    monkeypatch.setattr(shutil, "rmtree", removed)
-    return steps
+    newer = exports.latest()
+    assert older is not None
+    assert newer is not None
+    written = [("sync", newer.parent / "output-0"), ("sync", newer), ("sync", newer.parent)]
+    steps = [step for step in file_steps if step[0] != "create"]
+    assert sorted(steps[:3]) == sorted(written)
+    assert steps[3:] == [
+        ("sync", folder),
+        ("sync", second),
+        ("sync", folder / ".latest.new"),
+        ("rename", folder / "latest"),
+        ("sync", folder),
+        ("delete", older.parent),
+        ("delete", first),
+    ]
 
 
 def test_emulator_starts_with_the_export_that_is_in_progress(emulator: Emulator, tmp_path: Path) -> None:

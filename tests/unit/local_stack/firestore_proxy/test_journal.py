@@ -263,39 +263,15 @@ def test_journal_discards_segments_finished_before_the_export(tmp_path: Path) ->
 
 
 def test_segment_begins_after_the_disk_has_the_earlier_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, file_steps: list[tuple[str, Path]]
 ) -> None:
     """A power failure then loses the end of the journal, and no record before stored ones."""
     first = stored(tmp_path, [committed(1, a_set("a", step=1))])
-    steps = recorded_file_calls(monkeypatch)
+    file_steps.clear()
     journal = Journal(tmp_path)
     journal.append(committed(2, a_set("a", step=2)))
     second = tmp_path / f"{journal.last_segment():020d}.segment"
-    assert steps == [f"sync {first.name}", f"open {second.name}", f"sync {tmp_path.name}", "write"]
-
-
-def recorded_file_calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Return a list that grows by each fsync, write, and file that is created."""
-    steps: list[str] = []
-    real_open, real_fsync, real_write = os.open, os.fsync, os.write
-
-    def opened(path: Path, flags: int, *arguments: int) -> int:
-        if flags & os.O_CREAT:
-            steps.append(f"open {Path(path).name}")
-        return real_open(path, flags, *arguments)
-
-    def synced(descriptor: int) -> None:
-        steps.append(f"sync {Path(f'/proc/self/fd/{descriptor}').readlink().name}")
-        real_fsync(descriptor)
-
-    def written(descriptor: int, data: bytes) -> int:
-        steps.append("write")
-        return real_write(descriptor, data)
-
-    monkeypatch.setattr(os, "open", opened)
-    monkeypatch.setattr(os, "fsync", synced)
-    monkeypatch.setattr(os, "write", written)
-    return steps
+    assert file_steps == [("sync", first), ("create", second), ("sync", tmp_path), ("write", second)]
 
 
 def test_new_records_are_synced_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
