@@ -103,3 +103,7 @@ class DependencyUnavailableError(DomainError):
     def __init__(self, dependency: str, detail: str = "did not answer in time") -> None:
         super().__init__(f"{dependency} {detail}")
         self.dependency = dependency
+
+
+class ContendedError(DependencyUnavailableError):
+    """A record was changed by others before each of many writes; the store itself responds."""

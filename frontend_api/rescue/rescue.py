@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
+from typing import TypeVar
 
 import structlog
 
-from common.domain.errors import DependencyUnavailableError, DomainError, TaskNotFoundError
+from common.domain.errors import ContendedError, DependencyUnavailableError, DomainError, TaskNotFoundError
 from common.domain.task import Task
 from common.observability.metrics import TASKS_RESCUED, counter
 from common.ports import Clock, StaleTaskKind, TaskStore
@@ -23,6 +25,7 @@ from frontend_api.rescue.policy import RescuePolicy, Verdict
 from frontend_api.tasks.final_events import PublishFinalEvent, with_event_pending
 from frontend_api.tasks.publisher import TaskPublisher
 
+_Result = TypeVar("_Result")
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _log = structlog.get_logger(__name__)
 _rescued = counter(TASKS_RESCUED)
@@ -80,11 +83,13 @@ class RescueStaleTasks:
 
         counts = Counter(dict.fromkeys(Verdict, 0))
         abandoned: list[Task] = []
+        contended = _ContendedCallers()
         try:
             try:
                 for page in self._pages(self._limits(now, lost_before)):
                     for task in page:
-                        counts[self._act(task, decide, abandoned)] += 1
+                        verdict = contended.attempt(task, partial(self._act, task, decide, abandoned))
+                        counts[verdict or Verdict.NO_ACTION] += 1
                     held = self.lock.renew(held, now=self.clock.now(), ttl=self.policy.lock_ttl)
                     if held is None:  # another process has acquired it
                         break
@@ -93,7 +98,7 @@ class RescueStaleTasks:
                     with suppress(DependencyUnavailableError):  # the lock then expires
                         self.lock.release(held)
             for task in abandoned:  # last: an outage of the event topic must not stop the rest
-                self.publish_final_event.or_raise(task)
+                contended.attempt(task, partial(self.publish_final_event.or_raise, task))
         finally:
             _report(counts)
         return Rescued(by_verdict=counts)
@@ -157,6 +162,28 @@ class RescueStaleTasks:
                 self.publish_final_event.bill.count_settled(found, finished)
                 abandoned.append(finished)
         return Verdict.NO_ACTION if verdict.failure is None else verdict
+
+
+class _ContendedCallers:
+    """Callers who change a task faster than a run can write it.
+
+    Each such write takes seconds, and the tasks of others must not wait. So the rest of the caller's tasks
+    are left to the next run.
+    """
+
+    def __init__(self) -> None:
+        self._user_ids: set[str] = set()
+
+    def attempt(self, task: Task, act: Callable[[], _Result]) -> _Result | None:
+        """Return the result; None if the task was left."""
+        if task.user_id in self._user_ids:
+            return None
+        try:
+            return act()
+        except ContendedError:
+            self._user_ids.add(task.user_id)
+            _log.warning("rescue_contended", task_id=task.id)
+            return None
 
 
 def _report(counts: Mapping[Verdict, int]) -> None:

@@ -2,10 +2,12 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
 
+from common.domain.errors import ContendedError
 from common.domain.task import Task, TaskStatus
 from tests.fakes.clock_correcting_store import ClockCorrectingStore
 from tests.fakes.fake_clock import FakeClock
@@ -102,6 +104,30 @@ def test_failed_rescue_releases_its_lock(api: Api) -> None:
     assert api.rescue().status_code == 503
     api.queue.unavailable = False
     assert rescued(api)["published"] == 1
+
+
+def test_task_that_its_owner_changes_all_the_time_does_not_end_the_rescue(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of its owner cost seconds each, so one is tried."""
+    for number in range(3):
+        api.stored_task(task_id=f"eve-{number}", user_id="eve", start_within=timedelta(seconds=1))
+    api.stored_task(task_id="bob", user_id="bob", start_within=timedelta(seconds=2))
+    api.stored_task(task_id="local")
+    api.clock.advance(60)
+    tried, update = [], api.store.update
+
+    def contended(task_id: str, *given: Any, **named: Any) -> Task:
+        if task_id.startswith("eve"):
+            tried.append(task_id)
+            raise ContendedError("firestore", "refused 40 conflicting writes in a row")
+        return update(task_id, *given, **named)
+
+    monkeypatch.setattr(api.store, "update", contended)
+    result = rescued(api)
+    assert (result["published"], result["abandoned"], len(tried)) == (1, 1, 1)
+    monkeypatch.undo()
+    assert rescued(api)["abandoned"] == 3
 
 
 def test_paused_rescue_stops_when_it_has_lost_the_lock(api: Api) -> None:
