@@ -11,10 +11,6 @@ from gpu_subscriber.engine.errors import ModelRefusedError
 
 FP8_CAPABILITY = (8, 9)
 """The first compute capability of GPUs with FP8 (Ada, Hopper)."""
-_CONFIGS = {
-    "int8": "Int8DynamicActivationInt8WeightConfig",
-    "fp8": "Float8DynamicActivationFloat8WeightConfig",
-}
 _MULTIPLE = 16
 """Kernels for eight bits need sides that are multiples of this."""
 
@@ -23,12 +19,26 @@ def quantize(denoiser: torch.nn.Module, kind: Quantization) -> None:
     """Replace the weights of linear layers. Raises ModelRefusedError where that is not possible."""
     if reason := unavailable(kind):
         raise ModelRefusedError(f'`quantization`: "{kind}" needs {reason}; or leave `quantization` out')
-    from torchao import quantization  # noqa: PLC0415 (optional)
+    from torchao.quantization import quantize_  # noqa: PLC0415 (optional)
 
-    config = getattr(quantization, _CONFIGS[kind])()
+    if kind == "fp8" and next(denoiser.parameters()).dtype != torch.bfloat16:
+        raise ModelRefusedError('`quantization`: "fp8" needs `dtype` "bfloat16"; or leave `quantization` out')
     # Tensors of inference mode could not be moved to the host later.
     with torch.inference_mode(mode=False), torch.no_grad():
-        quantization.quantize_(denoiser, config, filter_fn=is_quantizable)
+        quantize_(denoiser, config_of(kind), filter_fn=is_quantizable)
+
+
+def config_of(kind: Quantization) -> Any:
+    """Return torchao's configuration. Each row of the activations has a scale of its own.
+
+    With one for the whole tensor, torchao's default for FP8, the images of a batch would change each other,
+    and one with infinite numbers would ruin all.
+    """
+    from torchao import quantization  # noqa: PLC0415 (optional)
+
+    if kind == "fp8":
+        return quantization.Float8DynamicActivationFloat8WeightConfig(granularity=quantization.PerRow())
+    return quantization.Int8DynamicActivationInt8WeightConfig()
 
 
 def unavailable(

@@ -15,7 +15,7 @@ from gpu_subscriber.engine.families.stable_diffusion import StableDiffusion
 from gpu_subscriber.engine.messages import CheckpointRefused, RunInterrupted
 from gpu_subscriber.engine.models.loading import load_family
 from gpu_subscriber.engine.models.model_memory import bytes_on
-from gpu_subscriber.engine.models.quantization import is_quantizable, quantize, unavailable
+from gpu_subscriber.engine.models.quantization import config_of, is_quantizable, quantize, unavailable
 from gpu_subscriber.engine.tuning.quality_check import quantize_and_check
 from gpu_subscriber.engine.tuning.warm_up import warm_up
 from tests.unit.gpu_subscriber.engine.driven_engine import CPU, DrivenEngine, drawing, spec
@@ -111,6 +111,22 @@ def test_torchao_quantizes_a_model_within_the_bounds(stable_diffusion_folder: Pa
     driven.run_to_end()
     assert driven.drawn_runs == ["0", "1"]
     assert bytes_on(CPU.torch_device, [family.denoiser]) < before
+
+
+@pytest.mark.parametrize("kind", ["int8", "fp8"])
+@pytest.mark.parametrize("value", [1e5, float("inf"), float("nan")])
+def test_image_with_other_numbers_changes_no_other_image(
+    kind: Quantization, value: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quant_api = pytest.importorskip("torchao.quantization.quant_api")
+    monkeypatch.setattr(quant_api, "_check_hardware_support", lambda *_given: None)
+    monkeypatch.setattr(quant_api, "is_sm_at_least_89", lambda: True)  # the kernels for CPUs compute the same
+    layer = torch.nn.Linear(64, 64).bfloat16()
+    quant_api.quantize_(layer, config_of(kind))
+    own, other = torch.randn(1, 8, 64).bfloat16(), torch.randn(1, 8, 64).bfloat16()
+    alone = layer(own)
+    other[0, 0, 0] = value
+    assert torch.equal(layer(torch.cat([own, other]))[:1], alone)
 
 
 @pytest.mark.parametrize(
