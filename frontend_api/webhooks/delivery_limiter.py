@@ -14,6 +14,7 @@ from frontend_api.webhooks.url_policy import Address
 
 _Key: TypeAlias = tuple[str, ...]
 _SILENT_KNOWN = 4_096
+_SILENT: _Key = ("silent",)
 _ALL_CALLERS = 2
 """All callers together have this many times one caller's slots of a receiver, which the tries of one
 caller may occupy for as long as they hang.
@@ -66,10 +67,10 @@ class AddressLimiter:
 
     A caller may have any number of host names for one address. An IPv6 network of 64 bits counts as
     one address. An address whose latest try for a caller had no response is silent for that caller: it
-    gets one try at a time, and all silent addresses together get `silent_in_all`, so that the other
-    slots stay free. Callers share addresses, for example those of a content delivery network, and any
-    caller can let a host name lead to another caller's receiver: tries of one caller leave slots to the
-    others.
+    gets one try at a time, as do all silent addresses of a caller together. Those of all callers get
+    `silent_in_all`, so that the other slots stay free. Callers share addresses, for example those of a
+    content delivery network, and any caller can let a host name lead to another caller's receiver:
+    tries of one caller leave slots to the others.
     """
 
     def __init__(self, *, per_address: int, silent_in_all: int) -> None:
@@ -77,7 +78,6 @@ class AddressLimiter:
         """The slots of one caller."""
         self._silent_in_all = silent_in_all
         self._held: Counter[_Key] = Counter()
-        self._silent_tries = 0
         self._silent: MutableMapping[_Key, bool] = LRUCache(_SILENT_KNOWN)
         self._lock = threading.Lock()
 
@@ -89,38 +89,37 @@ class AddressLimiter:
         """
         networks: set[_Key] = {(_network_of(address),) for address in addresses}
         own: set[_Key] = {(*network, user_id) for network in networks}
-        is_silent = self._acquire(networks, own)
+        held = self._acquire(networks, own, user_id)
         had_response = False
         try:
             yield
             had_response = True
         finally:
             with self._lock:
-                self._held -= Counter(networks | own)
-                self._silent_tries -= is_silent
+                self._held -= held
                 for each in own:
                     if had_response:
                         self._silent.pop(each, None)
                     else:
                         self._silent[each] = True
 
-    def _acquire(self, networks: set[_Key], own: set[_Key]) -> bool:
+    def _acquire(self, networks: set[_Key], own: set[_Key], user_id: str) -> Counter[_Key]:
+        """Return what is held, each key once."""
         with self._lock:
-            is_silent = any(each in self._silent for each in own)
-            limit = 1 if is_silent else self._per_address
-            if any(self._held[each] >= limit for each in own) or any(
-                self._held[network] >= self._per_address * _ALL_CALLERS for network in networks
-            ):
+            limits = dict.fromkeys(networks, self._per_address * _ALL_CALLERS)
+            if any(each in self._silent for each in own):
+                limits |= dict.fromkeys(own, 1)
+                limits |= {_SILENT: self._silent_in_all, (*_SILENT, user_id): 1}
+            else:
+                limits |= dict.fromkeys(own, self._per_address)
+            if any(self._held[key] >= limit for key, limit in limits.items()):
                 raise ReceiverBusyError(
-                    "the limit of concurrent webhook deliveries to one address is reached"
+                    "the limit of concurrent webhook deliveries to one address, or to receivers without a"
+                    " response, is reached"
                 )
-            if is_silent and self._silent_tries >= self._silent_in_all:
-                raise ReceiverBusyError(
-                    "the limit of concurrent webhook deliveries to receivers without a response is reached"
-                )
-            self._held.update(networks | own)
-            self._silent_tries += is_silent
-            return is_silent
+            held = Counter(limits.keys())
+            self._held += held
+            return held
 
 
 def _network_of(address: Address) -> str:

@@ -201,11 +201,16 @@ class WebhookLog:
         expires_at: datetime,
         traceparent: str | None = None,
     ) -> "WebhookLog":
-        """Return the log with a delivery that could not be tried `at` this time, for want of a slot."""
+        """Return the log with a delivery that could not be tried `at` this time, for want of a slot.
+
+        The pause does not grow: the delay may be the work of others.
+        """
         before = self._of_event(event.id) or self._new_delivery(event, url, traceparent)
         if before.delivered_at is not None:
             return self
         after = _scheduled(before, schedule, at)
+        if after.retry_at is not None:
+            after = replace(after, retry_at=at + schedule.first_pause)
         return replace(self._with(after), user_id=event.user_id, expires_at=expires_at)
 
     def without_obsolete(self, event_id: str) -> "WebhookLog":
@@ -213,19 +218,24 @@ class WebhookLog:
         delivery = self._of_event(event_id)
         return self if delivery is None else self._with(replace(delivery, retry_at=None, abandoned=True))
 
-    def reopened(self, number: int, *, at: datetime, schedule: RetrySchedule) -> "WebhookLog":
+    def reopened(self, number: int, *, user_id: str, at: datetime, schedule: RetrySchedule) -> "WebhookLog":
         """Return the log with a delivery that is due `at` this time, whatever its state was.
 
-        Its day of tries begins again.
+        Its day of tries begins again. A delivery that is due already stays as it is: replays in quick
+        succession would change the log during each try, whose result then could not be stored.
         """
+        before = self.numbered(number)
+        is_pending = self.state_of(before) is DeliveryState.PENDING
+        if is_pending and before.retry_at is not None and before.retry_at <= at:
+            return self
         pending = replace(
-            self.numbered(number),
+            before,
             delivered_at=None,
             retry_at=at,
             retried_until=schedule.end_of(at),
             abandoned=False,
         )
-        return replace(self._with(pending), stopped_at=None)
+        return replace(self._with(pending), user_id=user_id, stopped_at=None)
 
     def _of_event(self, event_id: str) -> WebhookDelivery | None:
         return next((one for one in self.deliveries if one.event_id == event_id), None)

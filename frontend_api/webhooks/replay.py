@@ -37,7 +37,9 @@ class ReplayDelivery:
                 "the task has changed since this event; its next final event will be sent"
             )
         log = self.logs.update(
-            task.id, lambda log: log.reopened(number, at=now, schedule=self.schedule), last_seen=seen
+            task.id,
+            lambda log: log.reopened(number, user_id=task.user_id, at=now, schedule=self.schedule),
+            last_seen=seen,
         )
         with suppress(DependencyUnavailableError):
             self.events.publish(task)

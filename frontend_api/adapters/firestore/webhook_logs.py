@@ -8,7 +8,7 @@ caller's turn. A log with an earlier delivery moves it, in the same commit.
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -95,17 +95,22 @@ class FirestoreWebhookLogs:
 
     def _written(self, before: WebhookLog, after: WebhookLog) -> bool:
         """Write the log if the stored one is still `before`."""
-        document, fields = self._logs.document(after.task_id), _encoded(after)
+        document, encoded = self._logs.document(after.task_id), _encoded(after)
         batch = self._client.batch()
         if before.revision is None:
-            batch.create(document, fields)
+            batch.create(document, encoded)
         else:
             unchanged = self._client.write_option(last_update_time=update_time_of(before.revision))
-            batch.update(document, fields, option=unchanged)
+            batch.update(document, encoded, option=unchanged)
         if after.user_id is not None and after.retry_at is not None:
-            earliest = firestore.Minimum(after.retry_at.timestamp())  # only numbers have a minimum
-            caller = self._retries.document(user_key(after.user_id))
-            batch.set(caller, {"user_id": after.user_id, "due_at": earliest}, merge=True)
+            turn = {
+                "user_id": after.user_id,
+                "due_at": firestore.Minimum(after.retry_at.timestamp()),  # only numbers have a minimum
+                # Firestore keeps the update time of a document whose values stay the same, and `settle`
+                # would not notice this log.
+                "changes": firestore.Increment(1),
+            }
+            batch.set(self._retries.document(user_key(after.user_id)), turn, merge=True)
         with translated_errors():
             try:
                 batch.commit(**self._once)
@@ -115,17 +120,27 @@ class FirestoreWebhookLogs:
 
 
 def _encoded(log: WebhookLog) -> dict[str, Any]:
-    fields = asdict(log)
-    del fields["revision"]
-    fields["retry_at"] = log.retry_at
-    return {**fields, "deliveries": [{**one, "tries": list(one["tries"])} for one in fields["deliveries"]]}
+    stored = asdict(log)
+    del stored["revision"]
+    deliveries = [{**one, "tries": list(one["tries"])} for one in stored["deliveries"]]
+    return {**stored, "retry_at": log.retry_at, "deliveries": deliveries}
 
 
 def _decoded(document: dict[str, Any]) -> WebhookLog:
-    fields = plain(document)
-    fields.pop("retry_at", None)  # follows from the deliveries
+    """Fields that a later release added are left out, so that this one can follow it."""
+    stored = plain(document)
     deliveries = tuple(
-        WebhookDelivery(**{**one, "tries": tuple(WebhookTry(**each) for each in one["tries"])})
-        for one in fields["deliveries"]
+        WebhookDelivery(
+            **{
+                **_known(WebhookDelivery, one),
+                "tries": tuple(WebhookTry(**_known(WebhookTry, each)) for each in one["tries"]),
+            }
+        )
+        for one in stored["deliveries"]
     )
-    return WebhookLog(**{**fields, "deliveries": deliveries})
+    return WebhookLog(**{**_known(WebhookLog, stored), "deliveries": deliveries})
+
+
+def _known(kind: type[Any], stored: dict[str, Any]) -> dict[str, Any]:
+    names = {field.name for field in fields(kind)}
+    return {name: value for name, value in stored.items() if name in names}

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from google.cloud.firestore import Client
@@ -197,6 +198,54 @@ def test_each_delivery_of_concurrent_writers_and_turns_stays_scheduled(stores: S
         list(pool.map(written, range(12)))
     assert len(stores.logs.due_of("ada", now=NOW + PAUSE, limit=99)) == 6
     assert stores.logs.callers_due(now=NOW + PAUSE, limit=9) == ("ada",)
+
+
+@pytest.mark.emulator
+def test_turn_that_a_log_changes_during_settle_stays(
+    firestore: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log is written after `settle` has looked for the caller's deliveries, and changes no value of the turn."""
+    logs = FirestoreWebhookLogs(firestore, timeout_seconds=60)
+    logs.update("task-1", tried())
+    logs.update("task-1", tried(outcome=DELIVERED))
+    writes = iter([lambda: logs.update("task-2", tried(at=NOW + PAUSE))])
+    scheduled = logs._scheduled
+
+    class Query:
+        def __init__(self, query: Any) -> None:
+            self.query = query
+
+        def select(self, names: Any) -> "Query":
+            return Query(self.query.select(names))
+
+        def limit(self, count: int) -> "Query":
+            return Query(self.query.limit(count))
+
+        def get(self, **options: Any) -> Any:
+            found = self.query.get(**options)
+            for write in writes:
+                write()
+            return found
+
+    monkeypatch.setattr(logs, "_scheduled", lambda user_id: Query(scheduled(user_id)))
+    logs.settle("ada", now=NOW + PAUSE)
+    assert next(writes, None) is None
+    monkeypatch.undo()
+    assert logs.due_of("ada", now=NOW + 2 * PAUSE, limit=9) == ("task-2",)
+    assert logs.callers_due(now=NOW + 2 * PAUSE, limit=9) == ("ada",)
+
+
+@pytest.mark.emulator
+def test_fields_of_later_releases_are_left_out(firestore: Client) -> None:
+    """A release can be rolled back."""
+    logs = FirestoreWebhookLogs(firestore, timeout_seconds=60)
+    written = logs.update("task-1", tried())
+    document = firestore.collection("webhook_logs").document("task-1")
+    stored = document.get().to_dict() or {}
+    (delivery,) = stored["deliveries"]
+    later = {**delivery, "later": 1, "tries": [{**one, "later": 1} for one in delivery["tries"]]}
+    document.update({"deliveries": [later], "later": 1})
+    assert logs.get("task-1") == written
 
 
 def test_rotations_are_counted_per_caller(stores: Stores) -> None:

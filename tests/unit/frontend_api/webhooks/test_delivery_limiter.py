@@ -97,15 +97,29 @@ def test_caller_cannot_block_an_address_for_others() -> None:
 def test_receivers_without_a_response_share_a_few_slots() -> None:
     """Each caller may use any number of addresses that never respond."""
     limiter = AddressLimiter(per_address=4, silent_in_all=2)
-    silent = [f"203.0.113.{number}" for number in range(5)]
-    for address in silent:
-        hang(limiter, address)
-    with slot(limiter, silent[0]):
-        assert is_refused(limiter, silent[0])
-        with slot(limiter, silent[1]):
-            assert is_refused(limiter, silent[2])
-            assert not is_refused(limiter, "198.51.100.1")
-    assert not is_refused(limiter, silent[2])
+    callers = [f"caller-{number}" for number in range(3)]
+    silent = {user_id: f"203.0.113.{number}" for number, user_id in enumerate(callers)}
+    for user_id, address in silent.items():
+        hang(limiter, address, user_id=user_id)
+    ada, bob, eve = callers
+    with slot(limiter, silent[ada], user_id=ada):
+        assert is_refused(limiter, silent[ada], user_id=ada)
+        with slot(limiter, silent[bob], user_id=bob):
+            assert is_refused(limiter, silent[eve], user_id=eve)
+            assert not is_refused(limiter, "198.51.100.1", user_id=eve)
+    assert not is_refused(limiter, silent[eve], user_id=eve)
+
+
+def test_caller_has_one_slot_for_receivers_without_a_response() -> None:
+    """Otherwise a caller with several such addresses would leave none to a receiver that works again."""
+    limiter = AddressLimiter(per_address=4, silent_in_all=4)
+    own = [f"203.0.113.{number}" for number in range(4)]
+    for address in own:
+        hang(limiter, address, user_id="mallory")
+    hang(limiter, "198.51.100.1", user_id="ada")
+    with slot(limiter, own[0], user_id="mallory"):
+        assert all(is_refused(limiter, address, user_id="mallory") for address in own)
+        assert not is_refused(limiter, "198.51.100.1", user_id="ada")
 
 
 def test_receiver_that_responds_again_gets_all_its_slots() -> None:

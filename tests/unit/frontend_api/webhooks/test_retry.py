@@ -1,14 +1,18 @@
 """Retries: which deliveries are tried when, and that no caller takes the turns of another."""
 
+import threading
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from common.domain.errors import DependencyUnavailableError
 from common.domain.task import Task
-from common.wire_formats.task_event import encode_task_event, ending_of, progress_of
-from frontend_api.webhooks.delivery_log import Outcome
-from frontend_api.webhooks.retry import MAX_LOGS, RUN, TURN
+from common.wire_formats.task_event import TaskEvent, encode_task_event, ending_of, progress_of
+from frontend_api.webhooks.delivery_log import Outcome, WebhookLog
+from frontend_api.webhooks.retry import MAX_LOGS, RUN, TURN, RetryDeliveries
+from frontend_api.webhooks.retry_schedule import RetrySchedule
 from tests.unit.frontend_api.conftest import Api, signed_in_as
 from tests.unit.frontend_api.webhooks.test_webhooks import (
     REFUSED,
@@ -117,8 +121,10 @@ def test_caller_with_many_failures_does_not_delay_another(api: Api) -> None:
     api.clock.advance(60)
     api.receiver.outcomes = [REFUSED] * MAX_LOGS * 2
     retry(api)
-    assert sorted(set(receivers(api))) == ["bob", "eve"]
-    assert receivers(api).count("eve") == MAX_LOGS
+    called = receivers(api)
+    assert sorted(set(called)) == ["bob", "eve"]
+    assert called.index("bob") <= MAX_LOGS  # in the first round, which 5 of eve's tasks wait for the end of
+    assert called.count("eve") == MAX_LOGS + 5
 
 
 def test_caller_whose_receivers_hang_has_a_short_turn(api: Api) -> None:
@@ -145,6 +151,72 @@ def test_callers_without_a_turn_come_first_in_the_next_run(api: Api, monkeypatch
         assert retry(api)["left"] > 0
         runs.append(set(receivers(api)))
     assert set().union(*runs) == {f"caller-{number}" for number in range(5)}
+
+
+def test_failing_turn_ends_no_other(api: Api) -> None:
+    """There are more callers than turns at the same time."""
+    for number in range(20):
+        failed_deliveries(api, f"caller-{number:02}", 1)
+    api.clock.advance(60)
+    tried = []
+
+    def deliver(event: TaskEvent) -> None:
+        if event.user_id == "caller-00":
+            raise DependencyUnavailableError("firestore")
+        tried.append(event.user_id)
+
+    run = RetryDeliveries(logs=api.webhook_logs, deliver=deliver, clock=api.clock, at_once=2)
+    with pytest.raises(DependencyUnavailableError):
+        run()
+    assert len(tried) == 19
+    # It has lost its place to the others, which are still due here.
+    assert api.webhook_logs.callers_due(now=api.clock.now(), limit=20) != ("caller-00",)
+
+
+def test_caller_alone_gets_several_turns_and_tries_at_once(api: Api) -> None:
+    """A receiver that is slow but works must not fall behind."""
+    failed_deliveries(api, "local", 60)
+    api.clock.advance(60)
+    at_once: set[str] = set()
+    api.receiver.meanwhile = lambda: at_once.add(threading.current_thread().name)
+    api.receiver.outcomes = []
+    run = RetryDeliveries(
+        logs=api.webhook_logs,
+        deliver=api.dependencies.webhooks.deliver_event,
+        clock=api.clock,
+        at_once=6,
+    )
+    result = run()
+    while result.left:
+        api.clock.advance(60)
+        result = run()
+    assert {one.delivered_at is not None for log in api.webhook_logs.all_logs for one in log.deliveries} == {
+        True
+    }
+    assert len(at_once) > 1
+
+
+def test_replays_of_a_delivery_that_is_due_change_nothing(api: Api) -> None:
+    """Changes of the log during a try would keep its result from being stored."""
+    (task,) = failed_deliveries(api, "local", 1)
+    api.clock.advance(30)
+    before = api.webhook_logs.get(task.id).revision
+    for _ in range(3):
+        assert replay(api, task).get_json()["state"] == "pending"
+    assert api.webhook_logs.get(task.id).revision == before
+
+
+def test_postponed_delivery_waits_no_longer_each_time(api: Api) -> None:
+    """Others may occupy the slots."""
+    task = completed(api)
+    log = WebhookLog(task_id=task.id)
+    for minutes in (0, 10, 60, 600):
+        at = api.clock.now() + timedelta(minutes=minutes)
+        log = log.postponed(ending_of(task), url=URL, at=at, schedule=RetrySchedule(), expires_at=at)
+        assert log.retry_at == at + RetrySchedule().first_pause
+    late = api.clock.now() + timedelta(days=1)
+    log = log.postponed(ending_of(task), url=URL, at=late, schedule=RetrySchedule(), expires_at=late)
+    assert (log.retry_at, log.deliveries[0].abandoned) == (None, True)
 
 
 def test_event_is_tried_again_after_an_outage(api: Api) -> None:
