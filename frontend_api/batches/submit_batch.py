@@ -10,6 +10,7 @@ from typing import TypeAlias
 from common.domain.errors import (
     DependencyUnavailableError,
     DomainError,
+    ParametersRejectedError,
     TaskAlreadyExistsError,
     TaskNotFoundError,
 )
@@ -196,26 +197,31 @@ class SubmitBatch:
 
         Returns the errors of those that were not published, or without a confirmation, by id.
         """
-        publisher, inputs = self.submit_task.publisher, self.submit_task.inputs
+        publisher, store = self.submit_task.publisher, self.submit_task.store
         found = [outcome for outcome in outcomes if isinstance(outcome, Submitted)]
         wanted = {each.task.id: each for each in found if publisher.needs_message(each.task)}
-        refused: dict[str, DomainError] = {}
+        errors = self._keep_inputs([each.task for each in wanted.values()])
+        tasks = [each.task for task_id, each in wanted.items() if task_id not in errors]
         try:
-            refusals = inputs.keep([each.task for each in wanted.values()])
-            refused = {
-                task_id: refusal
-                for task_id, refusal in zip(wanted, refusals, strict=True)
-                if refusal is not None
-            }
-            if tasks := [each.task for task_id, each in wanted.items() if task_id not in refused]:
+            if tasks:
                 publisher.publish(*tasks)
         except DependencyUnavailableError as error:
-            unconfirmed = {task_id: TaskNotConfirmedError(task_id, error) for task_id in wanted}
-            return {**unconfirmed, **refused}
-        for task_id in refused:
-            if not wanted[task_id].replayed:
-                self.submit_task.store.delete_unchanged(wanted[task_id].task)
-        return refused
+            return {**errors, **{task.id: TaskNotConfirmedError(task.id, error) for task in tasks}}
+        for task_id, refusal in errors.items():
+            if isinstance(refusal, ParametersRejectedError) and not wanted[task_id].replayed:
+                store.delete_unchanged(wanted[task_id].task)
+        return errors
+
+    def _keep_inputs(self, tasks: Sequence[Task]) -> dict[str, DomainError]:
+        """Return the errors of the tasks whose inputs are not kept, by id. Others need no bucket."""
+        tasks = [task for task in tasks if task.parameters.inputs]
+        try:
+            refusals = self.submit_task.inputs.keep(tasks)
+        except DependencyUnavailableError as error:
+            return {task.id: TaskNotConfirmedError(task.id, error) for task in tasks}
+        return {
+            task.id: refusal for task, refusal in zip(tasks, refusals, strict=True) if refusal is not None
+        }
 
 
 def _ids_with_key(tasks: Sequence[Task | DomainError], submissions: Sequence[Submission]) -> set[str]:
