@@ -8,7 +8,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
@@ -27,6 +27,8 @@ from frontend_api.tasks.publisher import TaskPublisher
 
 _Result = TypeVar("_Result")
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
+_MOST_WITHOUT_INPUTS = 3
+"""With ten seconds each, an outage of the bucket does not outlast the lock."""
 _log = structlog.get_logger(__name__)
 _rescued = counter(TASKS_RESCUED)
 
@@ -69,7 +71,8 @@ class RescueStaleTasks:
 
         With `queue_lost_at`, every message confirmed before that time counts as lost and is
         published again. Raises RescueRunningError immediately if another rescue holds the lock, and
-        DependencyUnavailableError midway if a dependency fails; the next round finds the rest.
+        DependencyUnavailableError midway if a dependency fails; the next round finds the rest. If no
+        task's inputs can be kept, it raises the error after all other tasks.
         """
         now = self.clock.now()
         held = self.lock.acquire(uuid.uuid4().hex, now=now, ttl=self.policy.lock_ttl)
@@ -81,14 +84,13 @@ class RescueStaleTasks:
             # The read of the task has corrected the clock.
             return self.policy.decide(task, now=self.clock.now(), messages_lost_before=lost_before)
 
+        run = _Run(decide)
         counts = Counter(dict.fromkeys(Verdict, 0))
-        abandoned: list[Task] = []
-        contended = _ContendedCallers()
         try:
             try:
                 for page in self._pages(self._limits(now, lost_before)):
                     for task in page:
-                        verdict = contended.attempt(task, partial(self._act, task, decide, abandoned))
+                        verdict = run.contended.attempt(task, partial(self._act, task, run))
                         counts[verdict or Verdict.NO_ACTION] += 1
                     held = self.lock.renew(held, now=self.clock.now(), ttl=self.policy.lock_ttl)
                     if held is None:  # another process has acquired it
@@ -97,10 +99,13 @@ class RescueStaleTasks:
                 if held is not None:
                     with suppress(DependencyUnavailableError):  # the lock then expires
                         self.lock.release(held)
-            for task in abandoned:  # last: an outage of the event topic must not stop the rest
-                contended.attempt(task, partial(self.publish_final_event.or_raise, task))
+                # Last: an outage of the event topic must not stop the rest. Also after an error, because
+                # the next run lists these tasks after those that caused it.
+                for task in run.abandoned:
+                    run.contended.attempt(task, partial(self.publish_final_event.or_raise, task))
         finally:
             _report(counts)
+        run.without_inputs.raise_if_all_failed()
         return Rescued(by_verdict=counts)
 
     def _limits(self, now: datetime, messages_lost_before: datetime) -> Mapping[StaleTaskKind, datetime]:
@@ -131,19 +136,21 @@ class RescueStaleTasks:
                     break
                 after = page[-1]
 
-    def _act(self, task: Task, decide: Callable[[Task], Verdict], abandoned: list[Task]) -> Verdict:
-        verdict = decide(task)
+    def _act(self, task: Task, run: "_Run") -> Verdict:
+        verdict = run.decide(task)
         if verdict.publishes:
             # The submission may have failed before it did so. Without an input a worker fails the task.
-            self.inputs.keep([task])
+            keep = partial(self.inputs.keep, [task])
+            if task.parameters.inputs and run.without_inputs.attempt(task, keep) is None:
+                return Verdict.NO_ACTION
             self.publisher.publish(task)
         elif verdict.failure is not None:
-            return self._abandon(task, decide, abandoned)
+            return self._abandon(task, run)
         elif verdict is Verdict.EVENT_UNPUBLISHED:
             self.publish_final_event.or_raise(task)
         return verdict
 
-    def _abandon(self, task: Task, decide: Callable[[Task], Verdict], abandoned: list[Task]) -> Verdict:
+    def _abandon(self, task: Task, run: "_Run") -> Verdict:
         verdict = Verdict.NO_ACTION
         found = task
 
@@ -151,7 +158,7 @@ class RescueStaleTasks:
             # Decide again on the stored task: a worker may have claimed it since it was listed.
             nonlocal verdict, found
             found = stored
-            verdict = decide(stored)
+            verdict = run.decide(stored)
             if verdict.failure is None:
                 return stored
             return with_event_pending(stored.abandoned(verdict.failure, self.clock.now()))
@@ -160,30 +167,54 @@ class RescueStaleTasks:
             finished = self.store.update(task.id, change, last_seen=task)
             if verdict.failure is not None:
                 self.publish_final_event.bill.count_settled(found, finished)
-                abandoned.append(finished)
+                run.abandoned.append(finished)
         return Verdict.NO_ACTION if verdict.failure is None else verdict
 
 
-class _ContendedCallers:
-    """Callers who change a task faster than a run can write it.
+class _LeftCallers:
+    """Callers for one of whose tasks an action has failed, each try of which takes seconds.
 
-    Each such write takes seconds, and the tasks of others must not wait. So the rest of the caller's tasks
-    are left to the next run.
+    The tasks of others must not wait. So the rest of the caller's tasks are left to the next run, and
+    after `most` callers those of all callers.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, error: type[DependencyUnavailableError], *, most: int | None = None) -> None:
+        self._error = error
+        self._most = most
         self._user_ids: set[str] = set()
+        self._failed: DependencyUnavailableError | None = None
+        self._has_succeeded = False
 
     def attempt(self, task: Task, act: Callable[[], _Result]) -> _Result | None:
         """Return the result; None if the task was left."""
-        if task.user_id in self._user_ids:
+        if task.user_id in self._user_ids or len(self._user_ids) == self._most:
             return None
         try:
-            return act()
-        except ContendedError:
+            result = act()
+        except self._error as error:
+            self._failed = error
             self._user_ids.add(task.user_id)
-            _log.warning("rescue_contended", task_id=task.id)
+            _log.warning("rescue_left_task", task_id=task.id, reason=str(error))
             return None
+        self._has_succeeded = True
+        return result
+
+    def raise_if_all_failed(self) -> None:
+        """Raise the last error if no action has succeeded: it is an outage."""
+        if self._failed is not None and not self._has_succeeded:
+            raise self._failed
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    decide: Callable[[Task], Verdict]
+    abandoned: list[Task] = field(default_factory=list)
+    contended: _LeftCallers = field(default_factory=partial(_LeftCallers, ContendedError))
+    """Callers who change a task faster than a run can write it."""
+    without_inputs: _LeftCallers = field(
+        default_factory=partial(_LeftCallers, DependencyUnavailableError, most=_MOST_WITHOUT_INPUTS)
+    )
+    """Callers of whose task the bucket has not kept the inputs."""
 
 
 def _report(counts: Mapping[Verdict, int]) -> None:

@@ -1,16 +1,21 @@
 """Inputs of tasks: kept by submissions and retries, deleted with their last task."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from werkzeug.test import TestResponse
 
+from common.domain.errors import DependencyUnavailableError
+from common.domain.failures import FailureCode
 from common.domain.inputs import input_object_name
 from common.domain.models.catalog import DEMO_MODEL, ModelCatalog
 from common.domain.models.traits import Input
-from common.domain.task import Failure
+from common.domain.task import Failure, Task
+from frontend_api.inputs.stored_input import StoredInput
+from tests.factories import parameters
 from tests.fakes.outage import unavailable
 from tests.pictures import png
 from tests.unit.frontend_api.conftest import Api, signed_in_as
@@ -157,6 +162,75 @@ def test_rescue_keeps_the_pictures_of_a_task_before_it_publishes_it(api: Api, is
     assert api.inputs.get(name).is_kept
     send()
     assert len(api.queue.published) == 1
+
+
+def without_bucket_for(
+    api: Api, monkeypatch: pytest.MonkeyPatch, user_ids: tuple[str, ...]
+) -> list[StoredInput]:
+    """Let the bucket refuse to keep these users' pictures, and return those that were tried."""
+    refused: list[StoredInput] = []
+    keep = api.inputs.keep
+
+    def keep_or_fail(stored: StoredInput, **changes: Any) -> StoredInput:
+        if stored.object_name.startswith(tuple(input_object_name(user_id, "") for user_id in user_ids)):
+            refused.append(stored)
+            raise DependencyUnavailableError("storage")
+        return keep(stored, **changes)
+
+    monkeypatch.setattr(api.inputs, "keep", keep_or_fail)
+    return refused
+
+
+def never_enqueued(api: Api, user_id: str, *, shade: int | None = None) -> Task:
+    """Store a task of which no message was confirmed, with a picture if it has a shade."""
+    image = {} if shade is None else {"image": uploaded(api, shade, **signed_in_as(user_id))}
+    name = f"{user_id}-{'text' if shade is None else shade}"
+    return api.stored_task(task_id=name, user_id=user_id, parameters=parameters(**image))
+
+
+def test_rescue_leaves_only_the_pictures_of_a_caller_whose_picture_cannot_be_kept(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each try takes seconds. Cloud Storage refuses frequent changes of one object."""
+    for shade in (0, 1, None):
+        never_enqueued(api, "eve", shade=shade)
+    api.clock.advance(1)
+    never_enqueued(api, "bob", shade=2)
+    api.clock.advance(60)
+    refused = without_bucket_for(api, monkeypatch, ("eve",))
+    assert (api.rescue().status_code, len(refused)) == (200, 1)
+    assert [task.id for task in api.queue.published] == ["eve-text", "bob-2"]
+    monkeypatch.undo()
+    assert api.rescue().get_json()["published"] == 2
+
+
+def test_rescue_reports_an_outage_of_the_bucket_after_it_has_done_all_else(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    callers = ("ann", "ben", "cem", "dan")
+    for user_id in callers:
+        never_enqueued(api, user_id, shade=0)
+    never_enqueued(api, "eve")
+    api.stored_task(task_id="overdue", start_within=timedelta(seconds=1))
+    api.events.failures_left = 1
+    api.client.post(f"/v1/tasks/{submitted(api)}/cancel")
+    api.clock.advance(60)
+    refused = without_bucket_for(api, monkeypatch, callers)
+    assert (api.rescue().status_code, len(refused)) == (503, 3)
+    assert api.queue.published[-1].id == "eve-text"
+    assert api.stored("overdue").failure == FailureCode.DEADLINE_EXCEEDED.failure()
+    assert len(api.events.events) == 2
+    assert not any(task.event_pending_since for task in api.store.all_tasks)
+
+
+def test_batch_publishes_its_tasks_without_pictures_when_pictures_cannot_be_kept(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    items = [{"prompt": "a", "image": uploaded(api)}, {"prompt": "b"}]
+    without_bucket_for(api, monkeypatch, ("local",))
+    results = api.client.post("/v1/tasks:batch", json={"tasks": items}).get_json()["results"]
+    assert [result["status"] for result in results] == [503, 202]
+    assert [task.parameters.prompt for task in api.queue.published] == ["b"]
 
 
 def test_rescue_publishes_a_task_whose_picture_is_lost(api: Api) -> None:

@@ -106,6 +106,15 @@ def test_failed_rescue_releases_its_lock(api: Api) -> None:
     assert rescued(api)["published"] == 1
 
 
+def test_failed_rescue_publishes_the_events_of_the_tasks_that_it_failed(api: Api) -> None:
+    api.stored_task(task_id="overdue", start_within=timedelta(seconds=1))
+    api.stored_task()
+    api.clock.advance(60)
+    api.queue.unavailable = True
+    assert api.rescue().status_code == 503
+    assert [event.task_id for event in api.events.events] == ["overdue"]
+
+
 def test_task_that_its_owner_changes_all_the_time_does_not_end_the_rescue(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
