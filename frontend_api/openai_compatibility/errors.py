@@ -23,7 +23,7 @@ _CODES = {
 """Codes that clients of OpenAI compare with; all other codes are darkroom's."""
 _STATUSES = {"unknown_model": 404, "too_many_inputs": 400}
 _NO_RETRY = {"x-should-retry": "false"}
-"""OpenAI's clients repeat requests after the statuses 409 and 5xx, unless this header forbids it."""
+"""OpenAI's clients repeat requests after the statuses 409, 429 and 5xx, unless this header forbids it."""
 
 
 _log = structlog.get_logger(__name__)
@@ -95,6 +95,14 @@ class ErrorAnswer:
         return replace(self, headers={**self.headers, **_NO_RETRY})
 
     @property
+    def may_retry(self) -> bool:
+        return self.headers.get("x-should-retry") != "false"
+
+    def with_task(self, task_id: str) -> Self:
+        """Return the same answer with the id of the task."""
+        return replace(self, error=self.error.model_copy(update={"task_id": task_id}))
+
+    @property
     def body(self) -> OpenAIErrorResponse:
         return OpenAIErrorResponse(error=self.error)
 
@@ -108,7 +116,7 @@ class GenerationError(Exception):
 
 
 def answer_of(error: Exception) -> ErrorAnswer:
-    """Return the answer for an error of a response that has already begun."""
+    """Return the answer for an error of a request or response."""
     if isinstance(error, GenerationError):
         return error.answer
     problem = problem_of(error)

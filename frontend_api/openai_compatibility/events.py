@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from common.domain.images import Preview
 from common.domain.task import Task
 from frontend_api.fair_shares import Reserve
-from frontend_api.openai_compatibility.errors import ErrorAnswer, answer_of, failure_of, missing_images
+from frontend_api.openai_compatibility.errors import ErrorAnswer, failure_of, missing_images
 from frontend_api.openai_compatibility.generation import CallerGoneError, Generation
 from frontend_api.openai_compatibility.rendering import RenderGeneration, base64_bytes
 from frontend_api.openai_compatibility.schemas import OpenAICompletedEvent, OpenAIPartialImageEvent
@@ -54,7 +54,7 @@ def image_events(
     except CallerGoneError:
         generation.connection.close()
     except Exception as error:
-        yield _error(answer_of(error))
+        yield _error(generation.answer_of(error))
     else:
         if (failure := failure_of(task) or missing_images(task)) is not None:
             yield _error(failure)

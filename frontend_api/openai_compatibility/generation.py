@@ -6,8 +6,8 @@ from collections.abc import Callable
 import structlog
 
 from common.domain.errors import DependencyUnavailableError, TaskNotFoundError
-from common.domain.task import Task
-from frontend_api.openai_compatibility.errors import ErrorAnswer, GenerationError
+from common.domain.task import Task, TaskStatus
+from frontend_api.openai_compatibility.errors import ErrorAnswer, GenerationError, answer_of
 from frontend_api.streams.connection import ClientConnection, WaitOutcome
 from frontend_api.streams.subscriptions import Subscription
 
@@ -26,15 +26,20 @@ class ServerStoppingError(GenerationError):
         super().__init__(ErrorAnswer.of(503, "server_stopping", message, headers={"Retry-After": "1"}))
 
 
-def abandon(task_id: str, cancel: Callable[[], object]) -> bool:
-    """Cancel a task whose images no caller can receive; return whether it is cancelled."""
+def abandon(task_id: str, cancel: Callable[[], Task]) -> bool:
+    """Cancel a task whose images no caller can receive; return whether it is cancelled.
+
+    A worker that holds it may still finish it, but stops at the next step.
+    """
     try:
-        cancel()
+        task = cancel()
     except TaskNotFoundError:
         return False  # deleted, or not stored yet
     except DependencyUnavailableError as error:
         _log.warning("abandoned_generation_continues", task_id=task_id, dependency=error.dependency)
         return False
+    if task.status.is_terminal and task.status is not TaskStatus.CANCELLED:
+        return False  # a worker was faster
     _log.info("abandoned_generation_cancelled", task_id=task_id)
     return True
 
@@ -52,7 +57,7 @@ class Generation:
         subscription: Subscription,
         connection: ClientConnection,
         *,
-        cancel: Callable[[], object] | None,
+        cancel: Callable[[], Task] | None,
         is_permitted: Callable[[], bool],
         check_seconds: float,
         wait_seconds: float,
@@ -65,7 +70,12 @@ class Generation:
         self._check_seconds = check_seconds
         self._wait_seconds = wait_seconds
         self._started_at = self._checked_at = time.monotonic()
-        subscription.start(task)
+        self._is_closed = False
+        self._may_be_repeated = cancel is None
+
+    def start(self) -> None:
+        """Subscribe to the task's changes."""
+        self._subscription.start(self.task)
 
     @property
     def is_finished(self) -> bool:
@@ -107,10 +117,23 @@ class Generation:
         return False
 
     def close(self) -> None:
-        """Stop waiting, and cancel the task if it is unfinished and no caller can come back."""
+        """Stop waiting, and cancel the task if it is unfinished and no caller can come back. Idempotent."""
+        if self._is_closed:
+            return
+        self._is_closed = True
         self._subscription.close()
         if not self.is_finished and self._cancel is not None:
-            abandon(self.task.id, self._cancel)
+            self._may_be_repeated = abandon(self.task.id, self._cancel)
+
+    def answer_of(self, error: Exception) -> ErrorAnswer:
+        """Close the generation and return the answer for an error.
+
+        A repeated request would be a second task if this one is not cancelled and has no idempotency
+        key. So the answer forbids it, and names the task, which may have images.
+        """
+        self.close()
+        answer = answer_of(error).with_task(self.task.id)
+        return answer if self._may_be_repeated else answer.without_retry
 
     def _check_permission(self) -> None:
         if time.monotonic() - self._checked_at >= self._check_seconds:

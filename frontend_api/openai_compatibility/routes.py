@@ -170,13 +170,17 @@ def _response(
                 wait_seconds=current(OpenAICompatibility).wait_seconds,
             )
             exits.enter_context(closing(generation))
-            render = _renderer(asked, event_prefix)
-            response = _stream(generation, render) if asked.stream else _images(generation, render)
+            try:
+                generation.start()
+                render = _renderer(asked, event_prefix)
+                response = _stream(generation, render) if asked.stream else _images(generation, render)
+            except CallerGoneError:
+                return Response(status=_CLIENT_CLOSED_REQUEST)
+            except Exception as error:
+                return _error_response(generation.answer_of(error))
             if response.is_streamed:
                 response.call_on_close(exits.pop_all().close)
             return response
-    except CallerGoneError:
-        return Response(status=_CLIENT_CLOSED_REQUEST)
     except GenerationError as error:
         return _error_response(error.answer)
 
@@ -234,11 +238,15 @@ def _kept_alive(
                 yield render.response(generation.task).model_dump_json().encode()
             return
         body = failure.body
-    except (CallerGoneError, ServerStoppingError):
-        generation.connection.close()  # an incomplete response: clients send the request again
+    except CallerGoneError:
+        generation.connection.close()
         return
     except Exception as error:
-        body = answer_of(error).body
+        answer = generation.answer_of(error)
+        if isinstance(error, ServerStoppingError) and answer.may_retry:
+            generation.connection.close()  # an incomplete response: clients send the request again
+            return
+        body = answer.body
     yield body.model_dump_json().encode()
 
 

@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
+from common.domain.errors import DependencyUnavailableError
 from common.domain.failures import FailureCode
 from common.domain.images import FailedImage
 from common.domain.task import Task, TaskStatus
+from frontend_api.fair_shares import FairShares
 from frontend_api.public_address import PublicAddress
 from frontend_api.quotas.limits import QuotaLimits
 from tests.factories import claim_of
@@ -326,6 +328,58 @@ def test_clients_do_not_repeat_a_request_whose_task_may_be_stored(
         answer = post(api)
     assert (answer.status_code, answer.headers["x-should-retry"]) == (503, "false")
     assert answer.get_json()["error"]["task_id"] == only_task(api).id
+
+
+def test_clients_do_not_repeat_a_request_whose_unconfirmed_message_was_processed(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def process_without_confirmation(task: Task) -> None:
+        api.complete(api.claim(task))
+        raise DependencyUnavailableError("pubsub")
+
+    monkeypatch.setattr(api.queue, "publish", process_without_confirmation)
+    answer = post(api)
+    assert (answer.status_code, answer.headers["x-should-retry"]) == (503, "false")
+    assert answer.get_json()["error"]["task_id"] == only_task(api).id
+
+
+@pytest.mark.parametrize(("has_memory", "status"), [(True, 503), (False, 429)])
+def test_clients_do_not_repeat_a_request_whose_images_cannot_be_sent(
+    api: Api, monkeypatch: pytest.MonkeyPatch, has_memory: bool, status: int
+) -> None:
+    monkeypatch.setattr(FairShares, "take_if_admitted", lambda *_: has_memory)
+    api.images.unavailable = True
+    answer = answer_after(api, completing(api))
+    assert (answer.status_code, answer.headers["x-should-retry"]) == (status, "false")
+    assert answer.get_json()["error"]["task_id"] == only_task(api).id
+
+
+def test_clients_repeat_a_request_with_an_idempotency_key_whose_images_cannot_be_sent(api: Api) -> None:
+    key = {"Idempotency-Key": "order-1"}
+    api.images.unavailable = True
+    answer = answer_after(api, completing(api), headers=key)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
+    assert "x-should-retry" not in answer.headers
+    api.images.unavailable = False
+    assert post(api, key).get_json()["task_id"] == only_task(api).id
+
+
+@pytest.mark.parametrize(("silent_seconds", "status"), [(30, 503), (0, 200)])
+def test_clients_do_not_repeat_a_request_whose_task_outlives_the_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, silent_seconds: float, status: int
+) -> None:
+    """After white space was sent, an incomplete response would be repeated."""
+    api = Api(folder=tmp_path, openai_silent_seconds=silent_seconds, heartbeat_seconds=0.01)
+
+    def stop_without_firestore(_: Task) -> None:
+        monkeypatch.setattr(api.store, "update", unavailable("firestore"))
+        api.subscriptions.shut_down()
+
+    answer = answer_after(api, stop_without_firestore)
+    error = answer.get_json()["error"]
+    assert (answer.status_code, error["code"]) == (status, "server_stopping")
+    assert error["task_id"] == only_task(api).id
+    assert silent_seconds == 0 or answer.headers["x-should-retry"] == "false"
 
 
 def test_task_with_an_idempotency_key_that_cannot_be_queued_is_queued_later(api: Api) -> None:
