@@ -140,7 +140,9 @@ def test_command_prints_the_key_when_a_refusal_follows_a_lost_response(
     darkroom: Terminal, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, words: tuple[str, ...]
 ) -> None:
     (tmp_path / "tasks.jsonl").write_text('{"prompt": "a circle"}\n')
-    outcomes = iter([httpx.ReadTimeout("no response"), problem("unauthenticated", 401)])
+    outcomes: Iterator[httpx.Response | httpx.ReadTimeout] = iter(
+        [httpx.ReadTimeout("no response"), problem("unauthenticated", 401)]
+    )
 
     def respond_or_raise(_transport: object, _request: httpx.Request) -> httpx.Response:
         if isinstance(outcome := next(outcomes), Exception):
