@@ -12,8 +12,8 @@ another worker may receive them:
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
-from common.ports import Clock
 from gpu_subscriber.engine.messages import EngineReady
 from gpu_subscriber.ports import Delivery
 
@@ -21,8 +21,7 @@ from gpu_subscriber.ports import Delivery
 class DeliveryAdmission:
     """Shared by all deliveries of a worker. Thread-safe."""
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+    def __init__(self) -> None:
         self._exclusive = threading.Semaphore()
 
     @contextmanager
@@ -44,5 +43,6 @@ class DeliveryAdmission:
             yield False
 
     def _is_in_backoff(self, model: str, engine: EngineReady) -> bool:
-        now = self._clock.now()
+        # The machine's clock, by which the engine set `retry_at`; the worker's own clock is corrected.
+        now = datetime.now(UTC)
         return any(broken.model == model and now < broken.retry_at for broken in engine.broken)

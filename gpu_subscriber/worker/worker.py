@@ -118,7 +118,7 @@ class Worker:
         self._reporting = reporting
         self._draining = draining
         self._clock = clock
-        self._admission = DeliveryAdmission(clock)
+        self._admission = DeliveryAdmission()
         self._drain_deadline = timedelta(seconds=drain_deadline_seconds)
         self._events: queue.SimpleQueue[WorkerEvent] = queue.SimpleQueue()
         self._stream = ReconnectingStream(

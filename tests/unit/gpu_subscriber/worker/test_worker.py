@@ -204,6 +204,22 @@ def test_delivery_is_returned_during_its_models_backoff(running: RunningWorker) 
     assert running.deliver(task) is Settlement.ACKNOWLEDGE
 
 
+@pytest.mark.parametrize("behind_minutes", [-10, 10])
+def test_backoff_does_not_depend_on_how_wrong_the_machines_clock_is(
+    bench: WorkerBench, behind_minutes: float
+) -> None:
+    """The engine sets the end of the backoff by the machine's clock; the worker's is corrected."""
+    corrected = FakeClock(datetime.now(UTC) + timedelta(minutes=behind_minutes))
+    running = RunningWorker(bench, clock=corrected)
+    both = replace(READY, models=("demo", "other"))
+    task = bench.submit()
+    running.engine.come_up(replace(both, broken=(broken("demo", minutes=5.0),)))
+    assert running.deliver(task) is Settlement.RETURN
+    running.engine.come_up(replace(both, broken=(broken("demo", minutes=-5.0),)))
+    assert running.deliver(task) is Settlement.ACKNOWLEDGE
+    running.stop()
+
+
 def test_stream_is_reopened_when_the_slots_change(running: RunningWorker) -> None:
     running.serve()
     running.engine.come_up(replace(READY, slots=8))
