@@ -59,12 +59,14 @@ class CheckpointKeeper:
         if self._may_have_some(task):
             self.discard(task.id, task.folder)
 
-    def discard(self, task_id: str, folder: str) -> None:
-        """Delete all checkpoints of a task, if the store is available."""
+    def discard(self, task_id: str, folder: str) -> bool:
+        """Delete all checkpoints of a task, if the store is available; return whether it is."""
         try:
             self._store.discard(folder)
         except DependencyUnavailableError:
             _log.warning("checkpoints_not_discarded", task_id=task_id)
+            return False
+        return True
 
     def leave(self, task: Task) -> None:
         """Clear the state of the attempt in this process."""

@@ -1,7 +1,8 @@
 """Removal of what a dead worker has stored for a task after its deletion."""
 
 import threading
-from collections.abc import MutableMapping
+import time
+from collections.abc import Callable, MutableMapping
 
 from cachetools import TTLCache
 
@@ -21,26 +22,39 @@ class DeletedTasks:
 
     A caller can have many messages for deleted tasks, and each occupies a slot of the worker. So
     the bucket is listed only for a message that another worker may have processed before, and once
-    within `_AGAIN_AFTER_SECONDS` for all messages of a task. Pub/Sub's count of deliveries is
+    in `_AGAIN_AFTER_SECONDS` for all messages of a task. Pub/Sub's count of deliveries is
     approximate: where it is too low, objects remain until the bucket's lifecycle deletes them.
     """
 
-    def __init__(self, *, images: ImageStorage, checkpoints: CheckpointKeeper) -> None:
+    def __init__(
+        self,
+        *,
+        images: ImageStorage,
+        checkpoints: CheckpointKeeper,
+        timer: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._images = images
         self._checkpoints = checkpoints
         self._lock = threading.Lock()
-        self._cleaned: MutableMapping[str, None] = TTLCache(_MOST_REMEMBERED, _AGAIN_AFTER_SECONDS)
+        self._cleaned: MutableMapping[str, None] = TTLCache(
+            _MOST_REMEMBERED, _AGAIN_AFTER_SECONDS, timer=timer
+        )
 
     def clean_up(self, delivery: Delivery, message: TaskMessage) -> None:
         """Remove the task's images and checkpoints, if there may be any and the bucket is available."""
         folder = task_folder(message.task_id, message.submitted_at)
-        if delivery.is_first or self._is_cleaned(folder):
+        if delivery.is_first or not self._begin(folder):
             return
-        self._images.remove_all(message.task_id, folder)
-        self._checkpoints.discard(message.task_id, folder)
+        has_no_images = self._images.remove_all(message.task_id, folder)
+        has_no_checkpoints = self._checkpoints.discard(message.task_id, folder)
+        if not (has_no_images and has_no_checkpoints):
+            with self._lock:
+                self._cleaned.pop(folder, None)
 
-    def _is_cleaned(self, folder: str) -> bool:
+    def _begin(self, folder: str) -> bool:
+        """Record a removal; return false if there was one within `_AGAIN_AFTER_SECONDS`."""
         with self._lock:
-            is_cleaned = folder in self._cleaned
+            if folder in self._cleaned:
+                return False
             self._cleaned[folder] = None
-        return is_cleaned
+            return True

@@ -112,17 +112,18 @@ class ImageStorage:
             )
             self._remove(task.id, task.folder, up_to=attempts, keep=keep)
 
-    def remove_all(self, task_id: str, folder: str) -> None:
-        """Remove all images of a deleted task, if the bucket is available."""
-        self._remove(task_id, folder, up_to=sys.maxsize)
+    def remove_all(self, task_id: str, folder: str) -> bool:
+        """Remove all images of a deleted task, if the bucket is available; return whether it is."""
+        return self._remove(task_id, folder, up_to=sys.maxsize)
 
-    def _remove(self, task_id: str, folder: str, *, up_to: int, keep: Collection[str] = ()) -> None:
+    def _remove(self, task_id: str, folder: str, *, up_to: int, keep: Collection[str] = ()) -> bool:
         try:
             removed = self.writer.remove_attempts(folder, up_to=up_to, keep=keep)
         except DependencyUnavailableError:
             _log.warning("images_not_removed", task_id=task_id)
-        else:
-            _log.info("images_removed", task_id=task_id, images=removed)
+            return False
+        _log.info("images_removed", task_id=task_id, images=removed)
+        return True
 
 
 def removable_attempts(task: Task, stored: Task | None) -> int:

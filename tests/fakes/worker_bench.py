@@ -117,7 +117,9 @@ class WorkerBench:
             ),
             images=images,
             checkpoints=checkpoints,
-            deleted_tasks=DeletedTasks(images=images, checkpoints=checkpoints),
+            deleted_tasks=DeletedTasks(
+                images=images, checkpoints=checkpoints, timer=lambda: self.clock.now().timestamp()
+            ),
             events=self.events,
             progress_events=ProgressEvents(
                 self.events, clock=self.clock, progress_seconds=5.0, run=self.tell

@@ -17,6 +17,7 @@ from gpu_subscriber.ports import Checkpoint, Delivery, Piece, Settlement
 from tests.factories import parameters
 from tests.fakes.clock_correcting_store import ClockCorrectingStore
 from tests.fakes.fake_clock import FakeClock
+from tests.fakes.outage import unavailable
 from tests.fakes.scripted_generator import Act, ScriptedGeneration, draw_everything, grey_image
 from tests.fakes.worker_bench import CLAIM_TTL, WorkerBench, delivery_of
 
@@ -347,6 +348,39 @@ def test_bucket_is_cleaned_once_for_all_messages_of_a_deleted_task(
     again, of_other = (replace(delivery_of(each), delivery_attempt=2) for each in (task, other))
     calls = calls_for(bench, again, again, of_other, again, monkeypatch=monkeypatch)
     assert calls == ["get", "remove_attempts", "discard", "get", "get", "remove_attempts", "discard", "get"]
+
+
+def test_bucket_is_cleaned_again_for_a_deleted_task_with_frequent_messages(
+    bench: WorkerBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = bench.submit()
+    bench.delete(task)
+    again = replace(delivery_of(task), delivery_attempt=2)
+    worker, cleaned = bench.worker(), []
+    monkeypatch.setattr(bench.writer, "remove_attempts", lambda *_, **__: cleaned.append(bench.clock.now()))
+    began = bench.clock.now()
+    for _ in range(4):
+        worker(again)
+        bench.clock.advance(3)
+    assert cleaned == [began, began + timedelta(seconds=6)]
+
+
+@pytest.mark.parametrize("part", ["writer.remove_attempts", "checkpoints.discard"])
+def test_bucket_is_cleaned_again_after_an_outage_at_once(
+    bench: WorkerBench, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    task = bench.submit()
+    bench.delete(task)
+    bench.writer.objects[f"{task.folder}attempt-1/0.png"] = b"an image"
+    bench.checkpoints.save(task.folder, Checkpoint(index=0, step=7, state=b"latents"))
+    worker = bench.worker()
+    with monkeypatch.context() as bucket:
+        owner, method = part.split(".")
+        bucket.setattr(getattr(bench, owner), method, unavailable("storage"))
+        worker(delivery_of(task))
+    worker(delivery_of(task))
+    assert not bench.writer.objects
+    assert bench.checkpoints.load(task.folder) == {}
 
 
 def test_delivery_is_returned_when_the_store_is_unavailable(bench: WorkerBench) -> None:
