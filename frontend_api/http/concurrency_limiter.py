@@ -58,14 +58,21 @@ class ConcurrencyLimiter:
 
     def begin_request(self) -> None:
         """Wait for capacity for the current request."""
-        caller = self.current_caller()
-        self.enter(caller).wait()
-        g.gate_caller = caller
+        self._wait(self.current_caller())
+
+    def continue_as(self, caller: str) -> None:
+        """Count the current request for another caller from here on. It waits for its turn among them."""
+        self.end_request()
+        self._wait(caller)
 
     def end_request(self) -> None:
         """Release the current request's capacity; no effect if it holds none."""
         if (caller := g.pop("gate_caller", None)) is not None:
             self._queue.leave(caller)
+
+    def _wait(self, caller: str) -> None:
+        self.enter(caller).wait()
+        g.gate_caller = caller
 
     def identify(self, caller: str) -> None:
         """Record whose credentials those of the current request are; they were checked."""

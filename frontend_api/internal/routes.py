@@ -132,6 +132,8 @@ def deliver_event() -> Response:
         _log.error("task_event_undecodable", message_id=message.messageId, reason=error.reason)
         return Response(status=204)  # acknowledged, because a retry would fail to decode it again
     log_task_id(event.task_id)
+    # The events of one caller wait for each other, not those of all callers.
+    current(ConcurrencyLimiter).continue_as(f"events of {event.user_id}")
     # Pub/Sub carries the trace in the message attributes; the push request's own trace is linked.
     with processing(
         envelope.subscription,

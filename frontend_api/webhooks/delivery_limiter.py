@@ -3,7 +3,7 @@
 import ipaddress
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Iterable, Iterator, MutableMapping
 from contextlib import contextmanager
 from typing import TypeAlias
 
@@ -31,7 +31,8 @@ class DeliveryLimiter:
     """The slots of one process.
 
     `per_host` are those of one caller. `in_all` is below the process's number of threads, which keeps
-    some for API callers. `per_caller` bounds a caller with many host names.
+    some for API callers. `per_caller` bounds a caller with many host names. The last quarter is for
+    callers that hold none.
     """
 
     def __init__(self, *, per_host: int, per_caller: int, in_all: int) -> None:
@@ -44,13 +45,15 @@ class DeliveryLimiter:
     @contextmanager
     def slot(self, host: str, *, user_id: str) -> Iterator[None]:
         """Hold a slot. Raises ReceiverBusyError when none is free: a try that waits would hold a thread."""
-        limits: Mapping[_Key, int] = {
+        limits: dict[_Key, int] = {
             ("all",): self._in_all,
             ("caller", user_id): self._per_caller,
             ("host", host): self._per_host * _ALL_CALLERS,
             ("host", host, user_id): self._per_host,
         }
         with self._lock:
+            if self._held["caller", user_id]:
+                limits |= {("all",): self._in_all - self._in_all // 4}
             if any(self._held[key] >= limit for key, limit in limits.items()):
                 raise ReceiverBusyError("the limit of concurrent webhook deliveries is reached")
             self._held.update(limits.keys())

@@ -136,6 +136,18 @@ class WebhookLog:
             return None
         return min((one.retry_at for one in self.deliveries if one.retry_at is not None), default=None)
 
+    def turn_after(self, before: "WebhookLog") -> datetime | None:
+        """Return when this log needs a turn of its caller; None if the turn for `before` is enough.
+
+        Deliveries that have not changed count no more: an overdue one would move its caller before those
+        that have waited longer.
+        """
+        if self.stopped_at is not None:
+            return None
+        known = () if before.stopped_at is not None else before.deliveries
+        changed = (one.retry_at for one in self.deliveries if one not in known)
+        return min((retry_at for retry_at in changed if retry_at is not None), default=None)
+
     def is_due(self, event_id: str, *, now: datetime) -> bool:
         """Return whether the event has to be sent now: neither later, nor no more."""
         if self.stopped_at is not None:

@@ -36,9 +36,9 @@ class WebhookLogs(Protocol):
         """Return the ids of a caller's tasks with a delivery to try again now, the longest due first."""
 
     def settle(self, user_id: str, *, now: datetime) -> None:
-        """Let the caller wait for its next delivery; with due ones, behind the callers that wait already.
+        """Let the caller wait for its next delivery, behind the callers that wait already if it is due.
 
-        No effect if a delivery of the caller changes meanwhile: it then stays where it is.
+        The caller also waits behind them if a delivery of its changes meanwhile.
         """
 
 

@@ -36,10 +36,9 @@ class InMemoryWebhookLogs(Outage):
             if after is not before:
                 self._writes += 1
                 after = self._logs[task_id] = replace(after, revision=str(self._writes))
-                if after.retry_at is not None and after.user_id is not None:
-                    self._due_at[after.user_id] = min(
-                        self._due_at.get(after.user_id, after.retry_at), after.retry_at
-                    )
+                turn_at = after.turn_after(before)
+                if turn_at is not None and after.user_id is not None:
+                    self._due_at[after.user_id] = min(self._due_at.get(after.user_id, turn_at), turn_at)
             return after
 
     def delete(self, task_id: str) -> None:

@@ -79,14 +79,23 @@ class FirestoreWebhookLogs:
                 return
             unchanged = self._client.write_option(last_update_time=before.update_time)
             found = self._scheduled(user_id).select(["retry_at"]).limit(1).get(**self._calls)
+            next_at = found[0].get("retry_at") if found else None
             try:
-                if not found:
+                if next_at is None:
                     document.delete(option=unchanged, **self._once)
+                elif next_at > now:
+                    document.update({"due_at": next_at.timestamp()}, option=unchanged, **self._once)
                 else:
-                    due_at = max(now, found[0].get("retry_at")).timestamp()
-                    document.update({"due_at": due_at}, option=unchanged, **self._once)
+                    self._move_behind(document, now)
             except _CHANGED:
-                return
+                self._move_behind(document, now)
+
+    def _move_behind(self, document: Any, now: datetime) -> None:
+        """Let the turn be due now. No log that is written meanwhile can need an earlier one."""
+        try:
+            document.update({"due_at": now.timestamp()}, **self._once)
+        except google_errors.NotFound:  # another run has settled it
+            return
 
     def _scheduled(self, user_id: str) -> Any:
         """Return the query for a caller's logs with a delivery to try again, the earliest first."""
@@ -102,10 +111,11 @@ class FirestoreWebhookLogs:
         else:
             unchanged = self._client.write_option(last_update_time=update_time_of(before.revision))
             batch.update(document, encoded, option=unchanged)
-        if after.user_id is not None and after.retry_at is not None:
+        turn_at = after.turn_after(before)
+        if after.user_id is not None and turn_at is not None:
             turn = {
                 "user_id": after.user_id,
-                "due_at": firestore.Minimum(after.retry_at.timestamp()),  # only numbers have a minimum
+                "due_at": firestore.Minimum(turn_at.timestamp()),  # only numbers have a minimum
                 # Firestore keeps the update time of a document whose values stay the same, and `settle`
                 # would not notice this log.
                 "changes": firestore.Increment(1),

@@ -176,6 +176,29 @@ def test_settled_caller_with_due_deliveries_waits_behind_others(stores: Stores) 
     assert logs.callers_due(now=now, limit=9) == ("bob", "ada")
 
 
+def test_overdue_delivery_moves_its_caller_before_no_other(stores: Stores) -> None:
+    """A log with an overdue delivery is written for another one."""
+    logs, now = stores.logs, NOW + timedelta(minutes=5)
+    for task_id, user_id in (("a-1", "ada"), ("b-1", "bob")):
+        logs.update(task_id, tried(task_id=task_id, user_id=user_id))
+    logs.settle("ada", now=now)
+    logs.update("a-1", tried(2, task_id="a-1", at=now))
+    assert logs.callers_due(now=now, limit=9) == ("bob", "ada")
+
+
+def test_stopped_log_that_is_reopened_has_a_turn(stores: Stores) -> None:
+    logs = stores.logs
+    logs.update("task-1", tried())
+    logs.update("task-1", tried(2, Outcome(status=410)))
+    logs.settle("ada", now=NOW)
+    assert logs.callers_due(now=NOW + PAUSE, limit=9) == ()
+    logs.update("task-1", lambda log: log.reopened(2, user_id="ada", at=NOW, schedule=SCHEDULE))
+    assert logs.callers_due(now=NOW, limit=9) == ("ada",)
+    logs.update("task-1", tried(2, DELIVERED))
+    logs.settle("ada", now=NOW)
+    assert logs.callers_due(now=NOW + PAUSE, limit=9) == ("ada",)
+
+
 def test_caller_of_a_deleted_log_is_settled(stores: Stores) -> None:
     stores.logs.update("task-1", tried())
     stores.logs.delete("task-1")
@@ -201,7 +224,7 @@ def test_each_delivery_of_concurrent_writers_and_turns_stays_scheduled(stores: S
 
 
 @pytest.mark.emulator
-def test_turn_that_a_log_changes_during_settle_stays(
+def test_turn_that_a_log_changes_during_settle_stays_due(
     firestore: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The log is written after `settle` has looked for the caller's deliveries, and changes no value of the turn."""

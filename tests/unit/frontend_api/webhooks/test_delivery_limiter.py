@@ -110,6 +110,17 @@ def test_receivers_without_a_response_share_a_few_slots() -> None:
     assert not is_refused(limiter, silent[eve], user_id=eve)
 
 
+def test_last_slots_are_for_callers_that_hold_none() -> None:
+    limiter = DeliveryLimiter(per_host=9, per_caller=6, in_all=8)
+    with ExitStack() as exits:
+        held(limiter, exits, *[("a.example", f"mallory-{number % 2}") for number in range(6)])
+        with pytest.raises(ReceiverBusyError):
+            held(limiter, exits, ("b.example", "mallory-0"))
+        held(limiter, exits, ("c.example", "ada"), ("c.example", "bob"))
+        with pytest.raises(ReceiverBusyError):
+            held(limiter, exits, ("c.example", "eve"))
+
+
 def test_caller_has_one_slot_for_receivers_without_a_response() -> None:
     """Otherwise a caller with several such addresses would leave none to a receiver that works again."""
     limiter = AddressLimiter(per_address=4, silent_in_all=4)

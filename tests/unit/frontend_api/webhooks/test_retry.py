@@ -174,6 +174,24 @@ def test_failing_turn_ends_no_other(api: Api) -> None:
     assert api.webhook_logs.callers_due(now=api.clock.now(), limit=20) != ("caller-00",)
 
 
+def test_damaged_log_costs_no_other_delivery_its_turn(api: Api) -> None:
+    failed_deliveries(api, "eve", 5)
+    failed_deliveries(api, "bob", MAX_LOGS + 5)
+    api.clock.advance(60)
+    tried = []
+
+    def deliver(event: TaskEvent) -> None:
+        if event.task_id == "eve-000":
+            raise KeyError("status")
+        tried.append(event.task_id)
+        api.dependencies.webhooks.deliver_event(event)
+
+    run = RetryDeliveries(logs=api.webhook_logs, deliver=deliver, clock=api.clock, at_once=2)
+    with pytest.raises(KeyError):
+        run()
+    assert len(tried) == 4 + MAX_LOGS + 5
+
+
 def test_caller_alone_has_several_tries_at_once(api: Api) -> None:
     """A receiver that is slow but works must not fall behind."""
     failed_deliveries(api, "local", 60)

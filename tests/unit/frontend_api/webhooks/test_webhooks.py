@@ -1,6 +1,7 @@
 """Webhooks: events as Pub/Sub pushes them, sent to the owner's URL, logged, stopped, replayed."""
 
 import json
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -646,6 +647,32 @@ def test_hanging_receiver_does_not_delay_others(api: Api) -> None:
     assert retry(api) == {"tried": 1, "left": 0}
     (delivery,) = deliveries_of(api, silent[2])["deliveries"]
     assert (delivery["state"], delivery["tries_made"]) == ("delivered", 1)
+
+
+def test_events_of_one_caller_wait_for_each_other_only(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Writes of one caller's logs are slow, for example because they all change the document of its turn."""
+    of_eve = [
+        completed(api, user_id="eve", task_id=f"eve-{number}") for number in range(api.requests_at_once)
+    ]
+    of_bob = completed(api, user_id="bob", task_id="bob")
+    waiting, goes_on, update = threading.Semaphore(0), threading.Event(), api.webhook_logs.update
+
+    def slow(task_id: str, *given: Any, **named: Any) -> WebhookLog:
+        if task_id.startswith("eve"):
+            waiting.release()
+            assert goes_on.wait(30)
+        return update(task_id, *given, **named)
+
+    monkeypatch.setattr(api.webhook_logs, "update", slow)
+    with ThreadPoolExecutor(len(of_eve) + 1) as pool:
+        pushes = [pool.submit(push_of, api, task) for task in of_eve]
+        for _ in range(api.requests_at_once // 2):
+            assert waiting.acquire(timeout=30)
+        try:
+            assert pool.submit(push_of, api, of_bob).result(timeout=30).status_code == 204
+        finally:
+            goes_on.set()
+        assert {one.result(30).status_code for one in pushes} == {204}
 
 
 def test_two_concurrent_pushes_of_one_event_are_both_logged(api: Api) -> None:
