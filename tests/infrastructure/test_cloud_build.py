@@ -63,7 +63,8 @@ def test_steps_that_tag_a_revision_remove_the_tag_at_their_end() -> None:
     }
     assert set(tagging) == {"smoke-test"}
     for script in tagging.values():
-        (removal,) = re.findall(r"^trap '.*--remove-tags=canary --quiet' EXIT$", script, re.MULTILINE)
+        assert script.count("--remove-tags=canary --quiet\n}\ntrap 'remove_tag ||") == 1
+        (removal,) = re.findall(r"^trap 'remove_tag .*' EXIT$", script, re.MULTILINE)
         assert script.index(removal) < script.index('--update-tags="canary=')
     assert not re.search(r"--(set-tags|tag)\b(?! canary)", "".join(tagging.values()))
 

@@ -234,6 +234,19 @@ def test_canary_that_fails_its_test_is_not_public_afterwards(cloud: Cloud) -> No
     assert "/v1/models 200 instead of 401" in log
 
 
+def test_tag_is_removed_when_two_tries_fail(cloud: Cloud) -> None:
+    cloud.was_released()
+    gcloud = cloud.folder / "bin" / "gcloud"
+    works = gcloud.read_text().splitlines()[-1]
+    tries = cloud.folder / "tries"
+    fails_twice = f'echo >>"{tries}"; [ "$(wc -l <"{tries}")" -gt 2 ] || exit 1'
+    gcloud.write_text(f'#!/bin/sh\ncase "$*" in *--remove-tags=canary*) {fails_twice} ;; esac\n{works}\n')
+    (cloud.folder / "workspace" / "api.revision").write_text(PREVIOUS)
+    with cloud.step("smoke-test") as process:
+        process.communicate(timeout=60)
+    assert (process.returncode, cloud.tags) == (0, set())
+
+
 def test_canary_is_not_public_after_a_cancelled_build(cloud: Cloud) -> None:
     cloud.was_released()
     cloud.canary_responds.clear()
