@@ -10,7 +10,9 @@ message because publishing that event failed each time. Its event is published a
 from dataclasses import dataclass
 from datetime import timedelta
 
-from common.domain.errors import TaskNotFoundError
+import structlog
+
+from common.domain.errors import ContendedError, TaskNotFoundError
 from common.domain.failures import FailureCode
 from common.domain.task import Task
 from common.ports import Clock, TaskStore
@@ -18,6 +20,7 @@ from frontend_api.dead_letters.dead_letter import DeadLetter, DeadMessage
 from frontend_api.dead_letters.ports import DeadLetterArchive
 from frontend_api.tasks.final_events import PublishFinalEvent, with_event_pending
 
+_log = structlog.get_logger(__name__)
 _CONFIRMED_WITHIN = timedelta(minutes=1)
 """A message is published at most this long before the task's `enqueued_at`, which may be another clock's."""
 
@@ -43,7 +46,7 @@ class ArchiveDeadLetter:
     def __call__(self, message: DeadMessage) -> Archived:
         """Store the message, then fail its task unless it is held, was updated since, or has a newer message.
 
-        Idempotent.
+        Idempotent. A task that its owner changes before each write is left to rescue.
 
         Raises DependencyUnavailableError; the whole call can then be repeated.
         """
@@ -76,6 +79,9 @@ class ArchiveDeadLetter:
             self.publish_final_event(finished)
         except TaskNotFoundError:
             return  # the task was deleted
+        except ContendedError:
+            # Its owner changes it all the time. An error would slow down the pushes of all dead letters.
+            _log.warning("dead_letter_task_left_to_rescue", task_id=task_id, dead_letter_id=letter.id)
 
 
 def _has_newer_message(task: Task, letter: DeadLetter) -> bool:

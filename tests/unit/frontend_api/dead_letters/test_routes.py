@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
+from common.domain.errors import ContendedError
 from common.domain.task import Task, TaskStatus
 from common.wire_formats.task_event import ending_of
 from common.wire_formats.task_message import encode_task_message
@@ -218,6 +219,22 @@ def test_push_is_not_acknowledged_when_firestore_is_unavailable(api: Api) -> Non
     api.dead_letters.unavailable = True
     answer = push(api, envelope(b"junk", died_at=api.clock.now()))
     assert (answer.status_code, answer.get_json()["code"]) == (503, "dependency_unavailable")
+
+
+def test_task_that_its_owner_changes_all_the_time_is_left_to_rescue(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error would make Pub/Sub slow down the pushes of all dead letters."""
+    task = api.stored_task()
+
+    def contended(*_: Any, **__: Any) -> Task:
+        raise ContendedError("firestore", "refused 40 conflicting writes in a row")
+
+    monkeypatch.setattr(api.store, "update", contended)
+    letter_id = died_of(api, task)
+    assert read(api, f"/{letter_id}")["task_id"] == task.id
+    monkeypatch.undo()
+    assert api.rescue().get_json()["published"] == 1
 
 
 def test_largest_pubsub_message_is_archived(api: Api) -> None:
