@@ -2,7 +2,8 @@
 
 The emulator's own --export-on-exit writes nothing when a signal ends it; its REST export works. An
 export is valid when the file `latest` names it. That file is replaced once the disk has the export
-and the journal. Then the older export and the segments that the new one covers are deleted.
+and the journal. The export's name ends in the number of the first segment that it does not cover.
+The earlier segments and exports are deleted then, or before the emulator starts with it.
 """
 
 import fcntl
@@ -35,20 +36,24 @@ class FirestoreExports:
     def latest(self) -> Path | None:
         """Return the file to start the emulator with; None before the first export.
 
-        Waits for an export in progress: it may replace the file.
+        Waits for an export in progress: it may replace the file. Deletes the segments that it covers,
+        which a killed export has left: their replay would replace documents by older ones.
         """
         with self._locked():
-            path = self._metadata_file(self._latest_name())
-            return path if path.is_file() else None
+            name = self._latest_name()
+            path = self._metadata_file(name)
+            if not path.is_file():
+                return None
+            self._delete_all_before(name)
+            return path
 
     def export(self, host: str, project_id: str) -> None:
         """Export all documents. Raises OSError and keeps the previous export on failure."""
         with self._locked():
             # Fails while the emulator has just started and the proxy has not replayed the journal.
             _call(f"http://{host}/v1/{MARKER}")
-            self._delete_all_but(self._latest_name())  # an export that was interrupted by SIGKILL
-            uncovered = self._journal.last_segment()
-            name = f"export-{time.time_ns()}"
+            self._delete_all_before(self._latest_name())  # what an interrupted export has left
+            name = f"export-{time.time_ns()}-{self._journal.begin_segment()}"
             try:
                 _call(
                     f"http://{host}/emulator/v1/projects/{project_id}:export",
@@ -69,8 +74,7 @@ class FirestoreExports:
             # A journal whose end is lost would replace documents of the export by older ones.
             self._journal.sync()
             replace_file(self._folder / "latest", name + "\n")
-            self._delete_all_but(name)
-            self._journal.discard_before(uncovered)
+            self._delete_all_before(name)
 
     def journal_is_long(self) -> bool:
         """Return whether the journal is long enough to trigger an early export."""
@@ -89,10 +93,14 @@ class FirestoreExports:
         except FileNotFoundError:
             return ""
 
-    def _delete_all_but(self, name: str) -> None:
+    def _delete_all_before(self, name: str) -> None:
+        """Delete all other exports, and the segments that this one covers."""
         for path in self._folder.glob("export-*"):
             if path.name != name:
                 shutil.rmtree(path, ignore_errors=True)
+        _, _, uncovered = name.removeprefix("export-").partition("-")
+        if uncovered:  # earlier versions did not name it
+            self._journal.discard_before(int(uncovered))
 
     def _metadata_file(self, name: str) -> Path:
         return self._folder / name / f"{name}.overall_export_metadata"

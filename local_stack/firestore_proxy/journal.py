@@ -1,15 +1,14 @@
 """The journal: every confirmed write, appended to a file before the response.
 
 A record survives SIGKILL of any process, because the operating system holds it. The disk has it
-after the next `sync`. A segment is one file; segments are numbered in their order. An export covers
-the segments that were followed by another one before the export began.
+after the next `sync`. A segment is one file; segments are numbered in their order. Each export
+begins a segment, and covers the earlier ones: the emulator made their writes before.
 """
 
 import os
 import struct
-import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -25,7 +24,7 @@ MARKER = f"{MARKER_DATABASE}/documents/restored/marker"
 """The document that marks a run of the emulator as restored. No export covers its project."""
 _HEADER = struct.Struct(">BIII")
 _CHECKSUM = struct.Struct(">I")
-SEGMENT_SECONDS = 5.0
+_SUFFIX = ".segment"
 _UNKNOWN_OVERLAP = 2**32 - 1
 
 
@@ -47,23 +46,24 @@ class Record:
 
 
 class Journal:
-    """The segments in one folder. One process appends; any process may read, sync and discard."""
+    """The segments in one folder. One process appends; any process may call the other methods."""
 
-    def __init__(self, folder: Path, *, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._now = now
         self._file: int | None = None
+        self._number = 0
         self._size = 0
-        self._began_at = 0.0
         self.appended = 0
         """How many records this object has stored."""
 
     def append(self, record: Record) -> None:
-        """Store a record. Returns when the operating system has it. Raises OSError."""
-        now = self._now()
+        """Store the record of a write that was made. Raises OSError.
+
+        Returns when the operating system has it.
+        """
         file = self._file
-        if file is None or now - self._began_at > SEGMENT_SECONDS:
-            file = self._begin_segment(now)
+        if file is None or self._path(self._number + 1).exists():
+            file = self._open_last_segment()
         data = _encoded(record)
         end = self._size + len(data)
         try:
@@ -89,7 +89,7 @@ class Journal:
         for segment in self._segments():
             data = segment.read_bytes()
             position = 0
-            decode = _decoded if segment.suffix == ".segment" else _decoded_without_checksum
+            decode = _decoded if segment.suffix == _SUFFIX else _decoded_without_checksum
             while (found := decode(data, position)) is not None:
                 record, position = found
                 yield record
@@ -104,34 +104,40 @@ class Journal:
     def sync(self) -> None:
         """Return when the disk has every record. Raises OSError.
 
-        Only the last segment can have records that were not synced before it began.
+        Only the last two segments can have new ones: `append` may add a record to a segment at the
+        moment when another process begins the next one.
         """
-        for segment in self._segments()[-1:]:
+        for segment in self._segments()[-2:]:
             sync(segment)
 
-    def last_segment(self) -> int:
-        """Return the number of the last segment; 0 when there is none."""
-        return max(map(_number, self._segments()), default=0)
+    def begin_segment(self) -> int:
+        """Return the number of an empty segment at the end. Raises OSError.
+
+        All records of earlier segments, even one that is being appended now, are of writes that the
+        emulator has made already.
+        """
+        segments = self._segments()
+        last = segments[-1] if segments else None
+        if last is not None and last.suffix == _SUFFIX and not last.stat().st_size:
+            return _number(last)
+        number = _number(last) + 1 if last is not None else 1
+        self._folder.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(self._path(number), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        sync(self._folder)
+        return number
 
     def discard_before(self, number: int) -> None:
-        """Remove the segments before this one, the oldest first.
-
-        The last segment is always kept, so a number is never used again.
-        """
-        for segment in self._segments()[:-1]:
+        """Remove the segments before this one, the oldest first. This one must exist."""
+        for segment in self._segments():
             if _number(segment) < number:
                 segment.unlink(missing_ok=True)
 
-    def _begin_segment(self, now: float) -> int:
-        """Start a file once the disk has all earlier ones: a power failure leaves no gap."""
+    def _open_last_segment(self) -> int:
+        """Open a file once the disk has all earlier ones: a power failure leaves no gap."""
         self.close()
-        self._folder.mkdir(parents=True, exist_ok=True)
         self.sync()
-        path = self._folder / f"{self.last_segment() + 1:020d}.segment"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
-        self._file = file = os.open(path, flags, 0o600)
-        self._began_at, self._size = now, 0
-        sync(self._folder)
+        self._number, self._size = self.begin_segment(), 0
+        self._file = file = os.open(self._path(self._number), os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
         return file
 
     def _remove_partial_record(self, file: int) -> None:
@@ -140,9 +146,12 @@ class Journal:
         except OSError:
             self.close()  # the next append begins a new segment
 
+    def _path(self, number: int) -> Path:
+        return self._folder / f"{number:020d}{_SUFFIX}"
+
     def _segments(self) -> list[Path]:
         """Return the files in their order. Versions without checksums named theirs `.journal`."""
-        return sorted([*self._folder.glob("*.segment"), *self._folder.glob("*.journal")], key=_number)
+        return sorted([*self._folder.glob(f"*{_SUFFIX}"), *self._folder.glob("*.journal")], key=_number)
 
 
 def _number(segment: Path) -> int:

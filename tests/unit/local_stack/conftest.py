@@ -41,10 +41,10 @@ def file_steps(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Path]]:
     real_open, real_write, real_fsync = os.open, os.write, os.fsync
     real_replace, real_unlink, real_rmtree = Path.replace, Path.unlink, shutil.rmtree
 
-    def opened(path: Path, flags: int, *arguments: int) -> int:
+    def opened(path: Path, flags: int, *arguments: int, dir_fd: int | None = None) -> int:
         if flags & os.O_CREAT:
             steps.append(("create", Path(path)))
-        return real_open(path, flags, *arguments)
+        return real_open(path, flags, *arguments, dir_fd=dir_fd)
 
     def written(descriptor: int, data: bytes) -> int:
         steps.append(("write", _path_of(descriptor)))

@@ -212,7 +212,7 @@ def test_segments_without_checksums_are_replayed_first_and_in_order_of_commit(tm
     journal = Journal(tmp_path)
     journal.append(committed(1, an_update("a", step=3)))
     assert replayed(*journal.records()) == {"a": {"step": 3, "seed": 7}}
-    journal.discard_before(journal.last_segment())
+    journal.discard_before(journal.begin_segment())
     assert not segment.exists()
 
 
@@ -245,33 +245,53 @@ def test_journal_continues_after_a_full_disk(
     assert len(list(tmp_path.iterdir())) == (1 if can_truncate else 2)
 
 
-def test_journal_discards_segments_finished_before_the_export(tmp_path: Path) -> None:
-    now = [0.0]
-    journal = Journal(tmp_path, now=lambda: now[0])
-    for second in (10, 20, 30):
-        now[0] = second
-        journal.append(Record(kind=CallKind.COMMIT, request=str(second).encode(), response=b""))
-        if second == 20:
-            uncovered = journal.last_segment()
-    Journal(tmp_path).discard_before(uncovered)
-    assert [record.request for record in journal.records()] == [b"20", b"30"]
-    Journal(tmp_path).discard_before(10**19)
-    assert [record.request for record in journal.records()] == [b"30"]
-    journal = Journal(tmp_path)
-    journal.append(Record(kind=CallKind.COMMIT, request=b"a later start", response=b""))
-    assert journal.last_segment() == uncovered + 2
+def test_journal_discards_the_segments_before_the_one_that_an_export_began(tmp_path: Path) -> None:
+    journal, exporter = Journal(tmp_path), Journal(tmp_path)
+    begun = []
+    for request in (b"first", b"second"):
+        journal.append(Record(kind=CallKind.COMMIT, request=request, response=b""))
+        begun.append(exporter.begin_segment())
+    journal.append(Record(kind=CallKind.COMMIT, request=b"third", response=b""))
+    exporter.discard_before(begun[0])
+    assert [record.request for record in journal.records()] == [b"second", b"third"]
+    exporter.discard_before(begun[1])
+    assert [record.request for record in journal.records()] == [b"third"]
+    journal = Journal(tmp_path)  # a later start
+    journal.append(Record(kind=CallKind.COMMIT, request=b"fourth", response=b""))
+    exporter.discard_before(begun[1] + 1)
+    assert [record.request for record in journal.records()] == [b"fourth"]
+
+
+def test_empty_segment_is_used_again(tmp_path: Path) -> None:
+    """Failed exports and a full disk then leave one empty file, not one for each attempt."""
+    stored(tmp_path, [committed(1, a_set("a", step=1))])
+    begun = {Journal(tmp_path).begin_segment() for _ in range(3)}
+    with file_size_limit(0):
+        for _ in range(3):
+            with pytest.raises(OSError, match="too large"):
+                Journal(tmp_path).append(committed(2, a_set("a", step=2)))
+    assert len(begun) == 1
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_segment_begins_after_the_disk_has_the_earlier_one(
     tmp_path: Path, file_steps: list[tuple[str, Path]]
 ) -> None:
     """A power failure then loses the end of the journal, and no record before stored ones."""
-    first = stored(tmp_path, [committed(1, a_set("a", step=1))])
+    journal = Journal(tmp_path)
+    record = committed(1, a_set("a", step=1))
+    journal.append(record)
+    [first] = tmp_path.iterdir()
     file_steps.clear()
     journal = Journal(tmp_path)
-    journal.append(committed(2, a_set("a", step=2)))
-    second = tmp_path / f"{journal.last_segment():020d}.segment"
+    journal.append(record)
+    [_, second] = sorted(tmp_path.iterdir())
     assert file_steps == [("sync", first), ("create", second), ("sync", tmp_path), ("write", second)]
+    Journal(tmp_path).begin_segment()  # by an export, in another process
+    file_steps.clear()
+    journal.append(record)
+    [*_, third] = sorted(tmp_path.iterdir())
+    assert file_steps == [("sync", second), ("sync", third), ("write", third)]
 
 
 def test_new_records_are_synced_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
