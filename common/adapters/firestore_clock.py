@@ -16,6 +16,9 @@ from common.ports import Clock
 
 TOLERANCE_SECONDS = 2.0
 """Smaller differences are not corrected, so that measured durations do not depend on the replies."""
+_RIGHT_AGAIN_SECONDS = 1.0
+"""The correction ends below this. An error near the tolerance would turn it on and off: each reply
+measures a slightly different one."""
 _BOOTTIME = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 """On macOS, the monotonic clock continues while the machine is suspended."""
 _log = structlog.get_logger(__name__)
@@ -62,5 +65,6 @@ class FirestoreClock:
         timer = self.timer()
         earliest, latest = (zero + timer for zero in self._zero)
         nearest = max(earliest, min(machine.timestamp(), latest))
-        is_right = abs(machine.timestamp() - nearest) <= TOLERANCE_SECONDS
+        tolerance = _RIGHT_AGAIN_SECONDS if self._is_wrong else TOLERANCE_SECONDS
+        is_right = abs(machine.timestamp() - nearest) <= tolerance
         return machine if is_right else datetime.fromtimestamp(nearest, UTC)

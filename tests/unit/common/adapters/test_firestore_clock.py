@@ -97,6 +97,16 @@ def test_wrong_clock_is_logged_once_until_it_was_right() -> None:
     ]
 
 
+@pytest.mark.parametrize("ahead", [-TOLERANCE_SECONDS - 0.03, TOLERANCE_SECONDS + 0.03])
+def test_correction_does_not_flip_when_the_error_is_near_the_tolerance(ahead: float) -> None:
+    machine = Machine(ahead=ahead)
+    with capture_logs() as lines:
+        for delay in (0.0, 0.08, 0.0, 0.08):
+            machine.call_firestore(there=delay, back=delay)
+            assert abs(machine.error) <= 0.081
+    assert [line["event"] for line in lines] == ["clock_is_wrong"]
+
+
 def test_machine_clock_is_used_by_default() -> None:
     clock = FirestoreClock()
     clock.observe(datetime.now(UTC), sent_at=clock.timer())
