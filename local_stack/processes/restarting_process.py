@@ -17,7 +17,11 @@ class RestartPolicy:
     reset_after_seconds: float = 60
     """The backoff is reset after the process was ready for this long."""
     max_failed_starts: int = 5
-    """The number of exits in a row before readiness after which the stack stops."""
+    """The number of exits in a row before readiness after which the stack stops.
+
+    A process that runs and is not ready in time is restarted any number of times: it may wait for
+    something that a restart of the stack would not bring, such as space on the disk.
+    """
 
 
 class RestartingProcess:
@@ -48,7 +52,7 @@ class RestartingProcess:
                 return self._check_ready()
             self.process.check_running()
         except ProcessFailedError as failure:
-            return self._handle_exit(failure)
+            return self._handle_failure(failure)
         return None
 
     def _start_again(self) -> None:
@@ -60,25 +64,31 @@ class RestartingProcess:
         reason, took = self.process.why_not_ready(), time.monotonic() - self._started_at
         allowed = self.process.spec.ready_within_seconds
         if reason is not None and took > allowed:
-            raise self.process.failure(f"was not ready after {allowed:g} s: {reason}")
+            self._end()
+            return self._schedule(self.process.failure(f"was not ready after {allowed:g} s: {reason}"))
         if reason is not None:
             return None
         self._is_ready, self._failed_starts, self._ready_since = True, 0, time.monotonic()
         return f"{self.process.name} is ready again after {took:.1f} s."
 
-    def _handle_exit(self, failure: ProcessFailedError) -> str:
+    def _handle_failure(self, failure: ProcessFailedError) -> str:
         if not self.process.spec.restarts:
             raise failure
-        self.process.kill()  # it may run without ever becoming ready
-        # Children of the ended process may still hold its port or its memory.
-        end_orphans(self._stack_id, session_id=self.process.pid)
-        now = time.monotonic()
+        self._end()
         if not self._is_ready:
             self._failed_starts += 1
             if self._failed_starts == self._policy.max_failed_starts:
                 raise failure
-        elif now - self._ready_since >= self._policy.reset_after_seconds:
+        elif time.monotonic() - self._ready_since >= self._policy.reset_after_seconds:
             self._backoff.reset()
+        return self._schedule(failure)
+
+    def _end(self) -> None:
+        self.process.kill()  # it may run without being ready
+        # Children of the ended process may still hold its port or its memory.
+        end_orphans(self._stack_id, session_id=self.process.pid)
+
+    def _schedule(self, failure: ProcessFailedError) -> str:
         pause = self._backoff.next_pause()
-        self._due_at = now + pause
+        self._due_at = time.monotonic() + pause
         return f"{failure.summary} It restarts in {pause:g} s; its log is {failure.log_path}."
