@@ -10,6 +10,8 @@ import { attempt } from "./storage";
 
 const KEY = "darkroom.list-place";
 
+let isForgotten = false;
+
 /** A card, its task's time, and its distance from the top of the window. */
 export interface ListPlace {
   readonly id: string;
@@ -30,8 +32,14 @@ export function takePlace(): ListPlace | null {
 /** Keep the place when the page is left. */
 export function keepPlace(current: () => ListPlace | null): void {
   addEventListener("pagehide", () => {
-    attempt(() => { sessionStorage.setItem(KEY, JSON.stringify(current())); });
+    if (!isForgotten) attempt(() => { sessionStorage.setItem(KEY, JSON.stringify(current())); });
   });
+}
+
+/** Remove the place and keep no other one: the user has signed out, and the next one has other tasks. */
+export function forgetPlace(): void {
+  isForgotten = true;
+  attempt(() => { sessionStorage.removeItem(KEY); });
 }
 
 /** The task of a place, or the next older one if it was deleted; undefined: the tasks, newest first, do not reach so far. */
