@@ -9,6 +9,7 @@ import os
 import struct
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -108,7 +109,8 @@ class Journal:
         moment when another process begins the next one.
         """
         for segment in self._segments()[-2:]:
-            sync(segment)
+            with suppress(FileNotFoundError):  # an export has deleted it
+                sync(segment)
 
     def begin_segment(self) -> int:
         """Return the number of an empty segment at the end. Raises OSError.

@@ -10,7 +10,7 @@ import { attempt } from "./storage";
 
 const KEY = "darkroom.list-place";
 
-let isForgotten = false;
+let isDeleted = false;
 
 /** A card, its task's time, and its distance from the top of the window. */
 export interface ListPlace {
@@ -32,13 +32,13 @@ export function takePlace(): ListPlace | null {
 /** Keep the place when the page is left. */
 export function keepPlace(current: () => ListPlace | null): void {
   addEventListener("pagehide", () => {
-    if (!isForgotten) attempt(() => { sessionStorage.setItem(KEY, JSON.stringify(current())); });
+    if (!isDeleted) attempt(() => { sessionStorage.setItem(KEY, JSON.stringify(current())); });
   });
 }
 
 /** Remove the place and keep no other one: the user has signed out, and the next one has other tasks. */
-export function forgetPlace(): void {
-  isForgotten = true;
+export function deletePlace(): void {
+  isDeleted = true;
   attempt(() => { sessionStorage.removeItem(KEY); });
 }
 

@@ -3,7 +3,7 @@
 import type { Configuration } from "@darkroom/web";
 import type { FirebaseApp } from "firebase/app";
 
-import { forgetPlace } from "./list_place";
+import { deletePlace } from "./list_place";
 
 export interface Session {
   readonly userId: string;
@@ -42,7 +42,7 @@ export function followSession(auth: Auth, onSession: (session: Session | null) =
 /** Load the page again, which removes everything of its user. Until the new one arrives, nothing is visible. */
 function loadAgain(): void {
   document.body.hidden = true;
-  forgetPlace();
+  deletePlace();
   // The address may name a picture of the user.
   history.replaceState(null, "", location.pathname + location.search);
   location.reload();

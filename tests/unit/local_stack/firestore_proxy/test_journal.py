@@ -17,6 +17,7 @@ from google.cloud.firestore_v1.types import write as writes
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc.status_pb2 import Status
 
+from local_stack.durable_files import sync
 from local_stack.firestore_proxy.__main__ import keep_synced
 from local_stack.firestore_proxy.journal import CallKind, Journal, Record
 from local_stack.firestore_proxy.replay import batches
@@ -292,6 +293,21 @@ def test_segment_begins_after_the_disk_has_the_earlier_one(
     journal.append(record)
     [*_, third] = sorted(tmp_path.iterdir())
     assert file_steps == [("sync", second), ("sync", third), ("write", third)]
+
+
+def test_write_is_stored_when_an_export_deletes_the_segment_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def sync_late(path: Path) -> None:
+        exporter.discard_before(begun)
+        sync(path)
+
+    journal, exporter = Journal(tmp_path), Journal(tmp_path)
+    journal.append(committed(1, a_set("a", step=1)))
+    begun = exporter.begin_segment()
+    monkeypatch.setattr("local_stack.firestore_proxy.journal.sync", sync_late)
+    journal.append(committed(2, a_set("a", step=2)))
+    assert list(journal.records()) == [committed(2, a_set("a", step=2))]
 
 
 def test_new_records_are_synced_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
