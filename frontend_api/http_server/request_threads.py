@@ -6,6 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from frontend_api.fair_queue import FairQueue
 from frontend_api.fair_shares import FairShares
 
+_LEFT_TO_OTHERS = 16
+"""Threads that requests of one network address cannot have: they may keep theirs for long."""
+
 
 class RequestThreads:
     """A pool of threads with a queue of each caller in front of it. Used by one thread.
@@ -16,7 +19,7 @@ class RequestThreads:
 
     def __init__(self, threads: int, *, waiting: int, name: str) -> None:
         self.pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
-        self._queue = FairQueue(threads)
+        self._queue = FairQueue(threads, per_caller=threads - min(threads // 4, _LEFT_TO_OTHERS))
         self._in_progress = FairShares(threads + waiting // 2, at_most=threads + waiting)
 
     @property

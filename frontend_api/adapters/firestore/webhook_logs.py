@@ -3,14 +3,17 @@
 `deliveries` is not indexed and `expires_at` is the collection's TTL field
 (`firestore.indexes.json`).
 
-A document `webhook_retries/{owner}` per caller with deliveries to try again contains the time of the
-caller's turn. A log with an earlier delivery moves it, in the same commit.
+Up to `_SHARDS` documents `webhook_retries/{owner}-{shard}` per caller with deliveries to try again
+contain the time of the caller's turn, which is the earliest of them. A log with an earlier delivery
+moves the one of its task, in the same commit. One document would delay the logs of many failures at
+once: Firestore writes a document only some times a second.
 """
 
 from collections.abc import Callable
 from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
 from typing import Any
+from zlib import crc32
 
 from google.api_core import exceptions as google_errors
 from google.cloud import firestore
@@ -25,6 +28,7 @@ from frontend_api.webhooks.delivery_log import WebhookDelivery, WebhookLog, Webh
 COLLECTION = "webhook_logs"
 RETRIES_COLLECTION = "webhook_retries"
 _MAX_CONFLICTS = 20
+_SHARDS = 8
 _NEVER = datetime.fromtimestamp(0, UTC)
 _CHANGED = (*CHANGED_MEANWHILE, google_errors.Conflict, google_errors.NotFound)
 
@@ -63,8 +67,8 @@ class FirestoreWebhookLogs:
     def callers_due(self, *, now: datetime, limit: int) -> tuple[str, ...]:
         due = self._retries.where(filter=FieldFilter("due_at", "<=", now.timestamp()))
         with translated_errors():
-            found = due.order_by("due_at").limit(limit).get(**self._calls)
-        return tuple(snapshot.get("user_id") for snapshot in found)
+            found = due.order_by("due_at").limit(limit * _SHARDS).get(**self._calls)
+        return tuple(dict.fromkeys(snapshot.get("user_id") for snapshot in found))[:limit]
 
     def due_of(self, user_id: str, *, now: datetime, limit: int) -> tuple[str, ...]:
         due = self._scheduled(user_id).where(filter=FieldFilter("retry_at", "<=", now)).limit(limit)
@@ -72,28 +76,34 @@ class FirestoreWebhookLogs:
             return tuple(snapshot.id for snapshot in due.select([]).get(**self._calls))
 
     def settle(self, user_id: str, *, now: datetime) -> None:
-        document = self._retries.document(user_key(user_id))
+        turns = [self._retries.document(_turn_id(user_id, shard)) for shard in range(_SHARDS)]
         with translated_errors():
-            before = document.get(**self._calls)
-            if not before.exists:
+            # All are read before the query, so that a log which is written meanwhile changes one of them.
+            before = [turn for turn in self._client.get_all(turns, **self._calls) if turn.exists]
+            if not before:
                 return
-            unchanged = self._client.write_option(last_update_time=before.update_time)
             found = self._scheduled(user_id).select(["retry_at"]).limit(1).get(**self._calls)
             next_at = found[0].get("retry_at") if found else None
-            try:
-                if next_at is None:
-                    document.delete(option=unchanged, **self._once)
-                elif next_at > now:
-                    document.update({"due_at": next_at.timestamp()}, option=unchanged, **self._once)
-                else:
-                    self._move_behind(document, now)
-            except _CHANGED:
-                self._move_behind(document, now)
+            for turn in before:
+                self._settle_turn(turn, next_at, now)
 
-    def _move_behind(self, document: Any, now: datetime) -> None:
+    def _settle_turn(self, turn: Any, next_at: datetime | None, now: datetime) -> None:
+        """Move a turn, which was read before `next_at`, to this time; delete it without one."""
+        unchanged = self._client.write_option(last_update_time=turn.update_time)
+        try:
+            if next_at is None:
+                turn.reference.delete(option=unchanged, **self._once)
+            elif next_at > now:
+                turn.reference.update({"due_at": next_at.timestamp()}, option=unchanged, **self._once)
+            else:
+                self._move_behind(turn.reference, now)
+        except _CHANGED:
+            self._move_behind(turn.reference, now)
+
+    def _move_behind(self, turn: Any, now: datetime) -> None:
         """Let the turn be due now. No log that is written meanwhile can need an earlier one."""
         try:
-            document.update({"due_at": now.timestamp()}, **self._once)
+            turn.update({"due_at": now.timestamp()}, **self._once)
         except google_errors.NotFound:  # another run has settled it
             return
 
@@ -120,13 +130,23 @@ class FirestoreWebhookLogs:
                 # would not notice this log.
                 "changes": firestore.Increment(1),
             }
-            batch.set(self._retries.document(user_key(after.user_id)), turn, merge=True)
+            shard = shard_of(after.task_id)
+            batch.set(self._retries.document(_turn_id(after.user_id, shard)), turn, merge=True)
         with translated_errors():
             try:
                 batch.commit(**self._once)
             except _CHANGED:
                 return False
         return True
+
+
+def shard_of(task_id: str) -> int:
+    """Return which of its caller's turns a task's log moves."""
+    return crc32(task_id.encode()) % _SHARDS
+
+
+def _turn_id(user_id: str, shard: int) -> str:
+    return f"{user_key(user_id)}-{shard}"
 
 
 def _encoded(log: WebhookLog) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import pytest
 from frontend_api.http_server.request_threads import RequestThreads
 
 THREADS, WAITING = 4, 10
+OF_ONE_ADDRESS = 3
 
 
 @pytest.fixture
@@ -46,10 +47,20 @@ def requests(threads: RequestThreads) -> Requests:
 
 def test_burst_of_one_address_delays_no_other(threads: RequestThreads, requests: Requests) -> None:
     assert requests.arrive("greedy", at_most=9) == 9
-    assert requests.started == ["greedy"] * THREADS
+    assert requests.started == ["greedy"] * OF_ONE_ADDRESS
     assert threads.are_awaited
     assert requests.arrive("honest", at_most=2) == 2
-    assert requests.end("greedy", count=4) == ["honest", "greedy", "honest", "greedy"]
+    assert requests.started == ["greedy"] * OF_ONE_ADDRESS + ["honest"]
+    assert requests.end("greedy", count=4) == ["honest", "greedy", "greedy"]
+
+
+def test_address_whose_requests_last_leaves_threads_to_others(requests: Requests) -> None:
+    """They may wait for each other, for example changes of many tasks."""
+    requests.arrive("greedy", at_most=9)
+    for _ in range(5):
+        assert requests.arrive("honest") == 1
+        assert requests.started[-1] == "honest"
+        requests.end("honest")
 
 
 def test_address_may_use_all_threads_and_half_of_the_queue(requests: Requests) -> None:
@@ -81,7 +92,7 @@ def test_waiting_requests_are_submitted_to_a_pool_with_free_threads(threads: Req
     goes_on, futures = threading.Event(), list[Future[bool]]()
     for _ in range(9):
         threads.enter("caller", lambda: futures.append(threads.pool.submit(goes_on.wait, 60)))
-    assert len(futures) == THREADS
+    assert len(futures) == OF_ONE_ADDRESS
     goes_on.set()
     for future in futures:  # grows while requests end
         assert future.result(60)
