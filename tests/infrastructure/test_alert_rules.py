@@ -38,6 +38,7 @@ SERIES = {
 }
 WITHOUT_ALERT = {
     "Responses 403, 404 and 429 without a problem document",
+    "Full disk of the local stack",
     "Leaked API key",
     "Responses 408 and 503 `server_busy`",
     "Restarts on the local stack",
