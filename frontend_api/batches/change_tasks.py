@@ -14,12 +14,26 @@ from common.ports import TaskFilter, TaskPage, TaskStore
 from frontend_api.identity.request_rate import RequestRate
 
 MAX_CHANGED_TASKS = 100
+MAX_REQUESTS = 5
+"""Of one caller in a process: one that runs, and others that wait for it."""
 _AT_ONCE = 8
 """A deletion takes about ten calls to Firestore and the bucket, one after the other."""
 Change: TypeAlias = Callable[[str], Task | None]
 """Changes the task with this id and returns it; None after a deletion."""
 ChangeOutcome: TypeAlias = Task | DomainError | None
 """What a Change returned or raised."""
+
+
+class TooManyChangesError(DomainError):
+    code = "too_many_waiting"
+    retryable = True
+    retry_after_seconds = 2
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"{MAX_REQUESTS} requests of yours that change many tasks are in progress, which is the limit; "
+            "send the next one when one has finished"
+        )
 
 
 class TurnsOfCallers:
@@ -32,9 +46,14 @@ class TurnsOfCallers:
 
     @contextmanager
     def turn_of(self, user_id: str) -> Iterator[None]:
-        """Wait until no other request of this caller is in such a block."""
+        """Wait until no other request of this caller is in such a block. Raises TooManyChangesError.
+
+        Requests that wait hold threads, which other callers need.
+        """
         with self._lock:
             own, requests = self._locks.get(user_id, (threading.Lock(), 0))
+            if requests >= MAX_REQUESTS:
+                raise TooManyChangesError
             self._locks[user_id] = own, requests + 1
         try:
             with own:
@@ -76,9 +95,8 @@ class ChangeTasks:
 
         Tasks beyond the request rate are refused. Once a dependency is unavailable, the remaining
         tasks get the same error without a try, so that the response is not delayed by each of them.
+        Raises TooManyChangesError.
         """
-        # The request itself is counted already.
-        granted = 1 + self.requests.take(user_id, len(task_ids) - 1) if task_ids else 0
         unavailable: list[DependencyUnavailableError] = []
 
         def outcome_of(task_id: str) -> ChangeOutcome:
@@ -96,6 +114,8 @@ class ChangeTasks:
             self.turns.turn_of(user_id),
             ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="change-tasks") as pool,
         ):
+            # The request itself is counted already.
+            granted = 1 + self.requests.take(user_id, len(task_ids) - 1) if task_ids else 0
             # Each call has its own copy of the context, which contains the request's trace.
             futures = [pool.submit(copy_context().run, outcome_of, task_id) for task_id in task_ids[:granted]]
         refused = len(task_ids) - granted

@@ -157,7 +157,7 @@ _CHANGED = {
 
 
 @blueprint.post("/tasks:cancel")
-@doc("cancelTasks", _CHANGED, body=TaskSelection, scopes=CHANGE_AND_READ)
+@doc("cancelTasks", _CHANGED, problems=("too_many_waiting",), body=TaskSelection, scopes=CHANGE_AND_READ)
 def cancel_tasks() -> Response:
     """Cancel up to 100 tasks."""
     user_id, cancel = caller_id(), current(Tasks).cancel
@@ -165,7 +165,7 @@ def cancel_tasks() -> Response:
 
 
 @blueprint.post("/tasks:delete")
-@doc("deleteTasks", _CHANGED, body=TaskSelection)
+@doc("deleteTasks", _CHANGED, problems=("too_many_waiting",), body=TaskSelection)
 def delete_tasks() -> Response:
     """Delete up to 100 tasks and their images."""
     user_id, delete = caller_id(), current(Tasks).delete
@@ -173,7 +173,7 @@ def delete_tasks() -> Response:
 
 
 @blueprint.post("/tasks:label")
-@doc("labelTasks", _CHANGED, body=LabelsOfTasks, scopes=CHANGE_AND_READ)
+@doc("labelTasks", _CHANGED, problems=("too_many_waiting",), body=LabelsOfTasks, scopes=CHANGE_AND_READ)
 def label_tasks() -> Response:
     """Change the labels of up to 100 tasks."""
     user_id, label, selection = caller_id(), current(Tasks).label, json_body(LabelsOfTasks)

@@ -1,7 +1,7 @@
 """POST /v1/tasks:cancel, :delete and :label change each task as the call for one task does."""
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,12 @@ from werkzeug.test import TestResponse
 
 from common.domain.errors import DependencyUnavailableError
 from common.domain.task import TaskStatus
-from frontend_api.batches.change_tasks import MAX_CHANGED_TASKS, ChangeTasks
+from frontend_api.batches.change_tasks import (
+    MAX_CHANGED_TASKS,
+    MAX_REQUESTS,
+    ChangeTasks,
+    TooManyChangesError,
+)
 from frontend_api.identity.request_rate import RequestRate
 from frontend_api.tasks.changes import MAX_LABELS
 from tests.fakes.fake_clock import FakeClock
@@ -246,3 +251,30 @@ def test_requests_of_one_caller_change_tasks_one_after_the_other() -> None:
         first.result(60)
         second.result(60)
     assert changed == ["of another caller", "first", "second"]
+
+
+def test_few_requests_of_one_caller_wait_for_each_other() -> None:
+    """Each holds a thread, which other callers need. Refused ones change nothing and count no tasks."""
+    requests = RequestRate(limit=100, clock=FakeClock())
+    change_tasks = ChangeTasks(store=InMemoryTaskStore(), requests=requests)
+    goes_on, changed = threading.Event(), list[str]()
+
+    def held(task_id: str) -> None:
+        assert goes_on.wait(60)
+        changed.append(task_id)
+
+    with ThreadPoolExecutor(MAX_REQUESTS + 3) as pool:
+        sent = [
+            pool.submit(change_tasks, [f"{number}-a", f"{number}-b"], held, user_id="ada")
+            for number in range(MAX_REQUESTS + 3)
+        ]
+        ended = as_completed(sent, timeout=60)
+        for _ in range(3):
+            with pytest.raises(TooManyChangesError):
+                next(ended).result()
+        change_tasks(["of another caller"], changed.append, user_id="bob")
+        assert changed == ["of another caller"]
+        goes_on.set()
+        for one in ended:
+            one.result()
+    assert (len(changed), requests.used("ada")) == (1 + 2 * MAX_REQUESTS, MAX_REQUESTS)
