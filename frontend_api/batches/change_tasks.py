@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -78,6 +78,10 @@ class ChangeTasks:
     requests: RequestRate
     turns: TurnsOfCallers = field(default_factory=TurnsOfCallers)
 
+    def turn_of(self, user_id: str) -> AbstractContextManager[None]:
+        """Wait for the caller's turn, in which the tasks are selected and changed. Raises TooManyChangesError."""
+        return self.turns.turn_of(user_id)
+
     def select(self, user_id: str, only: TaskFilter, page_token: str | None) -> TaskPage:
         """Return the next tasks that a filter selects, at most as many as the request rate permits.
 
@@ -95,7 +99,6 @@ class ChangeTasks:
 
         Tasks beyond the request rate are refused. Once a dependency is unavailable, the remaining
         tasks get the same error without a try, so that the response is not delayed by each of them.
-        Raises TooManyChangesError.
         """
         unavailable: list[DependencyUnavailableError] = []
 
@@ -110,10 +113,7 @@ class ChangeTasks:
             except DomainError as error:
                 return error
 
-        with (
-            self.turns.turn_of(user_id),
-            ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="change-tasks") as pool,
-        ):
+        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="change-tasks") as pool:
             # The request itself is counted already.
             granted = 1 + self.requests.take(user_id, len(task_ids) - 1) if task_ids else 0
             # Each call has its own copy of the context, which contains the request's trace.

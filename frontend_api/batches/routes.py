@@ -183,16 +183,17 @@ def label_tasks() -> Response:
 def _changed(selection: TaskSelection, change: Change, *, in_progress: int = 200) -> Response:
     """Apply a change to the selected tasks. `in_progress` is the status for a task that a worker holds."""
     change_tasks, page = current(Batches).change, None
-    if selection.filter is not None:
-        try:
-            page = change_tasks.select(caller_id(), selection.filter.selected, selection.page_token)
-        except InvalidPageTokenError as error:
-            detail = "must be the `next_page_token` of a previous response"
-            raise RequestRefusedError(rejected([Complaint("pointer", "/page_token", detail)])) from error
-    task_ids = [task.id for task in page.tasks] if page is not None else selection.task_ids or []
-    outcomes = change_tasks(
-        task_ids, lambda task_id: change(well_formed_task_id(task_id)), user_id=caller_id()
-    )
+    with change_tasks.turn_of(caller_id()):
+        if selection.filter is not None:
+            try:
+                page = change_tasks.select(caller_id(), selection.filter.selected, selection.page_token)
+            except InvalidPageTokenError as error:
+                detail = "must be the `next_page_token` of a previous response"
+                raise RequestRefusedError(rejected([Complaint("pointer", "/page_token", detail)])) from error
+        task_ids = [task.id for task in page.tasks] if page is not None else selection.task_ids or []
+        outcomes = change_tasks(
+            task_ids, lambda task_id: change(well_formed_task_id(task_id)), user_id=caller_id()
+        )
     results = tuple(
         _change_result(task_id, outcome, in_progress)
         for task_id, outcome in zip(task_ids, outcomes, strict=True)

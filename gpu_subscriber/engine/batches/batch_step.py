@@ -21,7 +21,7 @@ from gpu_subscriber.engine.batches.batch_decoding import BatchDecoding
 from gpu_subscriber.engine.batches.step_metrics import StepMetrics
 from gpu_subscriber.engine.content_policy.image_classifier import ImageClassifier
 from gpu_subscriber.engine.devices import Device, is_device_lost
-from gpu_subscriber.engine.errors import EngineError, OutOfMemoryError
+from gpu_subscriber.engine.errors import OutOfMemoryError
 from gpu_subscriber.engine.families.guided import GuidedFamily
 from gpu_subscriber.engine.messages import PhaseChanged
 from gpu_subscriber.engine.runs.active_runs import ActiveRuns, Send
@@ -160,7 +160,7 @@ class BatchStep:
             predictions = family.predict([_state(run) for run in runs])
         except torch.OutOfMemoryError:
             fits = False
-        except (EngineError, RuntimeError, ValueError, TypeError) as error:
+        except Exception as error:  # whatever one Run causes must not end those of others
             if is_device_lost(error):
                 raise
             _log.warning("batch_failed", batch=len(runs), error=type(error).__name__)

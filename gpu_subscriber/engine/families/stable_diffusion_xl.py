@@ -132,8 +132,8 @@ class StableDiffusionXL(StableDiffusion):
         if dtype == usual:
             yield
             return
-        vae.to(dtype=dtype)
         try:
+            vae.to(dtype=dtype)  # without memory, it ends half-way
             yield
         finally:
             vae.to(dtype=usual)

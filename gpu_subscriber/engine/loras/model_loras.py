@@ -1,7 +1,7 @@
 """The LoRAs of one model: loaded at their first use, applied row by row in each pass."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -104,7 +104,7 @@ class ModelLoras:
 
     def of_encoders(self, loras: LoraSet) -> LoraSet:
         """Return those of a set that change text encoders."""
-        return tuple(lora for lora in loras if self._networks_of[lora.sha256] - {self._network})
+        return tuple(lora for lora in loras if self._networks_changed_by(lora) - {self._network})
 
     @contextmanager
     def encoding(self, loras: LoraSet) -> Iterator[None]:
@@ -129,7 +129,12 @@ class ModelLoras:
             bank.release()
 
     def _of_network(self, network: str, loras: LoraSet) -> LoraSet:
-        return tuple(lora for lora in loras if network in self._networks_of[lora.sha256])
+        return tuple(lora for lora in loras if network in self._networks_changed_by(lora))
+
+    def _networks_changed_by(self, lora: AppliedLora) -> Set[str]:
+        """Read the file again if this model was loaded again since the Run began."""
+        known = self._networks_of.get(lora.sha256)
+        return self._same(lora).networks.keys() if known is None else known
 
     def _joined(self, network: str, loras: LoraSet) -> Joined:
         return Joined([(self._same(lora).networks[network], lora.scale) for lora in loras])

@@ -121,10 +121,14 @@ class SlotBank:
         for loras in needed:
             if loras in self._slots:
                 self._slots.move_to_end(loras)
-        for loras, joined in new.items():
-            slot = self._free_slot(needed)
-            self._write(slot, joined)
-            self._slots[loras], self._ranks[loras] = slot, _bucket(joined.rank)
+        try:
+            for loras, joined in new.items():
+                slot = self._free_slot(needed)
+                self._write(slot, joined)
+                self._slots[loras], self._ranks[loras] = slot, _bucket(joined.rank)
+        except Exception:  # such as no memory: the freed slot's number could be given twice
+            self.release()
+            raise
 
     def _takes(self, joined: Joined) -> bool:
         return joined.rank <= self._rank and joined.modules <= self._layers.keys()

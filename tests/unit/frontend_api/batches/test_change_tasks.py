@@ -1,6 +1,7 @@
 """POST /v1/tasks:cancel, :delete and :label change each task as the call for one task does."""
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import timedelta
 from pathlib import Path
@@ -14,6 +15,7 @@ from common.domain.task import TaskStatus
 from frontend_api.batches.change_tasks import (
     MAX_CHANGED_TASKS,
     MAX_REQUESTS,
+    Change,
     ChangeTasks,
     TooManyChangesError,
 )
@@ -231,9 +233,28 @@ def test_no_more_tasks_are_tried_once_a_dependency_is_unavailable() -> None:
     assert len(tried) <= 8  # those that were in progress
 
 
+def in_turns(requests: RequestRate) -> Callable[..., object]:
+    """Return a call that changes tasks in a turn of their caller, as a request does."""
+    change_tasks = ChangeTasks(store=InMemoryTaskStore(), requests=requests)
+
+    def changed(task_ids: list[str], change: Change, *, user_id: str) -> object:
+        with change_tasks.turn_of(user_id):
+            return change_tasks(task_ids, change, user_id=user_id)
+
+    return changed
+
+
+def test_refused_request_reads_no_tasks(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    listed: list[object] = []
+    monkeypatch.setattr(api.store, "list_for", lambda *_given, **named: listed.append(named))
+    monkeypatch.setattr("frontend_api.batches.change_tasks.MAX_REQUESTS", 0)
+    refused = api.client.post("/v1/tasks:cancel", json={"filter": {"status": "queued"}})
+    assert (refused.status_code, refused.get_json()["code"]) == (429, "too_many_waiting")
+    assert not listed
+
+
 def test_requests_of_one_caller_change_tasks_one_after_the_other() -> None:
-    clock = FakeClock()
-    change_tasks = ChangeTasks(store=InMemoryTaskStore(), requests=RequestRate(limit=0, clock=clock))
+    change_tasks = in_turns(RequestRate(limit=0, clock=FakeClock()))
     begun, goes_on, changed = threading.Event(), threading.Event(), list[str]()
 
     def held(task_id: str) -> None:
@@ -256,7 +277,7 @@ def test_requests_of_one_caller_change_tasks_one_after_the_other() -> None:
 def test_few_requests_of_one_caller_wait_for_each_other() -> None:
     """Each holds a thread, which other callers need. Refused ones change nothing and count no tasks."""
     requests = RequestRate(limit=100, clock=FakeClock())
-    change_tasks = ChangeTasks(store=InMemoryTaskStore(), requests=requests)
+    change_tasks = in_turns(requests)
     goes_on, changed = threading.Event(), list[str]()
 
     def held(task_id: str) -> None:

@@ -10,14 +10,17 @@ import pytest
 import torch
 
 from common.domain.failures import FailureCode
+from common.domain.provenance import AppliedLora
 from common.domain.worker_report import NO_FACTORS
 from gpu_subscriber.engine.batches.batch_planning import BatchKey
 from gpu_subscriber.engine.devices import Device
 from gpu_subscriber.engine.loras import model_loras
-from gpu_subscriber.engine.loras.slot_bank import SlotBank
+from gpu_subscriber.engine.loras.lora_weights import Pair
+from gpu_subscriber.engine.loras.slot_bank import Joined, LoraSet, SlotBank
 from gpu_subscriber.engine.messages import ImageReady, RunFailed
+from gpu_subscriber.engine.models.loading import load_family
 from gpu_subscriber.engine.tuning.step_factors import measure_step_factors
-from tests.unit.gpu_subscriber.engine.driven_engine import CPU
+from tests.unit.gpu_subscriber.engine.driven_engine import CPU, DrivenEngine
 from tests.unit.gpu_subscriber.engine.families.family_cases import CASES
 from tests.unit.gpu_subscriber.engine.families.lora_cases import LoraModel, warm_engine
 from tests.unit.gpu_subscriber.engine.families.test_family_oracle import (
@@ -58,6 +61,42 @@ def test_runs_with_different_sets_share_each_pass(loras: LoraModel) -> None:
     assert loras.model.family.batches == [len(SETS)] * 2
     for run_id, parameters in asked.items():
         loras.assert_equals_peft(driven, run_id, parameters)
+
+
+@two_families
+@pytest.mark.parametrize("others", [0, 1])
+def test_run_with_loras_continues_after_its_model_was_loaded_again(loras: LoraModel, others: int) -> None:
+    """Each load makes a new family, which has read no LoRA yet."""
+
+    def load(name: str) -> Any:
+        family: Any = load_family(specs[name], CPU, max_batch=8)
+        predict = family.predict
+
+        def timed(states: Any) -> Any:
+            driven.now += 3.0  # a step takes long enough for the models to take turns
+            return predict(states)
+
+        family.predict = timed
+        loads.append(name)
+        return family
+
+    specs = {name: loras.model.spec.model_copy(update={"name": name}) for name in ("one", "two")}
+    loads: list[str] = []
+    families: Any = dict.fromkeys(specs)
+    driven = DrivenEngine(families, load=load, model_switch_patience_seconds=5.0)
+
+    def start(run_id: str, model: str, chosen: dict[str, float], **fields: Any) -> None:
+        driven.start(run_id, loras.asked(chosen, **fields).model_copy(update={"model": model}))
+
+    start("with a LoRA", "one", {"b": 0.7}, steps=20, seed=1)
+    for number in range(others):
+        start(f"plain {number}", "one", {}, steps=20, seed=2)
+    driven.step(2)
+    start("of another model", "two", {}, steps=2, seed=3)
+    driven.run_to_end()
+    assert loads == ["one", "two", "one"]
+    assert not driven.of_kind(RunFailed)
+    assert len(driven.drawn_runs) == 2 + others
 
 
 @two_families
@@ -243,3 +282,41 @@ def test_lora_without_a_file_has_no_factor(loras: LoraModel, tmp_path: Path) -> 
     absent = loras.with_loras({"absent": tmp_path / "absent.safetensors"})
     found = measure_step_factors(absent.model.family, absent.model.spec, loras.asked({}), CPU)
     assert found == NO_FACTORS
+
+
+def test_failed_write_of_a_slot_leaves_no_set_in_anothers_slot() -> None:
+    """Images of another task would get the wrong LoRA."""
+    network = torch.nn.Sequential(torch.nn.Linear(4, 4, bias=False))
+    sets: dict[str, LoraSet] = {
+        name: (AppliedLora(name=name, scale=1.0, sha256=name * 64),) for name in "abc"
+    }
+    pairs = {
+        sets[name]: {"0": Pair(torch.full((1, 4), float(number)), torch.ones(4, 1), 1.0)}
+        for number, name in enumerate(sets, start=1)
+    }
+    bank = SlotBank(
+        network,
+        device=torch.device("cpu"),
+        dtype=torch.float32,
+        join=lambda chosen: Joined([(pairs[chosen], 1.0)]),
+        most_sets=2,
+    )
+    rows = torch.ones(1, 4)
+    plain = network(rows)
+
+    def change_of(name: str) -> float:
+        bank.select([sets[name]])
+        return float((network(rows) - plain)[0, 0])
+
+    with torch.inference_mode():
+        expected = {name: change_of(name) for name in "ab"}
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(bank, "_write", raise_out_of_memory)
+            with pytest.raises(torch.OutOfMemoryError):
+                change_of("c")
+        change_of("c")
+        assert {name: change_of(name) for name in "ab"} == expected
+
+
+def raise_out_of_memory(*_given: object) -> None:
+    raise torch.OutOfMemoryError
