@@ -314,8 +314,9 @@ def test_failed_write_of_a_slot_leaves_no_set_in_anothers_slot() -> None:
             patch.setattr(bank, "_write", raise_out_of_memory)
             with pytest.raises(torch.OutOfMemoryError):
                 change_of("c")
-        change_of("c")
-        assert {name: change_of(name) for name in "ab"} == expected
+        for name in "bcb":
+            expected.setdefault(name, change_of(name))
+            assert change_of(name) == expected[name]
 
 
 def raise_out_of_memory(*_given: object) -> None:
