@@ -59,6 +59,11 @@ class RequestRate:
         """
         self.take(user_id, (tasks - 1) // _LISTED_PER_REQUEST if tasks else 0)
 
+    def count_sent(self, user_id: str, number: int) -> None:
+        """Count a list while it is sent, as `count_listed` does: `number` is that of the task, from 1."""
+        if number > 1 and number % _LISTED_PER_REQUEST == 1:
+            self.take(user_id, 1)
+
     def remaining(self, user_id: str, *, at_most: int) -> int:
         """Return how many more requests the limit permits in this minute."""
         return min(at_most, max(0, self.limit - self.used(user_id))) if self.limit else at_most

@@ -276,6 +276,12 @@ def test_each_20_tasks_of_a_list_count_as_a_request(tmp_path: Path) -> None:
             break
     stream.close()
     assert remaining("/v1/models") == 89
+    closed_early = api.client.get("/v1/tasks:events?count=50")
+    for number, _chunk in enumerate(closed_early.iter_encoded()):
+        if number == 21:  # after the head and 20 tasks
+            break
+    closed_early.close()
+    assert remaining("/v1/models") == 86
 
 
 def test_requests_of_one_caller_are_limited_per_minute(tmp_path: Path) -> None:
