@@ -2,15 +2,17 @@
 
 import threading
 from collections.abc import MutableMapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import google.auth
 from cachetools import TTLCache
 from google.api_core import exceptions as google_errors
-from google.auth import credentials as google_credentials
 from google.auth import exceptions as auth_errors
+from google.auth import iam
 from google.auth.transport.requests import Request
 from google.cloud.storage import Client as StorageClient
+from google.oauth2.service_account import Credentials as SigningCredentials
 
 from common.domain.errors import DependencyUnavailableError
 from common.domain.images import StoredImage
@@ -19,6 +21,9 @@ from frontend_api.images.ports import SignedLink
 
 _SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 _MAX_CACHED = 10_000
+_SECONDS = 2.0
+"""For one call of IAM. Responses contain the API's own addresses where a link cannot be signed."""
+_PAUSE = timedelta(seconds=10)
 
 
 class NoImageLinks:
@@ -34,7 +39,8 @@ class NoImageLinks:
 class GcsImageLinks:
     """The ImageLinks of the cloud. IAM signs for the service account, without a key file.
 
-    Links are cached for half of their lifetime: each signature is a network call.
+    Links are cached for half of their lifetime: each signature is a network call. After a failure, no
+    link is signed for `_PAUSE`, because each try delays a response.
     """
 
     def __init__(
@@ -45,7 +51,8 @@ class GcsImageLinks:
         self._lifetime = lifetime
         self._clock = clock
         self._lock = threading.Lock()
-        self._credentials: google_credentials.Credentials | None = None
+        self._credentials: SigningCredentials | None = None
+        self._away_until = datetime.min.replace(tzinfo=UTC)
         self._cached: MutableMapping[str, SignedLink] = TTLCache(
             _MAX_CACHED, lifetime.total_seconds() / 2, timer=lambda: clock.now().timestamp()
         )
@@ -53,10 +60,18 @@ class GcsImageLinks:
     def signed(self, image: StoredImage) -> SignedLink | None:
         now = self._clock.now()
         with self._lock:
-            cached = self._cached.get(image.object_name)
+            cached, is_away = self._cached.get(image.object_name), now < self._away_until
         if cached is not None:
             return cached
-        link = SignedLink(url=self._sign(image), expires_at=now + self._lifetime)
+        if is_away:
+            raise DependencyUnavailableError("iam")
+        try:
+            url = self._sign(image)
+        except DependencyUnavailableError:
+            with self._lock:
+                self._away_until = self._clock.now() + _PAUSE
+            raise
+        link = SignedLink(url=url, expires_at=now + self._lifetime)
         with self._lock:
             self._cached[image.object_name] = link
         return link
@@ -64,20 +79,21 @@ class GcsImageLinks:
     def _sign(self, image: StoredImage) -> str:
         try:
             url: str = self._bucket.blob(image.object_name).generate_signed_url(
-                version="v4",
-                expiration=self._lifetime,
-                method="GET",
-                service_account_email=self._service_account,
-                access_token=self._access_token(),
+                version="v4", expiration=self._lifetime, method="GET", credentials=self._signing()
             )
         except (auth_errors.GoogleAuthError, google_errors.GoogleAPIError) as exc:
             raise DependencyUnavailableError("iam") from exc
         return url
 
-    def _access_token(self) -> str:
+    def _signing(self) -> SigningCredentials:
+        """Return credentials that sign by IAM. They are built at the first use, which reads the metadata server."""
         with self._lock:
-            if self._credentials is None:
-                self._credentials, _ = google.auth.default(scopes=_SCOPES)
-            if not self._credentials.valid:
-                self._credentials.refresh(Request())
-            return str(self._credentials.token)
+            signing = self._credentials
+        if signing is None:
+            own, _ = google.auth.default(scopes=_SCOPES)
+            # The library's own call to IAM waits for two minutes, with a new connection each time.
+            signer = iam.Signer(partial(Request(), timeout=_SECONDS), own, self._service_account)
+            signing = SigningCredentials(signer, self._service_account, "")
+            with self._lock:
+                self._credentials = signing
+        return signing

@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import google.auth
 import pytest
 from google.auth.credentials import AnonymousCredentials
+from google.auth.exceptions import TransportError
 from google.auth.transport import requests as google_requests
 from google.cloud.storage import Client as StorageClient
 from google.oauth2.credentials import Credentials
@@ -92,6 +93,39 @@ def test_links_are_unavailable_when_iam_refuses(links: GcsImageLinks, iam: Iam) 
     iam.answer.status = 403
     with pytest.raises(DependencyUnavailableError):
         links.signed(stored_image(submitted_task()))
+
+
+def test_iam_that_is_away_is_asked_again_after_a_pause(
+    links: GcsImageLinks, iam: Iam, clock: FakeClock
+) -> None:
+    """Each try delays a response."""
+    known = links.signed(stored_image(submitted_task()))
+    iam.answer.status = 403
+    other = stored_image(submitted_task(task_id="task-2"))
+    for _ in range(3):
+        with pytest.raises(DependencyUnavailableError):
+            links.signed(other)
+    assert len(iam.asked) == 2
+    assert links.signed(stored_image(submitted_task())) == known
+    clock.advance(10)
+    iam.answer.status = 200
+    assert links.signed(other) is not None
+
+
+def test_iam_that_does_not_respond_delays_a_link_by_seconds(
+    links: GcsImageLinks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits: list[float] = []
+
+    def hang(_request: object, *_given: object, timeout: float = 120, **_named: object) -> None:
+        limits.append(timeout)
+        raise TransportError("timed out")
+
+    monkeypatch.setattr(google.auth, "default", lambda **_: (Credentials(token="t"), "darkroom-prod"))
+    monkeypatch.setattr(google_requests.Request, "__call__", hang)
+    with pytest.raises(DependencyUnavailableError):
+        links.signed(stored_image(submitted_task()))
+    assert limits == [2.0]
 
 
 def test_links_are_none_when_signing_is_not_configured() -> None:
