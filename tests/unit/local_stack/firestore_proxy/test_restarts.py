@@ -15,15 +15,12 @@ import grpc
 import pytest
 from google.cloud.firestore_v1.types import firestore as calls
 
-from local_stack.firestore_proxy.emulator_link import SERVICE, EmulatorLink
+from local_stack.firestore_proxy.emulator_link import SERVICE
 from local_stack.firestore_proxy.exports import FirestoreExports
 from local_stack.firestore_proxy.journal import MARKER, Journal, Record
-from local_stack.firestore_proxy.server import start_server
 from local_stack.grpc_proxy import identity
-from local_stack.loopback import free_port
+from tests.unit.local_stack.firestore_proxy.served_proxy import GUARD_SECONDS, served_proxy
 
-GUARD_SECONDS = 60
-"""Only a failing test waits this long."""
 DATABASE = "projects/demo-x/databases/(default)"
 TASK = f"{DATABASE}/documents/tasks/t"
 
@@ -112,24 +109,8 @@ class Machine:
     @asynccontextmanager
     async def proxy(self, journal: Journal | None = None) -> AsyncIterator["Proxy"]:
         """Run the emulator's gRPC server and a proxy."""
-        server, port = grpc.aio.server(), free_port()
-        server.add_generic_rpc_handlers((self.emulator,))
-        address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
-        await server.start()
-        link = EmulatorLink(address, journal or Journal(self.journal), save=self.save)
-        keeping = asyncio.create_task(link.keep_connected())
-        proxy = await start_server(link, listen=f"127.0.0.1:{port}")
-        channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}")
-        try:
-            async with asyncio.timeout(GUARD_SECONDS):
-                await link.channel(GUARD_SECONDS)
-                yield Proxy(channel)
-        finally:
-            await channel.close()
-            await proxy.stop(None)
-            keeping.cancel()
-            await asyncio.wait((keeping,))
-            await server.stop(None)
+        async with served_proxy(self.emulator, journal or Journal(self.journal), self.save) as (_, channel):
+            yield Proxy(channel)
 
     async def step_after_a_restart(self) -> int:
         """Start an emulator with the latest export, and return the task's step after the replay."""

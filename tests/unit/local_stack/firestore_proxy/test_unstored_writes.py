@@ -14,12 +14,9 @@ from google.cloud.firestore_v1.types import firestore as calls
 from local_stack.firestore_proxy import emulator_link
 from local_stack.firestore_proxy.emulator_link import SERVICE, EmulatorLink
 from local_stack.firestore_proxy.journal import MARKER, Journal, Record
-from local_stack.firestore_proxy.server import start_server
 from local_stack.grpc_proxy import identity
-from local_stack.loopback import free_port
+from tests.unit.local_stack.firestore_proxy.served_proxy import GUARD_SECONDS, served_proxy
 
-GUARD_SECONDS = 60
-"""Only a failing test waits this long."""
 DATABASE = "projects/demo-x/databases/(default)"
 TASK = f"{DATABASE}/documents/tasks/t"
 READS = ("GetDocument", "RunQuery", "Listen")
@@ -132,24 +129,8 @@ async def status_of(call: Any) -> grpc.StatusCode:
 
 @asynccontextmanager
 async def proxy_of(emulator: Emulator, journal: Journal, saves: Saves | None = None) -> AsyncIterator[Proxy]:
-    server, port = grpc.aio.server(), free_port()
-    server.add_generic_rpc_handlers((emulator,))
-    address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
-    await server.start()
-    link = EmulatorLink(address, journal, save=saves or Saves())
-    keeping = asyncio.create_task(link.keep_connected())
-    proxy = await start_server(link, listen=f"127.0.0.1:{port}")
-    channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}")
-    try:
-        async with asyncio.timeout(GUARD_SECONDS):
-            await link.channel(GUARD_SECONDS)
-            yield Proxy(link, channel)
-    finally:
-        await channel.close()
-        await proxy.stop(None)
-        keeping.cancel()
-        await asyncio.wait((keeping,))
-        await server.stop(None)
+    async with served_proxy(emulator, journal, saves or Saves()) as (link, channel):
+        yield Proxy(link, channel)
 
 
 @pytest.fixture(autouse=True)
