@@ -26,6 +26,8 @@ LIMITS = {
         "DARKROOM_MAX_REFUSED_PER_MINUTE",
         "DARKROOM_MAX_REQUESTS_PER_MINUTE",
         "DARKROOM_MAX_WAITING_PER_CALLER",
+        "DARKROOM_WEBHOOK_FIRST_PAUSE_SECONDS",
+        "DARKROOM_WEBHOOK_LONGEST_PAUSE_SECONDS",
     )
 }
 """The defaults of a deployment. Those of the local stack are far higher, because one caller uses it all."""

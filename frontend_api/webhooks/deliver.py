@@ -56,34 +56,35 @@ class DeliverEvent:
     clock: Clock
     body_of: BodyOf
 
-    def __call__(self, event: TaskEvent) -> None:
+    def __call__(self, event: TaskEvent) -> bool:
         """Try once to deliver the event, if that is due, and record the result with the time of the next try.
 
-        So after any return the message of the event is not needed any more. May be called any number
-        of times with the same event. Raises DependencyUnavailableError, after which the caller must
-        repeat it.
+        Return False if no slot was free. After any return the message of the event is not needed any
+        more. May be called any number of times with the same event. Raises DependencyUnavailableError,
+        after which the caller must repeat it.
         """
         try:
             task = self.store.get(event.task_id)
         except TaskNotFoundError:  # its events are obsolete
             self.logs.delete(event.task_id)  # a try that ended after the deletion may have left it
-            return
+            return True
         if task.callback_url is None or callback_event_of(event) not in task.callback_events:
-            return
-        seen, at = self.logs.get(task.id), self.clock.now()
+            return True
+        seen, at, had_slot = self.logs.get(task.id), self.clock.now(), True
         if not seen.is_due(event.id, now=at):
-            return
+            return True
         if _is_current(event, task):
-            change = self._tried(event, task, task.callback_url, at)
+            had_slot, change = self._tried(event, task, task.callback_url, at)
         else:
             change = partial(WebhookLog.without_obsolete, event_id=event.id)
         self.logs.update(task.id, change, last_seen=seen)
         self._remove_log_of_deleted(task.id)
+        return had_slot
 
     def _tried(
         self, event: TaskEvent, task: Task, url: str, at: datetime
-    ) -> Callable[[WebhookLog], WebhookLog]:
-        """Make one try, if there is a slot. Return the change of the log."""
+    ) -> tuple[bool, Callable[[WebhookLog], WebhookLog]]:
+        """Make one try, if there is a slot. Return whether there was, and the change of the log."""
         change = partial(
             WebhookLog.tried,
             event=event,
@@ -97,9 +98,9 @@ class DeliverEvent:
             outcome = self._try(event, task, url, at)
         except ReceiverBusyError:
             _log.info("webhook_postponed", task_id=event.task_id, event_id=event.id)
-            return partial(WebhookLog.postponed, **change.keywords)
+            return False, partial(WebhookLog.postponed, **change.keywords)
         _record(event, outcome)
-        return partial(change, outcome=outcome)
+        return True, partial(change, outcome=outcome)
 
     def _remove_log_of_deleted(self, task_id: str) -> None:
         """Delete the log that this try has stored if the task was deleted during the try.

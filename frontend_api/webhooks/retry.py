@@ -3,11 +3,12 @@
 Callers take turns, the one that has waited longest first.
 """
 
+import threading
+from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from zlib import crc32
 
 import structlog
 
@@ -21,6 +22,10 @@ MAX_CALLERS = 1_000
 """Callers per round."""
 MAX_LOGS = 300
 """Logs per turn."""
+MAX_POSTPONED = 30
+"""Deliveries of one caller per run for which no slot is free. Each costs this process as much as a try, and
+a caller whose receivers do not respond may have thousands.
+"""
 RUN = timedelta(seconds=30)
 """No turn starts later in a run."""
 TURN = timedelta(seconds=10)
@@ -40,13 +45,13 @@ class Retried:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryDeliveries:
-    """`at_once` tries run at the same time.
+    """`at_once` tries run at the same time. `deliver` returns whether a slot was free.
 
     Two runs at once are harmless, but may send an event twice.
     """
 
     logs: WebhookLogs
-    deliver: Callable[[TaskEvent], None]
+    deliver: Callable[[TaskEvent], bool]
     clock: Clock
     at_once: int
 
@@ -78,53 +83,103 @@ class _Run:
     ends: datetime
     tried: int = 0
     errors: list[Exception] = field(default_factory=list)
-    _task_ids: set[str] = field(default_factory=set)
+    seen: set[str] = field(default_factory=set)
     """Each task once, so that a log that stays due does not occupy the run."""
+    postponed: Counter[str] = field(default_factory=Counter)
+    """How many deliveries of each caller found no slot."""
 
     def round(self, callers: tuple[str, ...]) -> int:
         """Give each caller a turn. Return how many events were tried."""
         at_once = self.retries.at_once
         lanes = max(1, min(_LANES, at_once // len(callers)))
+        turns = [_Turn(run=self, user_id=user_id, lanes=lanes) for user_id in callers]
         with ThreadPoolExecutor(at_once, thread_name_prefix="webhook-retries") as pool:
-            turns = [
-                pool.submit(self._turn, user_id, lane, lanes) for user_id in callers for lane in range(lanes)
-            ]
-        made = sum(turn.result() for turn in turns)
-        self.tried += made
-        return made
-
-    def _turn(self, user_id: str, lane: int, lanes: int) -> int:
-        """Try a share of the caller's due events. Return how many.
-
-        An error ends neither the turn, because of one damaged log, nor those of others.
-        """
-        logs, clock = self.retries.logs, self.retries.clock
-        began, tried = clock.now(), 0
-        if began >= self.ends:
-            return 0
-        try:
-            for task_id in logs.due_of(user_id, now=began, limit=MAX_LOGS):
-                if crc32(task_id.encode()) % lanes == lane and task_id not in self._task_ids:
-                    tried += self._try_events(task_id, began + TURN)
-            logs.settle(user_id, now=clock.now())
-        except DependencyUnavailableError as error:
-            self.errors.append(error)
+            made = [pool.submit(turn.take_part) for turn in turns for _ in range(lanes)]
+        tried = sum(each.result() for each in made)
+        self.tried += tried
         return tried
 
-    def _try_events(self, task_id: str, ends: datetime) -> int:
-        """Try the due events of a task. Return how many."""
-        clock, tried = self.retries.clock, 0
-        if clock.now() >= ends:
-            return 0
-        self._task_ids.add(task_id)
+
+@dataclass(slots=True, kw_only=True)
+class _Turn:
+    """One caller's turn, on as many threads as it has lanes."""
+
+    run: _Run
+    user_id: str
+    lanes: int
+    """Those that have not ended."""
+    _ends: datetime | None = None
+    """None before the first lane has started."""
+    _due: deque[str] = field(default_factory=deque)
+    """The ids of the tasks that no lane has taken, the longest due first."""
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def take_part(self) -> int:
+        """Try events until none is left, or the turn ends. Return how many.
+
+        The first lane finds what is due. The last one settles the caller's turn. An error ends neither
+        the turn, because of one damaged log, nor those of others.
+        """
+        tried = 0
+        with self._lock:
+            if self._ends is None:
+                self._begin()
+        while (task_id := self._next()) is not None:
+            tried += self._try_events(task_id)
+        with self._lock:
+            self.lanes -= 1
+            if not self.lanes and self._ends is not None:
+                self._end()
+        return tried
+
+    def _begin(self) -> None:
+        retries, now = self.run.retries, self.run.retries.clock.now()
+        if now >= self.run.ends or self._is_postponed:
+            return
+        self._ends = now + TURN
         try:
-            for due in self.retries.logs.get(task_id).events_due(now=clock.now()):
-                if clock.now() >= ends:
+            found = retries.logs.due_of(self.user_id, now=now, limit=MAX_LOGS)
+        except DependencyUnavailableError as error:
+            self.run.errors.append(error)
+            return
+        self._due.extend(task_id for task_id in found if task_id not in self.run.seen)
+
+    def _end(self) -> None:
+        try:
+            self.run.retries.logs.settle(self.user_id, now=self.run.retries.clock.now())
+        except DependencyUnavailableError as error:
+            self.run.errors.append(error)
+
+    def _next(self) -> str | None:
+        with self._lock:
+            if not self._due or self._is_over:
+                return None
+            task_id = self._due.popleft()
+            self.run.seen.add(task_id)
+            return task_id
+
+    def _try_events(self, task_id: str) -> int:
+        """Try the due events of a task. Return how many."""
+        retries, tried = self.run.retries, 0
+        try:
+            for due in retries.logs.get(task_id).events_due(now=retries.clock.now()):
+                if self._is_over:
                     break
                 with carried_on(due.traceparent):
-                    self.retries.deliver(due.event)
+                    had_slot = retries.deliver(due.event)
                 tried += 1
+                if not had_slot:
+                    with self._lock:
+                        self.run.postponed[self.user_id] += 1
         except Exception as error:
             _log.exception("webhook_retry_failed", task_id=task_id)
-            self.errors.append(error)
+            self.run.errors.append(error)
         return tried
+
+    @property
+    def _is_over(self) -> bool:
+        return self._ends is None or self.run.retries.clock.now() >= self._ends or self._is_postponed
+
+    @property
+    def _is_postponed(self) -> bool:
+        return self.run.postponed[self.user_id] >= MAX_POSTPONED

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 from itertools import count
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -12,7 +13,7 @@ from common.domain.errors import DependencyUnavailableError
 from common.domain.task import Task
 from common.wire_formats.task_event import TaskEvent, encode_task_event, ending_of, progress_of
 from frontend_api.webhooks.delivery_log import Outcome, WebhookLog
-from frontend_api.webhooks.retry import MAX_LOGS, RUN, TURN, RetryDeliveries
+from frontend_api.webhooks.retry import MAX_LOGS, MAX_POSTPONED, RUN, TURN, RetryDeliveries
 from frontend_api.webhooks.retry_schedule import RetrySchedule
 from tests.unit.frontend_api.conftest import Api, signed_in_as
 from tests.unit.frontend_api.webhooks.test_webhooks import (
@@ -161,10 +162,11 @@ def test_failing_turn_ends_no_other(api: Api) -> None:
     api.clock.advance(60)
     tried = []
 
-    def deliver(event: TaskEvent) -> None:
+    def deliver(event: TaskEvent) -> bool:
         if event.user_id == "caller-00":
             raise DependencyUnavailableError("firestore")
         tried.append(event.user_id)
+        return True
 
     run = RetryDeliveries(logs=api.webhook_logs, deliver=deliver, clock=api.clock, at_once=2)
     with pytest.raises(DependencyUnavailableError):
@@ -180,11 +182,11 @@ def test_damaged_log_costs_no_other_delivery_its_turn(api: Api) -> None:
     api.clock.advance(60)
     tried = []
 
-    def deliver(event: TaskEvent) -> None:
+    def deliver(event: TaskEvent) -> bool:
         if event.task_id == "eve-000":
             raise KeyError("status")
         tried.append(event.task_id)
-        api.dependencies.webhooks.deliver_event(event)
+        return api.dependencies.webhooks.deliver_event(event)
 
     run = RetryDeliveries(logs=api.webhook_logs, deliver=deliver, clock=api.clock, at_once=2)
     with pytest.raises(KeyError):
@@ -210,6 +212,37 @@ def test_caller_alone_has_several_tries_at_once(api: Api) -> None:
         api.clock.advance(60)  # for those that found no slot of the host
     delivered = [one.delivered_at is not None for log in api.webhook_logs.all_logs for one in log.deliveries]
     assert delivered == [True] * 60
+
+
+def test_caller_whose_receivers_occupy_its_slots_costs_little(api: Api) -> None:
+    """Each postponed delivery costs as much as a try, and such a caller may have thousands."""
+    failed_deliveries(api, "eve", MAX_POSTPONED * 3)
+    failed_deliveries(api, "bob", 2)
+    api.clock.advance(60)
+    postponed = []
+
+    def deliver(event: TaskEvent) -> bool:
+        if event.user_id == "bob":
+            return api.dependencies.webhooks.deliver_event(event)
+        postponed.append(event.task_id)
+        return False
+
+    run = RetryDeliveries(logs=api.webhook_logs, deliver=deliver, clock=api.clock, at_once=2)
+    assert run().tried == MAX_POSTPONED + 2
+    assert len(set(postponed)) == MAX_POSTPONED
+    assert receivers(api) == ["bob"] * 2
+    assert api.webhook_logs.callers_due(now=api.clock.now(), limit=9) == ("eve",)
+
+
+def test_turn_on_several_threads_reads_and_settles_once(api: Api) -> None:
+    failed_deliveries(api, "local", 30)
+    api.clock.advance(60)
+    logs = Mock(wraps=api.webhook_logs)
+    run = RetryDeliveries(
+        logs=logs, deliver=api.dependencies.webhooks.deliver_event, clock=api.clock, at_once=6
+    )
+    assert run().tried == 30
+    assert (logs.due_of.call_count, logs.settle.call_count) == (1, 1)
 
 
 def test_replays_of_a_delivery_that_is_due_change_nothing(api: Api) -> None:
