@@ -52,17 +52,12 @@ class RequestRate:
                 self._counts[user_id] = count + granted
         return granted
 
-    def count_listed(self, user_id: str, tasks: int) -> None:
+    def count_listed(self, user_id: str, tasks: int, *, counted: int = 0) -> None:
         """Count a list of tasks that was read: each further 20 tasks of it as a request.
 
-        It is not refused any more.
+        `counted` is how many tasks of the list were counted before. It is not refused any more.
         """
-        self.take(user_id, (tasks - 1) // _LISTED_PER_REQUEST if tasks else 0)
-
-    def count_sent(self, user_id: str, number: int) -> None:
-        """Count a list while it is sent, as `count_listed` does: `number` is that of the task, from 1."""
-        if number > 1 and number % _LISTED_PER_REQUEST == 1:
-            self.take(user_id, 1)
+        self.take(user_id, _further_requests(tasks) - _further_requests(counted))
 
     def remaining(self, user_id: str, *, at_most: int) -> int:
         """Return how many more requests the limit permits in this minute."""
@@ -82,3 +77,7 @@ class RequestRate:
         if window != self._window:
             self._window = window
             self._counts.clear()
+
+
+def _further_requests(tasks: int) -> int:
+    return max(0, tasks - 1) // _LISTED_PER_REQUEST

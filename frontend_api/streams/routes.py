@@ -128,23 +128,23 @@ def stream_list() -> Response:
         heartbeat_seconds=current(Streams).heartbeat_seconds,
         is_permitted=permission_check(),
     )
-    count_sent = partial(current(Identity).request_rate.count_sent, caller_id())
+    count_listed = partial(current(Identity).request_rate.count_listed, caller_id())
     response = Response(
-        _list_events(updates, count_sent), content_type="text/event-stream", headers=UNBUFFERED
+        _list_events(updates, count_listed), content_type="text/event-stream", headers=UNBUFFERED
     )
     response.call_on_close(subscription.close)
     return response
 
 
-def _list_events(updates: Iterator[ListItem], count_sent: Callable[[int], None]) -> Iterator[str]:
+def _list_events(updates: Iterator[ListItem], count_listed: Callable[..., None]) -> Iterator[str]:
     yield HEARTBEAT  # the response's head must not wait for the list
     listed, is_complete = 0, False
     for update in updates:
         match update:
             case Snapshot():
                 if not is_complete:
+                    count_listed(listed + 1, counted=listed)  # a caller may close the stream early
                     listed += 1
-                    count_sent(listed)  # a caller may close the stream before its end
                 yield f"event: task\nid: {update.etag}\ndata: {update.json}\n\n"
             case Removed():
                 yield f"event: removed\ndata: {json.dumps({'id': update.id})}\n\n"
