@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import google.auth
+import structlog
 from cachetools import TTLCache
 from google.api_core import exceptions as google_errors
 from google.auth import exceptions as auth_errors
@@ -14,7 +15,6 @@ from google.auth.transport.requests import Request
 from google.cloud.storage import Client as StorageClient
 from google.oauth2.service_account import Credentials as SigningCredentials
 
-from common.domain.errors import DependencyUnavailableError
 from common.domain.images import StoredImage
 from common.ports import Clock
 from frontend_api.images.ports import SignedLink
@@ -22,8 +22,9 @@ from frontend_api.images.ports import SignedLink
 _SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 _MAX_CACHED = 10_000
 _SECONDS = 2.0
-"""For one call of IAM. Responses contain the API's own addresses where a link cannot be signed."""
+"""For one call of IAM. Responses wait for it."""
 _PAUSE = timedelta(seconds=10)
+_log = structlog.get_logger(__name__)
 
 
 class NoImageLinks:
@@ -64,25 +65,23 @@ class GcsImageLinks:
         if cached is not None:
             return cached
         if is_away:
-            raise DependencyUnavailableError("iam")
+            return None
         try:
             url = self._sign(image)
-        except DependencyUnavailableError:
+        except (auth_errors.GoogleAuthError, google_errors.GoogleAPIError) as error:
+            _log.warning("links_not_signed", reason=str(error), pause_seconds=_PAUSE.total_seconds())
             with self._lock:
                 self._away_until = self._clock.now() + _PAUSE
-            raise
+            return None
         link = SignedLink(url=url, expires_at=now + self._lifetime)
         with self._lock:
             self._cached[image.object_name] = link
         return link
 
     def _sign(self, image: StoredImage) -> str:
-        try:
-            url: str = self._bucket.blob(image.object_name).generate_signed_url(
-                version="v4", expiration=self._lifetime, method="GET", credentials=self._signing()
-            )
-        except (auth_errors.GoogleAuthError, google_errors.GoogleAPIError) as exc:
-            raise DependencyUnavailableError("iam") from exc
+        url: str = self._bucket.blob(image.object_name).generate_signed_url(
+            version="v4", expiration=self._lifetime, method="GET", credentials=self._signing()
+        )
         return url
 
     def _signing(self) -> SigningCredentials:

@@ -41,9 +41,9 @@ class ImageLinks(Protocol):
     """Creates links with which a browser fetches an image directly from the bucket."""
 
     def signed(self, image: StoredImage) -> SignedLink | None:
-        """Return a link to the object, or None if links cannot be signed.
+        """Return a link to the object, or None if none can be signed, ever or now.
 
-        Without a link, the API sends the bytes. Raises DependencyUnavailableError.
+        Without a link, the API sends the bytes.
         """
 
 

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from common.domain.errors import DependencyUnavailableError
 from common.domain.task import Task
 from common.wire_formats.task_event import TaskEvent
 from frontend_api.estimates.estimate import NO_ESTIMATE, Estimate
@@ -88,8 +87,5 @@ def signed_links(task: Task, image_links: ImageLinks) -> dict[int, SignedLink]:
 
     The API's own image URLs work without them.
     """
-    try:
-        signed = {image.index: image_links.signed(image) for image in task.images}
-    except DependencyUnavailableError:
-        return {}
-    return {index: link for index, link in signed.items() if link is not None}
+    signed = ((image.index, image_links.signed(image)) for image in task.images)
+    return {index: link for index, link in signed if link is not None}

@@ -3,13 +3,10 @@
 from common.domain.images import StoredImage
 from frontend_api.images.ports import SignedLink
 from tests.factories import NOW
-from tests.fakes.outage import Outage
 
 
-class FakeImageLinks(Outage):
+class FakeImageLinks:
     """ImageLinks for tests: none unless `can_sign`."""
-
-    service = "iam"
 
     def __init__(self) -> None:
         self.can_sign = False
@@ -17,7 +14,6 @@ class FakeImageLinks(Outage):
         self.origin = "https://storage.test"
 
     def signed(self, image: StoredImage) -> SignedLink | None:
-        self._check()
         if not self.can_sign:
             return None
         return SignedLink(url=f"{self.origin}/{image.object_name}?signed", expires_at=self.expires_at)

@@ -74,13 +74,6 @@ def test_task_carries_signed_links_and_its_etag_changes_with_them(api: Api) -> N
     assert second.status_code == 200
 
 
-def test_task_is_readable_when_links_cannot_be_signed(api: Api) -> None:
-    task = api.completed_task()
-    api.links.unavailable = True
-    body = api.client.get(f"/v1/tasks/{task.id}").get_json()
-    assert body["images"][0]["url"] == f"/v1/tasks/{task.id}/images/0"
-
-
 def test_result_is_202_until_the_task_is_finished(api: Api) -> None:
     task = api.stored_task()
     pending = api.client.get(f"/v1/results/{task.id}")
