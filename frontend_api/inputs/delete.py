@@ -21,7 +21,8 @@ class DeleteInput:
         """Delete an input of an owner. Raises InputNotFoundError, InputInUseError."""
         name = input_object_name(user_id, input_id)
         self.store.get(name)
-        if not self.if_unused(name):
+        # Asked first, because a refused deletion must not withdraw what keeps the input for its task.
+        if self.uses.is_used(name) or not self.if_unused(name):
             raise InputInUseError
 
     def if_unused(self, object_name: str) -> bool:

@@ -93,6 +93,7 @@ def test_used_picture_cannot_be_deleted(api: Api) -> None:
     task_id = submitted(api, image=image)
     answer = api.client.delete(f"/v1/inputs/{image}")
     assert (answer.status_code, answer.get_json()["code"]) == (409, "input_in_use")
+    assert api.inputs.get(input_object_name("local", image)).is_kept  # for the task, which still needs it
     deleted(api, task_id)
     assert api.client.delete(f"/v1/inputs/{image}").status_code == 404
 
