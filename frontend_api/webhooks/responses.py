@@ -31,7 +31,7 @@ class WebhookDeliveryResponse(ResponseBody):
     retry_at: datetime | None = Field(description="When it may be tried next; null unless it is pending.")
     tries_made: int
     tries: tuple[WebhookTryResponse, ...] = Field(
-        description="The latest 100 tries, oldest first; fewer of a task with more than 10 deliveries."
+        description="The latest 100 tries, oldest first; fewer of a task with more than two deliveries."
     )
 
     @classmethod

@@ -422,7 +422,7 @@ def test_log_keeps_the_latest_deliveries_and_continues_their_numbers(api: Api) -
 
 
 def test_log_of_many_failed_deliveries_fits_into_a_document() -> None:
-    """A document of Firestore may have 1 MiB. A try that cannot be stored would be repeated without end."""
+    """And each request that reads it takes little time. A document of Firestore may have 1 MiB."""
     at = datetime(2026, 1, 1, tzinfo=UTC)
     log = WebhookLog(task_id="task")
     failed = Outcome(error="x" * 200)
@@ -433,7 +433,7 @@ def test_log_of_many_failed_deliveries_fits_into_a_document() -> None:
             )
             log = log.tried(event, url=URL, at=at, outcome=failed, schedule=RetrySchedule(), expires_at=at)
     assert {delivery.tries_made for delivery in log.deliveries} == {MAX_TRIES_KEPT}
-    assert {len(delivery.tries) for delivery in log.deliveries} == {20}
+    assert {len(delivery.tries) for delivery in log.deliveries} == {4}
 
 
 def test_event_is_pushed_again_when_the_log_cannot_be_written(api: Api) -> None:
