@@ -4,7 +4,7 @@ Callers take turns, the one that has waited longest first.
 """
 
 import threading
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -22,9 +22,9 @@ MAX_CALLERS = 1_000
 """Callers per round."""
 MAX_LOGS = 300
 """Logs per turn."""
-MAX_POSTPONED = 30
-"""Deliveries of one caller per run for which no slot is free. Each costs this process as much as a try, and
-a caller whose receivers do not respond may have thousands.
+MAX_POSTPONED = 10
+"""How many more deliveries a lane finds no slot for than it tries, before it ends. Each costs this process
+as much as a try, and a caller whose receivers do not respond may have thousands.
 """
 RUN = timedelta(seconds=30)
 """No turn starts later in a run."""
@@ -85,8 +85,8 @@ class _Run:
     errors: list[Exception] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
     """Each task once, so that a log that stays due does not occupy the run."""
-    postponed: Counter[str] = field(default_factory=Counter)
-    """How many deliveries of each caller found no slot."""
+    without_slots: set[str] = field(default_factory=set)
+    """The callers none of whose lanes found slots. They get no further turn."""
 
     def round(self, callers: tuple[str, ...]) -> int:
         """Give each caller a turn. Return how many events were tried."""
@@ -108,6 +108,8 @@ class _Turn:
     user_id: str
     lanes: int
     """Those that have not ended."""
+    _has_slots: bool = False
+    """Whether a lane ended for another reason than a want of slots."""
     _ends: datetime | None = None
     """None before the first lane has started."""
     _due: deque[str] = field(default_factory=deque)
@@ -120,13 +122,17 @@ class _Turn:
         The first lane finds what is due. The last one settles the caller's turn. An error ends neither
         the turn, because of one damaged log, nor those of others.
         """
-        tried = 0
+        tried, credit = 0, MAX_POSTPONED
         with self._lock:
             if self._ends is None:
                 self._begin()
-        while (task_id := self._next()) is not None:
-            tried += self._try_events(task_id)
+        while credit > 0 and (task_id := self._next()) is not None:
+            had_slot = self._try_events(task_id)
+            tried += len(had_slot)
+            for each in had_slot:
+                credit = min(MAX_POSTPONED, credit + 1 if each else credit - 1)
         with self._lock:
+            self._has_slots |= credit > 0
             self.lanes -= 1
             if not self.lanes and self._ends is not None:
                 self._end()
@@ -134,7 +140,7 @@ class _Turn:
 
     def _begin(self) -> None:
         retries, now = self.run.retries, self.run.retries.clock.now()
-        if now >= self.run.ends or self._is_postponed:
+        if now >= self.run.ends or self.user_id in self.run.without_slots:
             return
         self._ends = now + TURN
         try:
@@ -145,6 +151,8 @@ class _Turn:
         self._due.extend(task_id for task_id in found if task_id not in self.run.seen)
 
     def _end(self) -> None:
+        if not self._has_slots:
+            self.run.without_slots.add(self.user_id)
         try:
             self.run.retries.logs.settle(self.user_id, now=self.run.retries.clock.now())
         except DependencyUnavailableError as error:
@@ -158,28 +166,20 @@ class _Turn:
             self.run.seen.add(task_id)
             return task_id
 
-    def _try_events(self, task_id: str) -> int:
-        """Try the due events of a task. Return how many."""
-        retries, tried = self.run.retries, 0
+    def _try_events(self, task_id: str) -> list[bool]:
+        """Try the due events of a task. Return whether each had a slot."""
+        retries, had_slot = self.run.retries, []
         try:
             for due in retries.logs.get(task_id).events_due(now=retries.clock.now()):
                 if self._is_over:
                     break
                 with carried_on(due.traceparent):
-                    had_slot = retries.deliver(due.event)
-                tried += 1
-                if not had_slot:
-                    with self._lock:
-                        self.run.postponed[self.user_id] += 1
+                    had_slot.append(retries.deliver(due.event))
         except Exception as error:
             _log.exception("webhook_retry_failed", task_id=task_id)
             self.run.errors.append(error)
-        return tried
+        return had_slot
 
     @property
     def _is_over(self) -> bool:
-        return self._ends is None or self.run.retries.clock.now() >= self._ends or self._is_postponed
-
-    @property
-    def _is_postponed(self) -> bool:
-        return self.run.postponed[self.user_id] >= MAX_POSTPONED
+        return self._ends is None or self.run.retries.clock.now() >= self._ends

@@ -216,7 +216,7 @@ def test_caller_alone_has_several_tries_at_once(api: Api) -> None:
 
 def test_caller_whose_receivers_occupy_its_slots_costs_little(api: Api) -> None:
     """Each postponed delivery costs as much as a try, and such a caller may have thousands."""
-    failed_deliveries(api, "eve", MAX_POSTPONED * 3)
+    failed_deliveries(api, "eve", MAX_POSTPONED * 10)
     failed_deliveries(api, "bob", 2)
     api.clock.advance(60)
     postponed = []
@@ -227,11 +227,36 @@ def test_caller_whose_receivers_occupy_its_slots_costs_little(api: Api) -> None:
         postponed.append(event.task_id)
         return False
 
-    run = RetryDeliveries(logs=api.webhook_logs, deliver=deliver, clock=api.clock, at_once=2)
-    assert run().tried == MAX_POSTPONED + 2
-    assert len(set(postponed)) == MAX_POSTPONED
+    run = RetryDeliveries(logs=api.webhook_logs, deliver=deliver, clock=api.clock, at_once=6)
+    assert run().tried == MAX_POSTPONED * 3 + 2
+    assert len(set(postponed)) == MAX_POSTPONED * 3
     assert receivers(api) == ["bob"] * 2
     assert api.webhook_logs.callers_due(now=api.clock.now(), limit=9) == ("eve",)
+
+
+def test_lane_with_a_slot_goes_on_when_others_find_none(api: Api) -> None:
+    """Other callers may hold the other slots."""
+    failed_deliveries(api, "bob", 60)
+    api.clock.advance(60)
+    held, others_ended = threading.Barrier(3), threading.Event()
+    lanes: dict[int, bool] = {}
+    refused: list[str] = []
+
+    def deliver(event: TaskEvent) -> bool:
+        lane = threading.get_ident()
+        if lane not in lanes:
+            lanes[lane] = held.wait(timeout=30) == 0
+        if not lanes[lane]:
+            refused.append(event.task_id)
+            if len(refused) == 2 * MAX_POSTPONED:
+                others_ended.set()
+            return False
+        assert others_ended.wait(timeout=30)
+        return api.dependencies.webhooks.deliver_event(event)
+
+    run = RetryDeliveries(logs=api.webhook_logs, deliver=deliver, clock=api.clock, at_once=6)
+    assert run().tried == 60
+    assert len(receivers(api)) == 60 - 2 * MAX_POSTPONED
 
 
 def test_turn_on_several_threads_reads_and_settles_once(api: Api) -> None:
