@@ -105,14 +105,14 @@ class MeasuredEngine:
         return time.perf_counter() - started
 
 
-def start_of(parameters: GenerationParameters, *, submitted_at: float = 0.0) -> Start:
+def start_of(parameters: GenerationParameters, *, queued_at: float = 0.0) -> Start:
     """Return the message that starts one image. Its Run is named by its seed."""
     return Start(
         run_id=str(parameters.seed),
         parameters=parameters,
         index=0,
         lane=Lane.INTERACTIVE,
-        submitted_at=submitted_at,
+        queued_at=queued_at,
     )
 
 

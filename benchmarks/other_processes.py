@@ -92,7 +92,7 @@ class EngineUnderLoad:
                 parameters=parameters,
                 index=0,
                 lane=Lane.INTERACTIVE,
-                submitted_at=time.time(),
+                queued_at=time.time(),
             )
         )
 

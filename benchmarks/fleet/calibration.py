@@ -147,7 +147,7 @@ def run_engine(
             while coming and given - len(finished) < slots and began + coming[0][1].submission.at <= clock():
                 number, image = coming.popleft()
                 request = _request(engine, image.key.width, image.steps_left, seed=number)
-                running.receive(start_of(request, submitted_at=image.submission.at))
+                running.receive(start_of(request, queued_at=image.submission.at))
                 given += 1
             if broken < (breaks + 1) * len(finished) // len(images):
                 engine.device.finish_transfers(wait=True)

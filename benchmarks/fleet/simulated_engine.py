@@ -85,7 +85,7 @@ class SimulatedEngine:
             run_id=run_id,
             key=image.key,
             lane=Lane.INTERACTIVE,
-            submitted_at=image.submission.at,
+            queued_at=image.submission.at,
             arrived_at=now,
             arrival=self._arrivals,
         )

@@ -50,7 +50,7 @@ NO_INPUTS: Inputs = {}
 class Start:
     """Draw image `index` of a task.
 
-    `submitted_at` (POSIX seconds) orders Runs of one lane, oldest first. With `checkpoint`, the Run
+    `queued_at` (POSIX seconds) orders Runs of one lane, oldest first. With `checkpoint`, the Run
     resumes where it stopped. A checkpoint that does not fit is refused, and the Run starts over.
     `inputs` have the size of the image, except for `reference_image`.
     """
@@ -59,7 +59,7 @@ class Start:
     parameters: GenerationParameters
     index: int
     lane: Lane
-    submitted_at: float
+    queued_at: float
     checkpoint: bytes | None = None
     inputs: Inputs = field(default_factory=dict)
 

@@ -94,7 +94,7 @@ class EngineClient:
                 parameters=task.parameters,
                 index=index,
                 lane=task.lane,
-                submitted_at=task.created_at.timestamp(),
+                queued_at=task.queued_at.timestamp(),
                 checkpoint=checkpoints[index].state if index in checkpoints else None,
                 inputs=inputs,
             )

@@ -102,7 +102,7 @@ def started(run_id: str, *, checkpoint: bytes | None = None, **changes: Any) -> 
         parameters=drawing(**changes),
         index=0,
         lane=Lane.INTERACTIVE,
-        submitted_at=0.0,
+        queued_at=0.0,
         checkpoint=checkpoint,
     )
 

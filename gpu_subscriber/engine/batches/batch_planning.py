@@ -2,9 +2,9 @@
 
 No torch and no clock; the only state is the round robin. `step_engine.py` calls it before every
 step. The interactive lane precedes the batch lane, and loaded models precede others. Among the keys
-of the first rank, the round robin selects one. Its Runs share the step, the first rank and the
-earliest submission first, up to the cap. A chosen Run stays among the first of its key, so later
-arrivals in its lane do not leave it half done.
+of the first rank, the round robin selects one. Its Runs share the step, the first rank and those of
+the task that was queued first, up to the cap. A chosen Run stays among the first of its key, so tasks
+that are queued or retried later do not leave it half done.
 """
 
 from collections.abc import Callable, Iterable
@@ -57,13 +57,13 @@ LoraChoices = tuple[LoraChoice, ...]
 class Candidate:
     """A Run that needs its next step.
 
-    `submitted_at` is POSIX seconds; `arrived_at` is the engine's own clock.
+    `queued_at` is that of the task, in POSIX seconds; `arrived_at` is the engine's own clock.
     """
 
     run_id: str
     key: BatchKey
     lane: Lane
-    submitted_at: float
+    queued_at: float
     arrived_at: float
     arrival: int
     """Increases with each Run, so that two Runs of one task keep their order."""
@@ -121,7 +121,7 @@ def plan_batch(
     if not ranked:
         round_robin.clear()
         return ()
-    ranked.sort(key=lambda entry: (entry[0], entry[1].submitted_at, entry[1].arrival))
+    ranked.sort(key=lambda entry: (entry[0], entry[1].queued_at, entry[1].arrival))
     first_rank = ranked[0][0]
     eligible = dict.fromkeys(candidate.key for rank, candidate in ranked if rank == first_rank)
     key = round_robin.next_key(eligible, waiting={candidate.key for _, candidate in ranked})

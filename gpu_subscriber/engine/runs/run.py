@@ -158,7 +158,7 @@ class Run:
             run_id=start.run_id,
             key=BatchKey.of(start.parameters),
             lane=start.lane,
-            submitted_at=start.submitted_at,
+            queued_at=start.queued_at,
             arrived_at=now,
             arrival=arrival,
             loras=tuple(sorted(start.parameters.loras, key=lambda lora: lora.name)),

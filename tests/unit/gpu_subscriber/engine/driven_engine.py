@@ -112,7 +112,7 @@ class DrivenEngine:
         self.now += seconds
 
     def start(self, run_id: str, parameters: GenerationParameters, *, index: int = 0, **changes: Any) -> None:
-        fields: dict[str, Any] = {"lane": Lane.INTERACTIVE, "submitted_at": 0.0, **changes}
+        fields: dict[str, Any] = {"lane": Lane.INTERACTIVE, "queued_at": 0.0, **changes}
         self.engine.receive(Start(run_id=run_id, parameters=parameters, index=index, **fields))
 
     def start_runs(self, count: int, **changes: Any) -> None:

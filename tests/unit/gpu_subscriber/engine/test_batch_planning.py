@@ -28,7 +28,7 @@ def candidate(run_id: str, **changes: Any) -> Candidate:
     fields: dict[str, Any] = {
         "key": key(),
         "lane": Lane.INTERACTIVE,
-        "submitted_at": 0.0,
+        "queued_at": 0.0,
         "arrived_at": 0.0,
         "arrival": 0,
         **changes,
@@ -62,7 +62,7 @@ def test_plan_is_empty_without_runs() -> None:
 
 
 def test_runs_with_the_same_key_share_a_step_oldest_first() -> None:
-    assert planned(candidate("young", submitted_at=2), candidate("old", submitted_at=1)) == ["old", "young"]
+    assert planned(candidate("young", queued_at=2), candidate("old", queued_at=1)) == ["old", "young"]
 
 
 def test_images_of_a_task_keep_their_order() -> None:
@@ -71,9 +71,7 @@ def test_images_of_a_task_keep_their_order() -> None:
 
 def test_runs_wait_if_their_loras_exceed_the_slots() -> None:
     runs = [
-        candidate(
-            name, submitted_at=number, loras=tuple(LoraChoice(name=lora, scale=1.0) for lora in name[:-1])
-        )
+        candidate(name, queued_at=number, loras=tuple(LoraChoice(name=lora, scale=1.0) for lora in name[:-1]))
         for number, name in enumerate(("a0", "b1", "2", "c3", "a4", "ab5", "6"))
     ]
     assert planned(*runs, most_lora_sets=2) == ["a0", "b1", "2", "a4", "6"]
@@ -86,34 +84,34 @@ def test_other_keys_wait_for_the_leading_batch() -> None:
         candidate("larger", key=key(side=512)),
         candidate("unguided", key=key(branches=1)),
     ]
-    assert planned(candidate("leader", submitted_at=-1), *others) == ["leader"]
+    assert planned(candidate("leader", queued_at=-1), *others) == ["leader"]
 
 
 def test_youngest_runs_wait_when_the_cap_is_reached() -> None:
-    runs = [candidate(str(age), submitted_at=age) for age in (3, 1, 2)]
+    runs = [candidate(str(age), queued_at=age) for age in (3, 1, 2)]
     assert planned(*runs, cap=2) == ["1", "2"]
 
 
 def test_interactive_run_precedes_an_older_batch_run() -> None:
-    batch = candidate("batch", lane=Lane.BATCH, submitted_at=0, key=key(side=512))
-    assert planned(batch, candidate("interactive", submitted_at=9)) == ["interactive"]
+    batch = candidate("batch", lane=Lane.BATCH, queued_at=0, key=key(side=512))
+    assert planned(batch, candidate("interactive", queued_at=9)) == ["interactive"]
 
 
 def test_batch_runs_fill_the_remaining_slots() -> None:
-    batch = candidate("batch", lane=Lane.BATCH, submitted_at=0)
-    assert planned(batch, candidate("interactive", submitted_at=9)) == ["interactive", "batch"]
+    batch = candidate("batch", lane=Lane.BATCH, queued_at=0)
+    assert planned(batch, candidate("interactive", queued_at=9)) == ["interactive", "batch"]
 
 
 def test_batch_run_is_not_starved() -> None:
-    batch = candidate("batch", lane=Lane.BATCH, submitted_at=0, key=key(side=512))
-    later = candidate("interactive", submitted_at=9, arrived_at=299)
+    batch = candidate("batch", lane=Lane.BATCH, queued_at=0, key=key(side=512))
+    later = candidate("interactive", queued_at=9, arrived_at=299)
     assert planned(batch, later, now=299) == ["interactive"]
     assert planned(batch, later, now=300) == ["batch"]
 
 
 def test_unloaded_model_waits_for_its_delay() -> None:
-    other = candidate("other", key=key("sdxl"), submitted_at=0)
-    here = candidate("here", submitted_at=4, arrived_at=4)
+    other = candidate("other", key=key("sdxl"), queued_at=0)
+    here = candidate("here", queued_at=4, arrived_at=4)
     assert planned(other, here, now=4.9) == ["here"]
     assert planned(other, here, now=5.0) == ["other"]
 
@@ -124,20 +122,20 @@ def test_unloaded_model_is_loaded_when_the_engine_is_idle() -> None:
 
 def test_unloaded_model_does_not_wait_for_a_lower_lane() -> None:
     batch = candidate("batch", lane=Lane.BATCH)
-    assert planned(batch, candidate("other", key=key("sdxl"), submitted_at=9)) == ["other"]
+    assert planned(batch, candidate("other", key=key("sdxl"), queued_at=9)) == ["other"]
 
 
 def test_busy_models_alternate_without_evictions_per_step() -> None:
     """Both have waited long. The loaded one keeps the device until the switch is due again."""
-    a = candidate("a", key=key("a"), submitted_at=0)
-    b = candidate("b", key=key("b"), submitted_at=1)
+    a = candidate("a", key=key("a"), queued_at=0)
+    b = candidate("b", key=key("b"), queued_at=1)
     assert planned(a, b, loaded=("b",), now=100, last_load=LastLoad(ended_at=99)) == ["b"]
     assert planned(a, b, loaded=("b",), now=104, last_load=LastLoad(ended_at=99)) == ["a"]
 
 
 def test_switch_back_waits_as_long_as_the_last_load_took() -> None:
-    a = candidate("a", key=key("a"), submitted_at=0)
-    b = candidate("b", key=key("b"), submitted_at=1)
+    a = candidate("a", key=key("a"), queued_at=0)
+    b = candidate("b", key=key("b"), queued_at=1)
     last_load = LastLoad(ended_at=100, seconds=60)
     assert planned(a, b, loaded=("b",), now=159, last_load=last_load) == ["b"]
     assert planned(a, b, loaded=("b",), now=160, last_load=last_load) == ["a"]

@@ -73,9 +73,7 @@ def settings_for(folder: Path, **changes: Any) -> EngineSettings:
 
 
 def start(run_id: str, **changes: Any) -> Start:
-    return Start(
-        run_id=run_id, parameters=drawing(**changes), index=0, lane=Lane.INTERACTIVE, submitted_at=0.0
-    )
+    return Start(run_id=run_id, parameters=drawing(**changes), index=0, lane=Lane.INTERACTIVE, queued_at=0.0)
 
 
 @pytest.fixture(scope="module")

@@ -94,7 +94,7 @@ class Simulation:
                     run_id=str(number),
                     key=key_of(arrival.key, arrival.model),
                     lane=arrival.lane,
-                    submitted_at=arrival.at,
+                    queued_at=arrival.at,
                     arrived_at=self.now,
                     arrival=number,
                 )
@@ -133,7 +133,7 @@ def oldest_key_first(
     candidates: Sequence[Candidate], *, cap_of: Callable[[BatchKey], int], **_: object
 ) -> tuple[Candidate, ...]:
     """The rule without a round robin: the key of the oldest Run keeps the device."""
-    ordered = sorted(candidates, key=lambda candidate: (candidate.submitted_at, candidate.arrival))
+    ordered = sorted(candidates, key=lambda candidate: (candidate.queued_at, candidate.arrival))
     key = ordered[0].key
     return tuple([candidate for candidate in ordered if candidate.key == key][: cap_of(key)])
 

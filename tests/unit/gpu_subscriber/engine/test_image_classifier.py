@@ -53,7 +53,7 @@ class ScriptedPipe:
     """Starts one Run, and shuts the engine down after its answer."""
 
     def __init__(self) -> None:
-        start = Start(run_id="run", parameters=drawing(), index=0, lane=Lane.INTERACTIVE, submitted_at=0.0)
+        start = Start(run_id="run", parameters=drawing(), index=0, lane=Lane.INTERACTIVE, queued_at=0.0)
         self.inbox: list[ToEngine] = [start]
         self.sent: list[FromEngine] = []
 

@@ -50,7 +50,7 @@ def ends_in_the_engine(stock: Any, images: list[Image]) -> dict[str, float]:
             asked = drawing(
                 seed=number, steps=image.steps_left, width=image.key.width, height=image.key.height
             )
-            driven.start(str(number), asked, submitted_at=image.submission.at)
+            driven.start(str(number), asked, queued_at=image.submission.at)
             running += 1
         if driven.engine.is_busy:
             driven.step()

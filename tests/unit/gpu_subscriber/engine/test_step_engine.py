@@ -117,7 +117,7 @@ def test_shutdown_interrupts_all_runs_with_checkpoints(driven: DrivenEngine) -> 
 def test_interactive_run_overtakes_a_batch_run_of_another_key(driven: DrivenEngine) -> None:
     driven.start("batch", drawing(steps=5), lane=Lane.BATCH)
     driven.step(2)
-    driven.start("interactive", drawing(steps=2, guidance_scale=1.0), submitted_at=9.0)
+    driven.start("interactive", drawing(steps=2, guidance_scale=1.0), queued_at=9.0)
     driven.run_to_end()
     assert driven.drawn_runs == ["interactive", "batch"]
 
@@ -384,7 +384,7 @@ def test_runs_survive_the_eviction_of_their_model(stock: Any) -> None:
     )
     driven.start("first", drawing(model="one", steps=4))
     driven.step()
-    driven.start("second", drawing(model="two", steps=2), submitted_at=-1.0)
+    driven.start("second", drawing(model="two", steps=2), queued_at=-1.0)
     driven.step(2)
     assert driven.steps_of("second") == []
     driven.step()

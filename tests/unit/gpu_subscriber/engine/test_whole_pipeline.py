@@ -86,9 +86,9 @@ def test_whole_pipeline_does_not_starve_shared_runs(whole: WholePipeline, stock:
     driven.model_cache.get("tiny")
     driven.model_cache.get("whole")
     for number in range(2):
-        driven.start(f"whole-{number}", whole_drawing(model="whole"), submitted_at=number)
-    driven.start("stepping", drawing(), submitted_at=0.5)
-    driven.start("batch", whole_drawing(model="whole"), lane=Lane.BATCH, submitted_at=-1.0)
+        driven.start(f"whole-{number}", whole_drawing(model="whole"), queued_at=number)
+    driven.start("stepping", drawing(), queued_at=0.5)
+    driven.start("batch", whole_drawing(model="whole"), lane=Lane.BATCH, queued_at=-1.0)
     driven.run_to_end()
     drawn = driven.drawn_runs
     assert drawn == ["whole-0", "stepping", "whole-1", "batch"]

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from gpu_subscriber.engine_host.process import EngineProcess
 from gpu_subscriber.engine_host.watchdog import AllowedSilence
 from gpu_subscriber.errors import GenerationFailedError, GenerationInterruptedError
 from gpu_subscriber.ports import Checkpoint, FailedRun, GeneratedImage, Piece
-from tests.factories import draw_conditions, parameters, submitted_task
+from tests.factories import NOW, draw_conditions, parameters, submitted_task
 from tests.fakes.fake_engine_process import FAKE_ENGINE, FakeEngineSettings
 from tests.unit.gpu_subscriber.engine_under_test import PATIENCE_SECONDS, EngineUnderTest, Listener
 
@@ -95,6 +96,17 @@ def test_checkpoint_is_sent_with_its_start(engine: EngineUnderTest) -> None:
         [image] = list(generation)
     assert isinstance(image, GeneratedImage)
     assert image.resumed_at_step == 1
+
+
+def test_retried_task_does_not_precede_tasks_that_were_queued_before_it(engine: EngineUnderTest) -> None:
+    """Otherwise a caller with many old tasks stops those that are half done."""
+    cancelled = task("draw").abandoned(Failure(code="x", message="x"), NOW)
+    queued, retried = (
+        replace(task("draw", task_id="task-2"), queued_at=NOW + timedelta(days=2)),
+        cancelled.resubmitted(NOW + timedelta(days=3)),
+    )
+    starts = [engine.client.start(each, Listener(), {}).open_starts[0] for each in (queued, retried)]
+    assert starts[0].queued_at < starts[1].queued_at
 
 
 def test_generations_with_the_same_id_get_their_own_answers(
@@ -347,7 +359,7 @@ def test_close_does_not_wait_for_a_hung_engine(callbacks: ThreadPoolExecutor) ->
         parameters=parameters(),
         index=0,
         lane=Lane.INTERACTIVE,
-        submitted_at=0.0,
+        queued_at=0.0,
         checkpoint=bytes(MAX_CHECKPOINT_BYTES),
     )
     try:

@@ -32,7 +32,7 @@ class IdleHost:
 def test_only_the_newest_waiting_checkpoint_delays_the_image() -> None:
     """Each of them is stored before the next piece is taken: the bucket may need seconds for it."""
     task = submitted_task()
-    start = Start(run_id="run", parameters=task.parameters, index=0, lane=task.lane, submitted_at=0.0)
+    start = Start(run_id="run", parameters=task.parameters, index=0, lane=task.lane, queued_at=0.0)
     generation = EngineGeneration(
         task, Listener(), (start,), IdleHost(), timeout_seconds=60.0, grace_seconds=1.0
     )
@@ -59,7 +59,7 @@ def test_attempt_on_a_shared_device_fails_only_by_its_own_seconds(
     own_seconds: float, expected: type[Exception]
 ) -> None:
     task = submitted_task()
-    start = Start(run_id="run", parameters=task.parameters, index=0, lane=task.lane, submitted_at=0.0)
+    start = Start(run_id="run", parameters=task.parameters, index=0, lane=task.lane, queued_at=0.0)
     generation = EngineGeneration(
         task, Listener(), (start,), IdleHost(), timeout_seconds=0.1, grace_seconds=0.01
     )
