@@ -16,10 +16,12 @@ from typing import Protocol
 from PIL import Image
 
 from common.domain.task import Task, TaskStatus
+from frontend_api.rescue.policy import RescuePolicy, Verdict
 from tools.integrity.checker import Finding, Kind, check
 from tools.integrity.evidence import Accepted, Evidence, StoredObject
 
 _FORMATS = ("PNG", "JPEG", "WEBP", "AVIF")
+_RESCUE = RescuePolicy()
 TERMINAL = frozenset(status for status in TaskStatus if status.is_terminal)
 
 
@@ -137,14 +139,13 @@ def _violations(parts: Parts, now: datetime, grace: timedelta) -> Iterator[tuple
 def _of_task(
     task: Task, objects: Mapping[str, StoredObject], now: datetime, grace: timedelta
 ) -> Iterator[tuple[Kind, str]]:
+    overdue = _overdue(task, now - grace)
+    if overdue is Verdict.EVENT_UNPUBLISHED:
+        yield Kind.UNTOLD, f"{task.status}, and its final event is unpublished"
+    elif overdue is not Verdict.NO_ACTION:
+        yield Kind.LOST, f"still {task.status}; rescue should have acted ({overdue})"
     if not task.status.is_terminal:
-        overdue = _overdue_since(task)
-        if overdue is not None and now - overdue > grace:
-            yield Kind.LOST, f"still {task.status}, overdue since {overdue.isoformat()}"
         return
-    if task.event_pending_since is not None and now - task.event_pending_since > grace:
-        since = task.event_pending_since.isoformat()
-        yield Kind.UNTOLD, f"{task.status}, and its final event is unpublished since {since}"
     parameters = task.parameters
     accepted = Accepted(
         task_id=task.id,
@@ -159,11 +160,9 @@ def _of_task(
     yield from ((finding.kind, finding.what) for finding in check(evidence).findings)
 
 
-def _overdue_since(task: Task) -> datetime | None:
-    """Return when the API or a worker should have changed an active task."""
-    if task.claim is not None:
-        return task.claim.expires_at
-    return task.start_by
+def _overdue(task: Task, then: datetime) -> Verdict:
+    """Return what rescue should have done with the task at this time, if it has not changed since."""
+    return _RESCUE.decide(task, now=then, messages_lost_before=then - _RESCUE.deliver_within)
 
 
 def _picture(content: bytes) -> tuple[str, int, int] | None:

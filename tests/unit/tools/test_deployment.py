@@ -10,7 +10,7 @@ from PIL import Image
 
 from common.domain.images import StoredImage
 from common.domain.task import Claim, Task
-from tests.factories import NOW, parameters, submitted_task
+from tests.factories import NOW, claim_of, parameters, submitted_task
 from tools.integrity.checker import Kind
 from tools.integrity.deployment import DatedObject, Document, Parts, check_deployment, object_of
 from tools.integrity.evidence import StoredObject
@@ -76,7 +76,9 @@ def kinds(contents: Stored) -> list[Kind]:
 
 
 def test_intact_deployment_has_no_findings() -> None:
-    contents = stored(*(completed_task(task_id) for task_id in "abc"), submitted_task(task_id="d"))
+    contents = stored(
+        *(completed_task(task_id) for task_id in "abc"), submitted_task(task_id="d").enqueued(NOW)
+    )
     report = check_deployment(contents, now=LATER, grace=GRACE)
     assert (report.tasks, report.objects, report.findings) == (4, 3, [])
 
@@ -105,6 +107,24 @@ def test_unreadable_document_is_corrupt() -> None:
 def test_expired_claim_is_a_lost_task() -> None:
     contents = stored(submitted_task(task_id="a").claimed_by("w", NOW, timedelta(seconds=60)))
     assert kinds(contents) == [Kind.LOST]
+
+
+@pytest.mark.parametrize("confirmed", [True, False])
+def test_task_without_a_message_is_lost(confirmed: bool) -> None:
+    waiting = submitted_task(task_id="a")
+    contents = stored(waiting.enqueued(NOW) if confirmed else waiting)
+    report = check_deployment(contents, now=NOW + timedelta(hours=2), grace=GRACE)
+    assert [finding.kind for finding in report.findings] == [Kind.LOST]
+
+
+def test_task_that_waits_for_its_next_worker_is_not_lost() -> None:
+    """Its deadline is that of its first start. Rescue has published its message again."""
+    started = submitted_task(task_id="a", start_within=timedelta(minutes=10)).claimed_by(
+        "w", NOW, timedelta(seconds=60)
+    )
+    handed_back = started.handed_back(claim_of(started), NOW).enqueued(NOW)
+    lost = replace(started, id="b", enqueued_at=NOW + timedelta(minutes=5))
+    assert not kinds(stored(handed_back, lost))
 
 
 def test_unpublished_event_is_untold() -> None:
