@@ -25,9 +25,10 @@ class FairQueue:
         self._new: set[str] = set()
         """Waiting callers that had no running work when they entered."""
 
-    @property
-    def has_waiting(self) -> bool:
-        return bool(self._waiting)
+    def is_delayed_by(self, caller: str) -> bool:
+        """Return whether work waits for capacity that this caller has."""
+        with self._lock:
+            return caller in self._waiting or (not self._free and bool(self._waiting))
 
     def enter(self, caller: str, start: _Start) -> None:
         """Call `start` as soon as there is capacity, in this thread or in one that calls `leave`.

@@ -188,16 +188,16 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
             self._give_up(conn, "the request did not arrive within the allowed time")
         while self._lingering and next(iter(self._lingering.values())) <= now:
             self._drop(next(iter(self._lingering)))
-        if self._threads.are_awaited and now >= self._readers_checked + _READERS_CHECK_SECONDS:
+        if now >= self._readers_checked + _READERS_CHECK_SECONDS:
             self._readers_checked = now
             self._free_threads(now)
 
     def _free_threads(self, now: float) -> None:
-        """Disconnect callers who do not read their responses, because requests wait for threads."""
+        """Disconnect callers who do not read their responses, while requests wait for their threads."""
         for conn, since in self._answering.items():
             if since > now - _TAKES_SLOWLY_SECONDS:
                 break
-            if _untaken_bytes(conn.sock):
+            if conn.threads.are_awaited(conn.caller) and _untaken_bytes(conn.sock):
                 with contextlib.suppress(OSError):
                     conn.sock.shutdown(socket.SHUT_RDWR)  # sending fails at once
 

@@ -22,10 +22,9 @@ class RequestThreads:
         self._queue = FairQueue(threads, per_caller=threads - min(threads // 4, _LEFT_TO_OTHERS))
         self._in_progress = FairShares(threads + waiting // 2, at_most=threads + waiting)
 
-    @property
-    def are_awaited(self) -> bool:
-        """Whether a request waits for a thread."""
-        return self._queue.has_waiting
+    def are_awaited(self, caller: str) -> bool:
+        """Return whether a request waits for a thread that this caller has."""
+        return self._queue.is_delayed_by(caller)
 
     def admits(self, caller: str) -> bool:
         """Return whether this caller may have a further request in progress."""

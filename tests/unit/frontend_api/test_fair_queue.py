@@ -32,9 +32,9 @@ def test_work_starts_at_once_while_there_is_capacity() -> None:
     work = Work(3)
     work.enter("ada", "a1", "a2", "a3", "a4")
     assert work.started == ["a1", "a2", "a3"]
-    assert work.queue.has_waiting
+    assert work.queue.is_delayed_by("ada")
     assert work.started_after("ada") == ["a4"]
-    assert not work.queue.has_waiting
+    assert not work.queue.is_delayed_by("ada")
 
 
 def test_callers_with_a_backlog_take_turns() -> None:
@@ -137,4 +137,4 @@ def test_all_work_of_many_threads_runs_once_and_within_the_limits() -> None:
     }
     assert most["all"] <= 4
     assert all(most[caller] <= 3 for caller in CALLERS)
-    assert not queue.has_waiting
+    assert not any(map(queue.is_delayed_by, CALLERS))

@@ -48,9 +48,11 @@ def requests(threads: RequestThreads) -> Requests:
 def test_burst_of_one_address_delays_no_other(threads: RequestThreads, requests: Requests) -> None:
     assert requests.arrive("greedy", at_most=9) == 9
     assert requests.started == ["greedy"] * OF_ONE_ADDRESS
-    assert threads.are_awaited
+    assert threads.are_awaited("greedy")
+    assert not threads.are_awaited("honest")  # its requests delay none
     assert requests.arrive("honest", at_most=2) == 2
     assert requests.started == ["greedy"] * OF_ONE_ADDRESS + ["honest"]
+    assert threads.are_awaited("honest")
     assert requests.end("greedy", count=4) == ["greedy", "honest", "greedy", "greedy"]
 
 
@@ -84,7 +86,7 @@ def test_every_admitted_request_gets_a_thread(threads: RequestThreads, requests:
     for caller in requests.started:  # grows while requests end
         requests.end(caller)
     assert len(requests.started) == admitted
-    assert not threads.are_awaited
+    assert not threads.are_awaited("greedy")
     assert requests.arrive("new", at_most=100) == THREADS + WAITING // 2
 
 
