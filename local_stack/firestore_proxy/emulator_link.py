@@ -10,8 +10,8 @@ because earlier connections may have left writes whose responses were lost.
 """
 
 import asyncio
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import grpc
@@ -76,6 +76,9 @@ class EmulatorLink:
         self._stream_channels: set[grpc.aio.Channel] = set()
         self._is_connected = asyncio.Event()
         self._is_in_doubt = asyncio.Event()
+        self._sent = 0
+        self._all_answered = asyncio.Event()
+        self._all_answered.set()
         self._unstored = 0
         self._all_stored = asyncio.Event()
         self._all_stored.set()
@@ -90,6 +93,22 @@ class EmulatorLink:
     def stored_records(self) -> int:
         """How many records were stored so far."""
         return self._journal.appended
+
+    @contextmanager
+    def sent_write(self) -> Iterator[None]:
+        """Wrap the wait for a write's response: meanwhile a connection in doubt is not closed.
+
+        Closing it would leave the outcome of this write unknown, too, and the emulator may make the
+        write after the export with which the next connection begins.
+        """
+        self._sent += 1
+        self._all_answered.clear()
+        try:
+            yield
+        finally:
+            self._sent -= 1
+            if not self._sent:
+                self._all_answered.set()
 
     async def store(self, kind: CallKind, request: bytes, response: bytes, *, sent_at: int) -> None:
         """Store a write in the journal. `sent_at` are the stored records when it was sent.
@@ -166,6 +185,7 @@ class EmulatorLink:
                 self._channel = channel
                 self._is_connected.set()
                 await self._until_lost_or_in_doubt(channel)
+                await self._all_answered.wait()  # a write ends with the connection, or after a minute
                 logger.warning("firestore_emulator_lost")
             except grpc.aio.AioRpcError as error:
                 logger.warning("firestore_emulator_not_restored", reason=error.details())

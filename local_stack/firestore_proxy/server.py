@@ -88,7 +88,8 @@ class _Calls(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc has no types
             sent_at = self._link.stored_records
             call = channel.unary_unary(method, identity, identity)
             try:
-                response: bytes = await call(request, timeout=_WRITE_SECONDS, metadata=metadata)
+                with self._link.sent_write():
+                    response: bytes = await call(request, timeout=_WRITE_SECONDS, metadata=metadata)
             except grpc.aio.AioRpcError as error:
                 if error.code() in _UNKNOWN_OUTCOMES:
                     self._link.doubt()

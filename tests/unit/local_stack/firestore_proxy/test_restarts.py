@@ -23,6 +23,7 @@ from tests.unit.local_stack.firestore_proxy.served_proxy import GUARD_SECONDS, s
 
 DATABASE = "projects/demo-x/databases/(default)"
 TASK = f"{DATABASE}/documents/tasks/t"
+OTHER_TASK = f"{DATABASE}/documents/tasks/u"
 
 
 class Emulator(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc has no types
@@ -31,6 +32,9 @@ class Emulator(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc has no type
     def __init__(self, documents: dict[str, int]) -> None:
         self.documents = documents
         self.loses_response = False
+        self.receives_batch = asyncio.Event()
+        self.answers_batches = asyncio.Event()
+        self.answers_batches.set()
 
     def service(self, details: Any) -> Any:
         name = details.method.removeprefix(SERVICE)
@@ -51,8 +55,15 @@ class Emulator(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc has no type
         return bytes(response.SerializeToString())
 
     async def _batch_write(self, request: bytes, _context: Any) -> bytes:
-        self._write(calls.BatchWriteRequest.pb().FromString(request))
-        return b""
+        self.receives_batch.set()
+        await self.answers_batches.wait()
+        batch: Any = calls.BatchWriteRequest.pb().FromString(request)
+        self._write(batch)
+        response: Any = calls.BatchWriteResponse.pb()()
+        for _ in batch.writes:
+            response.write_results.add()
+            response.status.add()
+        return bytes(response.SerializeToString())
 
     def _write(self, request: Any) -> None:
         for write in request.writes:
@@ -131,6 +142,12 @@ class Proxy:
         request.writes[0].update.fields["step"].integer_value = step
         await self._call("Commit", request)
 
+    async def write_batch(self, step: int) -> None:
+        request: Any = calls.BatchWriteRequest.pb()(database=DATABASE)
+        request.writes.add().update.name = OTHER_TASK
+        request.writes[0].update.fields["step"].integer_value = step
+        await self._call("BatchWrite", request)
+
     async def read(self) -> None:
         await self._call("GetDocument", calls.GetDocumentRequest.pb()(name=TASK))
 
@@ -167,6 +184,28 @@ def test_write_whose_response_was_lost_survives_a_restart(machine: Machine) -> N
         return await machine.step_after_a_restart()
 
     assert asyncio.run(scenario()) == 2
+
+
+def test_write_in_progress_while_another_response_is_lost_survives_a_restart(machine: Machine) -> None:
+    """The emulator makes it after the export that saves the other one."""
+
+    async def scenario() -> int:
+        async with machine.proxy() as proxy:
+            await proxy.write(1)
+            machine.emulator.receives_batch.clear()
+            machine.emulator.answers_batches.clear()
+            batch = asyncio.create_task(proxy.write_batch(5))
+            await machine.emulator.receives_batch.wait()
+            machine.emulator.loses_response = True
+            with pytest.raises(grpc.aio.AioRpcError):
+                await proxy.write(2)
+            machine.emulator.answers_batches.set()
+            await batch
+            await proxy.read()
+        assert await machine.step_after_a_restart() == 2
+        return machine.emulator.documents[OTHER_TASK]
+
+    assert asyncio.run(scenario()) == 5
 
 
 def test_write_of_a_killed_proxy_survives_a_restart(machine: Machine) -> None:
