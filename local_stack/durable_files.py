@@ -1,7 +1,10 @@
 """Files that survive a power failure: their bytes are on the disk before their names are."""
 
+import errno
 import os
 from pathlib import Path
+
+_UNSUPPORTED = (errno.EINVAL, errno.ENOTSUP)
 
 
 def replace_file(path: Path, text: str) -> None:
@@ -26,10 +29,16 @@ def rename(source: Path, target: Path) -> None:
 
 
 def sync(path: Path) -> None:
-    """Return when the disk has a file's bytes, or the names in a folder. Raises OSError."""
+    """Return when the disk has a file's bytes, or the names in a folder. Raises OSError.
+
+    Some file systems, for example of folders that virtual machines share, sync no folders.
+    """
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED or not path.is_dir():
+            raise
     finally:
         os.close(descriptor)
 
