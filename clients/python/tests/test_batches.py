@@ -247,3 +247,11 @@ def test_change_many_refuses_an_ambiguous_selection(
     with pytest.raises(ConfigurationError, match=message):
         api.run(batches.change_many(api.calls, "delete", tasks, filters))
     assert not api.recording.requests
+
+
+def test_each_error_of_a_failed_call_has_the_key_of_its_item(api: ScriptedApi) -> None:
+    submissions: list[Any] = [{"prompt": "a"}, {"prompt": "b", "idempotency_key": "order-7"}]
+    errors = api.run(batches.submit_many(api.calls, submissions), *[LOST] * 5).result
+    assert all(error.outcome_is_unknown for error in errors)
+    assert [error.idempotency_key for error in errors] == [item["idempotency_key"] for item in sent(api)[0]]
+    assert errors[1].idempotency_key == "order-7"

@@ -57,16 +57,16 @@ class Server:
 Use = Callable[..., Any]
 
 
-def use_blocking(server: Server, method: str, *arguments: Any) -> Any:
+def use_blocking(server: Server, method: str, *arguments: Any, **options: Any) -> Any:
     with Client(URL, retries=NO_PAUSE, transport=server.transport) as client:
-        result = getattr(client, method)(*arguments)
+        result = getattr(client, method)(*arguments, **options)
         return list(result) if hasattr(result, "__next__") else result
 
 
-def use_asynchronous(server: Server, method: str, *arguments: Any) -> Any:
+def use_asynchronous(server: Server, method: str, *arguments: Any, **options: Any) -> Any:
     async def use() -> Any:
         async with AsyncClient(URL, retries=NO_PAUSE, transport=server.transport) as client:
-            result = getattr(client, method)(*arguments)
+            result = getattr(client, method)(*arguments, **options)
             return [each async for each in result] if hasattr(result, "__anext__") else await result
 
     return asyncio.run(use())

@@ -26,9 +26,11 @@ from darkroom import (
     NoImageRecordError,
     read_image_record,
 )
+from darkroom.cli import options
 from darkroom.cli.exit_codes import ExitCode
 from darkroom.image_files import RecordedImage
 from darkroom.pictures import PICTURE_FIELDS
+from darkroom.retrying import RetryPolicy
 from darkroom.verification import compare, verify
 from gpu_subscriber.images.encoding import encode_image, recorded
 from gpu_subscriber.images.record import encode_image_record
@@ -195,7 +197,9 @@ def test_verify_submits_the_parameters_of_the_record() -> None:
     api = ScriptedApi()
     completed = task_json("completed", images=[STORED])
     recording = api.run(
-        verify(api.calls, of(file_of()), None), reply(completed, 202), httpx.Response(200, content=file_of())
+        verify(api.calls, of(file_of()), idempotency_key=None, timeout_seconds=None),
+        reply(completed, 202),
+        httpx.Response(200, content=file_of()),
     )
     assert recording.result.bit_equal
     submitted = json.loads(recording.requests[0].content)
@@ -206,7 +210,10 @@ def test_verify_submits_the_parameters_of_the_record() -> None:
 def test_verify_without_an_image_of_the_task_raises() -> None:
     api = ScriptedApi()
     with pytest.raises(NoImageRecordError):
-        api.run(verify(api.calls, of(file_of()), None), reply(task_json("completed"), 202))
+        api.run(
+            verify(api.calls, of(file_of()), idempotency_key=None, timeout_seconds=None),
+            reply(task_json("completed"), 202),
+        )
 
 
 def hostile(field: str, value: str) -> bytes:
@@ -242,11 +249,64 @@ def test_verify_uploads_no_file_that_a_record_names(tmp_path: Path, field: str, 
     assert sent == []
 
 
+def test_verify_names_the_task_whose_image_has_no_record() -> None:
+    bare = plain_png()
+    stored = {**STORED, "size_bytes": len(bare), "sha256": hashlib.sha256(bare).hexdigest()}
+    api = ScriptedApi()
+    with pytest.raises(NoImageRecordError, match="task-1") as caught:
+        api.run(
+            verify(api.calls, of(file_of()), idempotency_key="k", timeout_seconds=None),
+            reply(task_json("completed", images=[stored]), 202),
+            httpx.Response(200, content=bare),
+        )
+    error = caught.value
+    assert (error.task_id, error.idempotency_key, error.outcome_is_unknown) == ("task-1", "k", True)
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_verify_sends_the_key_of_its_caller(is_async: bool) -> None:
+    keys: list[str] = []
+
+    def refuse(request: httpx.Request) -> httpx.Response:
+        keys.append(request.headers["Idempotency-Key"])
+        return httpx.Response(401)
+
+    def verify_image() -> Any:
+        transport = httpx.MockTransport(refuse)
+        if is_async:
+            return asyncio.run(AsyncClient(transport=transport).verify(file_of(), idempotency_key="k"))
+        return Client(transport=transport).verify(file_of(), idempotency_key="k")
+
+    with pytest.raises(ClientError):
+        verify_image()
+    assert keys == ["k"]
+
+
+def test_command_prints_the_key_that_repeats_a_lost_verification(
+    darkroom: Terminal, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    keys: list[str] = []
+
+    def lose(_transport: object, request: httpx.Request) -> httpx.Response:
+        keys.append(request.headers["Idempotency-Key"])
+        raise httpx.ReadTimeout("no response", request=request)
+
+    monkeypatch.setattr(httpx.HTTPTransport, "handle_request", lose)
+    monkeypatch.setattr(options, "_RETRIES", RetryPolicy(max_retries=0))
+    image = tmp_path / "cat.png"
+    image.write_bytes(file_of())
+    code, _, err = darkroom("verify", str(image))
+    assert code == ExitCode.UNAVAILABLE
+    assert f"--idempotency-key {keys[0]}" in err
+    darkroom("verify", str(image), "--idempotency-key", keys[0])
+    assert keys == [keys[0]] * 2
+
+
 def test_verify_refers_to_inputs_by_their_ids() -> None:
     api, digest = ScriptedApi(), "0f" * 32
     completed = task_json("completed", images=[STORED])
     recording = api.run(
-        verify(api.calls, of(hostile("image", digest)), None),
+        verify(api.calls, of(hostile("image", digest)), idempotency_key=None, timeout_seconds=None),
         reply(completed, 202),
         httpx.Response(200, content=file_of()),
     )

@@ -194,10 +194,15 @@ class AsyncClient:
         images = await self.images(task)
         return await anyio.to_thread.run_sync(lambda: tuple(image.save(directory) for image in images))
 
-    async def verify(self, image: ImageSource, *, wait_seconds: float | None = None) -> Verification:
+    async def verify(
+        self, image: ImageSource, *, idempotency_key: str | None = None, wait_seconds: float | None = None
+    ) -> Verification:
         """Generate an image again from the record in its file, and compare the two."""
         original = await anyio.to_thread.run_sync(RecordedImage.read_unedited, image)
-        return await self._run(verification.verify(self._calls, original, wait_seconds))
+        operation = verification.verify(
+            self._calls, original, idempotency_key=idempotency_key, timeout_seconds=wait_seconds
+        )
+        return await self._run(operation)
 
     async def models(self) -> tuple[ModelSpec, ...]:
         """Return all models, the default model first."""

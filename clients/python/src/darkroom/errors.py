@@ -1,5 +1,6 @@
 """Exceptions of the SDK. All are subclasses of ClientError."""
 
+import copyreg
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,9 +19,17 @@ class ClientError(Exception):
     """Base of all exceptions of the SDK. The message is for people and may have several lines."""
 
     outcome_is_unknown: bool = False
-    """Whether the API may have executed the request. A retry with the same idempotency key creates
-    no second task.
+    """Whether the API may have executed the request, or has accepted the task. A retry with the
+    same idempotency key creates no second task.
     """
+    task_id: str | None = None
+    """The task that was accepted, or may be stored. None if it is unknown."""
+    idempotency_key: str | None = None
+    """The key of the submission, also a generated one. None for errors of other calls."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copy and pickle the message and the attributes: subclasses have other arguments."""
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
 
 class ConfigurationError(ClientError):
@@ -52,6 +61,7 @@ class TaskNotCompletedError(ClientError):
     def __init__(self, task: Task, message: str) -> None:
         super().__init__(printable(message))
         self.task = task
+        self.task_id = task.id
 
 
 class TaskFailedError(TaskNotCompletedError):
@@ -144,7 +154,7 @@ class ProblemError(ClientError):
         self.errors = tuple(_field_errors(problem.get("errors")))
         self.retryable = problem.get("retryable") is True
         self.retry_after_seconds = retry_after_seconds
-        self.task_id: str | None = problem.get("task_id")
+        self.task_id = problem.get("task_id")
         self.trace_id: str | None = problem.get("trace_id")
         self.outcome_is_unknown = self.task_id is not None or self.code == "internal_error"
         self.attempts = 1

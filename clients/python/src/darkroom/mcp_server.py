@@ -3,7 +3,7 @@
 import io
 import json
 import time
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from importlib import metadata
 from pathlib import Path
@@ -17,7 +17,7 @@ from PIL import Image as PillowImage
 from pydantic import Field
 
 from darkroom.async_client import AsyncClient
-from darkroom.errors import ClientError
+from darkroom.errors import ClientError, TaskDeletedError, printable
 from darkroom.image_files import FORMATS, ImageFile
 from darkroom.models.task import Task
 from darkroom.submission import SubmissionFields
@@ -86,6 +86,9 @@ class _Tools:
         width: Annotated[int | None, Field(description="Width in pixels.")] = None,
         height: Annotated[int | None, Field(description="Height in pixels.")] = None,
         num_images: Annotated[int | None, Field(description="Number of images.")] = None,
+        idempotency_key: Annotated[
+            str | None, Field(description="Only to repeat a call whose error states a key.")
+        ] = None,
         wait_seconds: _Wait = _DEFAULT_WAIT_SECONDS,
     ) -> list[Any]:
         """Generate images from a prompt and return them."""
@@ -99,9 +102,10 @@ class _Tools:
             height=height,
             num_images=num_images,
         )
-        with _reported():
-            with anyio.CancelScope(shield=True):  # a stored task must be known, or it cannot be cancelled
-                task = await self._client.submit(prompt, **fields)
+        with _reported(), anyio.CancelScope(shield=True):
+            # A stored task must be known, or it cannot be cancelled.
+            task = await self._client.submit(prompt, idempotency_key=idempotency_key, **fields)
+        with _reported(task):
             try:
                 task = await self._followed(context, task, wait_seconds)
             except anyio.get_cancelled_exc_class():
@@ -185,12 +189,27 @@ class _Progress:
 
 
 @contextmanager
-def _reported() -> Generator[None, None, None]:
-    """Raise errors of the SDK as results that the assistant can read."""
+def _reported(accepted: Task | None = None) -> Generator[None, None, None]:
+    """Raise errors of the SDK as results that the assistant can read.
+
+    They say how to continue without a second task.
+    """
     try:
         yield
     except (ClientError, OSError) as error:
-        raise ToolError(str(error)) from error
+        raise ToolError("\n".join([str(error), *_next_steps(error, accepted)])) from error
+
+
+def _next_steps(error: ClientError | OSError, accepted: Task | None) -> Iterator[str]:
+    if isinstance(error, TaskDeletedError):
+        return
+    if accepted is not None:
+        yield f"The task was accepted: call status with task_id {printable(accepted.id)}, not generate again."
+    elif isinstance(error, ClientError) and error.outcome_is_unknown and error.idempotency_key is not None:
+        yield (
+            "The outcome is unknown. Call generate again with the same arguments and idempotency_key "
+            f"{error.idempotency_key}: it creates no second task."
+        )
 
 
 def _summary(task: Task, files: list[str]) -> str:

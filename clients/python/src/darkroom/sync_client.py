@@ -140,7 +140,8 @@ class Client:
         """Submit a task, wait for its terminal state and fetch the images.
 
         Raises TaskFailedError, TaskCancelledError, and WaitTimeoutError after `wait_seconds`; the
-        task then continues.
+        task then continues. Once the task is accepted, every error has `task_id` and
+        `idempotency_key`: a repeated call with this key returns the same task.
         """
         operation = generation.generate(
             self._calls, prompt, fields, idempotency_key=idempotency_key, timeout_seconds=wait_seconds
@@ -234,14 +235,19 @@ class Client:
         """Write the images of a task into a directory and return the paths."""
         return tuple(image.save(directory) for image in self.images(task))
 
-    def verify(self, image: ImageSource, *, wait_seconds: float | None = None) -> Verification:
+    def verify(
+        self, image: ImageSource, *, idempotency_key: str | None = None, wait_seconds: float | None = None
+    ) -> Verification:
         """Generate an image again from the record in its file, and compare the two.
 
         This submits a normal task, which is charged. Raises NoImageRecordError or EditedImageError
         before it submits, and the errors of `generate`.
         """
         original = RecordedImage.read_unedited(image)
-        return self._run(verification.verify(self._calls, original, wait_seconds))
+        operation = verification.verify(
+            self._calls, original, idempotency_key=idempotency_key, timeout_seconds=wait_seconds
+        )
+        return self._run(operation)
 
     def models(self) -> tuple[ModelSpec, ...]:
         """Return all models, the default model first."""

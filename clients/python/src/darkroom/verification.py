@@ -12,9 +12,9 @@ from darkroom.image_files import ImageFile, ImageRecord, RecordedImage
 from darkroom.models.provenance import Provenance
 from darkroom.models.record import Record
 from darkroom.models.task import GenerationParameters
-from darkroom.resources.generation import generate
+from darkroom.resources.generation import accepted, generate
 from darkroom.sansio import Operation
-from darkroom.submission import SubmissionFields
+from darkroom.submission import SubmissionFields, idempotency_key_or_new
 
 _LARGEST = 255
 _WITHOUT_EFFECT = {"attempt", "pixels_sha256", "decoded_sha256", "resumes", "started_over_because"}
@@ -61,14 +61,22 @@ def submission_of(record: ImageRecord) -> tuple[str, SubmissionFields]:
     return record.parameters.prompt, cast("SubmissionFields", {**fields, "num_images": 1})
 
 
-def verify(calls: Calls, original: RecordedImage, timeout_seconds: float | None) -> Operation[Verification]:
+def verify(
+    calls: Calls,
+    original: RecordedImage,
+    *,
+    idempotency_key: str | None,
+    timeout_seconds: float | None,
+) -> Operation[Verification]:
     """Generate the image again on any worker that serves its model.
 
     Raises the errors of `generate`.
     """
     prompt, fields = submission_of(original.record)
-    result = yield from generate(calls, prompt, fields, idempotency_key=None, timeout_seconds=timeout_seconds)
-    return compare(original, image_again(result.images))
+    key = idempotency_key_or_new(idempotency_key)
+    result = yield from generate(calls, prompt, fields, idempotency_key=key, timeout_seconds=timeout_seconds)
+    with accepted(result.task, key):
+        return compare(original, image_again(result.images))
 
 
 def image_again(images: Sequence[ImageFile]) -> RecordedImage:

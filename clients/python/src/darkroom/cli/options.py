@@ -57,7 +57,11 @@ KeyOption = Annotated[
 TimeoutOption = Annotated[
     float | None,
     typer.Option(
-        "--timeout", min=0.0, metavar="SECONDS", help="Stop waiting after this time. The task continues."
+        "--timeout",
+        min=0.0,
+        callback=_finite,
+        metavar="SECONDS",
+        help="Stop waiting after this time. The task continues.",
     ),
 ]
 CancelOption = Annotated[

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from typing import Any, TypeAlias, TypeVar
 
 from darkroom.calls import Calls, keep_unknown, read_as
@@ -149,7 +150,7 @@ def _with_retries(
         yield Sleep(pause)
         pending = yield from send(list(retried))
         for key, outcome in pending.items():
-            if isinstance(outcome, ClientError):  # items of one call may share it, and then its mark
+            if isinstance(outcome, ClientError):
                 keep_unknown(outcome, retried[key].outcome_is_unknown)
         outcomes = {**outcomes, **pending}
 
@@ -207,8 +208,10 @@ def _items(submissions: Iterable[Submission]) -> Iterator[dict[str, Any]]:
 def _submit(calls: Calls, items: Sequence[dict[str, Any]]) -> Operation[list[Outcome]]:
     """Send one call.
 
-    If it fails as a whole, return the error for each item: some may have been accepted.
+    If it fails as a whole, return the error for each item: some may have been accepted. Each error
+    has the key of its item.
     """
+    outcomes: list[Outcome]
     request = calls.request("POST", "/v1/tasks:batch", body={"tasks": items})
     try:
         response, is_unknown = yield from calls.send_tracked(request)
@@ -216,9 +219,13 @@ def _submit(calls: Calls, items: Sequence[dict[str, Any]]) -> Operation[list[Out
         if len(batch.results) != len(items):
             reason = f"{len(batch.results)} results for {len(items)} tasks"
             raise UnexpectedResponseError(calls.address.url, response.status_code, reason)
-        return [_outcome(result, is_unknown) for result in batch.results]
+        outcomes = [_outcome(result, is_unknown) for result in batch.results]
     except ClientError as error:
-        return [error] * len(items)
+        outcomes = [copy(error) for _ in items]
+    for item, outcome in zip(items, outcomes, strict=True):
+        if isinstance(outcome, ClientError):
+            outcome.idempotency_key = item["idempotency_key"]
+    return outcomes
 
 
 def _outcome(result: _Result, is_unknown: bool) -> Outcome:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing_extensions import TypedDict
 
 from darkroom.calls import Calls, path_of, timestamp_of
-from darkroom.errors import InvalidTransitionError
+from darkroom.errors import ClientError, InvalidTransitionError
 from darkroom.models.estimate import Estimate
 from darkroom.models.task import Task, TaskPage, TaskRef, TaskStatus, id_of
 from darkroom.resources.inputs import with_ids
@@ -19,12 +19,16 @@ def submit(
 ) -> Operation[Task]:
     """Submit a task, after its pictures.
 
-    All attempts carry the same idempotency key, so that at most one task is created.
+    All attempts carry the same idempotency key, so that at most one task is created. Errors have it.
     """
-    headers = {"Idempotency-Key": idempotency_key_or_new(idempotency_key)}
-    body = submission_body(prompt, (yield from with_ids(calls, fields)))
-    request = calls.request("POST", path_of("tasks"), body=body, headers=headers)
-    return (yield from calls.fetch(Task, request))
+    key = idempotency_key_or_new(idempotency_key)
+    try:
+        body = submission_body(prompt, (yield from with_ids(calls, fields)))
+        request = calls.request("POST", path_of("tasks"), body=body, headers={"Idempotency-Key": key})
+        return (yield from calls.fetch(Task, request))
+    except ClientError as error:
+        error.idempotency_key = key
+        raise
 
 
 def estimate(calls: Calls, prompt: str, fields: SubmissionFields) -> Operation[Estimate]:

@@ -1,14 +1,12 @@
 """darkroom submit, generate, watch: from a prompt to its images."""
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TextIO
 
 import typer
 
 from darkroom.cli.batch_files import read_submissions, report_outcomes
-from darkroom.cli.exit_codes import ExitCode
 from darkroom.cli.folders import prepare_folder
 from darkroom.cli.live_view import LiveView
 from darkroom.cli.options import (
@@ -27,10 +25,17 @@ from darkroom.cli.options import (
     with_options,
 )
 from darkroom.cli.output import exit_with, print_json_line, print_record, print_records, print_warnings
-from darkroom.cli.waiting import check_result, follow, interruptible, print_result, shown_in
-from darkroom.errors import ClientError, printable
+from darkroom.cli.waiting import (
+    check_result,
+    follow,
+    interruptible,
+    print_result,
+    recoverable,
+    shown_in,
+)
+from darkroom.errors import printable
 from darkroom.models.task import Task
-from darkroom.submission import SubmissionFields, idempotency_key_or_new
+from darkroom.submission import SubmissionFields
 from darkroom.sync_client import Client
 
 
@@ -78,8 +83,8 @@ def generate(
     """
     prepare_folder(to)
     task = _submit(client, prompt, fields, idempotency_key)
-    print_warnings(task.warnings)
     with interruptible(client, task.id, cancels=cancel_on_interrupt):
+        print_warnings(task.warnings)
         with LiveView(preview=preview) as view:
             finished = follow(client, task.id, shown_in(view, client), timeout)
             images = client.images(finished)
@@ -103,7 +108,7 @@ def watch(
 
     With --json, prints one line per change.
     """
-    with interruptible(client, task_id, cancels=cancel_on_interrupt):
+    with interruptible(client, task_id, cancels=cancel_on_interrupt, is_accepted=False):
         if as_json:
             finished = follow(client, task_id, print_json_line, timeout)
         else:
@@ -115,14 +120,14 @@ def watch(
 
 
 def _submit(client: Client, prompt: str, fields: SubmissionFields, key: str | None) -> Task:
-    with _recoverable(key) as used_key:
+    with recoverable(key) as used_key:
         return client.submit(prompt, idempotency_key=used_key, **fields)
 
 
 def _submit_file(
     client: Client, file: TextIO, fields: SubmissionFields, key: str | None, *, as_json: bool
 ) -> None:
-    with _recoverable(key) as used_key:
+    with recoverable(key) as used_key:
         submissions = read_submissions(file, defaults=fields, key=used_key)
         outcomes = client.submit_many(submissions.values())
     tasks, code = report_outcomes(dict(zip(submissions, outcomes, strict=True)), key=used_key)
@@ -141,29 +146,3 @@ def _warn_of_unserved(tasks: Iterable[Task]) -> None:
         typer.echo(
             f"No live worker serves the model {printable(model)}: the task waits until one does.", err=True
         )
-
-
-@contextmanager
-def _recoverable(key: str | None) -> Iterator[str]:
-    """Yield the idempotency key to submit with, by default a new one.
-
-    If the outcome is unknown, print how to find the task without creating a second one.
-    """
-    used_key = idempotency_key_or_new(None) if key is None else key
-    repeat = f"--idempotency-key {printable(used_key)}: it creates no second task."
-    try:
-        yield used_key
-    except KeyboardInterrupt:
-        typer.echo(
-            "\nInterrupted before the response: the API may have accepted the request. `darkroom list` shows\n"
-            f"accepted tasks. It is safe to repeat the command with\n{repeat}",
-            err=True,
-        )
-        raise typer.Exit(ExitCode.INTERRUPTED) from None
-    except ClientError as error:
-        if error.outcome_is_unknown:
-            typer.echo(
-                f"The outcome is unknown: the task may have been accepted. Repeat the command with\n{repeat}",
-                err=True,
-            )
-        raise

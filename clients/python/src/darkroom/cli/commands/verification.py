@@ -8,9 +8,16 @@ import typer
 
 from darkroom.cli.exit_codes import ExitCode
 from darkroom.cli.live_view import LiveView
-from darkroom.cli.options import CancelOption, JsonOption, TimeoutOption, client_of, with_options
+from darkroom.cli.options import (
+    CancelOption,
+    JsonOption,
+    KeyOption,
+    TimeoutOption,
+    client_of,
+    with_options,
+)
 from darkroom.cli.output import one_line, print_record
-from darkroom.cli.waiting import check_result, follow, interruptible
+from darkroom.cli.waiting import check_result, follow, interruptible, recoverable
 from darkroom.errors import printable
 from darkroom.image_files import RecordedImage
 from darkroom.sync_client import Client
@@ -36,6 +43,7 @@ def verify(
     ] = None,
     timeout: TimeoutOption = None,
     cancel_on_interrupt: CancelOption = False,
+    idempotency_key: KeyOption = None,
     as_json: JsonOption = False,
     client: Client,
 ) -> None:
@@ -47,7 +55,7 @@ def verify(
     if against is not None:
         again = RecordedImage.read_unedited(against)
     else:
-        again = _generate_again(client, original, timeout, cancels=cancel_on_interrupt)
+        again = _generate_again(client, original, timeout, idempotency_key, cancels=cancel_on_interrupt)
     verification = compare(original, again)
     if as_json:
         print_record(verification)
@@ -58,10 +66,16 @@ def verify(
 
 
 def _generate_again(
-    client: Client, original: RecordedImage, timeout_seconds: float | None, *, cancels: bool
+    client: Client,
+    original: RecordedImage,
+    timeout_seconds: float | None,
+    key: str | None,
+    *,
+    cancels: bool,
 ) -> RecordedImage:
     prompt, fields = submission_of(original.record)
-    task = client.submit(prompt, **fields)
+    with recoverable(key) as used_key:
+        task = client.submit(prompt, idempotency_key=used_key, **fields)
     with interruptible(client, task.id, cancels=cancels):
         with LiveView(preview=False) as view:
             finished = follow(client, task.id, view.show, timeout_seconds)
