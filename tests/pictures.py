@@ -26,6 +26,13 @@ def png_chunk(kind: bytes, body: bytes = b"") -> bytes:
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
 
+def png_with_an_empty_profile() -> bytes:
+    """Return a PNG with an iCCP chunk without a profile after the pixels, for which Pillow raises IndexError."""
+    whole = png()
+    end = len(whole) - len(png_chunk(b"IEND"))
+    return whole[:end] + png_chunk(b"iCCP") + whole[end:]
+
+
 def png_header(width: int, height: int) -> bytes:
     """Return the beginning of a PNG that states this size: signature and header."""
     return b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", struct.pack(">2I5B", width, height, 8, 2, 0, 0, 0))

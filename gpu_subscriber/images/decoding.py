@@ -8,6 +8,7 @@ orientation, which is applied. Color profiles are ignored.
 import io
 import struct
 import threading
+import zlib
 from collections.abc import Callable
 
 # Pillow finds plugins lazily; these are the only ones that may see the bytes.
@@ -43,7 +44,10 @@ _MAX_EXIF_BYTES = 65_533
 """As much as a JPEG's segment holds. Pillow decodes all values to change the orientation: of 20 MB, for
 seconds and with hundreds of megabytes.
 """
-_DAMAGED = (OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError, TypeError, struct.error)
+DAMAGED = (
+    OSError, EOFError, LookupError, RuntimeError, SyntaxError, TypeError, ValueError, struct.error, zlib.error,
+    Image.DecompressionBombError,
+)  # fmt: skip
 """What Pillow raises for files that contradict themselves."""
 _one_at_a_time = threading.Lock()
 """Bounds the memory: a decoded picture takes four bytes per pixel."""
@@ -106,7 +110,7 @@ def _upright(data: bytes, *, max_pixels: int) -> Image.Image:
             # Pillow would clip 16 bits instead of scaling them.
             is_deep = image.mode.startswith("I")
             return image.point(lambda value: value / 256).convert("L") if is_deep else image
-    except (*_DAMAGED, Image.DecompressionBombError) as error:
+    except DAMAGED as error:
         raise UnreadableImageError("the picture is damaged") from error
 
 

@@ -11,12 +11,13 @@ import io
 from typing import Any
 from xml.sax.saxutils import quoteattr, unescape
 
-from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, Image, PngImagePlugin
 
 from common.domain.parameters import LOSSLESS_QUALITY, GenerationParameters, Metadata, OutputFormat
 from common.domain.provenance import DrawConditions, Provenance
 from common.wire_formats.versions import UndecodableError
 from gpu_subscriber.errors import UnreadableImageError
+from gpu_subscriber.images.decoding import DAMAGED
 from gpu_subscriber.images.parameter_lines import parameter_lines
 from gpu_subscriber.images.record import ImageRecord, decode_image_record, encode_image_record
 
@@ -91,7 +92,7 @@ def read_record(data: bytes) -> ImageRecord:
         return decode_image_record(embedded)
     except UndecodableError as exc:
         raise UnreadableImageError(f"no image with a record: {exc.reason}") from exc
-    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as exc:
+    except DAMAGED as exc:
         raise UnreadableImageError("no image with a record") from exc
 
 

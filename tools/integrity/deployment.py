@@ -7,6 +7,8 @@ change between the readings of their parts.
 
 import hashlib
 import io
+import struct
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -21,6 +23,11 @@ from tools.integrity.checker import Finding, Kind, check
 from tools.integrity.evidence import Accepted, Evidence, StoredObject
 
 _FORMATS = ("PNG", "JPEG", "WEBP", "AVIF")
+_DAMAGED = (
+    OSError, EOFError, LookupError, RuntimeError, SyntaxError, TypeError, ValueError, struct.error, zlib.error,
+    Image.DecompressionBombError,
+)  # fmt: skip
+"""What Pillow raises for damaged images."""
 _RESCUE = RescuePolicy()
 TERMINAL = frozenset(status for status in TaskStatus if status.is_terminal)
 
@@ -174,5 +181,5 @@ def _picture(content: bytes) -> tuple[str, int, int] | None:
         with Image.open(io.BytesIO(content), formats=_FORMATS) as picture:
             picture.load()
             return (Image.MIME[picture.format or ""], picture.width, picture.height)
-    except (OSError, SyntaxError, KeyError, ValueError, Image.DecompressionBombError):
+    except _DAMAGED:
         return None

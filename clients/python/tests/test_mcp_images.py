@@ -1,12 +1,14 @@
 """Images in the results of MCP tools."""
 
 import base64
+import dataclasses
 import io
 import random
+import zlib
 from typing import Any
 
 import pytest
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from darkroom.image_files import ImageFile
 from darkroom.mcp_server import shown
@@ -40,3 +42,12 @@ def test_other_image_becomes_a_jpeg_within_the_limit(kind: str, side: int) -> No
     with Image.open(io.BytesIO(data)) as opened:
         assert (content.mime_type, opened.format, opened.size) == ("image/jpeg", "JPEG", (side, side))
     assert len(data) <= limit
+
+
+def test_image_that_cannot_be_decoded_is_named() -> None:
+    end = -12  # the length of the last chunk; Pillow raises IndexError for a profile that is empty
+    png = image_file("png").content
+    damaged = png[:end] + b"\0\0\0\0iCCP" + zlib.crc32(b"iCCP").to_bytes(4, "big") + png[end:]
+    image = dataclasses.replace(image_file("avif"), content=damaged)
+    with pytest.raises(UnidentifiedImageError, match="image 0 of task task-1"):
+        shown(image, len(damaged))

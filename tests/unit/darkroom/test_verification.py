@@ -37,6 +37,7 @@ from gpu_subscriber.images.record import encode_image_record
 from scripted import ScriptedApi, reply, task_json
 from terminal import Terminal
 from tests.factories import draw_conditions, environment, parameters
+from tests.pictures import png_with_an_empty_profile
 
 SIDE = 64
 PIXELS = bytes(value % 251 for value in range(SIDE * SIDE * 3))
@@ -127,6 +128,14 @@ def test_damaged_file_raises_an_error_of_the_sdk(output_format: OutputFormat) ->
         for damaged in (whole[:length], whole[:length] + b"\xff" * 4 + whole[length + 4 :]):
             with suppress(ClientError):
                 RecordedImage.read_unedited(damaged)
+
+
+def test_png_with_an_empty_profile_has_no_record(tmp_path: Path, darkroom: Terminal) -> None:
+    path = tmp_path / "damaged.png"
+    path.write_bytes(png_with_an_empty_profile())
+    with pytest.raises(NoImageRecordError):
+        read_image_record(path)
+    assert darkroom("verify", str(path))[0] == ExitCode.NO_RECORD
 
 
 def of(data: bytes) -> RecordedImage:

@@ -11,6 +11,7 @@ from PIL import Image
 from common.domain.images import StoredImage
 from common.domain.task import Claim, Task
 from tests.factories import NOW, claim_of, parameters, submitted_task
+from tests.pictures import png_with_an_empty_profile
 from tools.integrity.checker import Kind
 from tools.integrity.deployment import DatedObject, Document, Parts, check_deployment, object_of
 from tools.integrity.evidence import StoredObject
@@ -151,8 +152,15 @@ def encoded(file_format: str, *, width: int = 8) -> bytes:
 
 @pytest.mark.parametrize(
     "content",
-    [encoded("EPS"), encoded("GIF"), encoded("PNG")[:-30], encoded("PNG", width=14_000), b"GIF89a"],
-    ids=["eps", "gif", "cut", "bomb", "no picture"],
+    [
+        encoded("EPS"),
+        encoded("GIF"),
+        encoded("PNG")[:-30],
+        encoded("PNG", width=14_000),
+        b"GIF89a",
+        png_with_an_empty_profile(),
+    ],
+    ids=["eps", "gif", "cut", "bomb", "no picture", "damaged"],
 )
 def test_content_that_no_worker_writes_is_no_picture(content: bytes) -> None:
     assert object_of("tasks/a/0.png", content, "image/png").picture is None

@@ -3,7 +3,9 @@
 import hashlib
 import io
 import os
+import struct
 import uuid
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
@@ -24,7 +26,10 @@ _MAJOR_VERSION = "1"
 _XMP_ATTRIBUTE = "darkroom:record"
 FORMATS = ("PNG", "JPEG", "WEBP", "AVIF")
 """The only formats that are decoded: Pillow's plugins for others may run programs."""
-UNREADABLE = (OSError, ValueError, SyntaxError, RuntimeError, Image.DecompressionBombError)
+UNREADABLE = (
+    OSError, EOFError, LookupError, RuntimeError, SyntaxError, TypeError, ValueError, struct.error, zlib.error,
+    Image.DecompressionBombError,
+)  # fmt: skip
 """What Pillow's decoders of these formats raise for damaged files."""
 
 

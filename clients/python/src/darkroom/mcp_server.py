@@ -14,11 +14,12 @@ from mcp.server.mcpserver import Context, Image, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp_types import ProgressNotification, ProgressNotificationParams, ToolAnnotations
 from PIL import Image as PillowImage
+from PIL import UnidentifiedImageError
 from pydantic import Field
 
 from darkroom.async_client import AsyncClient
 from darkroom.errors import ClientError, TaskDeletedError, printable
-from darkroom.image_files import FORMATS, ImageFile
+from darkroom.image_files import FORMATS, UNREADABLE, ImageFile
 from darkroom.models.task import Task
 from darkroom.submission import SubmissionFields
 
@@ -232,12 +233,19 @@ def _summary(task: Task, files: list[str]) -> str:
 
 
 def shown(image: ImageFile, max_bytes: int) -> Image:
-    """Return an image as assistants accept it: a smaller JPEG if its format or size is a problem."""
+    """Return an image as assistants accept it: a smaller JPEG if its format or size is a problem.
+
+    Raises UnidentifiedImageError.
+    """
     kind = _SHOWN_FORMATS.get(image.stored.content_type)
     if kind is not None and len(image.content) <= max_bytes:
         return Image(data=image.content, format=kind)
-    with PillowImage.open(io.BytesIO(image.content), formats=FORMATS) as opened:
-        pixels = opened.convert("RGB")
+    try:
+        with PillowImage.open(io.BytesIO(image.content), formats=FORMATS) as opened:
+            pixels = opened.convert("RGB")
+    except UNREADABLE as error:
+        reason = f"image {image.stored.index} of task {printable(image.task_id)} cannot be decoded"
+        raise UnidentifiedImageError(reason) from error
     while True:
         file = io.BytesIO()
         pixels.save(file, "JPEG", quality=85)

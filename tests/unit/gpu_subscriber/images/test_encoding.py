@@ -19,6 +19,7 @@ from gpu_subscriber.images.encoding import encode_image, pixels_sha256, read_rec
 from gpu_subscriber.images.parameter_lines import parameter_lines
 from gpu_subscriber.images.record import ImageRecord
 from tests.factories import draw_conditions, environment, parameters
+from tests.pictures import png_with_an_empty_profile
 
 SIZE = (16, 8)
 PIXELS = bytes(range(128)) * 3
@@ -177,8 +178,9 @@ def _png(**text: str) -> bytes:
         _png(darkroom="[]"),
         _png(darkroom=json.dumps({"version": "1.0", "task_id": "x"})),
         _png(darkroom=json.dumps({"version": "2.0"})),
+        png_with_an_empty_profile(),
     ],
-    ids=["empty", "text", "foreign", "no JSON", "no object", "incomplete", "from the future"],
+    ids=["empty", "text", "foreign", "no JSON", "no object", "incomplete", "from the future", "damaged"],
 )
 def test_bytes_without_a_record_are_refused(data: bytes) -> None:
     with pytest.raises(UnreadableImageError):
