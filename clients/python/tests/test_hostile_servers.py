@@ -13,6 +13,7 @@ from darkroom import (
     AsyncClient,
     Client,
     ClientError,
+    ConfigurationError,
     DamagedImageError,
     UnexpectedResponseError,
     UnreachableError,
@@ -35,7 +36,11 @@ COMPLETED = task_json("completed", images=[STORED])
 SHARE = {
     "id": "s", "image_index": 0, "created_at": "2026-01-01T12:00:00Z", "expires_at": "2026-01-08T12:00:00Z",
 }  # fmt: skip
-BAD_ADDRESSES = ["http://[::1", "http://a:99999999/", "not a url \x00", "http://a/" + "é" * 70_000]
+GROWING = "/" + '"' * 30_000
+"""An address that is too long only after its characters are quoted."""
+BAD_ADDRESSES = [
+    "http://[::1", "http://a:99999999/", "not a url \x00", "http://a/" + "é" * 70_000, GROWING,
+]  # fmt: skip
 
 
 def json_text(text: str) -> httpx.Response:
@@ -89,6 +94,21 @@ def test_hostile_link_to_an_image_raises_an_error_of_the_sdk(use: Use, address: 
     redirect = httpx.Response(302, headers=[(b"Location", address.encode())])
     with pytest.raises(ClientError):
         use(Server(reply(COMPLETED), *[redirect] * 5), "images", "t")
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_hostile_redirect_raises_an_error_of_the_sdk(use: Use, status: int) -> None:
+    redirects = [httpx.Response(status, headers={"Location": GROWING}) for _ in range(5)]
+    with pytest.raises(ClientError) as caught:
+        use(Server(*redirects), "submit", "a cat")
+    assert caught.value.outcome_is_unknown
+
+
+def test_id_that_is_too_long_for_an_address_is_refused_before_it_is_sent(use: Use) -> None:
+    server = Server()
+    for call in (("get", '"' * 30_000), ("label", "a" * 70_000, {})):
+        with pytest.raises(ConfigurationError, match="cannot be part of an address"):
+            use(server, *call)
 
 
 @pytest.mark.parametrize("retry_after", ["NaN", "Infinity", "-Infinity"])

@@ -65,17 +65,20 @@ class Calls:
         """Build a request with the caller's credentials.
 
         The API may hold the response for `hold_seconds`, which are added to the read timeout. A
-        successful response is cut off after `max_bytes`.
+        successful response is cut off after `max_bytes`. Raises ConfigurationError.
         """
-        return httpx.Request(
-            method,
-            f"{self.address.url}{path}",
-            params={name: valid_unicode(value) for name, value in (query or {}).items()} or None,
-            json=None if body is None else json_value(body),
-            content=content,
-            headers={**_DEFAULT_HEADERS, **self.address.credentials, **(headers or {})},
-            extensions={"timeout": self._timeout(hold_seconds), LIMIT: max_bytes},
-        )
+        try:
+            return httpx.Request(
+                method,
+                f"{self.address.url}{path}",
+                params={name: valid_unicode(value) for name, value in (query or {}).items()} or None,
+                json=None if body is None else json_value(body),
+                content=content,
+                headers={**_DEFAULT_HEADERS, **self.address.credentials, **(headers or {})},
+                extensions={"timeout": self._timeout(hold_seconds), LIMIT: max_bytes},
+            )
+        except httpx.InvalidURL as error:
+            raise ConfigurationError(f"an id or filter cannot be part of an address: {error}") from error
 
     def anonymous_request(self, url: str, *, max_bytes: int) -> httpx.Request:
         """Build a GET request to another host, without credentials."""

@@ -92,6 +92,15 @@ def _resume(operation: Any, outcome: _Outcome) -> Any:
     return operation.throw(outcome) if isinstance(outcome, httpx.RequestError) else operation.send(outcome)
 
 
+def _transport_error(error: UnicodeError | httpx.InvalidURL, request: httpx.Request) -> httpx.RequestError:
+    """Convert an error that httpx does not: of a host name that DNS cannot have, or of a redirect.
+
+    httpx builds the request of a redirect even if it does not follow it, and its address may be too long.
+    """
+    kind = httpx.ConnectError if isinstance(error, UnicodeError) else httpx.RemoteProtocolError
+    return kind(str(error), request=request)
+
+
 class _Driver:
     """Performs the actions of one operation and owns its open event stream."""
 
@@ -125,8 +134,8 @@ class _Driver:
     def _open(self, request: httpx.Request) -> httpx.Response:
         try:
             return self._http.send(request, stream=True)
-        except UnicodeError as error:  # a host name that DNS cannot have
-            raise httpx.ConnectError(str(error), request=request) from error
+        except (UnicodeError, httpx.InvalidURL) as error:
+            raise _transport_error(error, request) from error
 
     def _open_stream(self, request: httpx.Request) -> httpx.Response:
         self.close()
@@ -180,8 +189,8 @@ class _AsyncDriver:
     async def _open(self, request: httpx.Request) -> httpx.Response:
         try:
             return await self._http.send(request, stream=True)
-        except UnicodeError as error:
-            raise httpx.ConnectError(str(error), request=request) from error
+        except (UnicodeError, httpx.InvalidURL) as error:
+            raise _transport_error(error, request) from error
 
     async def _open_stream(self, request: httpx.Request) -> httpx.Response:
         await self.aclose()
