@@ -106,9 +106,38 @@ def test_hostile_redirect_raises_an_error_of_the_sdk(use: Use, status: int) -> N
 
 def test_id_that_is_too_long_for_an_address_is_refused_before_it_is_sent(use: Use) -> None:
     server = Server()
-    for call in (("get", '"' * 30_000), ("label", "a" * 70_000, {})):
+    calls: list[tuple[Any, ...]] = [("get", '"' * 30_000), ("label", "a" * 70_000, {})]
+    for call in calls:
         with pytest.raises(ConfigurationError, match="cannot be part of an address"):
             use(server, *call)
+
+
+ENDLESS: dict[str, tuple[str, dict[str, str]]] = {
+    "tasks": ("list", {}),
+    "dead_letters": ("dead_letters", {}),
+    "results": ("cancel_many", {"status": "queued"}),
+}
+
+
+@pytest.mark.parametrize("tokens", [("a", "b", "c"), ("a", "a", "a")], ids=["new tokens", "the same token"])
+@pytest.mark.parametrize(("field", "call"), ENDLESS.items(), ids=ENDLESS)
+def test_empty_pages_end_with_an_error(
+    use: Use, field: str, call: tuple[str, dict[str, str]], tokens: tuple[str, ...]
+) -> None:
+    method, filters = call
+    pages = [reply({field: [], "next_page_token": token}) for token in tokens]
+    with pytest.raises(UnexpectedResponseError, match="a page without progress"):
+        use(Server(*pages), method, **filters)
+
+
+def test_repeated_page_ends_with_an_error(use: Use) -> None:
+    listed = [reply({"tasks": [task_json()], "next_page_token": "a"}) for _ in range(3)]
+    with pytest.raises(UnexpectedResponseError, match="a page without progress"):
+        use(Server(*listed), "list")
+    result = {"task_id": "t", "status": 200, "task": task_json("cancelled"), "problem": None}
+    changed = [reply({"results": [result], "next_page_token": "a"}) for _ in range(3)]
+    with pytest.raises(UnexpectedResponseError, match="a page without progress"):
+        use(Server(*changed), "cancel_many", status="queued")
 
 
 @pytest.mark.parametrize("retry_after", ["NaN", "Infinity", "-Infinity"])

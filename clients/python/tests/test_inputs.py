@@ -190,9 +190,20 @@ def test_upload_gives_up_without_progress(api: ScriptedApi) -> None:
         lambda number: PART_BYTES - 1 + number % 2,
         lambda _: len(LARGE),
         lambda _: len(LARGE) + 1,
+        lambda number: len(LARGE) + number * PART_BYTES,
         lambda _: "9" * 5_000,
     ],
-    ids=["nothing", "single bytes", "0 or 1 part", "1 or 2 parts", "a byte less", "all", "more", "no number"],
+    ids=[
+        "nothing",
+        "single bytes",
+        "0 or 1 part",
+        "1 or 2 parts",
+        "a byte less",
+        "all",
+        "more",
+        "more and more",
+        "no number",
+    ],
 )
 def test_upload_ends_when_the_bucket_reports_no_progress(
     received: Callable[[int], object], monkeypatch: pytest.MonkeyPatch

@@ -1,7 +1,7 @@
 """HTTP calls to the API with retries; refusals are raised as exceptions."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, TypeVar
@@ -157,9 +157,19 @@ class Calls:
             page = yield from self.fetch(kind, self.request("GET", path, query=page_query))
             for item in page.items:
                 yield Emit(item)
-            if page.next_page_token is None:
+            token = self.next_page_token(page.next_page_token, page_query.get("page_token"), page.items)
+            if token is None:
                 return
-            page_query["page_token"] = page.next_page_token
+            page_query["page_token"] = token
+
+    def next_page_token(self, token: str | None, sent: str | None, items: Sequence[object]) -> str | None:
+        """Return the token of the next page; None after the last page.
+
+        Raises UnexpectedResponseError for a page without progress, after which the pages may not end.
+        """
+        if token is not None and (not items or token == sent):
+            raise UnexpectedResponseError(self.address.url, httpx.codes.OK, "a page without progress")
+        return token
 
     def delete(self, path: str) -> Operation[None]:
         """Delete a resource. Raises NotFoundError, except when an earlier attempt may have deleted it."""

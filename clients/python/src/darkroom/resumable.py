@@ -60,7 +60,8 @@ def _send_parts(calls: Calls, url: str, picture: bytes) -> Operation[None]:
             error = UnexpectedResponseError(url.partition("?")[0], response.status_code)
             is_known = response.status_code == _INCOMPLETE
             if is_known:
-                expected, received = received + len(part), _received(response)
+                # More than all bytes would be progress without end.
+                expected, received = received + len(part), min(total, _received(response))
                 if received >= progress + _PROGRESS_BYTES:
                     progress, failures = received, 0
                 if received < total and (received >= expected or not part):

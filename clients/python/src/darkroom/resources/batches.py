@@ -121,9 +121,10 @@ def _change_selected(
     while True:
         changes = yield from calls.fetch(_Changes, calls.request("POST", path, body=body))
         outcomes |= {result.task_id: _change_outcome(result) for result in changes.results}
-        if changes.next_page_token is None:
+        token = calls.next_page_token(changes.next_page_token, body.get("page_token"), changes.results)
+        if token is None:
             return outcomes
-        body["page_token"] = changes.next_page_token
+        body["page_token"] = token
 
 
 def _with_retries(
