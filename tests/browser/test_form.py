@@ -197,6 +197,25 @@ def test_message_that_no_worker_serves_the_model_ends(fakes: PageWithFakes, way:
     expect(message).to_be_empty()
 
 
+def test_submission_without_a_readable_response_is_reported_and_keeps_its_key(fakes: PageWithFakes) -> None:
+    page = ready_form(fakes)
+    keys: list[str | None] = []
+
+    def break_off(route: Route) -> None:
+        keys.append(route.request.header_value("idempotency-key"))
+        route.fulfill(status=202, body='{"id": "ta', content_type="application/json")
+
+    page.route("**/v1/tasks", break_off)
+    page.get_by_test_id("prompt-input").fill("broken")
+    press_generate(page)
+    expect(page.locator("#form-message")).to_have_text(
+        "The action failed. Try again. No task is created twice."
+    )
+    press_generate(page)
+    first, second = keys
+    assert first == second is not None
+
+
 @pytest.mark.parametrize("way", ["connected", "answered"])
 def test_message_that_the_service_is_unreachable_ends(fakes: PageWithFakes, way: str) -> None:
     fakes.context.clock.install()

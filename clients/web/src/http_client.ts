@@ -39,7 +39,8 @@ export class HttpClient {
       throw new ProblemError(unreachable());
     });
     if (response.ok) return response;
-    throw new ProblemError(problemFrom(response.status, await response.text(), response.headers.get("retry-after")));
+    const body = await response.text().catch(() => ""); // it may break off
+    throw new ProblemError(problemFrom(response.status, body, response.headers.get("retry-after")));
   }
 
   /** Send DELETE. A resource that does not exist (404) counts as deleted. */

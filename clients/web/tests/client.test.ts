@@ -113,3 +113,9 @@ test("labels are set and removed", async () => {
   expect([requests[0]?.method, requests[0]?.url]).toEqual(["POST", "https://page.example/app/v1/tasks/t1/labels"]);
   expect(await requests[0]?.json()).toEqual({ labels: { team: "b", old: null } });
 });
+
+test("an error response whose body breaks off is a problem with its status", async () => {
+  const broken = () => new ReadableStream({ start: (controller) => { controller.error(new TypeError("network error")); } });
+  vi.stubGlobal("fetch", () => Promise.resolve(new Response(broken(), { status: 503 })));
+  await expect(new DarkroomClient().submit({ prompt: "a circle" })).rejects.toMatchObject({ problem: { status: 503, code: "http_503" } });
+});

@@ -176,25 +176,26 @@ byId("empty", HTMLElement).addEventListener("click", (event) => {
 });
 
 async function submit(body: string): Promise<void> {
-  try {
-    const { task, served } = await intent.submit(body, (key) => api.submit(body, key));
-    list.expect(task.id);
-    feed.insert(task);
-    form.rememberSeed(task.seed);
-    if (served === false) {
-      form.message.showQueued("Task queued. It waits because no worker serves this model now.", task.id);
-      unserved = task;
-      refreshModelsLater();
-    } else form.message.showQueued("Task queued. It appears in the list.");
-  } catch (error) {
-    if (!(error instanceof ProblemError)) throw error;
-    const { fields, message } = formMessages(error.problem);
-    form.show(fields);
-    if (message === null) return;
-    const isUnreachable = error.problem.code === UNREACHABLE;
-    form.message.show(message, true, isUnreachable ? UNREACHABLE : null);
-    if (isUnreachable) refreshModelsLater();
-  }
+  const answer = await intent.submit(body, (key) => api.submit(body, key)).catch(showSubmissionError);
+  if (answer === undefined) return;
+  const { task, served } = answer;
+  list.expect(task.id);
+  feed.insert(task);
+  form.rememberSeed(task.seed);
+  if (served === false) {
+    form.message.showQueued("Task queued. It waits because no worker serves this model now.", task.id);
+    unserved = task;
+    refreshModelsLater();
+  } else form.message.showQueued("Task queued. It appears in the list.");
+}
+
+function showSubmissionError(error: unknown): undefined {
+  const { fields, message } = formMessages(error);
+  form.show(fields);
+  if (message === null) return;
+  const isUnreachable = error instanceof ProblemError && error.problem.code === UNREACHABLE;
+  form.message.show(message, true, isUnreachable ? UNREACHABLE : null);
+  if (isUnreachable) refreshModelsLater();
 }
 
 async function start(): Promise<void> {

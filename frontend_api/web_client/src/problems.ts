@@ -1,6 +1,6 @@
 /** The messages of failed actions. */
 
-import { type Problem, ProblemError } from "@darkroom/web";
+import { ProblemError } from "@darkroom/web";
 
 import { FIELD_NAMES, type FieldErrors } from "./form/fields";
 import { plainText, waitText } from "./formatting";
@@ -10,8 +10,13 @@ export function errorText(error: unknown, otherwise = "The action failed. Try ag
   return error instanceof ProblemError ? asSentence(error.message) : otherwise;
 }
 
-/** Split a problem into the messages of form fields and the message beside the submit button. */
-export function formMessages(problem: Problem): { fields: FieldErrors; message: string | null } {
+/** The form sends a body again with the same idempotency key. */
+const NOT_TWICE = " No task is created twice.";
+
+/** Split the error of a submission into the messages of form fields and the message beside the submit button. */
+export function formMessages(error: unknown): { fields: FieldErrors; message: string | null } {
+  if (!(error instanceof ProblemError)) return { fields: {}, message: errorText(error) + NOT_TWICE };
+  const { problem } = error;
   const fields: FieldErrors = {};
   const others: string[] = [];
   for (const { pointer, detail } of problem.errors) {
@@ -23,8 +28,7 @@ export function formMessages(problem: Problem): { fields: FieldErrors; message: 
   if (Object.keys(fields).length > 0 && others.length === 0) return { fields, message: null };
   const message = asSentence(others.join("; ") || problem.detail || problem.title);
   const wait = problem.retryAfterSeconds === null ? "" : ` Try again in ${waitText(problem.retryAfterSeconds)}.`;
-  // The submission is sent again with the same idempotency key.
-  const repeated = problem.code === "unreachable" ? " No task is created twice." : "";
+  const repeated = problem.code === "unreachable" ? NOT_TWICE : "";
   return { fields, message: message + wait + repeated };
 }
 
