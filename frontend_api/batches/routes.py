@@ -43,6 +43,7 @@ from frontend_api.http.requests import (
     json_body,
     well_formed_task_id,
 )
+from frontend_api.http.response_memory import check_response_memory
 from frontend_api.http.responses import json_response
 from frontend_api.http.schemas import ProblemDocument
 from frontend_api.identity.ports import Identity
@@ -53,6 +54,7 @@ from frontend_api.tasks.submit import IdempotencyKeyReusedError, Submitted
 
 blueprint = Blueprint("batches", __name__, url_prefix="/v1")
 blueprint.before_request(authenticate)
+blueprint.before_request(check_response_memory)  # responses have up to 100 tasks
 doc = ApiDoc(tag="tasks")
 
 _accepted = counter(TASKS_SUBMITTED)

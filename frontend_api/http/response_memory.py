@@ -2,15 +2,19 @@
 
 The limit on concurrent requests does not bound it: a response is sent after its view has returned, and
 a few dozen requests with a large file each use up the memory.
+
+Only responses to GET and HEAD are refused after the view. Any other request may have changed
+something, and its response always arrives; it counts. A view whose response may be large therefore
+calls `check_response_memory` before it changes anything, so that requests beyond the share do not begin.
 """
 
 import errno
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
-from flask import Flask, Response, after_this_request, current_app, g
+from flask import Flask, Response, after_this_request, current_app, g, request
 
 from frontend_api.fair_shares import FairShares, Reserve
 from frontend_api.http.concurrency_limiter import ConcurrencyLimiter
@@ -21,8 +25,9 @@ _CAPACITY_BYTES = 96 * 1024 * 1024
 _EXTENSION = "response_memory"
 _LEAST_BYTES = 64 * 1024
 """Smaller bodies of all threads together fit into half of the capacity."""
+_READING = ("GET", "HEAD")
 _WAIT_SECONDS = 10.0
-"""For the memory of a file of a stream. Many streams of a caller may get theirs at the same moment."""
+"""For the memory of a finished task's files. Many requests of a caller may wait for one task."""
 
 
 def limit_response_memory(
@@ -42,21 +47,35 @@ def limit_response_memory(
         size = answer.content_length or 0
         if size < _LEAST_BYTES or "has_reserved_memory" in g:
             return answer
-        if not memory.take_if_admitted(caller, size):
+        if request.method not in _READING:
+            memory.take(caller, size)
+        elif not memory.take_if_admitted(caller, size):
             answer.close()
             return problem_response(_too_many())
         answer.call_on_close(partial(memory.give_back, caller, size))
         return answer
 
 
-def reserve_memory(size: int) -> None:
+def check_response_memory() -> None:
+    """Raise RequestRefusedError if the caller holds its share. Called before a request changes anything."""
+    memory, gate = current_app.extensions[_EXTENSION]
+    if not memory.admits(gate.current_caller()):
+        raise RequestRefusedError(_too_many())
+
+
+def reserve_memory(size: int, *, waits: bool = False) -> None:
     """Count the memory of a large file, before it is read, until the response is sent.
 
-    Otherwise the requests that run at once would read theirs before any counts. Raises RequestRefusedError.
+    Otherwise the requests that run at once would read theirs before any counts. With `waits`, the
+    request leaves the concurrency limit until the memory is free. Raises RequestRefusedError.
     """
+    if size < _LEAST_BYTES:
+        return
     memory, gate = current_app.extensions[_EXTENSION]
     caller = gate.current_caller()
-    if not memory.take_if_admitted(caller, size):
+    with gate.released() if waits else nullcontext():
+        is_admitted = memory.take_within(_WAIT_SECONDS if waits else 0, caller, size)
+    if not is_admitted:
         raise RequestRefusedError(_too_many())
     g.has_reserved_memory = True
 
@@ -78,6 +97,9 @@ def memory_of_stream() -> Reserve:
 
     @contextmanager
     def reserved(size: int) -> Iterator[None]:
+        if size < _LEAST_BYTES:
+            yield
+            return
         if not memory.take_within(_WAIT_SECONDS, caller, size):
             raise RequestRefusedError(_too_many())
         try:

@@ -23,7 +23,7 @@ from frontend_api.http.requests import (
     json_body,
     permission_check,
 )
-from frontend_api.http.response_memory import memory_of_stream, reserve_memory
+from frontend_api.http.response_memory import check_response_memory, memory_of_stream, reserve_memory
 from frontend_api.http.responses import UNBUFFERED, json_response
 from frontend_api.images.ports import Images
 from frontend_api.inputs.package import Inputs
@@ -153,6 +153,8 @@ def _response(
     submission: Submission, asked: OpenAIImageRequest, *, event_prefix: EventPrefix = "image_generation"
 ) -> Response:
     """Submit the task and return its images or events."""
+    if asked.response_format != "url":
+        check_response_memory()
     try:
         with ExitStack() as exits:
             # Take the slot first: a rejection afterwards would hide that the task was accepted.
@@ -218,7 +220,7 @@ def _images(generation: Generation, render: RenderGeneration) -> Response:
         return Response(body, content_type="application/json", headers=UNBUFFERED)
     if (failure := failure_of(generation.task)) is not None:
         return _error_response(failure)
-    reserve_memory(render.size_bytes(generation.task))
+    reserve_memory(render.size_bytes(generation.task), waits=True)
     response = json_response(render.response(generation.task))
     # Compressing encoded images takes ten times as long as the rest, and saves a quarter.
     response.cache_control.no_transform = True

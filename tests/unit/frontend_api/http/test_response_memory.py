@@ -34,6 +34,7 @@ class Server:
         gate = ConcurrencyLimiter(at_once=8, per_caller=8)
         limit_response_memory(self.app, gate, capacity_bytes=MOST_UNREAD * len(LARGE))
         self.app.add_url_rule("/large", "large", lambda: Response(LARGE))
+        self.app.add_url_rule("/change", "change", lambda: Response(LARGE), methods=["POST"])
         self.app.add_url_rule("/reserved", "reserved", self._reserved)
         self.app.add_url_rule("/small", "small", lambda: Response(b"x"))
         self.app.add_url_rule("/stream", "stream", lambda: Response(self._chunks()))
@@ -82,6 +83,17 @@ def test_large_response_is_refused_to_a_caller_with_many_unread_ones(server: Ser
     assert refused.headers["Retry-After"] == "2"
     unread.pop().close()
     assert server.get("/large").data == LARGE
+
+
+def test_response_of_a_change_arrives_and_counts(server: Server) -> None:
+    """A refusal would hide what has changed."""
+    unread = server.occupied()
+    change = server.app.test_client().post("/change", environ_base={"REMOTE_ADDR": GREEDY})
+    assert change.status_code == 200
+    unread.pop().close()
+    assert server.get("/large").status_code == 429
+    change.close()
+    assert server.get("/large").status_code == 200
 
 
 def test_refused_response_is_not_read(server: Server) -> None:
@@ -144,19 +156,52 @@ def test_stream_is_closed_with_its_response(server: Server) -> None:
     assert server.closed_streams == 1
 
 
-def test_unread_images_of_one_caller_are_limited(api: Api) -> None:
-    task = api.claimed_task(user_id="ada")
+def unread_images(api: Api) -> list[TestResponse]:
+    """Return as many unread images of 30 MB as one caller may have, which is four."""
+    task = api.claimed_task(task_id="large", user_id="ada")
     image = replace(stored_image(task), size_bytes=30_000_000)
     api.images.objects[image.object_name] = bytes(image.size_bytes)
     api.store.update(task.id, lambda t: t.completed(claim_of(t), (image,), api.clock.now()))
+    return [fetched(api, "ada") for _ in range(4)]
 
-    def fetched(user: str) -> TestResponse:
-        path = f"/v1/tasks/{task.id}/images/0/thumbnail"
-        return api.app.test_client().get(path, headers=signed_in_as(user))
 
-    unread = [fetched("ada") for _ in range(5)]
-    assert [response.status_code for response in unread] == [200] * 4 + [429]
-    assert fetched("bob").status_code == 404
+def fetched(api: Api, user: str) -> TestResponse:
+    return api.app.test_client().get("/v1/tasks/large/images/0/thumbnail", headers=signed_in_as(user))
+
+
+def test_unread_images_of_one_caller_are_limited(api: Api) -> None:
+    unread = unread_images(api)
+    assert [response.status_code for response in unread] == [200] * 4
+    assert fetched(api, "ada").status_code == 429
+    assert fetched(api, "bob").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("method", "asked"),
+    [
+        ("batch", {"tasks": [{"prompt": "a"}] * 100}),
+        ("cancel", {"task_ids": ["other"]}),
+        ("delete", {"task_ids": ["other"]}),
+        ("label", {"task_ids": ["other"], "labels": {"team": "red"}}),
+    ],
+)
+def test_change_of_many_tasks_is_refused_before_it_begins(
+    api: Api, method: str, asked: dict[str, object]
+) -> None:
+    """Its response may be large. A caller who repeats a refused batch must not get two."""
+    api.stored_task(task_id="other", user_id="ada")
+
+    def post() -> TestResponse:
+        return api.app.test_client().post(f"/v1/tasks:{method}", json=asked, headers=signed_in_as("ada"))
+
+    unread = unread_images(api)
+    before = list(api.store.all_tasks)
+    refused = post()
+    assert (refused.status_code, refused.get_json()["code"]) == (429, "too_many_large_files")
+    assert list(api.store.all_tasks) == before
+    unread[0].close()
+    assert post().status_code == 200
+    assert list(api.store.all_tasks) != before
 
 
 @pytest.mark.parametrize("is_streamed", [True, False])

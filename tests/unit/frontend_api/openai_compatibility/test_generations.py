@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,15 @@ def answer_after(api: Api, then: Callable[[Task], Any], **body: Any) -> TestResp
 
 def completing(api: Api) -> Callable[[Task], Task]:
     return lambda task: api.complete(api.claim(task))
+
+
+def with_large_image(api: Api) -> Callable[[Task], Task]:
+    def complete(task: Task) -> Task:
+        image = replace(stored_image(api.claim(task)), size_bytes=30_000_000)
+        api.images.objects[image.object_name] = bytes(image.size_bytes)
+        return api.store.update(task.id, lambda t: t.completed(claim_of(t), (image,), api.clock.now()))
+
+    return complete
 
 
 def failing(api: Api, code: FailureCode) -> Callable[[Task], Task]:
@@ -347,11 +357,67 @@ def test_clients_do_not_repeat_a_request_whose_unconfirmed_message_was_processed
 def test_clients_do_not_repeat_a_request_whose_images_cannot_be_sent(
     api: Api, monkeypatch: pytest.MonkeyPatch, has_memory: bool, status: int
 ) -> None:
-    monkeypatch.setattr(FairShares, "take_if_admitted", lambda *_: has_memory)
+    monkeypatch.setattr(FairShares, "take_within", lambda *_: has_memory)
     api.images.unavailable = True
-    answer = answer_after(api, completing(api))
+    answer = answer_after(api, with_large_image(api))
     assert (answer.status_code, answer.headers["x-should-retry"]) == (status, "false")
     assert answer.get_json()["error"]["task_id"] == only_task(api).id
+
+
+def unread_images(api: Api) -> list[TestResponse]:
+    """Let the caller hold its share of the memory: four responses of 30 MB."""
+    with_large_image(api)(api.stored_task(task_id="large"))
+    unread = [api.app.test_client().get("/v1/tasks/large/images/0") for _ in range(5)]
+    assert [answer.status_code for answer in unread] == [200] * 4 + [429]
+    return unread[:4]
+
+
+@pytest.mark.parametrize("is_streamed", [False, True])
+def test_no_task_is_generated_for_a_caller_who_does_not_read_its_responses(
+    api: Api, is_streamed: bool
+) -> None:
+    unread = unread_images(api)
+    answer = post(api, stream=is_streamed)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (429, "2")
+    assert answer.get_json()["error"]["code"] == "too_many_large_files"
+    assert only_task(api).id == "large"
+    for response in unread:
+        response.close()
+
+
+def test_links_to_images_need_no_memory(api: Api) -> None:
+    unread = unread_images(api)
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(post, api, response_format="url")
+        assert api.changes.begun.acquire(timeout=60)
+        (task,) = (task for task in api.store.all_tasks if task.id != "large")
+        with_large_image(api)(task)
+        assert answer.result(60).status_code == 200
+    for response in unread:
+        response.close()
+
+
+def test_images_of_a_generated_task_wait_for_the_memory_of_other_responses(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They were paid for. The caller reads its other responses meanwhile."""
+    unread: list[TestResponse] = []
+    take = FairShares.take_within
+
+    def take_after_the_others_are_read(memory: FairShares, seconds: float, caller: str, amount: int) -> bool:
+        assert not take(memory, 0, caller, amount)
+        for response in unread:
+            response.close()
+        return take(memory, seconds, caller, amount)
+
+    def complete(task: Task) -> None:
+        unread.extend(unread_images(api))
+        monkeypatch.setattr(FairShares, "take_within", take_after_the_others_are_read)
+        with_large_image(api)(task)
+
+    answer = answer_after(api, complete)
+    assert answer.status_code == 200
+    assert len(answer.get_json()["data"]) == 1
 
 
 def test_clients_repeat_a_request_with_an_idempotency_key_whose_images_cannot_be_sent(api: Api) -> None:
