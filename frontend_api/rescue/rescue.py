@@ -6,14 +6,16 @@ an extra message, and claims make that harmless.
 
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import compress
 from typing import TypeVar
 
 import structlog
+from cachetools import LRUCache
 
 from common.domain.errors import ContendedError, DependencyUnavailableError, DomainError, TaskNotFoundError
 from common.domain.task import Task
@@ -27,8 +29,9 @@ from frontend_api.tasks.publisher import TaskPublisher
 
 _Result = TypeVar("_Result")
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
-_MOST_WITHOUT_INPUTS = 3
-"""With ten seconds each, an outage of the bucket does not outlast the lock."""
+_LONGEST_WITHOUT_INPUTS = timedelta(seconds=30)
+"""With ten seconds for each try, an outage of the bucket does not outlast the lock."""
+_MAX_REMEMBERED_CALLERS = 1_000
 _log = structlog.get_logger(__name__)
 _rescued = counter(TASKS_RESCUED)
 
@@ -65,6 +68,10 @@ class RescueStaleTasks:
     lock: RescueLock
     clock: Clock
     policy: RescuePolicy
+    refused_inputs: MutableMapping[str, datetime] = field(
+        default_factory=lambda: LRUCache(_MAX_REMEMBERED_CALLERS)
+    )
+    """When the bucket last failed to keep an input of a caller; none of theirs was kept since."""
 
     def __call__(self, *, queue_lost_at: datetime | None = None) -> Rescued:
         """Process the stale tasks once, in pages.
@@ -84,11 +91,20 @@ class RescueStaleTasks:
             # The read of the task has corrected the clock.
             return self.policy.decide(task, now=self.clock.now(), messages_lost_before=lost_before)
 
-        run = _Run(decide)
+        run = _Run(
+            decide,
+            contended=_LeftCallers(ContendedError, clock=self.clock),
+            without_inputs=_LeftCallers(
+                DependencyUnavailableError,
+                clock=self.clock,
+                failures=self.refused_inputs,
+                longest=_LONGEST_WITHOUT_INPUTS,
+            ),
+        )
         counts = Counter(dict.fromkeys(Verdict, 0))
         try:
             try:
-                for page in self._pages(self._limits(now, lost_before)):
+                for page in self._refused_last(self._pages(self._limits(now, lost_before))):
                     for task in page:
                         verdict = run.contended.attempt(task, partial(self._act, task, run))
                         counts[verdict or Verdict.NO_ACTION] += 1
@@ -136,6 +152,19 @@ class RescueStaleTasks:
                     break
                 after = page[-1]
 
+    def _refused_last(self, pages: Iterable[Sequence[Task]]) -> Iterator[Sequence[Task]]:
+        """Yield those tasks with inputs last whose callers had an input refused, the earliest refusal first.
+
+        Otherwise the same callers would use up the time for refusals in each run.
+        """
+        refused: list[Task] = []
+        for page in pages:
+            waits = [bool(task.parameters.inputs) and task.user_id in self.refused_inputs for task in page]
+            refused.extend(compress(page, waits))
+            yield [task for task, is_last in zip(page, waits, strict=True) if not is_last]
+        if refused:
+            yield sorted(refused, key=lambda task: self.refused_inputs.get(task.user_id, _LONG_AGO))
+
     def _act(self, task: Task, run: "_Run") -> Verdict:
         verdict = run.decide(task)
         if verdict.publishes:
@@ -175,27 +204,41 @@ class _LeftCallers:
     """Callers for one of whose tasks an action has failed, each try of which takes seconds.
 
     The tasks of others must not wait. So the rest of the caller's tasks are left to the next run, and
-    after `most` callers those of all callers.
+    those of all callers once the failures took as long as `longest`. `failures` outlasts the run.
     """
 
-    def __init__(self, error: type[DependencyUnavailableError], *, most: int | None = None) -> None:
+    def __init__(
+        self,
+        error: type[DependencyUnavailableError],
+        *,
+        clock: Clock,
+        failures: MutableMapping[str, datetime] | None = None,
+        longest: timedelta = timedelta.max,
+    ) -> None:
         self._error = error
-        self._most = most
+        self._clock = clock
+        self._failures = {} if failures is None else failures
+        self._longest = longest
+        self._took = timedelta()
         self._user_ids: set[str] = set()
         self._failed: DependencyUnavailableError | None = None
         self._has_succeeded = False
 
     def attempt(self, task: Task, act: Callable[[], _Result]) -> _Result | None:
         """Return the result; None if the task was left."""
-        if task.user_id in self._user_ids or len(self._user_ids) == self._most:
+        if task.user_id in self._user_ids or self._took >= self._longest:
             return None
+        began = self._clock.now()
         try:
             result = act()
         except self._error as error:
             self._failed = error
+            self._failures[task.user_id] = now = self._clock.now()
+            self._took += now - began
             self._user_ids.add(task.user_id)
             _log.warning("rescue_left_task", task_id=task.id, reason=str(error))
             return None
+        self._failures.pop(task.user_id, None)
         self._has_succeeded = True
         return result
 
@@ -208,13 +251,11 @@ class _LeftCallers:
 @dataclass(frozen=True, slots=True)
 class _Run:
     decide: Callable[[Task], Verdict]
-    abandoned: list[Task] = field(default_factory=list)
-    contended: _LeftCallers = field(default_factory=partial(_LeftCallers, ContendedError))
+    contended: _LeftCallers
     """Callers who change a task faster than a run can write it."""
-    without_inputs: _LeftCallers = field(
-        default_factory=partial(_LeftCallers, DependencyUnavailableError, most=_MOST_WITHOUT_INPUTS)
-    )
+    without_inputs: _LeftCallers
     """Callers of whose task the bucket has not kept the inputs."""
+    abandoned: list[Task] = field(default_factory=list)
 
 
 def _report(counts: Mapping[Verdict, int]) -> None:

@@ -168,13 +168,14 @@ def test_rescue_keeps_the_pictures_of_a_task_before_it_publishes_it(api: Api, is
 def without_bucket_for(
     api: Api, monkeypatch: pytest.MonkeyPatch, user_ids: tuple[str, ...]
 ) -> list[StoredInput]:
-    """Let the bucket refuse to keep these users' pictures, and return those that were tried."""
+    """Let the bucket refuse to keep these users' pictures after ten seconds, and return those that were tried."""
     refused: list[StoredInput] = []
     keep = api.inputs.keep
 
     def keep_or_fail(stored: StoredInput, **changes: Any) -> StoredInput:
         if stored.object_name.startswith(tuple(input_object_name(user_id, "") for user_id in user_ids)):
             refused.append(stored)
+            api.clock.advance(10)
             raise DependencyUnavailableError("storage")
         return keep(stored, **changes)
 
@@ -222,6 +223,24 @@ def test_rescue_reports_an_outage_of_the_bucket_after_it_has_done_all_else(
     assert api.stored("overdue").failure == FailureCode.DEADLINE_EXCEEDED.failure()
     assert len(api.events.events) == 2
     assert not any(task.event_pending_since for task in api.store.all_tasks)
+
+
+def test_rescue_tries_the_callers_last_whose_pictures_were_refused(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Callers who change their pictures all the time must not use up the time of each run."""
+    refusing = ("ann", "ben", "cem", "dee", "eve")
+    for user_id in (*refusing, "fay"):
+        never_enqueued(api, user_id, shade=0)
+        api.clock.advance(1)
+    api.clock.advance(60)
+    refused = without_bucket_for(api, monkeypatch, refusing)
+    assert (api.rescue().status_code, len(refused)) == (503, 3)
+    assert (api.rescue().status_code, len(refused)) == (200, 6)
+    assert [task.id for task in api.queue.published] == ["fay-0"]
+    assert refused[5] == refused[0]
+    monkeypatch.undo()
+    assert api.rescue().get_json()["published"] == 5
 
 
 def test_batch_publishes_its_tasks_without_pictures_when_pictures_cannot_be_kept(
