@@ -197,30 +197,37 @@ class SubmitBatch:
 
         Returns the errors of those that were not published, or without a confirmation, by id.
         """
-        publisher, store = self.submit_task.publisher, self.submit_task.store
-        found = [outcome for outcome in outcomes if isinstance(outcome, Submitted)]
-        wanted = {each.task.id: each for each in found if publisher.needs_message(each.task)}
-        errors = self._keep_inputs([each.task for each in wanted.values()])
+        publisher = self.submit_task.publisher
+        wanted: dict[str, Submitted] = {}
+        for outcome in outcomes:
+            if isinstance(outcome, Submitted) and publisher.needs_message(outcome.task):
+                wanted.setdefault(outcome.task.id, outcome)
+        errors = self._keep_inputs(wanted.values())
+        # First: a task that is stored would be published by rescue, although it is reported as refused.
+        refused = [task_id for task_id, error in errors.items() if isinstance(error, ParametersRejectedError)]
+        errors |= self.submit_task.withdraw(*(wanted[task_id].task for task_id in refused))
         tasks = [each.task for task_id, each in wanted.items() if task_id not in errors]
         try:
             if tasks:
                 publisher.publish(*tasks)
         except DependencyUnavailableError as error:
             return {**errors, **{task.id: TaskNotConfirmedError(task.id, error) for task in tasks}}
-        for task_id, refusal in errors.items():
-            if isinstance(refusal, ParametersRejectedError) and not wanted[task_id].replayed:
-                store.delete_unchanged(wanted[task_id].task)
         return errors
 
-    def _keep_inputs(self, tasks: Sequence[Task]) -> dict[str, DomainError]:
-        """Return the errors of the tasks whose inputs are not kept, by id. Others need no bucket."""
-        tasks = [task for task in tasks if task.parameters.inputs]
+    def _keep_inputs(self, wanted: Iterable[Submitted]) -> dict[str, DomainError]:
+        """Return the errors of the tasks whose inputs are not kept, by id. Others need no bucket.
+
+        A replayed task is not refused: it was accepted before, so a worker fails it.
+        """
+        found = [each for each in wanted if each.task.parameters.inputs]
         try:
-            refusals = self.submit_task.inputs.keep(tasks)
+            refusals = self.submit_task.inputs.keep([each.task for each in found])
         except DependencyUnavailableError as error:
-            return {task.id: TaskNotConfirmedError(task.id, error) for task in tasks}
+            return {each.task.id: TaskNotConfirmedError(each.task.id, error) for each in found}
         return {
-            task.id: refusal for task, refusal in zip(tasks, refusals, strict=True) if refusal is not None
+            each.task.id: refusal
+            for each, refusal in zip(found, refusals, strict=True)
+            if refusal is not None and not each.replayed
         }
 
 

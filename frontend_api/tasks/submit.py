@@ -153,11 +153,7 @@ class SubmitTask:
                 return Submitted(task=self._replay(task), replayed=True)
             except TaskNotFoundError:
                 raise refusal from None
-        try:
-            self._publish(stored)
-        except ParametersRejectedError:
-            self.store.delete_unchanged(stored)
-            raise
+        self._publish(stored)
         self.estimator.add_stored(stored)
         return Submitted(task=stored, replayed=False)
 
@@ -207,6 +203,23 @@ class SubmitTask:
             token_starts=None if tokenizers is None else partial(tokenizers.token_starts, spec.name),
         )
         return self.callback_seal.on(replace(task, warnings=warnings, request_digest=submission.digest))
+
+    def withdraw(self, *refused: Task) -> dict[str, DomainError]:
+        """Delete tasks that are refused after they were stored. Return errors of those that may still be stored.
+
+        Once the store is unavailable, no more tasks are tried: the response waits for each.
+        """
+        errors: dict[str, DomainError] = {}
+        unavailable: DependencyUnavailableError | None = None
+        for task in refused:
+            if unavailable is None:
+                try:
+                    self.store.delete_unchanged(task)
+                except DependencyUnavailableError as exc:
+                    unavailable = exc
+            if unavailable is not None:
+                errors[task.id] = OutcomeUnknownError(task.id, unavailable)
+        return errors
 
     def is_replay(self, stored: Task, submission: Submission) -> bool:
         """Return whether a submission that is refused now is the one that created this task."""
@@ -279,18 +292,22 @@ class SubmitTask:
             raise OutcomeUnknownError(task_id, exc) from exc
 
     def _republish(self, task: Task) -> Task:
-        return self._publish(task) if self.publisher.needs_message(task) else task
+        return self._publish(task, replayed=True) if self.publisher.needs_message(task) else task
 
-    def _publish(self, task: Task) -> Task:
-        """Keep the inputs of a stored task, then publish it."""
+    def _publish(self, task: Task, *, replayed: bool = False) -> Task:
+        """Keep the inputs of a stored task, then publish it.
+
+        A new task is refused if an input was deleted meanwhile. A replayed one was accepted before, so a
+        worker fails it.
+        """
         try:
             (refusal,) = self.inputs.keep([task])
-            if refusal is not None:
-                raise refusal
-            self.publisher.publish(task)
+            if refusal is None or replayed:
+                self.publisher.publish(task)
+                return task
         except DependencyUnavailableError as exc:
             raise TaskNotConfirmedError(task.id, exc) from exc
-        return task
+        raise self.withdraw(task).get(task.id, refusal)
 
 
 def _invalid(pointer: str, detail: str) -> ParametersRejectedError:

@@ -253,6 +253,78 @@ def test_batch_publishes_its_tasks_without_pictures_when_pictures_cannot_be_kept
     assert [task.parameters.prompt for task in api.queue.published] == ["b"]
 
 
+@pytest.fixture
+def lost_pictures(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the pictures of new tasks be deleted between their check and their use."""
+    get = api.inputs.get
+
+    def get_of_new_tasks(object_name: str) -> StoredInput:
+        if api.store.all_tasks:
+            api.inputs.inputs.clear()
+        return get(object_name)
+
+    monkeypatch.setattr(api.inputs, "get", get_of_new_tasks)
+
+
+@pytest.mark.usefixtures("lost_pictures")
+def test_batch_stores_no_refused_task_when_pubsub_is_unavailable(api: Api) -> None:
+    items = [{"prompt": "a", "image": uploaded(api)}, {"prompt": "b"}]
+    api.queue.unavailable = True
+    results = api.client.post("/v1/tasks:batch", json={"tasks": items}).get_json()["results"]
+    assert [result["status"] for result in results] == [422, 503]
+    assert [task.id for task in api.store.all_tasks] == [results[1]["task_id"]]
+
+
+@pytest.fixture
+def deletions(api: Api, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Let deletions of tasks fail, and return the ids of the tasks."""
+    tried: list[str] = []
+
+    def fail(task: Task) -> bool:
+        tried.append(task.id)
+        raise DependencyUnavailableError("firestore")
+
+    monkeypatch.setattr(api.store, "delete_unchanged", fail)
+    return tried
+
+
+@pytest.mark.usefixtures("lost_pictures")
+def test_refused_task_that_may_still_be_stored_is_named(api: Api, deletions: list[str]) -> None:
+    answer = api.submit(image=uploaded(api))
+    assert (answer.status_code, [answer.get_json()["task_id"]]) == (503, deletions)
+
+
+@pytest.mark.usefixtures("lost_pictures")
+def test_batch_names_refused_tasks_that_may_still_be_stored(api: Api, deletions: list[str]) -> None:
+    pictures = [uploaded(api, shade) for shade in range(2)]
+    items = [{"prompt": "a"}, *({"prompt": "b", "image": picture} for picture in pictures)]
+    results = api.client.post("/v1/tasks:batch", json={"tasks": items}).get_json()["results"]
+    assert [result["status"] for result in results] == [202, 503, 503]
+    assert [result["task_id"] for result in results] == [task.id for task in api.store.all_tasks]
+    assert deletions == [results[1]["task_id"]]  # the response does not wait for each
+
+
+@pytest.mark.parametrize("is_batch", [False, True])
+def test_replay_publishes_the_stored_task_although_its_picture_is_lost(api: Api, is_batch: bool) -> None:
+    """It was not published at first. A refusal would not delete it."""
+    body, key = {"prompt": "a", "image": uploaded(api)}, "order-1"
+
+    def send() -> list[int]:
+        if not is_batch:
+            headers = {"Idempotency-Key": key}
+            return [api.client.post("/v1/tasks", json=body, headers=headers).status_code]
+        items = [{**body, "idempotency_key": key}] * 2
+        answer = api.client.post("/v1/tasks:batch", json={"tasks": items})
+        return [result["status"] for result in answer.get_json()["results"]]
+
+    api.queue.unavailable = True
+    assert set(send()) == {503}
+    api.queue.unavailable = False
+    api.inputs.inputs.clear()
+    assert set(send()) == {200}
+    assert len(api.queue.published) == 1
+
+
 def test_rescue_publishes_a_task_whose_picture_is_lost(api: Api) -> None:
     """A worker then fails it with the reason."""
     submitted(api, image=uploaded(api))
