@@ -93,19 +93,18 @@ class BatchCaps:
         needs = self._needs.get(key.model)
         return None if needs is None else max(needs.of_step(key, 1), needs.of_decoding(key))
 
-    def missing_bytes(self, key: BatchKey) -> float:
+    def missing_for_step(self, key: BatchKey) -> float:
         """Return how much memory is missing for a step of a single Run; 0 if it fits."""
         needs = self._needs.get(key.model)
-        if needs is None or self._memory is None:
-            return 0.0
-        return max(0.0, needs.of_step(key, 1) - self._memory.free_bytes())
+        return 0.0 if needs is None else self._missing(needs.of_step(key, 1))
 
-    def fits_decoding(self, key: BatchKey, *, images: int = 1) -> bool:
-        """Return whether so many images can be decoded in one piece."""
+    def missing_for_decoding(self, key: BatchKey, *, images: int = 1) -> float:
+        """Return how much memory is missing to decode so many images in one piece; 0 if they fit."""
         needs = self._needs.get(key.model)
-        if needs is None or self._memory is None:
-            return True
-        return images * needs.of_decoding(key) <= self._memory.free_bytes()
+        return 0.0 if needs is None else self._missing(images * needs.of_decoding(key))
+
+    def _missing(self, needed: float) -> float:
+        return 0.0 if self._memory is None else max(0.0, needed - self._memory.free_bytes())
 
     def fits_beside_steps(self, key: BatchKey, *, images: int = 1) -> bool:
         """Return whether so many images can be decoded during a step of a full batch."""

@@ -13,6 +13,7 @@ import torch
 from common.domain.task import Phase
 from gpu_subscriber.engine.batches.batch_caps import BatchCaps
 from gpu_subscriber.engine.batches.batch_planning import BatchKey
+from gpu_subscriber.engine.batches.memory_room import make_room, with_room
 from gpu_subscriber.engine.content_policy.image_classifier import ImageClassifier
 from gpu_subscriber.engine.devices import Device, is_device_lost
 from gpu_subscriber.engine.families.decoded import Decoded
@@ -57,7 +58,7 @@ class BatchDecoding:
 
     def _finish_together(self, family: GuidedFamily, runs: Sequence[Run]) -> bool:
         """Return whether all images were decoded. Otherwise each Run works or fails by itself."""
-        if not self._caps.fits_decoding(runs[0].candidate.key, images=len(runs)):
+        if self._caps.missing_for_decoding(runs[0].candidate.key, images=len(runs)) > 0:
             return False
         decoded: list[Decoded] = []
         with self._beside_steps(family, runs):
@@ -101,13 +102,13 @@ class BatchDecoding:
 
     def _decoded(self, family: GuidedFamily, state: Denoising, key: BatchKey) -> tuple[Decoded, bool]:
         """Return the image and whether it was decoded in tiles."""
-        if self._caps.fits_decoding(key):
+        if make_room(family, self._device, missing=self._caps.missing_for_decoding(key)):
             try:
-                return family.decode(state), False
+                return with_room(family, self._device, partial(family.decode, state)), False
             except torch.OutOfMemoryError:
                 _log.warning("decoding_tiled")
             self._device.free_memory()
-        return family.decode(state, tiled=True), True
+        return with_room(family, self._device, partial(family.decode, state, tiled=True)), True
 
     def _deliver(
         self, family: GuidedFamily, run: Run, decoded: Decoded, *, in_tiles: bool = False, together: int = 1
@@ -115,7 +116,7 @@ class BatchDecoding:
         state = _state(run)
         with self._active_runs.failing_on_error(run):
             began = self._device.mark()
-            refused = self._classify(decoded.pixels)
+            refused = with_room(family, self._device, partial(self._classify, decoded.pixels))
             self._device.charge(began, partial(_charge_decoding, [run]))
             draw_conditions = family.origin.draw_conditions(
                 state.scheduler,

@@ -3,9 +3,6 @@
 Memory: an image whose size needs more than is free is refused before its first step. A batch that
 runs out of memory in spite of its cap is halved and retried at the next step. This is safe because
 a forward changes no Run. Only a Run that fails alone fails.
-
-The slots of LoRAs keep the memory of the largest ones that were used. They give way to a Run that
-does not fit beside them, and are made again, as large as needed, when a Run uses them.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,6 +15,7 @@ import torch
 from common.domain.task import Phase
 from gpu_subscriber.engine.batches.batch_caps import BatchCaps
 from gpu_subscriber.engine.batches.batch_decoding import BatchDecoding
+from gpu_subscriber.engine.batches.memory_room import make_room, with_room
 from gpu_subscriber.engine.batches.step_metrics import StepMetrics
 from gpu_subscriber.engine.content_policy.image_classifier import ImageClassifier
 from gpu_subscriber.engine.devices import Device, is_device_lost
@@ -90,7 +88,8 @@ class BatchStep:
             with self._active_runs.failing_on_error(run):
                 if run.start.inputs:
                     self._device.decoding.join()  # both use the autoencoder, and may change its precision
-                prepare_run(family, run, self._send, encoded=branches)
+                prepare = partial(prepare_run, family, run, self._send, encoded=branches)
+                with_room(family, self._device, prepare)
                 run.began_at = run.checkpointed_at = self._clock()
                 self._device.charge(began, run.stopwatch.prepared)
                 self._send(PhaseChanged(run_id=run.run_id, phase=Phase.DENOISING))
@@ -100,11 +99,12 @@ class BatchStep:
 
         Then each Run is encoded by itself, and works or fails by itself.
         """
+        asked = [(run.start.parameters, run.start.inputs) for run in runs]
         encoded: list[list[Rows]] = []
         try:
             with self._device.encoding.working():
                 began = self._device.mark()
-                encoded = family.encode_together([(run.start.parameters, run.start.inputs) for run in runs])
+                encoded = with_room(family, self._device, partial(family.encode_together, asked))
                 self._device.charge(began, partial(_prepared_equally, runs))
         except Exception as error:
             if is_device_lost(error):
@@ -119,10 +119,8 @@ class BatchStep:
         return encoded
 
     def _make_room_or_refuse(self, family: GuidedFamily, run: Run) -> None:
-        missing = self._caps.missing_bytes(run.candidate.key)
-        if 0 < missing <= family.loras.device_bytes:
-            family.loras.release()
-        elif missing > 0:
+        missing = self._caps.missing_for_step(run.candidate.key)
+        if not make_room(family, self._device, missing=missing):
             size = f"{run.start.parameters.width} × {run.start.parameters.height}"
             raise OutOfMemoryError(f"an image of {size} needs {missing / 1e9:.1f} GB more than is free")
 
@@ -136,22 +134,11 @@ class BatchStep:
 
     def _predict_alone(self, family: GuidedFamily, run: Run) -> None:
         with self._active_runs.failing_on_error(run):
-            prediction = self._predicted_alone(family, _state(run))
+            (prediction,) = with_room(family, self._device, partial(family.predict, [_state(run)]))
             self._caps.fitted(run.candidate.key, batch=1)
             self._reporter.take_step(family, run, prediction, batch=1)
         if run not in self._active_runs:
             self._device.free_memory()
-
-    def _predicted_alone(self, family: GuidedFamily, state: Denoising) -> torch.Tensor:
-        try:
-            return family.predict([state])[0]
-        except torch.OutOfMemoryError:
-            if not family.loras.device_bytes:
-                raise
-        # Outside the `except` block, which pins tensors.
-        family.loras.release()
-        self._device.free_memory()
-        return family.predict([state])[0]
 
     def _predict_together(self, family: GuidedFamily, runs: Sequence[Run]) -> None:
         predictions: list[torch.Tensor] = []

@@ -1,5 +1,6 @@
 """Admission by measured memory: no batch and no size is tried that does not fit."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -8,9 +9,11 @@ import torch
 from gpu_subscriber.engine.batches.batch_caps import BatchCaps
 from gpu_subscriber.engine.batches.batch_planning import BatchKey
 from gpu_subscriber.engine.batches.memory_needs import MemoryNeeds
+from gpu_subscriber.engine.errors import OutOfMemoryError
 from gpu_subscriber.engine.families.decoded import Decoded
 from gpu_subscriber.engine.loras.model_loras import ModelLoras
-from gpu_subscriber.engine.messages import ImageReady, RunFailed
+from gpu_subscriber.engine.loras.slot_bank import LoraSet
+from gpu_subscriber.engine.messages import ImageReady, Picture, RunFailed
 from gpu_subscriber.engine.runs.run import Denoising
 from gpu_subscriber.engine.tuning.warm_up import warm_up
 from tests.fakes.limited_memory import LimitedMemory
@@ -29,9 +32,22 @@ ONE_RUN = 2 * SIDE * SIDE * ROW_BYTES
 class HungryFamily(RecordingFamily):
     """Takes memory in proportion to the work, besides a fixed part."""
 
+    takes_of_picture = takes_of_prompts = 0
+    """What the encoders take, which the warm-up does not measure."""
+
     def __init__(self, pipeline: Any, memory: LimitedMemory) -> None:
         super().__init__(pipeline)
         self.memory = memory
+        self.prompt_batches: list[int] = []
+
+    def encode_image(self, pixels: torch.Tensor) -> torch.Tensor:
+        self.memory.allocate(self.takes_of_picture)
+        return super().encode_image(pixels)
+
+    def encode(self, texts: Any, kind: Any) -> Any:
+        self.prompt_batches.append(len(texts))
+        self.memory.allocate(self.takes_of_prompts)
+        return super().encode(texts, kind)
 
     def predict(self, states: Any) -> list[torch.Tensor]:
         height, width = states[0].size
@@ -126,14 +142,100 @@ def test_image_that_does_not_fit_without_slots_either_is_refused(stock: Any) -> 
     assert family.loras.device_bytes == ONE_RUN // 2
 
 
+class HeldByEncoders(HeldSlots):
+    """Slots of the text encoders, beside which the denoiser's cannot be made."""
+
+    def select(self, sets: Sequence[LoraSet], *, repeats: int) -> None:
+        if self.size:
+            raise OutOfMemoryError("its LoRAs need 0.1 GB")
+
+
+def test_slots_of_text_encoders_give_way_to_those_of_the_denoiser(stock: Any) -> None:
+    driven, family = warm_engine(stock, free=STEP_BYTES + 3 * ONE_RUN)
+    family.loras = HeldByEncoders(family, ONE_RUN)
+    driven.start_runs(2)
+    driven.run_to_end()
+    assert (driven.failed_runs, driven.drawn_runs) == ([], ["0", "1"])
+
+
+def test_slots_of_loras_give_way_to_a_decoding(stock: Any) -> None:
+    driven, family = warm_engine(stock, free=STEP_BYTES + 2 * ONE_RUN)
+    family.loras = HeldSlots(family, ONE_RUN)
+    driven.draw("run")
+    assert (driven.drawn_runs, tiled_runs(driven)) == (["run"], [])
+    assert (family.memory.failures, family.loras.device_bytes) == (0, 0)
+
+
+FREE = STEP_BYTES + 8 * ONE_RUN
+GREY = Picture(width=SIDE, height=SIDE, pixels=bytes(SIDE * SIDE * 3))
+
+
+def encoding_engine(stock: Any, **takes: int) -> tuple[DrivenEngine, HungryFamily]:
+    driven, family = warm_engine(stock, free=FREE)
+    family.prompt_batches.clear()
+    family.drop_prompts()
+    for name, size in takes.items():
+        setattr(family, name, size)
+    family.loras = HeldSlots(family, ONE_RUN)
+    return driven, family
+
+
+def test_slots_of_loras_give_way_to_the_encoding_of_a_picture(stock: Any) -> None:
+    driven, family = encoding_engine(stock, takes_of_picture=FREE)
+    driven.draw("run", drawing(image="0" * 64, strength=0.8), inputs={"image": GREY})
+    assert (driven.failed_runs, driven.drawn_runs, family.memory.failures) == ([], ["run"], 1)
+
+
+def test_slots_of_loras_give_way_to_the_encoding_of_prompts(stock: Any) -> None:
+    driven, family = encoding_engine(stock, takes_of_prompts=FREE)
+    for name in ("fox", "owl"):
+        driven.start(name, drawing(prompt=name))
+    driven.run_to_end()
+    assert (driven.failed_runs, driven.drawn_runs) == ([], ["fox", "owl"])
+    assert family.prompt_batches == [1, 1, 2], "the negative prompt, then both prompts in one pass"
+
+
+def test_slots_of_loras_give_way_to_the_check_of_an_image(stock: Any) -> None:
+    memory = LimitedMemory(total=10_000_000 + FREE, used=10_000_000)
+
+    def classify(pixels: torch.Tensor) -> torch.Tensor:
+        memory.allocate(FREE)
+        return torch.tensor(False)
+
+    family = HungryFamily(stock, memory)
+    driven = DrivenEngine(family, memory=memory, classify=classify)
+    family.loras = HeldSlots(family, ONE_RUN)
+    driven.draw("run")
+    assert (driven.failed_runs, driven.drawn_runs, memory.failures) == ([], ["run"], 1)
+
+
+def test_slots_of_loras_give_way_to_a_decoding_that_exceeds_its_measurement(stock: Any) -> None:
+    driven, family = warm_engine(stock, free=STEP_BYTES + 2 * ONE_RUN, measured=False)
+    family.loras = HeldSlots(family, ONE_RUN)
+    driven.draw("run")
+    assert (tiled_runs(driven), driven.drawn_runs, family.memory.failures) == ([], ["run"], 1)
+
+
+def test_slots_of_loras_are_kept_if_a_decoding_needs_tiles_anyway(stock: Any) -> None:
+    driven, family = warm_engine(stock, free=STEP_BYTES + 3 * ONE_RUN)
+    family.loras = HeldSlots(family, ROW_BYTES)
+    driven.draw("wide", drawing(width=4 * SIDE, guidance_scale=1.0))
+    assert (tiled_runs(driven), family.memory.failures) == (["wide"], 0)
+    assert family.loras.device_bytes == ROW_BYTES
+
+
+def tiled_runs(driven: DrivenEngine) -> list[str]:
+    """Return the Runs whose images were decoded in tiles."""
+    images = driven.of_kind(ImageReady)
+    return [image.run_id for image in images if image.draw_conditions.decoded_in_tiles]
+
+
 def test_image_is_decoded_in_tiles_when_it_does_not_fit(stock: Any) -> None:
     driven, family = warm_engine(stock, free=2 * SIDE * SIDE * DECODING_BYTES)
     driven.start("wide", drawing(width=2 * SIDE))
     driven.start("larger", drawing(width=2 * SIDE + SIDE // 2, guidance_scale=1.0))
     driven.run_to_end()
-    tiled = {image.run_id: image.draw_conditions.decoded_in_tiles for image in driven.of_kind(ImageReady)}
-    assert tiled == {"wide": False, "larger": True}
-    assert family.memory.failures == 0
+    assert (tiled_runs(driven), len(driven.drawn_runs), family.memory.failures) == (["larger"], 2, 0)
 
 
 def test_cap_follows_the_memory_that_is_free_now(stock: Any) -> None:
