@@ -194,7 +194,6 @@ class _MainLoop:
             known.apply(family)
             warm_up(family, spec, device, self._caps, measure=False, graphs=self._new_graphs())
         self._warm_up = known.times
-        family.origin.hash_weights()
         return family
 
     def _new_graphs(self) -> Graphs | None:

@@ -27,7 +27,6 @@ from gpu_subscriber.engine.families.registry import GUIDED_FAMILIES
 from gpu_subscriber.engine.families.whole_pipeline import WholePipeline
 from gpu_subscriber.engine.loras.model_loras import ModelLoras
 from gpu_subscriber.engine.models.catalog_check import check_control_network, check_entry
-from gpu_subscriber.engine.models.model_provenance import LoadedFiles
 from gpu_subscriber.engine.models.pipeline_parts import PipelineParts
 
 _MOST_SHAPES = 1_024
@@ -62,9 +61,8 @@ def load_family(
     if problem := family_problem(spec.family, type(pipeline).__name__):
         raise ModelRefusedError(problem)
     check_entry(spec, pipeline)
-    loaded = LoadedFiles(folder=local.folder, weights=parts.weights, revision=revision)
     if is_exclusive(spec):
-        return WholePipeline(pipeline, loaded)
+        return WholePipeline(pipeline, parts.loaded_files(revision))
     family = GUIDED_FAMILIES.get(spec.family)
     if family is None:
         raise ModelRefusedError(
@@ -80,6 +78,7 @@ def load_family(
         fuse = family.network == "unet" and not spec.loras  # LoRAs change the single projections
         _tune_for_cuda(pipeline, family.network, fuse=fuse, compile_denoiser=compile_denoiser)
     loras = ModelLoras(pipeline, family.network, spec.loras, most_sets=max_batch, memory=device.memory)
+    loaded = parts.loaded_files(revision)
     made = family(pipeline, loaded, loras=loras, controlnets=controlnets, ip_adapters=adapters)
     made.fills_batches = compile_denoiser and device.is_cuda
     return made

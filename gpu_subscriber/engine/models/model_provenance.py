@@ -5,7 +5,6 @@ import inspect
 import json
 import platform
 from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -19,8 +18,6 @@ from common.domain.provenance import AppliedLora, DrawConditions, Environment
 from gpu_subscriber.engine.runs.run_history import RunHistory
 
 VERSIONED_PACKAGES = ("torch", "diffusers", "transformers")
-_HASHING = ThreadPoolExecutor(4, thread_name_prefix="weights-hash")
-"""Hashing large buffers releases the interpreter."""
 _LONGEST_CONFIG_TEXT = 100
 
 
@@ -35,8 +32,8 @@ class LoadedFiles:
     """The files that a pipeline was loaded from."""
 
     folder: Path | None = None
-    weights: Mapping[str, Path] = field(default_factory=dict)
-    """The files of weights by their path in the model."""
+    weights: Mapping[str, str] = field(default_factory=dict)
+    """The SHA-256 of each file of weights, by its path in the model."""
     revision: str | None = None
     """The commit of a hub id."""
 
@@ -70,26 +67,14 @@ class ModelProvenance:
         self._pipeline = pipeline
         self._more = more
         self._files = files
-        self._digests: dict[str, Future[str]] = {}
         self.attention: str | None = None
         """The kernel of attention, if it was chosen."""
         self.quantization: str | None = None
 
-    def hash_weights(self) -> None:
-        """Start hashing the weights in the background.
-
-        Call it after the warm-up, whose measurements it would disturb.
-        """
-        if not self._digests:
-            self._digests = {
-                name: _HASHING.submit(_sha256_of, file) for name, file in self._files.weights.items()
-            }
-
     @property
-    def weights(self) -> dict[str, str]:
-        """The SHA-256 of each loaded file of weights; waits until all are computed."""
-        self.hash_weights()
-        return {name: digest.result() for name, digest in sorted(self._digests.items())}
+    def weights(self) -> Mapping[str, str]:
+        """The SHA-256 of each loaded file of weights."""
+        return self._files.weights
 
     @property
     def networks(self) -> dict[str, Any]:
@@ -131,7 +116,7 @@ class ModelProvenance:
         """Return the conditions of a Run that was drawn with this model."""
         return DrawConditions(
             revision=self._files.revision,
-            weights=self.weights,
+            weights=dict(self.weights),
             sampler_config=sampler_config(scheduler),
             environment=self.environment,
             batches=tuple(run_history.batches),
@@ -141,20 +126,6 @@ class ModelProvenance:
             decoded_together=decoded_together,
             loras=loras,
         )
-
-
-def _sha256_of(file: Path) -> str:
-    # Resolve links, because a hub's cache shares one file among revisions.
-    real = file.resolve()
-    status = real.stat()
-    # An unchanged file is hashed once per process.
-    return _sha256_once(real, status.st_size, status.st_mtime_ns)
-
-
-@cache
-def _sha256_once(file: Path, _size: int, _changed_at: int) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _brief(value: Any) -> str:

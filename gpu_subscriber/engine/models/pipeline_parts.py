@@ -41,7 +41,9 @@ from gpu_subscriber.engine.conditions.picture_processor import PictureProcessor
 from gpu_subscriber.engine.devices import Device
 from gpu_subscriber.engine.errors import ModelRefusedError
 from gpu_subscriber.engine.models.ip_adapter_weights import built_ip_adapter
+from gpu_subscriber.engine.models.model_provenance import LoadedFiles
 from gpu_subscriber.engine.models.offloading import keep_on_host
+from gpu_subscriber.engine.models.weight_digests import WeightDigests
 
 Tensors = dict[str, torch.Tensor]
 PICTURE_PROCESSOR = ("transformers", "Qwen2VLProcessor")
@@ -56,8 +58,8 @@ class PipelineParts:
     local: LocalModel
     files: ModelFiles
     device: Device
-    weights: dict[str, Path] = field(default_factory=dict)
-    """The loaded files by the names that records show."""
+    digests: WeightDigests = field(default_factory=WeightDigests)
+    """Those of the loaded files."""
     image_encoders: dict[Path, Any] = field(default_factory=dict)
     """Those of IP-Adapters, by their folders."""
 
@@ -132,6 +134,13 @@ class PipelineParts:
         tensors = self._opened(file, of=label)
         return built_ip_adapter(label, tensors, denoiser=denoiser, encoder=encoder)
 
+    def loaded_files(self, revision: str | None) -> LoadedFiles:
+        """Return the loaded files with their digests. Waits until all are computed.
+
+        A load may take long, but an engine that waits later would stop all Runs and count as hung.
+        """
+        return LoadedFiles(folder=self.local.folder, weights=self.digests.wait(), revision=revision)
+
     def _image_encoder(self, label: str, files: IpAdapterFiles) -> Any:
         """Load an image encoder, once for all adapters that state the same one."""
         folder = _network_folder(files.image_encoder, files.revision)
@@ -157,7 +166,7 @@ class PipelineParts:
         )
 
     def _from_folder(self, name: str, kind: Any, folder: Path, weights: ComponentWeights) -> Any:
-        self.weights |= {f"{name}/{file.name}": file for file in weights.files}
+        self.digests.start({f"{name}/{file.name}": file for file in weights.files})
         network, report = kind.from_pretrained(
             folder,
             dtype=self._dtype,
@@ -218,7 +227,7 @@ class PipelineParts:
 
     def _opened(self, file: Path, *, of: str | None = None) -> Tensors:
         """Map a file's tensors into memory."""
-        self.weights[file.name if of is None else f"{of}/{file.name}"] = file
+        self.digests.start({file.name if of is None else f"{of}/{file.name}": file})
         return load_file(file)
 
     @property

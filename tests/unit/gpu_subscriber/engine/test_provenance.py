@@ -14,7 +14,7 @@ from common.domain.provenance import DrawConditions, Resume
 from gpu_subscriber.engine.families.whole_pipeline import WholePipeline
 from gpu_subscriber.engine.messages import ImageReady, RunInterrupted
 from gpu_subscriber.engine.models.loading import load_family
-from gpu_subscriber.engine.models.model_provenance import LoadedFiles, ModelProvenance, software_versions
+from gpu_subscriber.engine.models.model_provenance import ModelProvenance, software_versions
 from gpu_subscriber.engine.runs.run_history import RunHistory
 from tests.factories import environment
 from tests.unit.gpu_subscriber.engine.conftest import RecordingFamily
@@ -35,16 +35,6 @@ def test_provenance_has_the_hash_of_each_weights_file(stable_diffusion_folder: P
     }
     for name, digest in weights.items():
         assert hashlib.sha256((stable_diffusion_folder / name).read_bytes()).hexdigest() == digest
-
-
-def test_changed_file_is_hashed_again(tmp_path: Path) -> None:
-    file = tmp_path / "unet.safetensors"
-    file.write_bytes(b"before")
-    files = LoadedFiles(weights={"unet": file})
-    before = ModelProvenance(None, files).weights
-    file.write_bytes(b"afterwards")
-    after = ModelProvenance(None, files).weights
-    assert after == {"unet": hashlib.sha256(b"afterwards").hexdigest()} != before
 
 
 def test_provenance_has_the_current_environment(stable_diffusion_folder: Path) -> None:
