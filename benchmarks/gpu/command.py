@@ -23,7 +23,7 @@ from benchmarks.gpu.cases import Case, Kind, planned
 from benchmarks.gpu.measurements import Measurements, NotMeasurableError, torch_versions
 from benchmarks.gpu.pack import pack
 from benchmarks.gpu.report import JSON_FILE, MARKDOWN_FILE, Report, Row
-from gpu_subscriber.engine.devices import Device, is_device_lost
+from gpu_subscriber.engine.devices import Device, is_device_lost, is_out_of_memory
 from gpu_subscriber.engine.engine_settings import EngineSettings
 from gpu_subscriber.engine.models.model_provenance import software_versions
 
@@ -151,12 +151,12 @@ def _row(measurements: Measurements, case: Case) -> Row:
         return Row(case=case, figures=measurements.of(case))
     except NotMeasurableError as reason:
         return Row(case=case, missing=str(reason))
-    except torch.OutOfMemoryError:
-        missing = "it needs more memory than the device has"
     except Exception as error:
         if is_device_lost(error):
             raise
         missing = f"{_FAILED}{type(error).__name__}: {str(error)[:200]}"
+        if is_out_of_memory(error):
+            missing = "it needs more memory than the device has"
     # Outside the `except` block, which pins tensors.
     measurements.release()
     return Row(case=case, missing=missing)

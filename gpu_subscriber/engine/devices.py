@@ -21,6 +21,19 @@ STEPS_IN_FLIGHT = 2
 POISONED = ("CUDA error", "CUDNN_STATUS_EXECUTION_FAILED", "CUBLAS_STATUS_EXECUTION_FAILED")
 """How libraries below torch report a lost context in plain RuntimeErrors."""
 
+OUT_OF_MEMORY = (
+    "CUDA out of memory",
+    "CUDA error: out of memory",
+    "ALLOC_FAILED",
+    "ALLOCATION_FAILED",
+    "unable to find an engine to execute this computation",
+    "Unable to find a valid cuDNN algorithm",
+)
+"""How libraries and the driver report in other errors that memory has ended.
+
+torch skips the engines of cuDNN whose workspace does not fit, and reports that it found none.
+"""
+
 
 class DeviceEvent(Protocol):
     """A point in the device's queue of work; `torch.cuda.Event` is one."""
@@ -232,9 +245,16 @@ def _preferred_dtype(kind: str) -> DtypeChoice:
     return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether the device's memory has ended, in torch or in a library below it."""
+    if isinstance(error, torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in OUT_OF_MEMORY)
+
+
 def is_device_lost(error: BaseException) -> bool:
     """Return whether the device's context is poisoned, so that this process can never use it again."""
-    if isinstance(error, torch.OutOfMemoryError):
+    if is_out_of_memory(error):
         return False
     if isinstance(error, torch.AcceleratorError):
         return True

@@ -15,7 +15,7 @@ from gpu_subscriber.engine.batches.batch_caps import BatchCaps
 from gpu_subscriber.engine.batches.batch_planning import BatchKey
 from gpu_subscriber.engine.batches.memory_room import make_room, with_room
 from gpu_subscriber.engine.content_policy.image_classifier import ImageClassifier
-from gpu_subscriber.engine.devices import Device, is_device_lost
+from gpu_subscriber.engine.devices import Device, is_device_lost, is_out_of_memory
 from gpu_subscriber.engine.families.decoded import Decoded
 from gpu_subscriber.engine.families.guided import GuidedFamily
 from gpu_subscriber.engine.messages import PhaseChanged
@@ -105,8 +105,10 @@ class BatchDecoding:
         if make_room(family, self._device, missing=self._caps.missing_for_decoding(key)):
             try:
                 return with_room(family, self._device, partial(family.decode, state)), False
-            except torch.OutOfMemoryError:
-                _log.warning("decoding_tiled")
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                _log.warning("decoding_tiled", error=type(error).__name__)
             self._device.free_memory()
         return with_room(family, self._device, partial(family.decode, state, tiled=True)), True
 

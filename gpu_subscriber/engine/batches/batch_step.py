@@ -18,7 +18,7 @@ from gpu_subscriber.engine.batches.batch_decoding import BatchDecoding
 from gpu_subscriber.engine.batches.memory_room import make_room, with_room
 from gpu_subscriber.engine.batches.step_metrics import StepMetrics
 from gpu_subscriber.engine.content_policy.image_classifier import ImageClassifier
-from gpu_subscriber.engine.devices import Device, is_device_lost
+from gpu_subscriber.engine.devices import Device, is_device_lost, is_out_of_memory
 from gpu_subscriber.engine.errors import OutOfMemoryError
 from gpu_subscriber.engine.families.guided import GuidedFamily
 from gpu_subscriber.engine.messages import PhaseChanged
@@ -145,12 +145,12 @@ class BatchStep:
         fits = True
         try:
             predictions = family.predict([_state(run) for run in runs])
-        except torch.OutOfMemoryError:
-            fits = False
         except Exception as error:  # whatever one Run causes must not end those of others
             if is_device_lost(error):
                 raise
-            _log.warning("batch_failed", batch=len(runs), error=type(error).__name__)
+            fits = not is_out_of_memory(error)
+            if fits:
+                _log.warning("batch_failed", batch=len(runs), error=type(error).__name__)
         if not fits:
             self._device.free_memory()
             self._caps.failed(runs[0].candidate.key, batch=len(runs))

@@ -8,9 +8,7 @@ when a Run uses them.
 from collections.abc import Callable
 from typing import TypeVar
 
-import torch
-
-from gpu_subscriber.engine.devices import Device
+from gpu_subscriber.engine.devices import Device, is_out_of_memory
 from gpu_subscriber.engine.errors import OutOfMemoryError
 from gpu_subscriber.engine.families.guided import GuidedFamily
 
@@ -29,8 +27,9 @@ def with_room(family: GuidedFamily, device: Device, work: Callable[[], T]) -> T:
     """Return the result of `work`. If it runs out of memory, try again without the slots."""
     try:
         return work()
-    except (torch.OutOfMemoryError, OutOfMemoryError):
-        if not family.loras.device_bytes:
+    except Exception as error:
+        is_short = is_out_of_memory(error) or isinstance(error, OutOfMemoryError)
+        if not is_short or not family.loras.device_bytes:
             raise
     # Outside the `except` block, which pins tensors.
     _release_slots(family, device)

@@ -9,6 +9,7 @@ import torch
 
 from common.domain.provenance import AppliedLora
 from gpu_subscriber.engine.device_memory import DeviceMemory
+from gpu_subscriber.engine.devices import is_out_of_memory
 from gpu_subscriber.engine.errors import OutOfMemoryError
 from gpu_subscriber.engine.loras.lora_weights import Pairs
 from gpu_subscriber.engine.loras.slot_layers import Selection, SlotConv2d, SlotLinear, slotted
@@ -148,8 +149,10 @@ class SlotBank:
                 slots = self.most_sets + 1
                 layer.down = self._zeros(slots, rank, *_in_shape(layer))
                 layer.up = self._zeros(slots, layer.weight.shape[0], rank)
-        except torch.OutOfMemoryError:
+        except Exception as error:  # such as no memory: some layers would have slots
             self.release()
+            if not is_out_of_memory(error):
+                raise
             raise OutOfMemoryError(f"its LoRAs need {2 * self._slot_bytes(rank) / 1e9:.1f} GB") from None
         self._rank = rank
 

@@ -14,7 +14,7 @@ import torch
 
 from common.domain.provenance import DrawConditions
 from common.domain.task import Failure
-from gpu_subscriber.engine.devices import is_device_lost
+from gpu_subscriber.engine.devices import is_device_lost, is_out_of_memory
 from gpu_subscriber.engine.errors import (
     ContentFilteredError,
     EngineError,
@@ -183,6 +183,6 @@ def failure_of(error: Exception) -> Failure:
     """
     if isinstance(error, EngineError):
         return error.failure
-    if isinstance(error, torch.OutOfMemoryError):
+    if is_out_of_memory(error):
         return OutOfMemoryError().failure
     return EngineError().failure

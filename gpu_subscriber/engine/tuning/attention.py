@@ -3,10 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 import structlog
-import torch
 
 from common.domain.parameters import GenerationParameters
-from gpu_subscriber.engine.devices import Device
+from gpu_subscriber.engine.devices import Device, is_out_of_memory
 from gpu_subscriber.engine.families.guided import GuidedFamily
 from gpu_subscriber.engine.tuning.timing import timed_rounds
 from gpu_subscriber.engine.tuning.trial_images import prepared
@@ -38,11 +37,11 @@ def choose_attention(
         family.use_attention(kernel, only=True)
         try:
             seconds[kernel] = min(timed_rounds(device, lambda: family.predict([state])))
-        except torch.OutOfMemoryError:
-            device.free_memory()
         except RuntimeError as error:
-            if not any(sign in str(error) for sign in _UNAVAILABLE):
+            if not is_out_of_memory(error) and not any(sign in str(error) for sign in _UNAVAILABLE):
                 raise
+        if kernel not in seconds:
+            device.free_memory()
     chosen = fastest(seconds)
     family.use_attention(chosen)
     milliseconds = {kernel or "own": round(1_000 * value, 2) for kernel, value in seconds.items()}

@@ -3,14 +3,13 @@
 from collections.abc import Callable
 
 import structlog
-import torch
 
 from common.domain.parameters import GenerationParameters
 from gpu_subscriber.engine.batches.batch_caps import BatchCaps
 from gpu_subscriber.engine.batches.batch_planning import BatchKey, best_batch
 from gpu_subscriber.engine.batches.memory_needs import MemoryNeeds
 from gpu_subscriber.engine.device_memory import DeviceMemory
-from gpu_subscriber.engine.devices import Device
+from gpu_subscriber.engine.devices import Device, is_out_of_memory
 from gpu_subscriber.engine.families.guided import GuidedFamily
 from gpu_subscriber.engine.tuning.timing import timed_rounds
 from gpu_subscriber.engine.tuning.trial_images import prepared
@@ -90,8 +89,9 @@ def _measured(device: Device, work: Callable[[int], object], *, largest: int) ->
                 measure(batch // 2)
             else:
                 break
-    except torch.OutOfMemoryError:
-        pass
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
     device.free_memory()
     return seconds
 

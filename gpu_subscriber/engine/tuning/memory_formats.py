@@ -7,7 +7,7 @@ import structlog
 import torch
 
 from common.domain.parameters import GenerationParameters
-from gpu_subscriber.engine.devices import Device
+from gpu_subscriber.engine.devices import Device, is_out_of_memory
 from gpu_subscriber.engine.families.guided import GuidedFamily
 from gpu_subscriber.engine.tuning.timing import ROUNDS, seconds_of
 from gpu_subscriber.engine.tuning.trial_images import prepared
@@ -27,7 +27,9 @@ def choose_memory_formats(family: GuidedFamily, parameters: GenerationParameters
     states = [prepared(family, parameters, seed=seed) for seed in range(2)]
     try:
         family.predict(states)
-    except torch.OutOfMemoryError:
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
         states.pop()
     device.free_memory()
     for name, network, work in (

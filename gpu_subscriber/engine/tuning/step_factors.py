@@ -3,13 +3,12 @@
 from collections.abc import Callable, Sequence
 
 import structlog
-import torch
 
 from common.domain.models.lora import LoraChoice
 from common.domain.models.spec import ModelSpec
 from common.domain.parameters import GenerationParameters
 from common.domain.worker_report import NO_FACTORS, StepFactors
-from gpu_subscriber.engine.devices import Device
+from gpu_subscriber.engine.devices import Device, is_out_of_memory
 from gpu_subscriber.engine.errors import EngineError
 from gpu_subscriber.engine.families.guided import GuidedFamily
 from gpu_subscriber.engine.tuning.timing import timed_rounds
@@ -47,7 +46,9 @@ def measure_step_factors(
         """Return a step's time relative to a plain one; 1 if it cannot be taken, which fails its tasks only."""
         try:
             return max(1.0, seconds(**changes) / plain)
-        except (EngineError, torch.OutOfMemoryError) as error:
+        except Exception as error:
+            if not isinstance(error, EngineError) and not is_out_of_memory(error):
+                raise
             _log.warning("step_factor_not_measured", model=spec.name, error=type(error).__name__)
         device.free_memory()
         return 1.0

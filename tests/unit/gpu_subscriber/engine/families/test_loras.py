@@ -200,9 +200,15 @@ def test_released_slots_are_made_again(loras: LoraModel) -> None:
     assert torch.equal(model.family.final_latents[parameters.seed], latents)
 
 
+each_shortage = pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("out of memory"), torch.AcceleratorError("CUDA error: out of memory")]
+)
+
+
+@each_shortage
 @two_families
 def test_set_that_does_not_fit_fails_its_run_and_changes_no_other(
-    loras: LoraModel, monkeypatch: pytest.MonkeyPatch
+    loras: LoraModel, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     driven, small = warm_engine(loras), loras.asked({"a": 1.0}, steps=2, guidance_scale=3.0)
     driven.draw("small", small)
@@ -211,7 +217,7 @@ def test_set_that_does_not_fit_fails_its_run_and_changes_no_other(
     def limited(bank: SlotBank, *shape: int) -> torch.Tensor:
         made = zeros(bank, *shape)
         if bank.nbytes + made.nbytes > limit:
-            raise torch.OutOfMemoryError
+            raise error
         return made
 
     monkeypatch.setattr(SlotBank, "_zeros", limited)
@@ -275,6 +281,21 @@ def test_step_with_a_lora_is_compared_with_a_plain_one(loras: LoraModel) -> None
     assert selected == [False, True]
     assert (found.loras, found.control) == pytest.approx((1.5, 1.0))
     assert family.loras.device_bytes == 0, "no task has used a slot"
+
+
+@each_shortage
+@pytest.mark.parametrize("loras", ["stable_diffusion"], indirect=True)
+def test_step_with_a_lora_that_does_not_fit_has_no_factor(loras: LoraModel, error: Exception) -> None:
+    family = loras.model.family
+
+    def timed(device: Device, work: Callable[[], object]) -> list[float]:
+        work()
+        if family.loras.device_bytes:
+            raise error
+        return [0.1]
+
+    found = measure_step_factors(family, loras.model.spec, loras.asked({}), CPU, timed=timed)
+    assert (found, family.loras.device_bytes) == (NO_FACTORS, 0)
 
 
 @pytest.mark.parametrize("loras", ["stable_diffusion"], indirect=True)
