@@ -85,6 +85,7 @@ class WorkloadCache:
         self._stored_meanwhile: dict[str, Task] | None = None
         """Tasks that this process has stored since the running measurement began."""
         self._failed_at = clock.now() - _PAUSE_AFTER_OUTAGE
+        self._failures = 0
 
     def __call__(self, *, checked: bool = False) -> Workload:
         """Return the workload, at most a second old, or older while many tasks are queued.
@@ -116,17 +117,17 @@ class WorkloadCache:
     # ── when to read ─────────────────────────────────────────────────────────────────────────────────────
 
     def _refresh(self, *, checked: bool, waits: bool) -> None:
-        due = self._due(checked=checked, waits=waits)
+        due, failures = self._due(checked=checked, waits=waits), self._failures
         if due is _Due.MEASUREMENT_IN_BACKGROUND:
             if self._measuring.acquire(blocking=False):
                 threading.Thread(target=self._measure_and_unlock, name="workload", daemon=True).start()
         elif due is not _Due.NOTHING and self._acquired():
             try:
                 due = self._due(checked=checked, waits=waits)  # another thread may have been faster
-                if due is _Due.CHECK:
-                    self._check()
-                elif due is _Due.MEASUREMENT:
-                    self._measure()
+                if self._failures > failures and due is not _Due.NOTHING:
+                    # Otherwise each thread that waits would repeat the measurement, one after the other.
+                    raise DependencyUnavailableError("firestore", "the workload could not be measured")
+                self._read(due)
             finally:
                 self._measuring.release()
 
@@ -169,6 +170,16 @@ class WorkloadCache:
             self._record_failure(error)
         finally:
             self._measuring.release()
+
+    def _read(self, due: _Due) -> None:
+        try:
+            if due is _Due.CHECK:
+                self._check()
+            elif due is _Due.MEASUREMENT:
+                self._measure()
+        except DependencyUnavailableError:
+            self._failures += 1
+            raise
 
     def _check(self) -> None:
         now = self._clock.now()

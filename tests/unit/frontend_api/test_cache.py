@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from frontend_api.cache import Cached
+from tests.counted_lock import CountedLock
 from tests.fakes.fake_clock import FakeClock
 
 TTL = timedelta(seconds=2)
@@ -82,6 +83,24 @@ def test_errors_are_raised_and_not_cached(source: Source, clock: FakeClock) -> N
         cached()
     source.failure = None
     assert cached() == 3
+
+
+def test_callers_that_wait_for_a_read_share_its_failure(
+    source: Source, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise the last one waits for as many reads as there are callers."""
+    cached, lock = Cached(source, ttl=TTL, clock=clock), CountedLock()
+    monkeypatch.setattr(cached, "_reading", lock)
+    source.failure = ValueError("unavailable")
+    source.gate.clear()
+    with ThreadPoolExecutor(8) as pool:
+        calls = [pool.submit(cached) for _ in range(8)]
+        lock.wait_until_asked(8)
+        source.gate.set()
+        assert {type(call.exception(60)) for call in calls} == {ValueError}
+    assert source.reads == 1
+    source.failure = None
+    assert cached() == 2
 
 
 def test_old_value_replaces_an_error_up_to_its_maximum_age(source: Source, clock: FakeClock) -> None:

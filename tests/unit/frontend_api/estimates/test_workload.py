@@ -1,8 +1,10 @@
 """The queued work and its workers: the rules, and the caching of measurements."""
 
 import threading
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -13,6 +15,7 @@ from common.domain.worker_report import ModelTimes, WorkerReport
 from frontend_api.estimates.workload import Workload
 from frontend_api.estimates.workload_cache import WorkloadCache
 from frontend_api.stats.backlog import ActiveTask, Backlog, Work
+from tests.counted_lock import CountedLock
 from tests.factories import NOW, claim_of, parameters, submitted_task, worker_report
 from tests.fakes.fake_clock import FakeClock
 from tests.fakes.in_memory_dead_letter_archive import InMemoryDeadLetterArchive
@@ -274,6 +277,30 @@ def test_workload_is_none_without_firestore_and_not_read_for_a_while(reading: Re
     assert reading.read.latest() is None
     reading.clock.advance(5)
     assert reading.read.latest() is not None
+
+
+def test_callers_that_wait_for_a_measurement_share_its_failure(
+    reading: Reading, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise the last one of a new process waits for as many measurements as there are callers."""
+    lock, may_fail, measured = CountedLock(), threading.Event(), []
+
+    def failing(*, at_most: int) -> tuple[ActiveTask, ...]:
+        measured.append(at_most)
+        assert may_fail.wait(60)
+        raise DependencyUnavailableError("firestore")
+
+    monkeypatch.setattr(reading.read, "_measuring", lock)
+    with monkeypatch.context() as outage, ThreadPoolExecutor(8) as pool:
+        outage.setattr(reading.stats, "active", failing)
+        calls: list[Future[Any]] = [pool.submit(reading.read) for _ in range(4)]
+        calls += [pool.submit(reading.read.latest) for _ in range(4)]
+        lock.wait_until_asked(8)
+        may_fail.set()
+        errors = [type(call.exception(60)) for call in calls]
+    assert errors == [DependencyUnavailableError] * 4 + [type(None)] * 4
+    assert len(measured) == 1
+    assert reading.read().backlog_of("demo").all_queued.tasks == 0
 
 
 def test_former_workers_are_read_only_for_unmeasured_models(reading: Reading) -> None:

@@ -1,0 +1,31 @@
+"""CountedLock: a lock that tells a test how many threads have asked for it."""
+
+import threading
+from types import TracebackType
+
+
+class CountedLock:
+    """Use in place of a `threading.Lock`."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._asked = threading.Semaphore(0)
+
+    def wait_until_asked(self, times: int) -> None:
+        """Return once so many threads hold the lock, wait for it or have held it."""
+        assert all(self._asked.acquire(timeout=60) for _ in range(times))
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        self._asked.release()
+        return self._lock.acquire(blocking, timeout)
+
+    def release(self) -> None:
+        self._lock.release()
+
+    def __enter__(self) -> None:
+        self.acquire()
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self.release()
