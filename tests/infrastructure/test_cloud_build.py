@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -77,10 +78,39 @@ def test_documented_changes_of_traffic_remove_the_tag(page: str) -> None:
     assert [command for command in commands if not command.endswith("--remove-tags=canary")] == []
 
 
-def test_workers_on_cloud_run_are_updated_also_without_a_cluster() -> None:
-    script = STEPS["workers"]["script"]
-    assert BUILD["substitutions"]["_WORKER_POOL"] == ""
-    assert 0 < script.index('gcloud run worker-pools update "$_WORKER_POOL"') < script.index("exit 0")
+@pytest.mark.parametrize(
+    ("pools", "worker_pool", "expected"),
+    [
+        ("a b", "", ["credentials", "roll out"]),
+        ("", "pool", ["update pool"]),
+        ("a b", "pool", ["credentials", "roll out", "update pool"]),  # nothing rolls the last one back
+        ("", "", []),
+    ],
+)
+@pytest.mark.parametrize("fails", [False, True])
+def test_workers_on_cloud_run_are_updated_after_those_of_the_cluster(
+    tmp_path: Path, pools: str, worker_pool: str, expected: list[str], fails: bool
+) -> None:
+    environment = tmp_path / "gpu_subscriber" / "k8s" / "environment"
+    environment.mkdir(parents=True)
+    (environment / "parameters.env").write_text("PROJECT=mine\n")
+    (tmp_path / "worker.image").write_text("image")
+    for program, body in {
+        "gcloud": 'case "$2" in clusters) echo credentials;; worker-pools) echo "update ${4}";; esac >>calls',
+        "python3": f'echo "roll out" >>calls; exit {int(fails)}',
+    }.items():
+        (tmp_path / program).write_text(f"#!/bin/bash\n{body}\n")
+        (tmp_path / program).chmod(0o700)
+    names = {"_POOLS": pools, "_WORKER_POOL": worker_pool, "_REGION": "r", "_CLUSTER": "c"}
+    done = subprocess.run(
+        ["bash", "-c", STEPS["workers"]["script"].replace("/workspace", str(tmp_path))],
+        cwd=tmp_path,
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin", "_CLUSTER_LOCATION": "r", **names},
+        check=False,
+    )
+    calls = (tmp_path / "calls").read_text().splitlines() if (tmp_path / "calls").exists() else []
+    assert done.returncode == (1 if fails and pools else 0)
+    assert calls == [call for call in expected if not (fails and pools and call == "update pool")]
 
 
 def test_substitutions_are_declared_and_used() -> None:
