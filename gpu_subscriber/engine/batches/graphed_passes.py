@@ -1,7 +1,10 @@
 """Passes of a denoiser that are replayed as CUDA graphs: one launch in place of thousands.
 
-A graph repeats its kernels on the same memory. So inputs are copied to the tensors of the capture,
-and the result is copied from there.
+A graph repeats its kernels on the same memory, and holds none of the tensors that it reads. So
+inputs are copied to the tensors of the capture, and the result is copied from there. The capture
+holds every other tensor that its pass reads and does not make itself: weights, and tensors of
+caches, such as the positions of tokens. The caches may evict them. A pass fills these caches before
+the capture, because a capture computes nothing.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -10,6 +13,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.weak import TensorWeakRef
 
 Forward = Callable[[torch.Tensor, torch.Tensor, dict[str, Any], tuple[int, int]], torch.Tensor]
 
@@ -45,6 +51,8 @@ class CudaGraphs:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Captured:
     given: Mapping[str, torch.Tensor]
+    read: tuple[torch.Tensor, ...]
+    """Held for the graph."""
     replay: Callable[[], None]
     result: torch.Tensor
 
@@ -110,5 +118,34 @@ class GraphedPasses:
     ) -> _Captured:
         own = {name: tensor.clone() for name, tensor in tensors.items()}
         own_rows = {name: own.get(f"row {name}") for name in rows}
-        replay, result = self._graphs.capture(lambda: forward(own[""], own["t"], own_rows, size))
-        return _Captured(given=own, replay=replay, result=result)
+
+        def work() -> torch.Tensor:
+            return forward(own[""], own["t"], own_rows, size)
+
+        read = _tensors_that_outlive(work)
+        replay, result = self._graphs.capture(work)
+        return _Captured(given=own, read=read, replay=replay, result=result)
+
+
+def _tensors_that_outlive(work: Callable[[], torch.Tensor]) -> tuple[torch.Tensor, ...]:
+    """Do the work once. Return the tensors of its operations that something holds afterwards."""
+    with _Operands() as operands:  # under which torch runs no compiled code: its operations are hidden
+        work()
+    alive = (operand() for operand in operands.seen)
+    return tuple({id(tensor): tensor for tensor in alive if tensor is not None}.values())
+
+
+class _Operands(TorchDispatchMode):
+    """Records what operations read and return, without holding it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[TensorWeakRef] = []
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        operands = tree_leaves((args, kwargs, result))
+        self.seen += [TensorWeakRef(each) for each in operands if isinstance(each, torch.Tensor)]
+        return result

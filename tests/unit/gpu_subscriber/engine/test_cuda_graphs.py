@@ -1,11 +1,15 @@
 """Steps that are replayed as graphs, on graphs that compute again what they captured."""
 
+import weakref
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
+from torch.utils._pytree import tree_leaves
 
 from gpu_subscriber.engine.batches.graphed_passes import GraphedPasses
 from gpu_subscriber.engine.devices import Device
@@ -14,8 +18,33 @@ from tests.unit.gpu_subscriber.engine.conftest import RecordingFamily
 from tests.unit.gpu_subscriber.engine.driven_engine import CPU, DrivenEngine, drawing
 
 
+class _Memory(TorchDispatchMode):
+    """Records the memory that operations read, without holding it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._read: list[StorageWeakRef] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        named = kwargs or {}
+        tensors = [each for each in tree_leaves((args, named)) if isinstance(each, torch.Tensor)]
+        self._read += [StorageWeakRef(tensor.untyped_storage()) for tensor in tensors]
+        return func(*args, **named)
+
+    def forget_intermediate(self) -> None:
+        """Leave out what was freed until now."""
+        self._read = [storage for storage in self._read if not storage.expired()]
+
+    @property
+    def is_freed(self) -> bool:
+        return any(storage.expired() for storage in self._read)
+
+
 class RepeatedWork:
-    """Implements Graphs. Each replay writes into the tensor of the capture."""
+    """Implements Graphs. Each replay writes into the tensor of the capture.
+
+    As on a GPU, a graph does not hold what it reads. Here a replay that reads freed memory fails.
+    """
 
     def __init__(self, *, fails_at: int = 1_000) -> None:
         self.captures = self.replays = 0
@@ -25,9 +54,12 @@ class RepeatedWork:
         self.captures += 1
         if self.captures == self._fails_at:
             raise RuntimeError("operation not permitted when stream is capturing")
-        result = work()
+        with _Memory() as memory:
+            result = work()
+        memory.forget_intermediate()
 
         def replay() -> None:
+            assert not memory.is_freed, "the graph reads freed memory"
             self.replays += 1
             result.copy_(work())
 
@@ -90,6 +122,29 @@ def test_error_of_a_capture_leaves_the_model_without_graphs(family: RecordingFam
     driven = DrivenEngine(family)
     driven.draw("run")
     assert driven.drawn_runs == ["run"]
+
+
+@torch.inference_mode()
+def test_capture_holds_what_compiled_code_reads() -> None:
+    def generated(graph: Callable[..., Any], _example: Any) -> Callable[..., Any]:
+        def kernel(*given: Any) -> Any:
+            with _disable_current_modes():  # generated code calls no operations of torch
+                return graph(*given)
+
+        return kernel
+
+    scales = [torch.full((1,), 2.0)]
+    scaled = torch.compile(lambda given: given * scales[0], backend=generated)
+    passes, latents = GraphedPasses(RepeatedWork()), torch.ones(1)
+    scaled(latents)
+
+    def run() -> float:
+        return passes.run(lambda given, *_: scaled(given), latents, latents, {}, (8, 8)).item()
+
+    with passes.capturing():
+        assert run() == 2.0
+    held = weakref.ref(scales.pop())
+    assert held() is not None
 
 
 def test_graphs_are_dropped_with_the_model(family: RecordingFamily) -> None:
