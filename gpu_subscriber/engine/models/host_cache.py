@@ -4,6 +4,7 @@ Only for devices with their own memory. On a CPU, an evicted model is freed: its
 the page cache, from which they load without copies.
 """
 
+import gc
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
@@ -34,7 +35,9 @@ class HostCache:
         if not self.device.has_own_memory or size > self.limit_bytes:
             return False
         while sum(kept for _, kept in self._kept.values()) + size > self.limit_bytes:
-            dropped, _ = self._kept.popitem(last=False)
+            dropped = next(iter(self._kept))
+            del self._kept[dropped]
+            gc.collect()  # a family is part of reference cycles
             _log.info("model_dropped_from_host", model=dropped)
         family.release()
         self.device.move(networks, to=_HOST)

@@ -93,9 +93,7 @@ class ModelCache:
         if self.backoff.seconds_left(name) > 0:
             raise ModelUnavailableError(name, reason="it failed to load, and is in its backoff")
         spec = self._specs[name]
-        evicted_before = self._host_cache.take(name)  # first: the next model to be evicted may displace it
-        self._make_room(self._memory.get(name) or expected_memory(spec, self._device))
-        family = self._loaded[name] = self._load_or_record_failure(spec, evicted_before)
+        family = self._loaded[name] = self._load_or_record_failure(spec)
         self.backoff.recovered(name)
         _log.info("model_loaded", model=name, bytes=self._memory[name].weights)
         while len(self._loaded) > 1 and not self._fits():
@@ -128,7 +126,10 @@ class ModelCache:
             gc.collect()  # a reference cycle holds the model
         _log.info("model_unloaded", model=name)
 
-    def _load_or_record_failure(self, spec: ModelSpec, on_host: Family | None = None) -> Family:
+    def _load_or_record_failure(self, spec: ModelSpec) -> Family:
+        on_host = self._host_cache.take(spec.name)  # first: the next model to be evicted may displace it
+        was_on_host = on_host is not None
+        self._make_room(self._memory.get(spec.name) or expected_memory(spec, self._device))
         try:
             if on_host is not None:
                 self._host_cache.restore(on_host)
@@ -143,10 +144,14 @@ class ModelCache:
         # Outside the `except` block: the traceback would keep the half-loaded model in the device's
         # memory.
         on_host = None
+        gc.collect()  # a family is part of reference cycles
         self._device.free_memory()
-        if is_out_of_memory and self._loaded:
-            while self._loaded:
-                self._evict_oldest()
+        had_others = bool(self._loaded)
+        while is_out_of_memory and self._loaded:
+            self._evict_oldest()
+        if was_on_host:
+            _log.warning("model_not_restored", model=spec.name, reason=reason, frames=frames)
+        if was_on_host or (is_out_of_memory and had_others):
             return self._load_or_record_failure(spec)
         broken = self.backoff.failed(spec.name, reason)
         _log.error(

@@ -12,6 +12,7 @@ from common.domain.models.model_files import ModelFiles
 from common.domain.models.spec import ModelSpec
 from common.model_files.local_model import LocalModel
 from gpu_subscriber.engine.devices import Device
+from gpu_subscriber.engine.errors import ModelUnavailableError
 from gpu_subscriber.engine.messages import ImageReady, StepDone
 from gpu_subscriber.engine.models.loading import Family, load_family
 from gpu_subscriber.engine.models.model_cache import ModelCache
@@ -37,11 +38,15 @@ class CountingDevice(Device):
         super().__init__(torch_device=torch.device("cpu"), dtype=torch.float32, memory=memory)
         self.moves: list[int] = []
         self.on_device = 0
+        self.failing_move: int | None = None
+        """The number of the move after which the memory ends."""
 
     def move(self, networks: Any, *, to: torch.device) -> None:
         networks = list(networks)
         self.moves.append(len(networks))
         super().move(networks, to=to)
+        if len(self.moves) == self.failing_move:
+            raise torch.OutOfMemoryError("CUDA out of memory")
 
     def copied(self, tensor: torch.Tensor) -> torch.Tensor:
         self.on_device += 1
@@ -150,6 +155,65 @@ def test_evicted_model_returns_from_the_host(folders: Mapping[str, Path]) -> Non
     assert cache.get("a") is first
     assert (loads, device.moves) == (["a", "b"], [3, 3, 3])
     assert (drawn(first) == expected).all()
+
+
+@pytest.mark.parametrize("most_loaded", [1, 2])
+def test_model_that_cannot_return_from_the_host_is_freed_and_loaded(
+    folders: Mapping[str, Path], most_loaded: int
+) -> None:
+    """Alone, and beside another loaded model."""
+    device = CountingDevice()
+    loaded: list[tuple[str, weakref.ref[Any]]] = []
+    alive_at_loads: list[set[str]] = []
+
+    def load(model: ModelSpec, on: Device) -> Family:
+        alive_at_loads.append({name for name, network in loaded if network() is not None})
+        family = load_family(model, on)
+        loaded.append((model.name, weakref.ref(family.pipeline.unet)))
+        return family
+
+    models = tuple(spec(name, source=str(folder)) for name, folder in folders.items())
+    cache = ModelCache(models, device, load=load, most_loaded=most_loaded, host_cache_bytes=10**9)
+    others = [name for name in folders if name != "a"][:most_loaded]
+    for name in ("a", *others):
+        cache.get(name)
+    device.failing_move = len(device.moves) + 2  # the first move is the eviction of another model
+    cache.get("a")
+    assert alive_at_loads[-1] == set(others)
+    assert cache.loaded == {"a"}
+    assert cache.backoff.broken == ()
+
+
+def test_model_that_fails_in_its_warm_up_is_freed(folders: Mapping[str, Path]) -> None:
+    networks: list[weakref.ref[Any]] = []
+
+    def load(model: ModelSpec, device: Device) -> Family:
+        networks.append(weakref.ref(load_family(model, device).pipeline.unet))
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    models = tuple(spec(name, source=str(folder)) for name, folder in folders.items())
+    with pytest.raises(ModelUnavailableError):
+        ModelCache(models, CPU, load=load).get("a")
+    (network,) = networks
+    assert network() is None
+
+
+def test_model_that_the_host_drops_is_freed_before_the_next_one_moves(folders: Mapping[str, Path]) -> None:
+    alive: list[bool] = []
+
+    class Watching(CountingDevice):
+        def move(self, networks: Any, *, to: torch.device) -> None:
+            super().move(networks, to=to)
+            alive.append(network() is not None)
+
+    one = bytes_on(
+        CPU.torch_device, load_family(spec(source=str(folders["a"])), CPU).origin.networks.values()
+    )
+    cache = cache_of(folders, Watching(), most_loaded=1, host_cache_bytes=int(1.5 * one))
+    network = weakref.ref(cache.get("a").pipeline.unet)
+    cache.get("b")
+    cache.get("c")
+    assert alive == [True, False]
 
 
 def test_host_cache_is_bounded_in_bytes(folders: Mapping[str, Path]) -> None:
