@@ -35,6 +35,9 @@ class Architecture:
     branches_share_a_pass: ClassVar[bool] = True
     """Whether both branches go through the denoiser in one forward pass, as in the stock call."""
 
+    text_lengths_differ: ClassVar[bool] = False
+    """Whether the denoiser reads each prompt in its own length. Compiled code is for fixed shapes."""
+
     control_networks: ClassVar[type[ControlNetworks]] = ControlNetworks
     """How its control networks are called."""
 

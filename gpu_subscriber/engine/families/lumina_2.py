@@ -14,6 +14,7 @@ class Lumina2(FlowFamily):
     """`Lumina2Pipeline.__call__` in three functions."""
 
     branches_share_a_pass = False
+    text_lengths_differ = True
 
     def encode(self, texts: list[str], kind: Kind) -> list[Rows]:
         """Return the embeddings and their masks. A system prompt precedes prompts, but not negative ones."""

@@ -19,6 +19,7 @@ class QwenImage(PackedFlowFamily):
     """`QwenImagePipeline.__call__` in three functions; the guidance scale is its `true_cfg_scale`."""
 
     branches_share_a_pass = False
+    text_lengths_differ = True
 
     def encode(self, texts: list[str], kind: Kind) -> list[Rows]:
         """Return the prompts' embeddings, without padding."""

@@ -18,6 +18,8 @@ _PATCH = 2
 class ZImage(FlowFamily):
     """`ZImagePipeline.__call__` in three functions."""
 
+    text_lengths_differ = True
+
     def encode(self, texts: list[str], kind: Kind) -> list[Rows]:
         """Return the captions' embeddings, without padding."""
         captions, _ = self.pipeline.encode_prompt(texts, self.device, do_classifier_free_guidance=False)

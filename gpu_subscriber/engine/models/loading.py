@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import diffusers
+import structlog
 import torch
 from diffusers import AutoencoderKL, DiffusionPipeline
 from diffusers.utils import logging as diffusers_logging
@@ -28,6 +29,8 @@ from gpu_subscriber.engine.families.whole_pipeline import WholePipeline
 from gpu_subscriber.engine.loras.model_loras import ModelLoras
 from gpu_subscriber.engine.models.catalog_check import check_control_network, check_entry
 from gpu_subscriber.engine.models.pipeline_parts import PipelineParts
+
+_log = structlog.get_logger()
 
 _MOST_SHAPES = 1_024
 """Of a function, before torch stops compiling it without an error. Blocks of one class share theirs."""
@@ -68,6 +71,11 @@ def load_family(
         raise ModelRefusedError(
             f'the engine has no class for the family {spec.family!r}; write "family": "{WHOLE_PIPELINE}"'
         )
+    is_compiled = compile_denoiser and device.is_cuda
+    if is_compiled and family.text_lengths_differ:
+        reason = "each new length of a prompt would compile it, and stop all images of the worker"
+        _log.warning("network_not_compiled", model=spec.name, reason=reason)
+        is_compiled = False
     denoiser = getattr(pipeline, family.network)
     kind = getattr(diffusers, control_network_class(spec.family) or "", None)
     controlnets = {network.name: parts.control_network(network, kind) for network in spec.controlnets}
@@ -76,11 +84,11 @@ def load_family(
     adapters = {adapter.name: parts.ip_adapter(adapter, denoiser) for adapter in spec.ip_adapters}
     if device.is_cuda:
         fuse = family.network == "unet" and not spec.loras  # LoRAs change the single projections
-        _tune_for_cuda(pipeline, family.network, fuse=fuse, compile_denoiser=compile_denoiser)
+        _tune_for_cuda(pipeline, family.network, fuse=fuse, is_compiled=is_compiled)
     loras = ModelLoras(pipeline, family.network, spec.loras, most_sets=max_batch, memory=device.memory)
     loaded = parts.loaded_files(revision)
     made = family(pipeline, loaded, loras=loras, controlnets=controlnets, ip_adapters=adapters)
-    made.fills_batches = compile_denoiser and device.is_cuda
+    made.fills_batches = is_compiled
     return made
 
 
@@ -113,11 +121,11 @@ def _located(spec: ModelFiles) -> tuple[LocalModel, str | None]:
     return LocalModel(folder=Path(folder)), Path(folder).name
 
 
-def _tune_for_cuda(pipeline: Any, network: str, *, fuse: bool, compile_denoiser: bool) -> None:
+def _tune_for_cuda(pipeline: Any, network: str, *, fuse: bool, is_compiled: bool) -> None:
     if fuse:
         # Other autoencoders have nothing to fuse, and the call raises.
         pipeline.fuse_qkv_projections(vae=isinstance(pipeline.vae, AutoencoderKL))
-    if compile_denoiser:
+    if is_compiled:
         compile_blocks(getattr(pipeline, network))
 
 
