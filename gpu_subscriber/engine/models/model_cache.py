@@ -12,7 +12,7 @@ import torch
 
 from common.domain.models.spec import ModelSpec
 from common.model_files.weights import UnservableModelError
-from gpu_subscriber.engine.devices import Device, is_device_lost
+from gpu_subscriber.engine.devices import Device, is_device_lost, is_out_of_memory
 from gpu_subscriber.engine.errors import ModelRefusedError, ModelUnavailableError
 from gpu_subscriber.engine.families.guided import GuidedFamily
 from gpu_subscriber.engine.models.host_cache import HostCache
@@ -138,7 +138,7 @@ class ModelCache:
         except Exception as error:
             if is_device_lost(error):
                 raise
-            is_out_of_memory = isinstance(error, torch.OutOfMemoryError)
+            memory_ended = is_out_of_memory(error)
             reason = reason_of(error)
             frames = traceback.format_tb(error.__traceback__)
         # Outside the `except` block: the traceback would keep the half-loaded model in the device's
@@ -147,11 +147,11 @@ class ModelCache:
         gc.collect()  # a family is part of reference cycles
         self._device.free_memory()
         had_others = bool(self._loaded)
-        while is_out_of_memory and self._loaded:
+        while memory_ended and self._loaded:
             self._evict_oldest()
         if was_on_host:
             _log.warning("model_not_restored", model=spec.name, reason=reason, frames=frames)
-        if was_on_host or (is_out_of_memory and had_others):
+        if was_on_host or (memory_ended and had_others):
             return self._load_or_record_failure(spec)
         broken = self.backoff.failed(spec.name, reason)
         _log.error(

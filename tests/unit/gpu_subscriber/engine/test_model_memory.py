@@ -128,13 +128,19 @@ def test_least_recently_used_model_is_evicted_first(folders: Mapping[str, Path])
     assert cache.loaded == {"a", "c"}
 
 
-def test_model_is_loaded_again_alone_when_memory_runs_out(folders: Mapping[str, Path]) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED")],
+)
+def test_model_is_loaded_again_alone_when_memory_runs_out(
+    folders: Mapping[str, Path], error: Exception
+) -> None:
     refused = list[str]()
 
     def load(model: ModelSpec, device: Device) -> Family:
         if model.name == "b" and cache.loaded:
             refused.append(model.name)
-            raise torch.OutOfMemoryError("CUDA out of memory")
+            raise error
         return load_family(model, device)
 
     models = tuple(spec(name, source=str(folder)) for name, folder in folders.items())
