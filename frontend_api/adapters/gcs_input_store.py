@@ -21,7 +21,9 @@ from frontend_api.inputs.ports import InputExistsError
 from frontend_api.inputs.stored_input import InputNotFoundError, StoredInput
 
 _MAX_CONFLICTS = 20
-_MAX_LISTED = 10_000
+_MAX_EXPIRED = 10_000
+_MAX_LISTED = 200_000
+"""One caller can have 10,000 inputs, and the listing is in the order of the callers."""
 _SIZES = "items(name,size),nextPageToken"
 """Each upload lists up to 10,000 objects of its owner: of these fields, with a third of the processor time."""
 _STEP = timedelta(milliseconds=1)
@@ -111,8 +113,8 @@ class GcsInputStore:
 
     def list_expired(self, *, now: datetime) -> tuple[StoredInput, ...]:
         with translated_storage_errors():
-            found = [_stored_in(blob) for blob in islice(self._listed(INPUTS_PREFIX), _MAX_LISTED)]
-        return tuple(stored for stored in found if stored.expires_at <= now)
+            found = (_stored_in(blob) for blob in islice(self._listed(INPUTS_PREFIX), _MAX_LISTED))
+            return tuple(islice((stored for stored in found if stored.expires_at <= now), _MAX_EXPIRED))
 
     def _listed(self, prefix: str, *, fields: str | None = None) -> Iterator[Blob]:
         found = self._bucket.list_blobs(
