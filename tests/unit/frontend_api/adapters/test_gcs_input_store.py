@@ -1,7 +1,7 @@
 """GcsInputStore with more inputs than a test can store on the bucket server."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from unittest.mock import Mock
 
@@ -16,15 +16,15 @@ from tests.factories import NOW
 INPUTS_OF_ONE_CALLER = 10_000
 
 
-def blob(bucket: Any, name: str, *, expires_at: str) -> Blob:
+def blob(bucket: Any, name: str, *, expires_at: datetime) -> Blob:
     resource = {
         "name": name,
         "contentType": "image/png",
         "size": "9",
         "generation": "1",
         "metageneration": "1",
-        "timeCreated": NOW.isoformat(),
-        "customTime": expires_at,
+        "timeCreated": _text(NOW),
+        "customTime": _text(expires_at),
         "metadata": {"width": "1", "height": "1", "kept": "no"},
     }
     found = Blob(name, bucket)
@@ -38,11 +38,15 @@ def test_inputs_of_one_caller_hide_no_expired_ones_of_others() -> None:
     expired = input_object_name("zoe", "0")
 
     def found(**_: Any) -> Iterator[Blob]:
-        later = (NOW + timedelta(days=1)).isoformat()
+        later = NOW + timedelta(days=1)
         for number in range(INPUTS_OF_ONE_CALLER):
             yield blob(bucket, input_object_name("ada", str(number)), expires_at=later)
-        yield blob(bucket, expired, expires_at=NOW.isoformat())
+        yield blob(bucket, expired, expires_at=NOW)
 
     bucket.list_blobs = found
     store = GcsInputStore(Mock(bucket=lambda _: bucket), bucket="inputs")
     assert [each.object_name for each in store.list_expired(now=NOW)] == [expired]
+
+
+def _text(at: datetime) -> str:
+    return f"{at:%Y-%m-%dT%H:%M:%SZ}"
