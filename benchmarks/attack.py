@@ -1,8 +1,9 @@
 """Effect of one attacking caller on another caller's submissions, on the whole local stack.
 
-The attacker holds half bodies and as many streams as it gets, sends costly bodies that are refused,
-finishes tasks whose webhook receiver never responds, and reads the OpenAPI document and the
-readiness, all at once. Each round compares the submissions beside it with those right before it.
+The attacker holds half bodies and as many streams as it gets, of lists and of a task. It changes the
+listed tasks, sends costly bodies that are refused, finishes tasks whose webhook receiver never
+responds, and reads the OpenAPI document and the readiness, all at once. Each round compares the
+submissions beside it with those right before it.
 """
 
 import subprocess
@@ -23,6 +24,7 @@ TARGET = 3
 LIMITS = {
     name: str(ApiSettings.model_fields[name.removeprefix("DARKROOM_").lower()].default)
     for name in (
+        "DARKROOM_MAX_LIST_STREAMS_PER_CALLER",
         "DARKROOM_MAX_REFUSED_PER_MINUTE",
         "DARKROOM_MAX_REQUESTS_PER_MINUTE",
         "DARKROOM_MAX_WAITING_PER_CALLER",

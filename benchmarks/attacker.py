@@ -5,7 +5,9 @@ standard input is closed, and then prints the number of responses per attack and
 """
 
 import http.client
+import itertools
 import json
+import selectors
 import socket
 import sys
 import threading
@@ -20,9 +22,14 @@ from local_stack.loopback import LOOPBACK
 
 _HALF_BODIES = 300
 _STREAMS = 600
+_LIST_STREAMS = 150
+_LISTED = 100
+_LABELLED = 50
+"""Each second, which is half of the requests that a caller may send."""
 _REFUSED_PER_SECOND = 10
 _EVENTS_PER_SECOND = 5
 _READS_PER_SECOND = 50
+_READS_OF_LISTS_PER_SECOND = 20
 _TIMEOUT_SECONDS = 60.0
 _JSON = {"Content-Type": "application/json"}
 
@@ -34,7 +41,10 @@ class Attacker:
         self._port = port
         self._headers = {"Authorization": f"Bearer {token}"}
         self._streams: list[socket.socket] = []
+        self._lists = selectors.DefaultSelector()
         self._task_id = ""
+        self._listed: list[str] = []
+        self._labels = itertools.count()
         self._receiver = socket.create_server((LOOPBACK, 0), backlog=1_024)
         """Accepts connections, by its backlog, and never responds."""
         self._body, self._batch = costly_body(), costly_batch()
@@ -62,15 +72,35 @@ class Attacker:
         self._ask("cancellation", "POST", f"/v1/tasks/{self._task_id}/cancel")
 
     def open_streams(self) -> None:
-        """Open streams of a task until the limit of this caller refuses more."""
-        body = json.dumps({"prompt": "a circle"}).encode()
-        followed = json.loads(self._ask("submission", "POST", "/v1/tasks", body)).get("id", self._task_id)
-        head = f"GET /v1/tasks/{followed}/events HTTP/1.1\r\nHost: localhost\r\n"
+        """Open streams of lists, and then of a task, until the limits of this caller refuse more."""
+        body = json.dumps({"tasks": [{"prompt": "a circle"}] * _LISTED}).encode()
+        results = json.loads(self._ask("batch", "POST", "/v1/tasks:batch", body))["results"]
+        self._listed = [result["task_id"] for result in results]
+        for _ in range(_LIST_STREAMS):
+            self._lists.register(self._open(f"/v1/tasks:events?count={_LISTED}"), selectors.EVENT_READ)
+        for _ in range(_STREAMS - _LIST_STREAMS):
+            self._open(f"/v1/tasks/{self._listed[0]}/events")
+
+    def _open(self, path: str) -> socket.socket:
+        head = f"GET {path} HTTP/1.1\r\nHost: localhost\r\n"
         head += "".join(f"{name}: {value}\r\n" for name, value in self._headers.items())
-        while len(self._streams) < _STREAMS:
-            connection = socket.create_connection((LOOPBACK, self._port))
-            connection.sendall(f"{head}\r\n".encode())
-            self._streams.append(connection)
+        connection = socket.create_connection((LOOPBACK, self._port))
+        connection.sendall(f"{head}\r\n".encode())
+        self._streams.append(connection)
+        return connection
+
+    def read_lists(self) -> None:
+        """Read what the streams of lists have sent: they would end otherwise."""
+        for key, _ in self._lists.select(timeout=0):
+            assert isinstance(key.fileobj, socket.socket)
+            if not key.fileobj.recv(1 << 20):
+                self._lists.unregister(key.fileobj)
+
+    def label_listed(self) -> None:
+        """Change the newest tasks, so that each stream of a list has to send them."""
+        labels = {"number": str(next(self._labels))}
+        body = json.dumps({"task_ids": self._listed[-_LABELLED:], "labels": labels}).encode()
+        self._ask("labels", "POST", "/v1/tasks:label", body)
 
     def _ask(
         self, name: str, method: str, path: str, body: bytes | None = None, *, accept: str = "identity"
@@ -88,6 +118,7 @@ class Attacker:
     def close(self) -> None:
         for connection in (*self._streams, self._receiver):
             connection.close()
+        self._lists.close()
 
 
 def main(port: int, token: str) -> None:
@@ -97,6 +128,8 @@ def main(port: int, token: str) -> None:
         "read_document": _READS_PER_SECOND,
         "read_readiness": _READS_PER_SECOND,
         "make_event": _EVENTS_PER_SECOND,
+        "label_listed": 1,
+        "read_lists": _READS_OF_LISTS_PER_SECOND,
     }
     with ExitStack() as exits:
         attacker = exits.enter_context(closing(Attacker(port, token)))

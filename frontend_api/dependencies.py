@@ -60,6 +60,7 @@ from frontend_api.shares.ports import ShareStore
 from frontend_api.shares.shares import Shares
 from frontend_api.stats.ports import TaskStats
 from frontend_api.stats.queue import ReadQueue
+from frontend_api.streams.listed_snapshots import ListedSnapshots
 from frontend_api.streams.package import Streams
 from frontend_api.streams.ports import TaskChanges
 from frontend_api.streams.subscriptions import Subscriptions
@@ -166,6 +167,7 @@ def build_dependencies(
     rescue_policy: RescuePolicy,
     max_waiting: int,
     max_waiting_per_caller: int,
+    max_list_streams_per_caller: int,
     heartbeat_seconds: float,
     openai_silent_seconds: float,
     openai_wait_seconds: float,
@@ -323,8 +325,12 @@ def build_dependencies(
         stats=read_queue,
         streams=Streams(
             subscriptions=Subscriptions(
-                changes=task_changes, limit=max_waiting, limit_per_caller=max_waiting_per_caller
+                changes=task_changes,
+                limit=max_waiting,
+                limit_per_caller=max_waiting_per_caller,
+                lists_per_caller=max_list_streams_per_caller,
             ),
+            listed_snapshots=ListedSnapshots(render.listed),
             heartbeat_seconds=heartbeat_seconds,
         ),
         tasks=Tasks(

@@ -69,6 +69,8 @@ class ApiSettings(SharedSettings):
     """Waiting callers per process: long polls, event streams, WebSockets."""
     max_waiting_per_caller: int = Field(default=150, ge=0, le=10_000)
     """How many of them may belong to one caller."""
+    max_list_streams_per_caller: int = Field(default=20, ge=0, le=10_000)
+    """How many of these may be event streams of lists."""
     request_deadline_seconds: float = Field(default=20, gt=0, le=3_600)
     """Time for a request to arrive, from the first byte of its head to the last of its body."""
     max_unfinished_per_caller: int = Field(default=100, ge=1)

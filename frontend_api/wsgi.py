@@ -255,6 +255,7 @@ def _dependencies(settings: ApiSettings) -> Dependencies:
         ),
         max_waiting=settings.max_waiting,
         max_waiting_per_caller=settings.max_waiting_per_caller,
+        max_list_streams_per_caller=settings.max_list_streams_per_caller,
         heartbeat_seconds=settings.stream_heartbeat_seconds,
         openai_silent_seconds=settings.openai_silent_seconds,
         openai_wait_seconds=settings.openai_wait_seconds,

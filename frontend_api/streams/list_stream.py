@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from common.domain.task import Task
 from frontend_api.streams.connection import ClientConnection, WaitOutcome
+from frontend_api.streams.listed_snapshots import ListedSnapshots
 from frontend_api.streams.subscriptions import Subscription
 from frontend_api.tasks.rendering import Snapshot
 
@@ -30,7 +30,7 @@ def list_updates(
     subscription: Subscription,
     connection: ClientConnection,
     *,
-    render: Callable[[Task], Snapshot],
+    snapshots: ListedSnapshots,
     heartbeat_seconds: float,
     is_permitted: Callable[[], bool],
 ) -> Iterator[ListItem]:
@@ -65,7 +65,7 @@ def list_updates(
                 if task.id in revisions and revisions[task.id] == task.revision:
                     continue
                 revisions[task.id] = task.revision
-                snapshot = render(task)
+                snapshot = snapshots.of(task)
                 if sent.get(task.id) != snapshot.etag:
                     sent[task.id] = snapshot.etag
                     yield snapshot

@@ -124,7 +124,7 @@ def stream_list() -> Response:
     updates = list_updates(
         subscription,
         connection,
-        render=current(Tasks).render.listed,
+        snapshots=current(Streams).listed_snapshots,
         heartbeat_seconds=current(Streams).heartbeat_seconds,
         is_permitted=permission_check(),
     )

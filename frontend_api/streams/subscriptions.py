@@ -26,6 +26,18 @@ class TooManyWaitingError(DomainError):
         super().__init__(f"{what}, which is the limit; retry later, or do not wait")
 
 
+class TooManyListStreamsError(DomainError):
+    code = "too_many_waiting"
+    retryable = True
+    retry_after_seconds = 5
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"you already have {limit} event streams of your tasks in this process, which is the limit; "
+            "close one, or retry later"
+        )
+
+
 class Subscription:
     """A waiting caller's subscription to a task or a list of tasks, and a context manager.
 
@@ -120,28 +132,40 @@ class Subscription:
 
 
 class Subscriptions:
-    """A limited number of subscriptions per process, of which each caller may hold a share."""
+    """A limited number of subscriptions per process, of which each caller may hold a share.
 
-    def __init__(self, *, changes: TaskChanges, limit: int, limit_per_caller: int) -> None:
+    Fewer of them may be for lists: a list has up to 1,000 tasks, which all may change at once.
+    """
+
+    def __init__(
+        self, *, changes: TaskChanges, limit: int, limit_per_caller: int, lists_per_caller: int
+    ) -> None:
         self._changes = changes
         self._limit = limit
         self._limit_per_caller = limit_per_caller
+        self._lists_per_caller = lists_per_caller
         self._lock = threading.Lock()
-        self._subscriptions: dict[Subscription, str] = {}
-        """Each with its caller's user id."""
-        self._held: Counter[str] = Counter()
+        self._subscriptions: dict[Subscription, tuple[str, bool]] = {}
+        """Each with its caller's user id, and whether it is for a list."""
+        self._held: Counter[tuple[str, bool]] = Counter()
         self._is_shutting_down = False
 
-    def reserve(self, user_id: str) -> Subscription:
-        """Reserve a subscription that is not started yet. Raises TooManyWaitingError."""
+    def reserve(self, user_id: str, *, for_list: bool = False) -> Subscription:
+        """Reserve a subscription that is not started yet.
+
+        Raises TooManyWaitingError or TooManyListStreamsError.
+        """
         with self._lock:
+            lists = self._held[user_id, True]
             if len(self._subscriptions) >= self._limit:
                 raise TooManyWaitingError(self._limit, is_own=False)
-            if self._held[user_id] >= self._limit_per_caller:
+            if lists + self._held[user_id, False] >= self._limit_per_caller:
                 raise TooManyWaitingError(self._limit_per_caller, is_own=True)
+            if for_list and lists >= self._lists_per_caller:
+                raise TooManyListStreamsError(self._lists_per_caller)
             subscription = Subscription(self._changes, self._remove)
-            self._subscriptions[subscription] = user_id
-            self._held[user_id] += 1
+            self._subscriptions[subscription] = (user_id, for_list)
+            self._held[user_id, for_list] += 1
             if self._is_shutting_down:
                 subscription.shut_down()
             return subscription
@@ -153,8 +177,11 @@ class Subscriptions:
         return subscription
 
     def subscribe_to_list(self, user_id: str, count: int) -> Subscription:
-        """Return a caller's subscription to its newest tasks. Raises TooManyWaitingError."""
-        subscription = self.reserve(user_id)
+        """Return a caller's subscription to its newest tasks.
+
+        Raises TooManyWaitingError or TooManyListStreamsError.
+        """
+        subscription = self.reserve(user_id, for_list=True)
         subscription.start_list(user_id, count)
         return subscription
 
@@ -173,7 +200,7 @@ class Subscriptions:
 
     def _remove(self, subscription: Subscription) -> None:
         with self._lock:
-            user_id = self._subscriptions.pop(subscription)
-            self._held[user_id] -= 1
-            if not self._held[user_id]:
-                del self._held[user_id]
+            held = self._subscriptions.pop(subscription)
+            self._held[held] -= 1
+            if not self._held[held]:
+                del self._held[held]

@@ -119,3 +119,16 @@ test("an error response whose body breaks off is a problem with its status", asy
   vi.stubGlobal("fetch", () => Promise.resolve(new Response(broken(), { status: 503 })));
   await expect(new DarkroomClient().submit({ prompt: "a circle" })).rejects.toMatchObject({ problem: { status: 503, code: "http_503" } });
 });
+
+test("subscribe opens its stream again after the API has refused it", async () => {
+  const problem = { code: "too_many_waiting", title: "Too many waiting callers", detail: "you have 20", retryable: true };
+  const events = `event: task\ndata: ${JSON.stringify(TASK)}\n\nevent: complete\ndata: {}\n\n`;
+  const responses = [Response.json(problem, { status: 429, headers: { "retry-after": "5" } }), new Response(events)];
+  vi.stubGlobal("fetch", () => Promise.resolve(responses.shift() ?? new Response(null)));
+  const listener = { onChange: vi.fn(), onConnectionChange: vi.fn(), onRejected: vi.fn() };
+  const unsubscribe = new DarkroomClient().subscribe(50, listener);
+  await vi.waitFor(() => { expect(listener.onChange).toHaveBeenCalledWith([expect.objectContaining({ id: "t1" })], false); });
+  unsubscribe();
+  expect(listener.onConnectionChange.mock.calls.slice(0, 2)).toEqual([[false], [true]]);
+  expect(listener.onRejected).not.toHaveBeenCalled();
+});

@@ -127,6 +127,7 @@ class Api:
     cors_origins: tuple[str, ...] = ()
     max_waiting: int = 3
     max_waiting_per_caller: int = 3
+    max_list_streams_per_caller: int = 3
     heartbeat_seconds: float = 30
     openai_silent_seconds: float = 30
     openai_wait_seconds: float = 60
@@ -208,6 +209,7 @@ class Api:
             address=self.address,
             max_waiting=self.max_waiting,
             max_waiting_per_caller=self.max_waiting_per_caller,
+            max_list_streams_per_caller=self.max_list_streams_per_caller,
             heartbeat_seconds=self.heartbeat_seconds,
             openai_silent_seconds=self.openai_silent_seconds,
             openai_wait_seconds=self.openai_wait_seconds,

@@ -5,6 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from common.domain.task import Task
+from frontend_api.tasks.rendering import RenderTask
+from frontend_api.tasks.responses import TaskResponse
 from tests.server_sent_events import ServerSentEvent, events_of
 from tests.unit.frontend_api.conftest import API_KEYS_KNOWN_FOR, Api
 
@@ -225,6 +230,40 @@ def test_list_stream_skips_changes_that_the_owner_does_not_see(api: Api) -> None
     api.claim(task)
     assert stream.task()["status"] == "processing"
     stream.answer.close()
+
+
+def test_list_streams_share_the_serialized_tasks(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A caller could otherwise multiply the processor time of each change by its number of streams."""
+    tasks = [api.stored_task(task_id=f"task-{number}") for number in range(3)]
+    rendered: list[str] = []
+    respond = RenderTask.response
+
+    def response(render: RenderTask, task: Task, *links: Any, **options: Any) -> TaskResponse:
+        rendered.append(task.id)
+        return respond(render, task, *links, **options)
+
+    monkeypatch.setattr(RenderTask, "response", response)
+    streams = [ListStream(api, count) for count in (50, 50, 200)]
+    for stream in streams:
+        assert set(stream.ids_until_complete()) == {task.id for task in tasks}
+    assert sorted(rendered) == [task.id for task in tasks]
+    api.claim(tasks[0])
+    assert [stream.task()["status"] for stream in streams] == ["processing"] * 3
+    assert rendered[3:] == [tasks[0].id]
+    for stream in streams:
+        stream.answer.close()
+
+
+def test_list_stream_is_refused_when_the_caller_has_too_many(tmp_path: Path) -> None:
+    api = Api(folder=tmp_path, max_list_streams_per_caller=2)
+    streams = [ListStream(api) for _ in range(2)]
+    refused = api.client.get("/v1/tasks:events")
+    assert (refused.status_code, refused.get_json()["code"]) == (429, "too_many_waiting")
+    assert "2 event streams" in refused.get_json()["detail"]
+    assert int(refused.headers["Retry-After"]) >= 1
+    assert Stream(api, api.stored_task().id).answer.status_code == 200
+    streams[0].answer.close()
+    assert ListStream(api).answer.status_code == 200
 
 
 def test_list_stream_ends_when_the_process_stops(api: Api) -> None:

@@ -11,7 +11,12 @@ import pytest
 
 from common.domain.task import Task
 from frontend_api.streams.connection import ClientConnection, WaitOutcome
-from frontend_api.streams.subscriptions import Subscription, Subscriptions, TooManyWaitingError
+from frontend_api.streams.subscriptions import (
+    Subscription,
+    Subscriptions,
+    TooManyListStreamsError,
+    TooManyWaitingError,
+)
 from tests.factories import NOW, submitted_task
 from tests.fakes.in_memory_task_changes import InMemoryTaskChanges
 from tests.fakes.in_memory_task_store import InMemoryTaskStore
@@ -32,7 +37,7 @@ def task(store: InMemoryTaskStore) -> Task:
 
 @pytest.fixture
 def subscriptions(store: InMemoryTaskStore) -> Subscriptions:
-    return Subscriptions(changes=InMemoryTaskChanges(store), limit=2, limit_per_caller=2)
+    return Subscriptions(changes=InMemoryTaskChanges(store), limit=2, limit_per_caller=2, lists_per_caller=2)
 
 
 @pytest.fixture
@@ -181,7 +186,9 @@ def test_subscriptions_are_limited_and_reusable(
 
 
 def test_caller_holds_at_most_its_share(store: InMemoryTaskStore, task: Task) -> None:
-    subscriptions = Subscriptions(changes=InMemoryTaskChanges(store), limit=3, limit_per_caller=2)
+    subscriptions = Subscriptions(
+        changes=InMemoryTaskChanges(store), limit=3, limit_per_caller=2, lists_per_caller=2
+    )
     own = [subscriptions.reserve(task.user_id) for _ in range(2)]
     with pytest.raises(TooManyWaitingError, match="you already wait 2 times"):
         subscriptions.subscribe(task)
@@ -189,6 +196,20 @@ def test_caller_holds_at_most_its_share(store: InMemoryTaskStore, task: Task) ->
     own.pop().close()
     subscriptions.subscribe(task).close()
     own.pop().close()
+
+
+def test_caller_holds_fewer_subscriptions_to_lists(store: InMemoryTaskStore, task: Task) -> None:
+    changes = InMemoryTaskChanges(store)
+    subscriptions = Subscriptions(changes=changes, limit=9, limit_per_caller=9, lists_per_caller=2)
+    own = [subscriptions.subscribe_to_list(task.user_id, 50) for _ in range(2)]
+    with pytest.raises(TooManyListStreamsError, match="you already have 2 event streams"):
+        subscriptions.subscribe_to_list(task.user_id, 50)
+    own.append(subscriptions.subscribe(task))
+    own.append(subscriptions.subscribe_to_list("another caller", 50))
+    own.pop(0).close()
+    own.append(subscriptions.subscribe_to_list(task.user_id, 50))
+    for subscription in own:
+        subscription.close()
 
 
 def test_waits_end_when_the_process_stops(
