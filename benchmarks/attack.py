@@ -1,18 +1,19 @@
 """Effect of one attacking caller on another caller's submissions, on the whole local stack.
 
-The attacker holds half bodies and as many streams as it gets, of lists and of a task. It changes the
-listed tasks, sends costly bodies that are refused, finishes tasks whose webhook receiver never
-responds, and reads the OpenAPI document and the readiness, all at once. Each round compares the
-submissions beside it with those right before it.
+The attacker holds half bodies and as many streams as it gets, of lists and of a task. It sends costly
+bodies that are refused, finishes tasks whose webhook receiver never responds, and reads the OpenAPI
+document and the readiness, all at once. In the part `changes` it also changes the tasks of its lists.
+Each round compares the submissions beside it with those right before it.
 """
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
 from benchmarks.measurement import percentile, percentiles, ratios
+from benchmarks.parts import PARTS
 from benchmarks.whole_system import running_system, steady_submissions
 from frontend_api.identity.emulator_tokens import unsigned_token
 from frontend_api.settings import ApiSettings
@@ -35,7 +36,12 @@ LIMITS = {
 """The defaults of a deployment. Those of the local stack are far higher, because one caller uses it all."""
 
 
-def run() -> Iterator[str]:
+def run(*, parts: Sequence[str] = PARTS["attack"]) -> Iterator[str]:
+    for part in parts:
+        yield from _measured(part)
+
+
+def _measured(part: str) -> Iterator[str]:
     quiet: list[list[float]] = []
     attacked: list[list[float]] = []
     reports: list[str] = []
@@ -52,17 +58,17 @@ def run() -> Iterator[str]:
         measured("warm-up")
         for number in range(ROUNDS):
             quiet.append(measured(f"quiet-{number}"))  # new callers, so that no quota is reached
-            with _attack(port, token(f"mallory-{number}"), reports):
+            with _attack(port, token(f"mallory-{number}"), part, reports):
                 attacked.append(measured(f"attacked-{number}"))
-            yield f"round {number + 1}: quiet {percentiles(quiet[-1])}; attacked {percentiles(attacked[-1])}"
+            yield f"{part} {number + 1}: quiet {percentiles(quiet[-1])}; attacked {percentiles(attacked[-1])}"
             yield f"the attacker's responses: {reports[-1]}"
     p99s, quiet_p99s = ([percentile(each, 99) for each in rounds] for rounds in (attacked, quiet))
-    yield f"ratio of the p99s: {ratios(p99s, quiet_p99s).format()}, target below {TARGET}"
+    yield f"{part}: ratio of the p99s {ratios(p99s, quiet_p99s).format()}, target below {TARGET}"
 
 
 @contextmanager
-def _attack(port: int, token: str, reports: list[str]) -> Iterator[None]:
-    argv = [sys.executable, "-m", "benchmarks.attacker", str(port), token]
+def _attack(port: int, token: str, part: str, reports: list[str]) -> Iterator[None]:
+    argv = [sys.executable, "-m", "benchmarks.attacker", str(port), token, part]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as attacker:
         assert attacker.stdout is not None
         assert attacker.stdout.readline() == "attacking\n"
