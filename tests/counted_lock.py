@@ -1,4 +1,4 @@
-"""CountedLock: a lock that tells a test how many threads have asked for it."""
+"""CountedLock: a lock that shows how many threads have requested it."""
 
 import threading
 from types import TracebackType
@@ -9,14 +9,14 @@ class CountedLock:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._asked = threading.Semaphore(0)
+        self._requests = threading.Semaphore(0)
 
-    def wait_until_asked(self, times: int) -> None:
+    def wait_until_requested(self, times: int) -> None:
         """Return once so many threads hold the lock, wait for it or have held it."""
-        assert all(self._asked.acquire(timeout=60) for _ in range(times))
+        assert all(self._requests.acquire(timeout=60) for _ in range(times))
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
-        self._asked.release()
+        self._requests.release()
         return self._lock.acquire(blocking, timeout)
 
     def release(self) -> None:

@@ -95,7 +95,7 @@ def test_callers_that_wait_for_a_read_share_its_failure(
     source.gate.clear()
     with ThreadPoolExecutor(8) as pool:
         calls = [pool.submit(cached) for _ in range(8)]
-        lock.wait_until_asked(8)
+        lock.wait_until_requested(8)
         source.gate.set()
         assert {type(call.exception(60)) for call in calls} == {ValueError}
     assert source.reads == 1

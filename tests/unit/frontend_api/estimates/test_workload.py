@@ -295,7 +295,7 @@ def test_callers_that_wait_for_a_measurement_share_its_failure(
         outage.setattr(reading.stats, "active", failing)
         calls: list[Future[Any]] = [pool.submit(reading.read) for _ in range(4)]
         calls += [pool.submit(reading.read.latest) for _ in range(4)]
-        lock.wait_until_asked(8)
+        lock.wait_until_requested(8)
         may_fail.set()
         errors = [type(call.exception(60)) for call in calls]
     assert errors == [DependencyUnavailableError] * 4 + [type(None)] * 4
