@@ -15,6 +15,7 @@ from queue import SimpleQueue
 from typing import Any
 
 import structlog
+from cachetools import LRUCache
 from google.api_core import exceptions as google_errors
 from google.cloud import firestore
 from google.cloud.firestore_v1 import _helpers as firestore_values
@@ -29,6 +30,8 @@ from frontend_api.adapters.firestore.watched_list import ListSubscriber, Watched
 from frontend_api.streams.ports import TaskListSnapshot, TaskSnapshot
 
 _log = structlog.get_logger(__name__)
+_KEPT_DECODED = 2_000
+"""Tasks that Firestore may send again: for several lists, after a reset, or on a new stream."""
 _Requests = SimpleQueue[ListenRequest | None]
 
 
@@ -72,6 +75,8 @@ class FirestoreTaskChanges:
         self._lists = WatchedLists()
         self._target_ids = itertools.count(1)
         self._requests: _Requests = SimpleQueue()
+        self._decoded: LRUCache[tuple[str, str], Task] = LRUCache(_KEPT_DECODED)
+        """By document name and revision. Only the stream's thread uses it."""
         self._is_wanted = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -199,10 +204,8 @@ class FirestoreTaskChanges:
 
     def _receive_document(self, change: Any) -> None:
         document, revision = change.document, revision_of(change.document.update_time)
-        # As the library's own listener does.
-        fields: Any = firestore_values.decode_dict(document.fields, self._client)
         try:
-            task = decode_task_document(fields, revision=revision)
+            task = self._decode(document, revision)
         except UndecodableError as exc:
             _log.error("watched_task_undecodable", document=document.name, reason=exc.reason)
             return
@@ -212,6 +215,15 @@ class FirestoreTaskChanges:
             for watched in self._lists_of(change.removed_target_ids):
                 watched.remove(document.name)
         self._notify(document.name, _written_at(revision), TaskSnapshot(task=task))
+
+    def _decode(self, document: Any, revision: str) -> Task:
+        key = (document.name, revision)
+        task = self._decoded.get(key)
+        if task is None:
+            # As the library's own listener does.
+            fields: Any = firestore_values.decode_dict(document.fields, self._client)
+            task = self._decoded[key] = decode_task_document(fields, revision=revision)
+        return task
 
     def _remove_from_lists(self, change: Any) -> None:
         with self._lock:

@@ -1,10 +1,11 @@
 """The TaskChanges's contract, on the fake and on Firestore's emulator."""
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from queue import SimpleQueue
+from typing import Any
 
 import pytest
 from google.cloud.firestore import Client
@@ -13,6 +14,8 @@ from common.adapters.firestore_client import firestore_client
 from common.adapters.firestore_task_store import FirestoreTaskStore
 from common.domain.task import Task
 from common.ports import TaskStore
+from common.wire_formats.task_document import decode_task_document
+from frontend_api.adapters.firestore import task_changes
 from frontend_api.adapters.firestore.task_changes import FirestoreTaskChanges
 from frontend_api.streams.ports import TaskChanges, TaskListSnapshot, TaskSnapshot
 from tests.chaos.network import Network
@@ -239,6 +242,28 @@ def test_changes_are_reported_after_an_error_of_a_subscriber(firestore: Client) 
     watched.store.delete(task.id, now=NOW)
     assert subscriber.next() is None
     stop()
+
+
+@pytest.mark.emulator
+def test_task_that_firestore_sends_again_is_decoded_once(
+    firestore: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The emulator sends all tasks of a list after each commit."""
+    decoded: list[str] = []
+
+    def decode(fields: Mapping[str, Any], *, revision: str) -> Task:
+        decoded.append(revision)
+        return decode_task_document(fields, revision=revision)
+
+    monkeypatch.setattr(task_changes, "decode_task_document", decode)
+    watched = Watched(FirestoreTaskStore(firestore, timeout_seconds=60), FirestoreTaskChanges(firestore))
+    user = uuid.uuid4().hex
+    tasks = [newer_task(watched, seconds=n, user_id=user) for n in (1, 0)]
+    for count in (50, 200):  # lists of different lengths are different queries
+        subscriber = ListSubscriber()
+        watched.changes.subscribe_to_list(user, count, subscriber.on_change)
+        subscriber.wait_for(*tasks)
+    assert len(decoded) == len(set(decoded)) == len(tasks)
 
 
 @pytest.mark.emulator
