@@ -1,5 +1,6 @@
 """ListedSnapshots: the tasks of lists, serialized once for all event streams of this process."""
 
+import sys
 import threading
 from collections.abc import Callable
 
@@ -8,7 +9,7 @@ from cachetools import LRUCache
 from common.domain.task import Task
 from frontend_api.tasks.rendering import Snapshot
 
-_KEPT_CHARACTERS = 16 * 1024 * 1024
+_KEPT_BYTES = 16 * 1024 * 1024
 """Several thousand tasks."""
 
 
@@ -21,16 +22,25 @@ class ListedSnapshots:
 
     def __init__(self, render: Callable[[Task], Snapshot]) -> None:
         self._render = render
+        self._rendering = threading.Lock()
         self._lock = threading.Lock()
         self._snapshots: LRUCache[tuple[str, str | None], Snapshot] = LRUCache(
-            _KEPT_CHARACTERS, getsizeof=lambda snapshot: len(snapshot.json)
+            _KEPT_BYTES, getsizeof=lambda snapshot: sys.getsizeof(snapshot.json)
         )
         """By the id and the revision of the task."""
 
     def of(self, task: Task) -> Snapshot:
         key = (task.id, task.revision)
-        with self._lock:
-            snapshot = self._snapshots.get(key)
-            if snapshot is None:
-                snapshot = self._snapshots[key] = self._render(task)
+        if (known := self._known(key)) is not None:
+            return known
+        with self._rendering:
+            if (known := self._known(key)) is not None:
+                return known
+            snapshot = self._render(task)
+            with self._lock:
+                self._snapshots[key] = snapshot
             return snapshot
+
+    def _known(self, key: tuple[str, str | None]) -> Snapshot | None:
+        with self._lock:
+            return self._snapshots.get(key)

@@ -30,8 +30,10 @@ from frontend_api.adapters.firestore.watched_list import ListSubscriber, Watched
 from frontend_api.streams.ports import TaskListSnapshot, TaskSnapshot
 
 _log = structlog.get_logger(__name__)
-_KEPT_DECODED = 2_000
-"""Tasks that Firestore may send again: for several lists, after a reset, or on a new stream."""
+_KEPT_BYTES = 4 * 1024 * 1024
+"""Of the documents of tasks that Firestore may send again: for several lists, after a reset, or on a new
+stream. They are about 2,000 tasks, and some times as many bytes when they are decoded.
+"""
 _Requests = SimpleQueue[ListenRequest | None]
 
 
@@ -75,8 +77,10 @@ class FirestoreTaskChanges:
         self._lists = WatchedLists()
         self._target_ids = itertools.count(1)
         self._requests: _Requests = SimpleQueue()
-        self._decoded: LRUCache[tuple[str, str], Task] = LRUCache(_KEPT_DECODED)
-        """By document name and revision. Only the stream's thread uses it."""
+        self._decoded: LRUCache[tuple[str, str], tuple[Task, int]] = LRUCache(
+            _KEPT_BYTES, getsizeof=lambda kept: kept[1]
+        )
+        """With their bytes, by document name and revision. Only the stream's thread uses it."""
         self._is_wanted = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -159,8 +163,8 @@ class FirestoreTaskChanges:
             self._is_wanted.wait()
             try:
                 for response in self._open_stream():
-                    backoff.reset()
                     self._receive(ListenResponse.pb(response))
+                    backoff.reset()
             except Exception as exc:  # whatever its cause: all subscribers depend on this thread
                 is_expected = isinstance(exc, google_errors.GoogleAPICallError)
                 _log.warning("task_changes_interrupted", error=type(exc).__name__, exc_info=not is_expected)
@@ -218,11 +222,12 @@ class FirestoreTaskChanges:
 
     def _decode(self, document: Any, revision: str) -> Task:
         key = (document.name, revision)
-        task = self._decoded.get(key)
-        if task is None:
-            # As the library's own listener does.
-            fields: Any = firestore_values.decode_dict(document.fields, self._client)
-            task = self._decoded[key] = decode_task_document(fields, revision=revision)
+        if (kept := self._decoded.get(key)) is not None:
+            return kept[0]
+        # As the library's own listener does.
+        fields: Any = firestore_values.decode_dict(document.fields, self._client)
+        task = decode_task_document(fields, revision=revision)
+        self._decoded[key] = (task, document.ByteSize())
         return task
 
     def _remove_from_lists(self, change: Any) -> None:

@@ -1,7 +1,8 @@
 """The tasks of lists are serialized once, one after the other."""
 
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier, BrokenBarrierError
+from dataclasses import replace
+from threading import Barrier, BrokenBarrierError, Event
 
 import pytest
 
@@ -51,6 +52,37 @@ def test_tasks_of_many_streams_are_serialized_one_after_the_other() -> None:
     snapshots = ListedSnapshots(render)
     with ThreadPoolExecutor(len(tasks)) as pool:
         assert [each.json for each in pool.map(snapshots.of, tasks)] == [task.id for task in tasks]
+
+
+def test_known_task_does_not_wait_for_the_serialization_of_another(task: Task) -> None:
+    other = replace(task, id="other")
+    begun, goes_on = Event(), Event()
+
+    def render(rendered: Task) -> Snapshot:
+        if rendered is other:
+            begun.set()
+            assert goes_on.wait(60)
+        return Snapshot(json=rendered.id, etag="1", is_last=False)
+
+    snapshots = ListedSnapshots(render)
+    known = snapshots.of(task)
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(snapshots.of, other)
+        assert begun.wait(60)
+        assert snapshots.of(task) is known
+        goes_on.set()
+        assert slow.result(60).json == "other"
+
+
+def test_memory_of_kept_tasks_is_limited_whatever_their_characters() -> None:
+    """Python stores a text with one emoji in four bytes a character."""
+    text = "\N{LOWER LEFT PAINTBRUSH}" + "x" * 1_000_000
+    snapshots = ListedSnapshots(lambda task: Snapshot(json=text + task.id, etag="1", is_last=False))
+    tasks = [replace(submitted_task(task_id=str(number)), revision="1") for number in range(9)]
+    first = snapshots.of(tasks[0])
+    for task in tasks:
+        snapshots.of(task)
+    assert snapshots.of(tasks[0]) is not first
 
 
 def test_task_is_serialized_again_after_a_failure(task: Task) -> None:
