@@ -96,9 +96,9 @@ class DeliverEvent:
         )
         try:
             outcome = self._try(event, task, url, at)
-        except ReceiverBusyError:
+        except ReceiverBusyError as error:
             _log.info("webhook_postponed", task_id=event.task_id, event_id=event.id)
-            return False, partial(WebhookLog.postponed, **change.keywords)
+            return False, partial(WebhookLog.postponed, is_own=error.is_own, **change.keywords)
         _record(event, outcome)
         return True, partial(change, outcome=outcome)
 

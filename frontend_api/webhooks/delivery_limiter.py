@@ -3,7 +3,7 @@
 import ipaddress
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, MutableMapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Set
 from contextlib import contextmanager
 from typing import TypeAlias
 
@@ -25,6 +25,11 @@ class ReceiverBusyError(DomainError):
     """The limit of concurrent tries is reached. A later try may find a free slot."""
 
     code = "receiver_busy"
+
+    def __init__(self, *, is_own: bool) -> None:
+        super().__init__("the limit of concurrent webhook deliveries is reached")
+        self.is_own = is_own
+        """Whether the caller's own tries hold its slots, and not only those of others."""
 
 
 class DeliveryLimiter:
@@ -54,8 +59,7 @@ class DeliveryLimiter:
         with self._lock:
             if self._held["caller", user_id]:
                 limits |= {("all",): self._in_all - self._in_all // 4}
-            if any(self._held[key] >= limit for key, limit in limits.items()):
-                raise ReceiverBusyError("the limit of concurrent webhook deliveries is reached")
+            _check(self._held, limits, own={("caller", user_id), ("host", host, user_id)})
             self._held.update(limits.keys())
         try:
             yield
@@ -115,14 +119,17 @@ class AddressLimiter:
                 limits |= {_SILENT: self._silent_in_all, (*_SILENT, user_id): 1}
             else:
                 limits |= dict.fromkeys(own, self._per_address)
-            if any(self._held[key] >= limit for key, limit in limits.items()):
-                raise ReceiverBusyError(
-                    "the limit of concurrent webhook deliveries to one address, or to receivers without a"
-                    " response, is reached"
-                )
+            _check(self._held, limits, own={*own, (*_SILENT, user_id)})
             held = Counter(limits.keys())
             self._held += held
             return held
+
+
+def _check(held: Counter[_Key], limits: Mapping[_Key, int], *, own: Set[_Key]) -> None:
+    """Raise ReceiverBusyError if a limit is reached. `own` are the keys that no other caller holds."""
+    full = {key for key, limit in limits.items() if held[key] >= limit}
+    if full:
+        raise ReceiverBusyError(is_own=bool(full & own))
 
 
 def _network_of(address: Address) -> str:

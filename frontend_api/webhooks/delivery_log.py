@@ -211,17 +211,20 @@ class WebhookLog:
         at: datetime,
         schedule: RetrySchedule,
         expires_at: datetime,
+        is_own: bool,
         traceparent: str | None = None,
     ) -> "WebhookLog":
         """Return the log with a delivery that could not be tried `at` this time, for want of a slot.
 
-        The pause does not grow: the delay may be the work of others.
+        If the caller's own tries hold the slots (`is_own`), the pause is that after a failure: otherwise the
+        deliveries to a receiver that does not respond would come before those to others each time. It does
+        not grow by the work of other callers.
         """
         before = self._of_event(event.id) or self._new_delivery(event, url, traceparent)
         if before.delivered_at is not None:
             return self
         after = _scheduled(before, schedule, at)
-        if after.retry_at is not None:
+        if after.retry_at is not None and not is_own:
             after = replace(after, retry_at=at + schedule.first_pause)
         return replace(self._with(after), user_id=event.user_id, expires_at=expires_at)
 

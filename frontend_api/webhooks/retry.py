@@ -22,7 +22,7 @@ MAX_CALLERS = 1_000
 """Callers per round."""
 MAX_LOGS = 300
 """Logs per turn."""
-MAX_POSTPONED = 10
+MAX_POSTPONED = 30
 """How many more deliveries a lane finds no slot for than it tries, before it ends. Each costs this process
 as much as a try, and a caller whose receivers do not respond may have thousands.
 """

@@ -14,24 +14,25 @@ def held(limiter: DeliveryLimiter, exits: ExitStack, *slots: tuple[str, str]) ->
 
 
 @pytest.mark.parametrize(
-    ("slots", "refused"),
+    ("slots", "refused", "is_own"),
     [
-        ([("a.example", "ada")] * 2, ("a.example", "ada")),
-        ([("a.example", "ada"), ("a.example", "bob")] * 2, ("a.example", "eve")),
-        ([("a.example", "ada"), ("b.example", "ada"), ("c.example", "ada")], ("d.example", "ada")),
-        ([(f"{n}.example", f"caller-{n}") for n in range(5)], ("z.example", "eve")),
+        ([("a.example", "ada")] * 2, ("a.example", "ada"), True),
+        ([("a.example", "ada"), ("a.example", "bob")] * 2, ("a.example", "eve"), False),
+        ([("a.example", "ada"), ("b.example", "ada"), ("c.example", "ada")], ("d.example", "ada"), True),
+        ([(f"{n}.example", f"caller-{n}") for n in range(5)], ("z.example", "eve"), False),
     ],
     ids=["host", "host of all callers", "caller", "all"],
 )
 def test_slot_is_refused_at_the_limit_and_free_again(
-    slots: list[tuple[str, str]], refused: tuple[str, str]
+    slots: list[tuple[str, str]], refused: tuple[str, str], is_own: bool
 ) -> None:
     limiter = DeliveryLimiter(per_host=2, per_caller=3, in_all=5)
     host, user_id = refused
     with ExitStack() as exits:
         held(limiter, exits, *slots)
-        with pytest.raises(ReceiverBusyError), limiter.slot(host, user_id=user_id):
+        with pytest.raises(ReceiverBusyError) as raised, limiter.slot(host, user_id=user_id):
             pass
+    assert raised.value.is_own == is_own
     with limiter.slot(host, user_id=user_id):
         pass
 
