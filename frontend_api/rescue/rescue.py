@@ -4,18 +4,17 @@ One rescue runs at a time, only to save cost. Two at once would be harmless: at 
 an extra message, and claims make that harmless.
 """
 
+import random
 import uuid
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from itertools import compress
 from typing import TypeVar
 
 import structlog
-from cachetools import LRUCache
 
 from common.domain.errors import ContendedError, DependencyUnavailableError, DomainError, TaskNotFoundError
 from common.domain.task import Task
@@ -31,7 +30,6 @@ _Result = TypeVar("_Result")
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _LONGEST_WITHOUT_INPUTS = timedelta(seconds=30)
 """With ten seconds for each try, an outage of the bucket does not outlast the lock."""
-_MAX_REMEMBERED_CALLERS = 1_000
 _log = structlog.get_logger(__name__)
 _rescued = counter(TASKS_RESCUED)
 
@@ -68,10 +66,6 @@ class RescueStaleTasks:
     lock: RescueLock
     clock: Clock
     policy: RescuePolicy
-    refused_inputs: MutableMapping[str, datetime] = field(
-        default_factory=lambda: LRUCache(_MAX_REMEMBERED_CALLERS)
-    )
-    """When the bucket last failed to keep an input of a caller; none of theirs was kept since."""
 
     def __call__(self, *, queue_lost_at: datetime | None = None) -> Rescued:
         """Process the stale tasks once, in pages.
@@ -95,16 +89,13 @@ class RescueStaleTasks:
             decide,
             contended=_LeftCallers(ContendedError, clock=self.clock),
             without_inputs=_LeftCallers(
-                DependencyUnavailableError,
-                clock=self.clock,
-                failures=self.refused_inputs,
-                longest=_LONGEST_WITHOUT_INPUTS,
+                DependencyUnavailableError, clock=self.clock, longest=_LONGEST_WITHOUT_INPUTS
             ),
         )
         counts = Counter(dict.fromkeys(Verdict, 0))
         try:
             try:
-                for page in self._refused_last(self._pages(self._limits(now, lost_before))):
+                for page in self._pages(self._limits(now, lost_before), decide):
                     for task in page:
                         verdict = run.contended.attempt(task, partial(self._act, task, run))
                         counts[verdict or Verdict.NO_ACTION] += 1
@@ -138,32 +129,42 @@ class RescueStaleTasks:
             StaleTaskKind.EVENT_UNPUBLISHED: now - self.policy.confirm_within,
         }
 
-    def _pages(self, limits: Mapping[StaleTaskKind, datetime]) -> Iterator[tuple[Task, ...]]:
-        """Yield the stale tasks of every kind; no page is empty."""
-        for kind, before in limits.items():
-            after: Task | None = None
-            for _ in range(self.policy.max_pages):
-                page = self.store.list_unattended(
-                    kind, before=before, limit=self.policy.page_size, after=after
-                )
-                if page:
-                    yield page
-                if len(page) < self.policy.page_size:
-                    break
-                after = page[-1]
+    def _pages(
+        self, limits: Mapping[StaleTaskKind, datetime], decide: Callable[[Task], Verdict]
+    ) -> Iterator[Sequence[Task]]:
+        """Yield the stale tasks of every kind in pages.
 
-    def _refused_last(self, pages: Iterable[Sequence[Task]]) -> Iterator[Sequence[Task]]:
-        """Yield those tasks with inputs last whose callers had an input refused, the earliest refusal first.
-
-        Otherwise the same callers would use up the time for refusals in each run.
+        Tasks that need their inputs to be published come after all others that are not finished: the
+        bucket may refuse each of them only after seconds.
         """
-        refused: list[Task] = []
-        for page in pages:
-            waits = [bool(task.parameters.inputs) and task.user_id in self.refused_inputs for task in page]
-            refused.extend(compress(page, waits))
-            yield [task for task, is_last in zip(page, waits, strict=True) if not is_last]
-        if refused:
-            yield sorted(refused, key=lambda task: self.refused_inputs.get(task.user_id, _LONG_AGO))
+        with_inputs: dict[str, Task] = {}
+        for kind, before in limits.items():
+            if kind is StaleTaskKind.EVENT_UNPUBLISHED:
+                yield from self._in_random_order(with_inputs.values())
+            for page in self._listed(kind, before):
+                later = {task.id: task for task in page if task.parameters.inputs and decide(task).publishes}
+                with_inputs |= later  # by id: a task may be of two kinds
+                yield [task for task in page if task.id not in later]
+
+    def _listed(self, kind: StaleTaskKind, before: datetime) -> Iterator[tuple[Task, ...]]:
+        after: Task | None = None
+        for _ in range(self.policy.max_pages):
+            page = self.store.list_unattended(kind, before=before, limit=self.policy.page_size, after=after)
+            if page:
+                yield page
+            if len(page) < self.policy.page_size:
+                break
+            after = page[-1]
+
+    def _in_random_order(self, tasks: Iterable[Task]) -> Iterator[Sequence[Task]]:
+        """Yield the tasks caller by caller.
+
+        In a fixed order, the same callers could use up the time for refusals in each run.
+        """
+        place: dict[str, float] = defaultdict(random.SystemRandom().random)
+        ordered = sorted(tasks, key=lambda task: place[task.user_id])
+        for start in range(0, len(ordered), self.policy.page_size):
+            yield ordered[start : start + self.policy.page_size]
 
     def _act(self, task: Task, run: "_Run") -> Verdict:
         verdict = run.decide(task)
@@ -204,7 +205,7 @@ class _LeftCallers:
     """Callers for one of whose tasks an action has failed, each try of which takes seconds.
 
     The tasks of others must not wait. So the rest of the caller's tasks are left to the next run, and
-    those of all callers once the failures took as long as `longest`. `failures` outlasts the run.
+    those of all callers once the failures took as long as `longest`.
     """
 
     def __init__(
@@ -212,12 +213,10 @@ class _LeftCallers:
         error: type[DependencyUnavailableError],
         *,
         clock: Clock,
-        failures: MutableMapping[str, datetime] | None = None,
         longest: timedelta = timedelta.max,
     ) -> None:
         self._error = error
         self._clock = clock
-        self._failures = {} if failures is None else failures
         self._longest = longest
         self._took = timedelta()
         self._user_ids: set[str] = set()
@@ -233,12 +232,10 @@ class _LeftCallers:
             result = act()
         except self._error as error:
             self._failed = error
-            self._failures[task.user_id] = now = self._clock.now()
-            self._took += now - began
+            self._took += self._clock.now() - began
             self._user_ids.add(task.user_id)
             _log.warning("rescue_left_task", task_id=task.id, reason=str(error))
             return None
-        self._failures.pop(task.user_id, None)
         self._has_succeeded = True
         return result
 

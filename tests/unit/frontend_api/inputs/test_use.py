@@ -225,22 +225,94 @@ def test_rescue_reports_an_outage_of_the_bucket_after_it_has_done_all_else(
     assert not any(task.event_pending_since for task in api.store.all_tasks)
 
 
-def test_rescue_tries_the_callers_last_whose_pictures_were_refused(
+def test_callers_whose_pictures_are_refused_do_not_stop_the_rescue_of_others(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Callers who change their pictures all the time must not use up the time of each run."""
+    """They change their pictures all the time. Each run has time for three refusals."""
     refusing = ("ann", "ben", "cem", "dee", "eve")
     for user_id in (*refusing, "fay"):
         never_enqueued(api, user_id, shade=0)
         api.clock.advance(1)
     api.clock.advance(60)
     refused = without_bucket_for(api, monkeypatch, refusing)
-    assert (api.rescue().status_code, len(refused)) == (503, 3)
-    assert (api.rescue().status_code, len(refused)) == (200, 6)
+    runs = 0
+    while not api.queue.published:
+        runs += 1
+        assert runs < 200  # half of the runs try fay
+        api.rescue()
+        assert len(refused) <= 3 * runs
     assert [task.id for task in api.queue.published] == ["fay-0"]
-    assert refused[5] == refused[0]
     monkeypatch.undo()
     assert api.rescue().get_json()["published"] == 5
+
+
+@pytest.fixture
+def refused_once(api: Api, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return a picture of ann's after a run in which the bucket refused to keep it."""
+    task = never_enqueued(api, "ann", shade=0)
+    api.clock.advance(60)
+    with monkeypatch.context() as storage:
+        without_bucket_for(api, storage, ("ann",))
+        assert api.rescue().status_code == 503
+    api.store.delete_unchanged(task)
+    return str(task.parameters.image)
+
+
+def test_outage_of_the_event_topic_does_not_stop_the_rescue_of_pictures(api: Api, refused_once: str) -> None:
+    api.stored_task(task_id="ann", user_id="ann", parameters=parameters(image=refused_once))
+    task_id = submitted(api)
+    api.events.failures_left = 1_000
+    api.client.post(f"/v1/tasks/{task_id}/cancel")
+    api.clock.advance(60)
+    assert api.rescue().status_code == 503
+    assert api.queue.published[-1].id == "ann"
+
+
+def test_tasks_with_pictures_are_abandoned_although_pubsub_is_unavailable(
+    api: Api, refused_once: str
+) -> None:
+    api.stored_task(
+        task_id="overdue",
+        user_id="ann",
+        parameters=parameters(image=refused_once),
+        start_within=timedelta(seconds=1),
+    )
+    api.stored_task(task_id="other", user_id="bob")
+    api.clock.advance(60)
+    api.queue.unavailable = True
+    assert api.rescue().status_code == 503
+    assert api.stored("overdue").failure == FailureCode.DEADLINE_EXCEEDED.failure()
+
+
+def test_rescue_of_many_pictures_keeps_its_lock(api: Api, refused_once: str) -> None:
+    """It renews the lock after each page, which takes 40 seconds here."""
+    for number in range(500):
+        api.stored_task(task_id=f"ann-{number}", user_id="ann", parameters=parameters(image=refused_once))
+    api.clock.advance(60)
+    publish = api.queue.publish
+    others: set[bool] = set()
+
+    def slow_publish(*tasks: Task) -> None:
+        api.clock.advance(0.2)
+        others.add(api.rescue_lock.acquire("another", now=api.clock.now(), ttl=timedelta(seconds=60)) is None)
+        publish(*tasks)
+
+    api.queue.publish = slow_publish  # type: ignore[method-assign]
+    assert api.rescue().get_json()["published"] == 500
+    assert others == {True}
+
+
+def test_task_of_two_kinds_is_published_once_with_its_picture(api: Api) -> None:
+    """Its deadline passed after it had started, and its message is lost."""
+    image = uploaded(api)
+    held = api.claimed_task(
+        task_id="held", parameters=parameters(image=image), start_within=timedelta(seconds=1)
+    )
+    assert held.claim is not None
+    api.store.update("held", lambda task: task.handed_back(held.claim, api.clock.now()))  # type: ignore[arg-type]
+    api.clock.advance(3_700)
+    assert api.rescue().get_json()["published"] == 1
+    assert [task.id for task in api.queue.published] == ["held"]
 
 
 def test_batch_publishes_its_tasks_without_pictures_when_pictures_cannot_be_kept(
