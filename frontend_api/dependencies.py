@@ -209,6 +209,7 @@ def build_dependencies(
         store=store,
         clock=clock,
         keep_for=keep_for,
+        confirm_within=rescue_policy.confirm_within,
         quotas=quotas,
         callback_url_policy=callback_url_policy,
         header_cipher=header_cipher,

@@ -215,9 +215,9 @@ class SubmitBatch:
         return errors
 
     def _keep_inputs(self, wanted: Iterable[Submitted]) -> dict[str, DomainError]:
-        """Return the errors of the tasks whose inputs are not kept, by id. Others need no bucket.
+        """Return the errors of the tasks that are not published for want of their inputs, by id.
 
-        A replayed task is not refused: it was accepted before, so a worker fails it.
+        Others need no bucket.
         """
         found = [each for each in wanted if each.task.parameters.inputs]
         try:
@@ -225,9 +225,9 @@ class SubmitBatch:
         except DependencyUnavailableError as error:
             return {each.task.id: TaskNotConfirmedError(each.task.id, error) for each in found}
         return {
-            each.task.id: refusal
+            each.task.id: unpublished
             for each, refusal in zip(found, refusals, strict=True)
-            if refusal is not None and not each.replayed
+            if refusal and (unpublished := self.submit_task.error_without_inputs(each, refusal))
         }
 
 

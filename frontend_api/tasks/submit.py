@@ -109,13 +109,17 @@ class Submitted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubmitTask:
-    """Submits tasks. A finished task is kept for `keep_for`."""
+    """Submits tasks. A finished task is kept for `keep_for`.
+
+    A request that stored a task is answered within `confirm_within`, or its process is dead.
+    """
 
     catalog: ModelCatalog
     content_policy: ContentPolicy
     store: TaskStore
     clock: Clock
     keep_for: timedelta
+    confirm_within: timedelta
     callback_url_policy: CallbackUrlPolicy
     header_cipher: HeaderCipher
     callback_seal: CallbackSeal
@@ -153,9 +157,10 @@ class SubmitTask:
                 return Submitted(task=self._replay(task), replayed=True)
             except TaskNotFoundError:
                 raise refusal from None
-        self._publish(stored)
+        submitted = Submitted(task=stored, replayed=False)
+        self._publish(submitted)
         self.estimator.add_stored(stored)
-        return Submitted(task=stored, replayed=False)
+        return submitted
 
     def checked_task(self, submission: Submission) -> Task:
         """Build a submission's task without storing it. Raises as a call does before storing."""
@@ -207,19 +212,36 @@ class SubmitTask:
     def withdraw(self, *refused: Task) -> dict[str, DomainError]:
         """Delete tasks that are refused after they were stored. Return errors of those that may still be stored.
 
-        Once the store is unavailable, no more tasks are tried: the response waits for each.
+        Another request may have published the task meanwhile, or changed it; then it stays. Once the
+        store is unavailable, no more tasks are tried: the response waits for each.
         """
         errors: dict[str, DomainError] = {}
         unavailable: DependencyUnavailableError | None = None
         for task in refused:
             if unavailable is None:
                 try:
-                    self.store.delete_unchanged(task)
+                    if not self.store.delete_unchanged(task):
+                        errors[task.id] = OutcomeUnknownError(
+                            task.id, DependencyUnavailableError("firestore")
+                        )
                 except DependencyUnavailableError as exc:
                     unavailable = exc
             if unavailable is not None:
                 errors[task.id] = OutcomeUnknownError(task.id, unavailable)
         return errors
+
+    def error_without_inputs(self, submitted: Submitted, refusal: DomainError) -> DomainError | None:
+        """Return why a stored task is not published whose input was deleted; None if it is published.
+
+        The request that stored it refuses it, and a replay leaves that to the request while it may be
+        running. Later the task was accepted, and a worker fails it.
+        """
+        if not submitted.replayed:
+            return refusal
+        task = submitted.task
+        if task.queued_at < self.clock.now() - self.confirm_within:
+            return None
+        return OutcomeUnknownError(task.id, DependencyUnavailableError("storage"))
 
     def is_replay(self, stored: Task, submission: Submission) -> bool:
         """Return whether a submission that is refused now is the one that created this task."""
@@ -292,22 +314,22 @@ class SubmitTask:
             raise OutcomeUnknownError(task_id, exc) from exc
 
     def _republish(self, task: Task) -> Task:
-        return self._publish(task, replayed=True) if self.publisher.needs_message(task) else task
+        if self.publisher.needs_message(task):
+            self._publish(Submitted(task=task, replayed=True))
+        return task
 
-    def _publish(self, task: Task, *, replayed: bool = False) -> Task:
-        """Keep the inputs of a stored task, then publish it.
-
-        A new task is refused if an input was deleted meanwhile. A replayed one was accepted before, so a
-        worker fails it.
-        """
+    def _publish(self, submitted: Submitted) -> None:
+        """Keep the inputs of a stored task, then publish it."""
+        task = submitted.task
         try:
             (refusal,) = self.inputs.keep([task])
-            if refusal is None or replayed:
+            error = refusal and self.error_without_inputs(submitted, refusal)
+            if error is None:
                 self.publisher.publish(task)
-                return task
+                return
         except DependencyUnavailableError as exc:
             raise TaskNotConfirmedError(task.id, exc) from exc
-        raise self.withdraw(task).get(task.id, refusal)
+        raise error if submitted.replayed else self.withdraw(task).get(task.id, error)
 
 
 def _invalid(pointer: str, detail: str) -> ParametersRejectedError:

@@ -377,6 +377,40 @@ def test_batch_names_refused_tasks_that_may_still_be_stored(api: Api, deletions:
 
 
 @pytest.mark.parametrize("is_batch", [False, True])
+@pytest.mark.parametrize("seconds", [0, 31])
+def test_request_and_its_replay_agree_on_a_task_whose_picture_is_lost(
+    api: Api, monkeypatch: pytest.MonkeyPatch, seconds: int, is_batch: bool
+) -> None:
+    """The replay arrives while the first request, which may take long, keeps the picture."""
+    body, key = {"prompt": "a", "image": uploaded(api)}, "order-1"
+
+    def send() -> int:
+        if not is_batch:
+            headers = {"Idempotency-Key": key}
+            return api.app.test_client().post("/v1/tasks", json=body, headers=headers).status_code
+        items = [{**body, "idempotency_key": key}]
+        answer = api.app.test_client().post("/v1/tasks:batch", json={"tasks": items}).get_json()
+        return int(answer["results"][0]["status"])
+
+    get, replay = api.inputs.get, []
+
+    def get_after_a_replay(object_name: str) -> StoredInput:
+        if api.store.all_tasks:
+            monkeypatch.undo()
+            api.inputs.inputs.clear()
+            api.clock.advance(seconds)
+            replay.append(send())
+        return get(object_name)
+
+    monkeypatch.setattr(api.inputs, "get", get_after_a_replay)
+    if seconds == 0:
+        assert (send(), replay, len(api.store.all_tasks)) == (422, [503], 0)
+    else:
+        assert (send(), replay, len(api.store.all_tasks)) == (503, [200], 1)
+    assert len(api.queue.published) == len(api.store.all_tasks)
+
+
+@pytest.mark.parametrize("is_batch", [False, True])
 def test_replay_publishes_the_stored_task_although_its_picture_is_lost(api: Api, is_batch: bool) -> None:
     """It was not published at first. A refusal would not delete it."""
     body, key = {"prompt": "a", "image": uploaded(api)}, "order-1"
@@ -393,6 +427,9 @@ def test_replay_publishes_the_stored_task_although_its_picture_is_lost(api: Api,
     assert set(send()) == {503}
     api.queue.unavailable = False
     api.inputs.inputs.clear()
+    assert set(send()) == {503}  # the first request may be about to refuse it
+    assert not api.queue.published
+    api.clock.advance(31)
     assert set(send()) == {200}
     assert len(api.queue.published) == 1
 
