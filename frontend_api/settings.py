@@ -1,6 +1,7 @@
 """ApiSettings: the API's own environment variables, with the prefix `DARKROOM_`."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +15,7 @@ from frontend_api.autoscaling.policy import TARGET_SECONDS
 from frontend_api.identity.allowed_users import AllowedUsers
 from frontend_api.identity.caller_address import TrustedProxies, network_of
 from frontend_api.public_address import PublicAddress
+from frontend_api.rescue.policy import RescuePolicy
 from frontend_api.webhooks.url_policy import PrivateReceivers
 
 _log = structlog.get_logger(__name__)
@@ -233,6 +235,15 @@ class ApiSettings(SharedSettings):
     def proxies(self) -> TrustedProxies:
         networks = frozenset(network_of(str(address)) for address in self.trusted_proxy_addresses)
         return TrustedProxies(count=self.trusted_proxies, networks=networks)
+
+    @property
+    def rescue_policy(self) -> RescuePolicy:
+        return RescuePolicy(
+            confirm_within=timedelta(seconds=self.rescue_never_enqueued_seconds),
+            deliver_within=timedelta(seconds=self.rescue_enqueued_seconds),
+            redeliver_within=timedelta(seconds=self.rescue_claim_dead_seconds),
+            give_up_after=timedelta(days=self.give_up_after_days),
+        )
 
     @property
     def public_address(self) -> PublicAddress:

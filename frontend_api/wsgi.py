@@ -82,7 +82,6 @@ from frontend_api.images.ports import ImageLinks, Images
 from frontend_api.inputs.stored_input import InputLimits
 from frontend_api.quotas.limits import QuotaLimits
 from frontend_api.record_seal import RecordSeal
-from frontend_api.rescue.policy import RescuePolicy
 from frontend_api.settings import ApiSettings
 from frontend_api.stats.metrics import register_queue_gauges
 from frontend_api.tasks.publisher import TaskPublisher
@@ -247,12 +246,7 @@ def _dependencies(settings: ApiSettings) -> Dependencies:
         ),
         max_share_lifetime=timedelta(days=settings.max_share_days),
         proxies=settings.proxies,
-        rescue_policy=RescuePolicy(
-            confirm_within=timedelta(seconds=settings.rescue_never_enqueued_seconds),
-            deliver_within=timedelta(seconds=settings.rescue_enqueued_seconds),
-            redeliver_within=timedelta(seconds=settings.rescue_claim_dead_seconds),
-            give_up_after=timedelta(days=settings.give_up_after_days),
-        ),
+        rescue_policy=settings.rescue_policy,
         max_waiting=settings.max_waiting,
         max_waiting_per_caller=settings.max_waiting_per_caller,
         max_list_streams_per_caller=settings.max_list_streams_per_caller,

@@ -12,6 +12,8 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 
 from common.adapters.firestore_client import firestore_client
+from common.settings import SettingsError
+from frontend_api.settings import ApiSettings
 from local_stack.data_directory import DataDirectory
 from local_stack.loopback import LOOPBACK
 from local_stack.provisioning import ResourceNames
@@ -38,7 +40,16 @@ def main(
 
     Reads all documents of tasks and all their objects completely, and changes nothing. The account
     needs to read Firestore and the bucket. Exit code 1: there are violations.
+
+    When rescue should have acted on a task is read from the API's variables: set
+    DARKROOM_RESCUE_NEVER_ENQUEUED_SECONDS, DARKROOM_RESCUE_ENQUEUED_SECONDS,
+    DARKROOM_RESCUE_CLAIM_DEAD_SECONDS and DARKROOM_GIVE_UP_AFTER_DAYS as in the deployment.
     """
+    try:
+        rescue = ApiSettings().rescue_policy
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        raise typer.Exit(USAGE_EXIT_CODE) from None
     if local is not None:
         contents = _local_contents(DataDirectory(local))
     elif project and bucket:
@@ -47,7 +58,9 @@ def main(
     else:
         print("Give --project and --bucket, or --local with the directory of a local stack.", file=sys.stderr)
         raise typer.Exit(USAGE_EXIT_CODE)
-    report = check_deployment(contents, now=datetime.now(UTC), grace=timedelta(minutes=grace_minutes))
+    report = check_deployment(
+        contents, rescue=rescue, now=datetime.now(UTC), grace=timedelta(minutes=grace_minutes)
+    )
     for finding in report.findings:
         print(finding)
     kinds = Counter(finding.kind for finding in report.findings)

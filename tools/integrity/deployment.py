@@ -28,7 +28,6 @@ _DAMAGED = (
     Image.DecompressionBombError,
 )  # fmt: skip
 """What Pillow raises for damaged images."""
-_RESCUE = RescuePolicy()
 TERMINAL = frozenset(status for status in TaskStatus if status.is_terminal)
 
 
@@ -79,14 +78,14 @@ class Report:
     findings: list[Finding] = field(default_factory=list)
 
 
-def check_deployment(contents: Contents, *, now: datetime, grace: timedelta) -> Report:
-    """Check everything. Delays shorter than `grace` are permitted."""
+def check_deployment(contents: Contents, *, rescue: RescuePolicy, now: datetime, grace: timedelta) -> Report:
+    """Check everything. Delays shorter than `grace` are permitted, and those that `rescue` permits."""
     report = Report()
     for parts in _joined(contents):
         report.tasks += parts.document is not None
         report.objects += len(parts.objects)
-        if _findings(parts, now, grace):
-            report.findings += _findings(contents.parts(parts.task_id), now, grace)
+        if _findings(parts, rescue, now, grace):
+            report.findings += _findings(contents.parts(parts.task_id), rescue, now, grace)
     return report
 
 
@@ -122,13 +121,16 @@ def _task_of(found: DatedObject) -> str:
     return found.stored.name.split("/")[1]
 
 
-def _findings(parts: Parts, now: datetime, grace: timedelta) -> list[Finding]:
+def _findings(parts: Parts, rescue: RescuePolicy, now: datetime, grace: timedelta) -> list[Finding]:
     return [
-        Finding(kind=kind, task_id=parts.task_id, what=what) for kind, what in _violations(parts, now, grace)
+        Finding(kind=kind, task_id=parts.task_id, what=what)
+        for kind, what in _violations(parts, rescue, now, grace)
     ]
 
 
-def _violations(parts: Parts, now: datetime, grace: timedelta) -> Iterator[tuple[Kind, str]]:
+def _violations(
+    parts: Parts, rescue: RescuePolicy, now: datetime, grace: timedelta
+) -> Iterator[tuple[Kind, str]]:
     task = None if parts.document is None else parts.document.task
     if parts.document is not None and task is None:
         yield Kind.CORRUPT, "its document cannot be decoded"
@@ -140,13 +142,10 @@ def _violations(parts: Parts, now: datetime, grace: timedelta) -> Iterator[tuple
         elif now - each.at > grace:
             yield Kind.ORPHANED, f"{each.stored.name} has no task"
     if task is not None:
-        yield from _of_task(task, own, now, grace)
+        yield from _of_task(task, own, _overdue(task, rescue, now - grace))
 
 
-def _of_task(
-    task: Task, objects: Mapping[str, StoredObject], now: datetime, grace: timedelta
-) -> Iterator[tuple[Kind, str]]:
-    overdue = _overdue(task, now - grace)
+def _of_task(task: Task, objects: Mapping[str, StoredObject], overdue: Verdict) -> Iterator[tuple[Kind, str]]:
     if overdue is Verdict.EVENT_UNPUBLISHED:
         yield Kind.UNTOLD, f"{task.status}, and its final event is unpublished"
     elif overdue is not Verdict.NO_ACTION:
@@ -167,9 +166,9 @@ def _of_task(
     yield from ((finding.kind, finding.what) for finding in check(evidence).findings)
 
 
-def _overdue(task: Task, then: datetime) -> Verdict:
+def _overdue(task: Task, rescue: RescuePolicy, then: datetime) -> Verdict:
     """Return what rescue should have done with the task at this time, if it has not changed since."""
-    return _RESCUE.decide(task, now=then, messages_lost_before=then - _RESCUE.deliver_within)
+    return rescue.decide(task, now=then, messages_lost_before=then - rescue.deliver_within)
 
 
 def _picture(content: bytes) -> tuple[str, int, int] | None:

@@ -3,17 +3,21 @@
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
+import typer
 from PIL import Image
 
 from common.domain.images import StoredImage
 from common.domain.task import Claim, Task
+from frontend_api.rescue.policy import RescuePolicy
 from tests.factories import NOW, claim_of, parameters, submitted_task
 from tests.pictures import png_with_an_empty_profile
+from tools.integrity import __main__ as program
 from tools.integrity.checker import Kind
-from tools.integrity.deployment import DatedObject, Document, Parts, check_deployment, object_of
+from tools.integrity.deployment import DatedObject, Document, Parts, Report, check_deployment, object_of
 from tools.integrity.evidence import StoredObject
 
 LATER = NOW + timedelta(hours=1)
@@ -72,15 +76,19 @@ def stored(*tasks: Task) -> Stored:
     )
 
 
+def report_on(contents: Stored, *, now: datetime = LATER) -> Report:
+    return check_deployment(contents, rescue=RescuePolicy(), now=now, grace=GRACE)
+
+
 def kinds(contents: Stored) -> list[Kind]:
-    return [finding.kind for finding in check_deployment(contents, now=LATER, grace=GRACE).findings]
+    return [finding.kind for finding in report_on(contents).findings]
 
 
 def test_intact_deployment_has_no_findings() -> None:
     contents = stored(
         *(completed_task(task_id) for task_id in "abc"), submitted_task(task_id="d").enqueued(NOW)
     )
-    report = check_deployment(contents, now=LATER, grace=GRACE)
+    report = report_on(contents)
     assert (report.tasks, report.objects, report.findings) == (4, 3, [])
 
 
@@ -88,9 +96,9 @@ def test_intact_deployment_has_no_findings() -> None:
 def test_object_without_a_task_is_orphaned(missing: str) -> None:
     contents = stored(*(completed_task(task_id) for task_id in "abc"))
     del contents.tasks[missing]
-    (finding,) = check_deployment(contents, now=LATER, grace=GRACE).findings
+    (finding,) = report_on(contents).findings
     assert (finding.kind, finding.task_id) == (Kind.ORPHANED, missing)
-    assert not check_deployment(contents, now=NOW, grace=GRACE).findings
+    assert not report_on(contents, now=NOW).findings
 
 
 def test_missing_image_is_corrupt() -> None:
@@ -114,8 +122,24 @@ def test_expired_claim_is_a_lost_task() -> None:
 def test_task_without_a_message_is_lost(confirmed: bool) -> None:
     waiting = submitted_task(task_id="a")
     contents = stored(waiting.enqueued(NOW) if confirmed else waiting)
-    report = check_deployment(contents, now=NOW + timedelta(hours=2), grace=GRACE)
+    report = report_on(contents, now=NOW + timedelta(hours=2))
     assert [finding.kind for finding in report.findings] == [Kind.LOST]
+
+
+def test_program_judges_by_the_settings_of_the_api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where messages may wait for six hours, one that waits for two is not lost."""
+    queued_at = datetime.now(UTC) - timedelta(hours=2)
+    waiting = submitted_task(task_id="a", now=queued_at).enqueued(queued_at)
+    monkeypatch.setattr(program, "_local_contents", lambda _: stored(waiting))
+    with pytest.raises(typer.Exit) as found:
+        program.main(local=tmp_path)
+    assert found.value.exit_code == program.VIOLATIONS_EXIT_CODE
+    monkeypatch.setenv("DARKROOM_RESCUE_ENQUEUED_SECONDS", "21600")
+    program.main(local=tmp_path)
+    monkeypatch.setenv("DARKROOM_RESCUE_ENQUEUED_SECONDS", "soon")
+    with pytest.raises(typer.Exit) as refused:
+        program.main(local=tmp_path)
+    assert refused.value.exit_code == program.USAGE_EXIT_CODE
 
 
 def test_task_that_waits_for_its_next_worker_is_not_lost() -> None:
