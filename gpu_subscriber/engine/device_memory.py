@@ -13,7 +13,11 @@ class DeviceMemory(Protocol):
     """A device's memory, where it is limited and measurable."""
 
     def free_bytes(self) -> int:
-        """Return how much new tensors may take; at most a second old."""
+        """Return how much new tensors may take; at most a second old, and newer than `renew`."""
+        ...
+
+    def renew(self) -> None:
+        """Read again at the next call: something large was allocated or freed."""
         ...
 
     def peak_bytes(self, work: Callable[[], object]) -> int:
@@ -34,13 +38,16 @@ class CudaMemory:
             self._free, self._read_at = _cuda_free_bytes(), now
         return self._free
 
+    def renew(self) -> None:
+        self._read_at = float("-inf")
+
     def peak_bytes(self, work: Callable[[], object]) -> int:
         torch.cuda.synchronize()
         before = torch.cuda.memory_allocated()
         torch.cuda.reset_peak_memory_stats()
         work()
         torch.cuda.synchronize()
-        self._read_at = float("-inf")
+        self.renew()
         return torch.cuda.max_memory_allocated() - before
 
 

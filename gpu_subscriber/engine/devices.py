@@ -236,6 +236,12 @@ class Device:
         """
         if self.is_cuda:
             torch.cuda.empty_cache()
+        self.renew_free_memory()
+
+    def renew_free_memory(self) -> None:
+        """Read the free memory again when asked: something large was allocated or freed."""
+        if self.memory is not None:
+            self.memory.renew()
 
 
 def _preferred_dtype(kind: str) -> DtypeChoice:

@@ -25,6 +25,9 @@ class LimitedMemory:
     def free_bytes(self) -> int:
         return self.total - self.used
 
+    def renew(self) -> None:
+        """Nothing is kept."""
+
     def peak_bytes(self, work: Callable[[], object]) -> int:
         self.peak = self.used
         work()

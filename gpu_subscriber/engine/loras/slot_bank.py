@@ -110,6 +110,8 @@ class SlotBank:
         self._rank, self.most_sets = 0, self._wanted_sets
         for layer in self._layers.values():
             layer.down = layer.up = None
+        if self._memory is not None:
+            self._memory.renew()
 
     def _hold(self, needed: Sequence[LoraSet]) -> None:
         """Put sets into slots, unless they are in some."""
@@ -155,6 +157,8 @@ class SlotBank:
                 raise
             raise OutOfMemoryError(f"its LoRAs need {2 * self._slot_bytes(rank) / 1e9:.1f} GB") from None
         self._rank = rank
+        if self._memory is not None:
+            self._memory.renew()
 
     def _zeros(self, *shape: int) -> torch.Tensor:
         return torch.zeros(shape, device=self._device, dtype=self._dtype)

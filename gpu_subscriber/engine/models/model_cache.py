@@ -98,6 +98,7 @@ class ModelCache:
         _log.info("model_loaded", model=name, bytes=self._memory[name].weights)
         while len(self._loaded) > 1 and not self._fits():
             self._evict_oldest()
+        self._device.renew_free_memory()
         return family
 
     def _fits(self, *others: ModelMemory) -> bool:
