@@ -20,6 +20,7 @@ from gpu_subscriber.engine.batches.batch_planning import (
     plan_batch,
 )
 from gpu_subscriber.engine.batches.batch_step import BatchStep
+from gpu_subscriber.engine.batches.memory_room import MemoryRoom
 from gpu_subscriber.engine.batches.round_robin import RoundRobin
 from gpu_subscriber.engine.batches.step_metrics import StepMetrics
 from gpu_subscriber.engine.content_policy.image_classifier import ImageClassifier, accept_all
@@ -57,6 +58,7 @@ class StepEngine:
         self._model_cache = model_cache
         self._device = device
         self._caps = caps
+        self._room = MemoryRoom(device, model_cache.loras)
         self._send = send
         self._classify = classify
         self._pump = pump
@@ -73,6 +75,7 @@ class StepEngine:
             reporter=self._reporter,
             device=device,
             caps=caps,
+            room=self._room,
             classify=classify,
             step_metrics=self._step_metrics,
             send=send,
@@ -218,8 +221,9 @@ class StepEngine:
                 if warnings := family.warnings_of(run.start.parameters):
                     self._send(RunWarned(run_id=run.run_id, warnings=warnings))
                 try:
-                    generated = family.generate(run.start.parameters, seed=run.seed, on_step=on_step)
-                    refused = self._classify(generated.pixels)
+                    draw = partial(family.generate, run.start.parameters, seed=run.seed, on_step=on_step)
+                    generated = self._room.work(family, draw)
+                    refused = self._room.work(family, partial(self._classify, generated.pixels))
                 finally:
                     self._device.charge(stepped_at, pay)
                 self._device.finish_transfers(wait=True)  # the pixels are here, so every time is known

@@ -13,7 +13,7 @@ import torch
 from common.domain.task import Phase
 from gpu_subscriber.engine.batches.batch_caps import BatchCaps
 from gpu_subscriber.engine.batches.batch_planning import BatchKey
-from gpu_subscriber.engine.batches.memory_room import make_room, with_room
+from gpu_subscriber.engine.batches.memory_room import MemoryRoom
 from gpu_subscriber.engine.content_policy.image_classifier import ImageClassifier
 from gpu_subscriber.engine.devices import Device, is_device_lost, is_out_of_memory
 from gpu_subscriber.engine.families.decoded import Decoded
@@ -34,12 +34,14 @@ class BatchDecoding:
         active_runs: ActiveRuns,
         device: Device,
         caps: BatchCaps,
+        room: MemoryRoom,
         classify: ImageClassifier,
         send: Send,
     ) -> None:
         self._active_runs = active_runs
         self._device = device
         self._caps = caps
+        self._room = room
         self._classify = classify
         self._send = send
 
@@ -102,15 +104,15 @@ class BatchDecoding:
 
     def _decoded(self, family: GuidedFamily, state: Denoising, key: BatchKey) -> tuple[Decoded, bool]:
         """Return the image and whether it was decoded in tiles."""
-        if make_room(family, self._device, missing=self._caps.missing_for_decoding(key)):
+        if self._room.make(family, missing=self._caps.missing_for_decoding(key)):
             try:
-                return with_room(family, self._device, partial(family.decode, state)), False
+                return self._room.work(family, partial(family.decode, state)), False
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
                 _log.warning("decoding_tiled", error=type(error).__name__)
             self._device.free_memory()
-        return with_room(family, self._device, partial(family.decode, state, tiled=True)), True
+        return self._room.work(family, partial(family.decode, state, tiled=True)), True
 
     def _deliver(
         self, family: GuidedFamily, run: Run, decoded: Decoded, *, in_tiles: bool = False, together: int = 1
@@ -118,7 +120,7 @@ class BatchDecoding:
         state = _state(run)
         with self._active_runs.failing_on_error(run):
             began = self._device.mark()
-            refused = with_room(family, self._device, partial(self._classify, decoded.pixels))
+            refused = self._room.work(family, partial(self._classify, decoded.pixels))
             self._device.charge(began, partial(_charge_decoding, [run]))
             draw_conditions = family.origin.draw_conditions(
                 state.scheduler,

@@ -15,7 +15,7 @@ import torch
 from common.domain.task import Phase
 from gpu_subscriber.engine.batches.batch_caps import BatchCaps
 from gpu_subscriber.engine.batches.batch_decoding import BatchDecoding
-from gpu_subscriber.engine.batches.memory_room import make_room, with_room
+from gpu_subscriber.engine.batches.memory_room import MemoryRoom
 from gpu_subscriber.engine.batches.step_metrics import StepMetrics
 from gpu_subscriber.engine.content_policy.image_classifier import ImageClassifier
 from gpu_subscriber.engine.devices import Device, is_device_lost, is_out_of_memory
@@ -40,6 +40,7 @@ class BatchStep:
         reporter: ProgressReporter,
         device: Device,
         caps: BatchCaps,
+        room: MemoryRoom,
         classify: ImageClassifier,
         step_metrics: StepMetrics,
         send: Send,
@@ -49,9 +50,10 @@ class BatchStep:
         self._reporter = reporter
         self._device = device
         self._caps = caps
+        self._room = room
         self._step_metrics = step_metrics
         self._decoding = BatchDecoding(
-            active_runs=active_runs, device=device, caps=caps, classify=classify, send=send
+            active_runs=active_runs, device=device, caps=caps, room=room, classify=classify, send=send
         )
         self._send = send
         self._clock = clock
@@ -89,7 +91,7 @@ class BatchStep:
                 if run.start.inputs:
                     self._device.decoding.join()  # both use the autoencoder, and may change its precision
                 prepare = partial(prepare_run, family, run, self._send, encoded=branches)
-                with_room(family, self._device, prepare)
+                self._room.work(family, prepare)
                 run.began_at = run.checkpointed_at = self._clock()
                 self._device.charge(began, run.stopwatch.prepared)
                 self._send(PhaseChanged(run_id=run.run_id, phase=Phase.DENOISING))
@@ -104,7 +106,7 @@ class BatchStep:
         try:
             with self._device.encoding.working():
                 began = self._device.mark()
-                encoded = with_room(family, self._device, partial(family.encode_together, asked))
+                encoded = self._room.work(family, partial(family.encode_together, asked))
                 self._device.charge(began, partial(_prepared_equally, runs))
         except Exception as error:
             if is_device_lost(error):
@@ -120,7 +122,7 @@ class BatchStep:
 
     def _make_room_or_refuse(self, family: GuidedFamily, run: Run) -> None:
         missing = self._caps.missing_for_step(run.candidate.key)
-        if not make_room(family, self._device, missing=missing):
+        if not self._room.make(family, missing=missing):
             size = f"{run.start.parameters.width} × {run.start.parameters.height}"
             raise OutOfMemoryError(f"an image of {size} needs {missing / 1e9:.1f} GB more than is free")
 
@@ -134,7 +136,7 @@ class BatchStep:
 
     def _predict_alone(self, family: GuidedFamily, run: Run) -> None:
         with self._active_runs.failing_on_error(run):
-            (prediction,) = with_room(family, self._device, partial(family.predict, [_state(run)]))
+            (prediction,) = self._room.work(family, partial(family.predict, [_state(run)]))
             self._caps.fitted(run.candidate.key, batch=1)
             self._reporter.take_step(family, run, prediction, batch=1)
         if run not in self._active_runs:

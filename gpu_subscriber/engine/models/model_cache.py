@@ -15,6 +15,7 @@ from common.model_files.weights import UnservableModelError
 from gpu_subscriber.engine.devices import Device, is_device_lost, is_out_of_memory
 from gpu_subscriber.engine.errors import ModelRefusedError, ModelUnavailableError
 from gpu_subscriber.engine.families.guided import GuidedFamily
+from gpu_subscriber.engine.loras.model_loras import ModelLoras
 from gpu_subscriber.engine.models.host_cache import HostCache
 from gpu_subscriber.engine.models.loading import Family
 from gpu_subscriber.engine.models.model_backoff import ModelBackoff
@@ -96,26 +97,39 @@ class ModelCache:
         family = self._loaded[name] = self._load_or_record_failure(spec)
         self.backoff.recovered(name)
         _log.info("model_loaded", model=name, bytes=self._memory[name].weights)
-        while len(self._loaded) > 1 and not self._fits():
-            self._evict_oldest()
+        self._shrink(least=1)
         self._device.renew_free_memory()
         return family
 
-    def _fits(self, *others: ModelMemory) -> bool:
-        memory = [*(self._memory_of(name, family) for name, family in self._loaded.items()), *others]
+    def loras(self, first: Family | None = None) -> list[ModelLoras]:
+        """Return the LoRAs of the `first` model, then those of the others, the least recently used first."""
+        families = sorted(self._loaded.values(), key=lambda family: family is not first)
+        return [family.loras for family in families if isinstance(family, GuidedFamily)]
+
+    def _fits(self, *others: ModelMemory, with_slots: bool = True) -> bool:
+        loaded = self._loaded.items()
+        memory = [*(self._memory_of(name, family, with_slots=with_slots) for name, family in loaded), *others]
         return len(memory) <= self._most_loaded and fit(memory, self._capacity_bytes)
 
-    def _memory_of(self, name: str, family: Family) -> ModelMemory:
+    def _memory_of(self, name: str, family: Family, *, with_slots: bool) -> ModelMemory:
         """Return what a loaded model takes now: its LoRAs are loaded at their first use."""
         memory = self._memory[name]
         if not isinstance(family, GuidedFamily):
             return memory
+        slot_bytes = family.loras.device_bytes if with_slots else 0
         host_bytes = 0 if self._device.has_own_memory else family.loras.host_bytes
-        return replace(memory, weights=memory.weights + family.loras.device_bytes + host_bytes)
+        return replace(memory, weights=memory.weights + slot_bytes + host_bytes)
+
+    def _shrink(self, *others: ModelMemory, least: int = 0) -> None:
+        """Make everything fit beside others: without slots of LoRAs if that suffices, or fewer models."""
+        while len(self._loaded) > least and not self._fits(*others):
+            if self._fits(*others, with_slots=False):
+                next(loras for loras in self.loras() if loras.device_bytes).release()
+            else:
+                self._evict_oldest()
 
     def _make_room(self, expected: ModelMemory) -> None:
-        while self._loaded and not self._fits(expected):
-            self._evict_oldest()
+        self._shrink(expected)
         self._device.free_memory()
 
     def _evict_oldest(self) -> None:
