@@ -24,6 +24,8 @@ POISONED = ("CUDA error", "CUDNN_STATUS_EXECUTION_FAILED", "CUBLAS_STATUS_EXECUT
 OUT_OF_MEMORY = (
     "CUDA out of memory",
     "CUDA error: out of memory",
+    "CUDA driver error: out of memory",
+    "Triton Error [CUDA]: out of memory",
     "ALLOC_FAILED",
     "ALLOCATION_FAILED",
     "unable to find an engine to execute this computation",
