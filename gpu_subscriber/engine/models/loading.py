@@ -59,7 +59,17 @@ def load_family(
         bars.disable_progress_bar()  # the log reports when a model is loaded
     local, revision = _located(spec)
     parts = PipelineParts(local=local, files=spec, device=device)
-    pipeline = parts.pipeline()
+    try:
+        return _built(spec, parts, revision, compile_denoiser=compile_denoiser, max_batch=max_batch)
+    except Exception:
+        parts.digests.cancel()
+        raise
+
+
+def _built(
+    spec: ModelSpec, parts: PipelineParts, revision: str | None, *, compile_denoiser: bool, max_batch: int
+) -> Family:
+    device, pipeline = parts.device, parts.pipeline()
     pipeline.set_progress_bar_config(disable=True)
     if problem := family_problem(spec.family, type(pipeline).__name__):
         raise ModelRefusedError(problem)

@@ -30,6 +30,11 @@ class WeightDigests:
         """Return all digests; waits until they are computed. Raises OSError for an unreadable file."""
         return {name: digest.result() for name, digest in sorted(self._digests.items())}
 
+    def cancel(self) -> None:
+        """Hash no file that is not begun: the files of the next load would wait behind them."""
+        for digest in self._digests.values():
+            digest.cancel()
+
 
 def _digest_of(file: Path) -> Future[str]:
     # Resolve links, because a hub's cache shares one file among revisions.
@@ -37,7 +42,7 @@ def _digest_of(file: Path) -> Future[str]:
     status = real.stat()
     version = (real, status.st_size, status.st_mtime_ns)
     known = _known.get(version)
-    if known is None or (known.done() and known.exception() is not None):
+    if known is None or known.cancelled() or (known.done() and known.exception() is not None):
         known = _known[version] = _HASHING.submit(_sha256_of, real)
     return known
 

@@ -3,11 +3,14 @@
 import hashlib
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gpu_subscriber.engine.errors import ModelRefusedError
+from gpu_subscriber.engine.models import loading, weight_digests
 from gpu_subscriber.engine.models.loading import load_family
 from gpu_subscriber.engine.models.pipeline_parts import PipelineParts
 from gpu_subscriber.engine.models.weight_digests import WeightDigests
@@ -91,6 +94,28 @@ def test_file_is_hashed_once_while_a_load_is_repeated(file: Path, hashing: Hashi
     go_on.set()
     assert abandoned.wait() == repeated.wait() == started(file).wait()
     assert hashing.files == [file.name]
+
+
+def test_failed_load_hashes_no_further_files(
+    tmp_path: Path, hashing: Hashing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files that are being hashed are finished. A later load hashes the others."""
+
+    def refused(spec: Any, pipeline: Any) -> None:
+        raise ModelRefusedError("the entry does not fit")
+
+    go_on, folder = threading.Event(), tiny_stable_diffusion(tmp_path / "tiny")
+    hashing.before = lambda: go_on.wait(PATIENCE_SECONDS)
+    monkeypatch.setattr(weight_digests, "_HASHING", hashing_alone := ThreadPoolExecutor(1))
+    with monkeypatch.context() as entry:
+        entry.setattr(loading, "check_entry", refused)
+        with pytest.raises(ModelRefusedError):
+            load_family(spec(source=str(folder)), CPU)
+    go_on.set()
+    hashing_alone.submit(lambda: None).result()
+    assert len(hashing.files) <= 1
+    loaded = load_family(spec(source=str(folder)), CPU)
+    assert len(hashing.files) == len(loaded.origin.weights) > 1
 
 
 def test_file_that_cannot_be_read_fails_the_load_and_is_read_again(file: Path, hashing: Hashing) -> None:
