@@ -173,13 +173,15 @@ class StepEngine:
         """Return the model, loaded if necessary; None when that failed, and its Runs with it."""
         if model in self._model_cache.loaded:
             return self._model_cache.get(model)
-        if self._model_cache.backoff.seconds_left(model) == 0:
+
+        def tell_runs() -> None:  # also the parent, which limits the time of each load
             for run in self._active_runs.of_model(model):
                 self._send(PhaseChanged(run_id=run.run_id, phase=Phase.LOADING_MODEL))
+
         began = self._clock()
         self._device.join_side_streams()  # a load reuses the memory of evicted models
         try:
-            return self._model_cache.get(model)
+            return self._model_cache.get(model, before_load=tell_runs)
         except ModelUnavailableError as error:
             for run in self._active_runs.of_model(model):
                 self._active_runs.fail(run, error)

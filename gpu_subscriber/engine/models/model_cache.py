@@ -83,8 +83,10 @@ class ModelCache:
             return family.loras.most_sets
         return 1 if family is None else None
 
-    def get(self, name: str) -> Family:
+    def get(self, name: str, *, before_load: Callable[[], None] = lambda: None) -> Family:
         """Return the model's family. Loads it if necessary, which may take minutes.
+
+        A load that fails for lack of memory is repeated; `before_load` is called each time.
 
         Raises ModelUnavailableError. While the model is in its backoff, no load is attempted.
         """
@@ -94,7 +96,7 @@ class ModelCache:
         if self.backoff.seconds_left(name) > 0:
             raise ModelUnavailableError(name, reason="it failed to load, and is in its backoff")
         spec = self._specs[name]
-        family = self._loaded[name] = self._load_or_record_failure(spec)
+        family = self._loaded[name] = self._load_or_record_failure(spec, before_load)
         self.backoff.recovered(name)
         _log.info("model_loaded", model=name, bytes=self._memory[name].weights)
         self._shrink(least=1)
@@ -141,7 +143,8 @@ class ModelCache:
             gc.collect()  # a reference cycle holds the model
         _log.info("model_unloaded", model=name)
 
-    def _load_or_record_failure(self, spec: ModelSpec) -> Family:
+    def _load_or_record_failure(self, spec: ModelSpec, before_load: Callable[[], None]) -> Family:
+        before_load()
         on_host = self._host_cache.take(spec.name)  # first: the next model to be evicted may displace it
         was_on_host = on_host is not None
         self._make_room(self._memory.get(spec.name) or expected_memory(spec, self._device))
@@ -167,7 +170,7 @@ class ModelCache:
         if was_on_host:
             _log.warning("model_not_restored", model=spec.name, reason=reason, frames=frames)
         if was_on_host or (memory_ended and had_others):
-            return self._load_or_record_failure(spec)
+            return self._load_or_record_failure(spec, before_load)
         broken = self.backoff.failed(spec.name, reason)
         _log.error(
             "model_broken",

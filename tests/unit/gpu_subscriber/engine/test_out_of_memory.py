@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 import torch
 
+from common.domain.task import Phase
 from gpu_subscriber.engine.batches.batch_caps import BatchCaps
 from gpu_subscriber.engine.batches.batch_planning import BatchKey
 from gpu_subscriber.engine.devices import is_device_lost, is_out_of_memory
 from gpu_subscriber.engine.families.decoded import Decoded
 from gpu_subscriber.engine.loras.model_loras import ModelLoras
-from gpu_subscriber.engine.messages import ImageReady, RunFailed
+from gpu_subscriber.engine.messages import ImageReady, PhaseChanged, RunFailed
 from gpu_subscriber.engine.runs.run import Denoising
 from gpu_subscriber.engine.tuning.attention import choose_attention
 from gpu_subscriber.engine.tuning.batch_sizes import measure_batches
@@ -138,3 +139,23 @@ def test_kernel_of_attention_that_does_not_fit_is_not_chosen(stock: Any, error: 
     family.limits.prediction = lambda batch: family.origin.attention == "MATH"
     choose_attention(family, drawing(), CPU, kernels=("MATH",))
     assert family.origin.attention is None
+
+
+def test_each_load_of_a_model_is_reported_before_it(stock: Any) -> None:
+    """The parent limits the time of each load, not of all together."""
+    reports: list[int] = []
+
+    def load(name: str) -> RecordingFamily:
+        if name == "large":
+            reports.append(len(driven.of_kind(PhaseChanged, "run")))
+            if driven.model_cache.loaded:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+        return RecordingFamily(stock)
+
+    models: dict[str, Any] = dict.fromkeys(["tiny", "large"])
+    driven = DrivenEngine(models, load=load, loaded_models=2)
+    driven.draw("other")
+    driven.draw("run", drawing(model="large"))
+    assert (driven.drawn_runs, reports) == (["other", "run"], [1, 2])
+    phases = [message.phase for message in driven.of_kind(PhaseChanged, "run")]
+    assert phases[:2] == [Phase.LOADING_MODEL] * 2
