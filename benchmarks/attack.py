@@ -1,9 +1,9 @@
 """Effect of one attacking caller on another caller's submissions, on the whole local stack.
 
-The attacker holds half bodies and as many streams as it gets, of lists and of a task. It sends costly
-bodies that are refused, finishes tasks whose webhook receiver never responds, and reads the OpenAPI
-document and the readiness, all at once. In the part `changes` it also changes the tasks of its lists.
-Each round compares the submissions beside it with those right before it.
+The attacker holds half bodies and as many streams of a task as it gets. It sends costly bodies that
+are refused, finishes tasks whose webhook receiver never responds, and reads the OpenAPI document and
+the readiness, all at once. In the part `lists` some of the streams are of its list, whose tasks it
+changes. Each round compares the submissions beside it with those right before it.
 """
 
 import subprocess

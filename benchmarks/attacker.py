@@ -1,4 +1,4 @@
-"""One caller who attacks the API in many ways at once: `python -m benchmarks.attacker PORT TOKEN [changes]`.
+"""One caller who attacks the API in many ways at once: `python -m benchmarks.attacker PORT TOKEN [lists]`.
 
 A process of its own, so that its work takes no time of the client that measures. It runs until its
 standard input is closed, and then prints the number of responses per attack and status.
@@ -71,14 +71,14 @@ class Attacker:
         )
         self._ask("cancellation", "POST", f"/v1/tasks/{self._task_id}/cancel")
 
-    def open_streams(self) -> None:
+    def open_streams(self, *, of_lists: int) -> None:
         """Open streams of lists, and then of a task, until the limits of this caller refuse more."""
         body = json.dumps({"tasks": [{"prompt": "a circle"}] * _LISTED}).encode()
         results = json.loads(self._ask("batch", "POST", "/v1/tasks:batch", body))["results"]
         self._listed = [result["task_id"] for result in results]
-        for _ in range(_LIST_STREAMS):
+        for _ in range(of_lists):
             self._lists.register(self._open(f"/v1/tasks:events?count={_LISTED}"), selectors.EVENT_READ)
-        for _ in range(_STREAMS - _LIST_STREAMS):
+        for _ in range(_STREAMS - of_lists):
             self._open(f"/v1/tasks/{self._listed[0]}/events")
 
     def _open(self, path: str) -> socket.socket:
@@ -121,22 +121,21 @@ class Attacker:
         self._lists.close()
 
 
-def main(port: int, token: str, *, changes: bool) -> None:
+def main(port: int, token: str, *, lists: bool) -> None:
     attacks: dict[str, float] = {
         "send_refused_body": _REFUSED_PER_SECOND,
         "send_refused_batch": _REFUSED_PER_SECOND,
         "read_document": _READS_PER_SECOND,
         "read_readiness": _READS_PER_SECOND,
         "make_event": _EVENTS_PER_SECOND,
-        "read_lists": _READS_OF_LISTS_PER_SECOND,
     }
-    if changes:
-        attacks["label_listed"] = 1
+    if lists:
+        attacks |= {"read_lists": _READS_OF_LISTS_PER_SECOND, "label_listed": 1}
     with ExitStack() as exits:
         attacker = exits.enter_context(closing(Attacker(port, token)))
         slow = exits.enter_context(closing(SlowCallers(port, _HALF_BODIES)))
         slow.send()
-        attacker.open_streams()
+        attacker.open_streams(of_lists=_LIST_STREAMS if lists else 0)
         exits.enter_context(repeating(slow.send, every_seconds=1))
         for name, per_second in attacks.items():
             work = _surviving(getattr(attacker, name))
@@ -158,4 +157,4 @@ def _surviving(work: Callable[[], object]) -> Callable[[], None]:
 
 if __name__ == "__main__":
     threading.stack_size(1 << 20)
-    main(int(sys.argv[1]), sys.argv[2], changes="changes" in sys.argv[3:])
+    main(int(sys.argv[1]), sys.argv[2], lists="lists" in sys.argv[3:])

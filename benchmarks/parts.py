@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 PARTS: Mapping[str, tuple[str, ...]] = {
-    "attack": ("requests", "changes"),
+    "attack": ("requests", "lists"),
     "service_tax": ("sharing", "no_sharing", "backlog"),
     "engine_saturated": ("equal", "mixed", "widths", "latency", "joining"),
     "browser_latency": ("listeners", "browsers"),
