@@ -30,6 +30,10 @@ _Result = TypeVar("_Result")
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _LONGEST_WITHOUT_INPUTS = timedelta(seconds=30)
 """With ten seconds for each try, an outage of the bucket does not outlast the lock."""
+_MOST_PAGES = 100
+"""Of one kind and round, with those of tasks that all wait for their inputs."""
+_TASKS_WITH_INPUTS = 20
+"""Per page: each may need a second, and the lock is renewed after a page."""
 _log = structlog.get_logger(__name__)
 _rescued = counter(TASKS_RESCUED)
 
@@ -135,20 +139,28 @@ class RescueStaleTasks:
         """Yield the stale tasks of every kind in pages.
 
         Tasks that need their inputs to be published come after all others that are not finished: the
-        bucket may refuse each of them only after seconds.
+        bucket may refuse each of them only after seconds. Pages of such tasks alone do not count: those that
+        are refused stay the oldest.
         """
         with_inputs: dict[str, Task] = {}
+        most = self.policy.page_size * self.policy.max_pages
         for kind, before in limits.items():
             if kind is StaleTaskKind.EVENT_UNPUBLISHED:
                 yield from self._in_random_order(with_inputs.values())
+            counted = 0
             for page in self._listed(kind, before):
                 later = {task.id: task for task in page if task.parameters.inputs and decide(task).publishes}
-                with_inputs |= later  # by id: a task may be of two kinds
-                yield [task for task in page if task.id not in later]
+                if len(with_inputs) < most:
+                    with_inputs |= later  # by id: a task may be of two kinds
+                if others := [task for task in page if task.id not in later]:
+                    yield others
+                    counted += 1
+                if counted == self.policy.max_pages:
+                    break
 
     def _listed(self, kind: StaleTaskKind, before: datetime) -> Iterator[tuple[Task, ...]]:
         after: Task | None = None
-        for _ in range(self.policy.max_pages):
+        for _ in range(_MOST_PAGES):
             page = self.store.list_unattended(kind, before=before, limit=self.policy.page_size, after=after)
             if page:
                 yield page
@@ -163,8 +175,8 @@ class RescueStaleTasks:
         """
         place: dict[str, float] = defaultdict(random.SystemRandom().random)
         ordered = sorted(tasks, key=lambda task: place[task.user_id])
-        for start in range(0, len(ordered), self.policy.page_size):
-            yield ordered[start : start + self.policy.page_size]
+        for start in range(0, len(ordered), _TASKS_WITH_INPUTS):
+            yield ordered[start : start + _TASKS_WITH_INPUTS]
 
     def _act(self, task: Task, run: "_Run") -> Verdict:
         verdict = run.decide(task)

@@ -15,6 +15,7 @@ from common.domain.models.catalog import DEMO_MODEL, ModelCatalog
 from common.domain.models.traits import Input
 from common.domain.task import Failure, Task
 from frontend_api.inputs.stored_input import StoredInput
+from frontend_api.rescue.policy import RescuePolicy
 from tests.factories import parameters
 from tests.fakes.outage import unavailable
 from tests.pictures import png
@@ -188,6 +189,21 @@ def never_enqueued(api: Api, user_id: str, *, shade: int | None = None) -> Task:
     image = {} if shade is None else {"image": uploaded(api, shade, **signed_in_as(user_id))}
     name = f"{user_id}-{'text' if shade is None else shade}"
     return api.stored_task(task_id=name, user_id=user_id, parameters=parameters(**image))
+
+
+def test_refused_pictures_leave_the_pages_of_a_run_to_other_tasks(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Refused tasks stay the oldest, in each run."""
+    policy, image = RescuePolicy(), uploaded(api, 0, **signed_in_as("eve"))
+    for number in range(policy.page_size * policy.max_pages):
+        api.stored_task(task_id=f"eve-{number}", user_id="eve", parameters=parameters(image=image))
+    api.clock.advance(1)
+    waiting = never_enqueued(api, "bob")
+    api.clock.advance(60)
+    without_bucket_for(api, monkeypatch, ("eve",))
+    assert api.rescue().status_code == 503
+    assert [task.id for task in api.queue.published] == [waiting.id]
 
 
 def test_rescue_leaves_only_the_pictures_of_a_caller_whose_picture_cannot_be_kept(
