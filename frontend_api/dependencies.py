@@ -289,7 +289,7 @@ def build_dependencies(
             read=ReadHistory(history=minute_history, clock=clock),
         ),
         http=ConcurrencyLimiter(
-            at_once=requests_at_once, per_caller=-(-requests_at_once // 2), proxies=proxies
+            at_once=requests_at_once, per_caller=-(-requests_at_once // 4), proxies=proxies
         ),
         identity=identity,
         images=images,

@@ -4,7 +4,7 @@ over a WebSocket.
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from typing import Any
 
@@ -30,6 +30,7 @@ from frontend_api.identity.ports import Identity, NotAuthenticatedError
 from frontend_api.streams.connection import ClientConnection, WaitOutcome
 from frontend_api.streams.list_stream import Complete, ListItem, Removed, list_updates
 from frontend_api.streams.package import Streams
+from frontend_api.streams.subscriptions import Subscription
 from frontend_api.streams.task_stream import HEARTBEAT, Deleted, PermissionRevoked, StreamItem, task_updates
 from frontend_api.streams.websocket import VERSION, WebSocket, accept_token
 from frontend_api.tasks.package import Tasks
@@ -57,25 +58,37 @@ doc = ApiDoc(tag="tasks")
 )
 def stream(task_id: str) -> Response:
     """Stream a task's changes."""
-    task = current(Tasks).read(caller_id(), checked_task_id(task_id))
     last_event_id = request.headers.get("Last-Event-ID")
-    if task.status.is_terminal and current(Tasks).render(task).etag == last_event_id:
-        return Response(status=204, headers=UNBUFFERED)
-    subscription = current(Streams).subscriptions.subscribe(task)
-    connection = ClientConnection(request.environ)
-    connection.limit_send_buffer()
-    updates = task_updates(
-        subscription,
-        connection,
-        task,
-        render=current(Tasks).render,
-        heartbeat_seconds=current(Streams).heartbeat_seconds,
-        is_permitted=permission_check(),
-        known_etag=last_event_id,
-    )
-    response = Response(_events(updates), content_type="text/event-stream", headers=UNBUFFERED)
-    response.call_on_close(subscription.close)  # a generator that is never started runs no `finally`
-    return response
+    with ExitStack() as exits:
+        subscription = exits.enter_context(_reserved())
+        task = current(Tasks).read(caller_id(), checked_task_id(task_id))
+        if task.status.is_terminal and current(Tasks).render(task).etag == last_event_id:
+            return Response(status=204, headers=UNBUFFERED)
+        subscription.start(task)
+        connection = ClientConnection(request.environ)
+        connection.limit_send_buffer()
+        updates = task_updates(
+            subscription,
+            connection,
+            task,
+            render=current(Tasks).render,
+            heartbeat_seconds=current(Streams).heartbeat_seconds,
+            is_permitted=permission_check(),
+            known_etag=last_event_id,
+        )
+        response = Response(_events(updates), content_type="text/event-stream", headers=UNBUFFERED)
+        _keep_until_closed(exits, response)
+        return response
+
+
+def _reserved() -> Subscription:
+    """Reserve a subscription before the task is read, because a refusal must cost little."""
+    return current(Streams).subscriptions.reserve(caller_id())
+
+
+def _keep_until_closed(exits: ExitStack, response: Response) -> None:
+    """End the subscription with the response: a generator that is never started runs no `finally`."""
+    response.call_on_close(exits.pop_all().close)
 
 
 def _events(updates: Iterator[StreamItem]) -> Iterator[str]:
@@ -185,27 +198,29 @@ def authenticate_socket() -> None:
 )
 def connect(task_id: str) -> Response:
     """Stream a task's changes over a WebSocket."""
-    task = current(Tasks).read(caller_id(), checked_task_id(task_id))
-    connection = ClientConnection(request.environ)
-    headers = _handshake()
-    if connection.socket is None or headers is None:
-        raise RequestRefusedError(_upgrade_required())
-    subscription = current(Streams).subscriptions.subscribe(task)
-    connection.limit_send_buffer()
-    updates = task_updates(
-        subscription,
-        connection,
-        task,
-        render=current(Tasks).render,
-        heartbeat_seconds=current(Streams).heartbeat_seconds,
-        is_permitted=permission_check(),
-        accepts_data=True,
-    )
-    response = _Upgraded(
-        _messages(connection, WebSocket(connection.socket), updates), status=101, headers=headers
-    )
-    response.call_on_close(subscription.close)
-    return response
+    with ExitStack() as exits:
+        subscription = exits.enter_context(_reserved())
+        task = current(Tasks).read(caller_id(), checked_task_id(task_id))
+        connection = ClientConnection(request.environ)
+        headers = _handshake()
+        if connection.socket is None or headers is None:
+            raise RequestRefusedError(_upgrade_required())
+        subscription.start(task)
+        connection.limit_send_buffer()
+        updates = task_updates(
+            subscription,
+            connection,
+            task,
+            render=current(Tasks).render,
+            heartbeat_seconds=current(Streams).heartbeat_seconds,
+            is_permitted=permission_check(),
+            accepts_data=True,
+        )
+        response = _Upgraded(
+            _messages(connection, WebSocket(connection.socket), updates), status=101, headers=headers
+        )
+        _keep_until_closed(exits, response)
+        return response
 
 
 class _Upgraded(Response):

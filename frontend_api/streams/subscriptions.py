@@ -170,12 +170,6 @@ class Subscriptions:
                 subscription.shut_down()
             return subscription
 
-    def subscribe(self, task: Task) -> Subscription:
-        """Return a subscription of the task's owner to every newer state. Raises TooManyWaitingError."""
-        subscription = self.reserve(task.user_id)
-        subscription.start(task)
-        return subscription
-
     def subscribe_to_list(self, user_id: str, count: int) -> Subscription:
         """Return a caller's subscription to its newest tasks.
 

@@ -174,6 +174,8 @@ def test_stream_is_refused_when_too_many_callers_wait(api: Api) -> None:
     refused = api.client.get(f"/v1/tasks/{task.id}/events")
     assert (refused.status_code, refused.get_json()["code"]) == (429, "too_many_waiting")
     assert int(refused.headers["Retry-After"]) >= 1
+    unread = api.client.get("/v1/tasks/unknown/events")
+    assert (unread.status_code, unread.get_json()["code"]) == (429, "too_many_waiting"), "reads no task"
     streams[0].answer.close()
     assert Stream(api, task.id).task()["id"] == task.id
 

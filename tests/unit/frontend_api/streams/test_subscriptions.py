@@ -42,7 +42,8 @@ def subscriptions(store: InMemoryTaskStore) -> Subscriptions:
 
 @pytest.fixture
 def subscription(subscriptions: Subscriptions, task: Task) -> Iterator[Subscription]:
-    with subscriptions.subscribe(task) as subscription:
+    with subscriptions.reserve(task.user_id) as subscription:
+        subscription.start(task)
         yield subscription
 
 
@@ -176,12 +177,12 @@ def test_change_waits_for_a_slow_reader_and_is_replaced_by_newer_ones(
 def test_subscriptions_are_limited_and_reusable(
     subscriptions: Subscriptions, task: Task, subscription: Subscription
 ) -> None:
-    second = subscriptions.subscribe(task)
+    second = subscriptions.reserve(task.user_id)
     with pytest.raises(TooManyWaitingError):
-        subscriptions.subscribe(task)
+        subscriptions.reserve(task.user_id)
     second.close()
     second.close()
-    subscriptions.subscribe(task).close()
+    subscriptions.reserve(task.user_id).close()
     subscription.close()
 
 
@@ -191,10 +192,10 @@ def test_caller_holds_at_most_its_share(store: InMemoryTaskStore, task: Task) ->
     )
     own = [subscriptions.reserve(task.user_id) for _ in range(2)]
     with pytest.raises(TooManyWaitingError, match="you already wait 2 times"):
-        subscriptions.subscribe(task)
+        subscriptions.reserve(task.user_id)
     subscriptions.reserve("another caller").close()
     own.pop().close()
-    subscriptions.subscribe(task).close()
+    subscriptions.reserve(task.user_id).close()
     own.pop().close()
 
 
@@ -204,7 +205,7 @@ def test_caller_holds_fewer_subscriptions_to_lists(store: InMemoryTaskStore, tas
     own = [subscriptions.subscribe_to_list(task.user_id, 50) for _ in range(2)]
     with pytest.raises(TooManyListStreamsError, match="you already have 2 event streams"):
         subscriptions.subscribe_to_list(task.user_id, 50)
-    own.append(subscriptions.subscribe(task))
+    own.append(subscriptions.reserve(task.user_id))
     own.append(subscriptions.subscribe_to_list("another caller", 50))
     own.pop(0).close()
     own.append(subscriptions.subscribe_to_list(task.user_id, 50))
@@ -221,7 +222,7 @@ def test_waits_end_when_the_process_stops(
         assert waiting.result(60) is WaitOutcome.SHUTTING_DOWN
     change(store, task)
     assert ClientConnection({}).wait(subscription, LONG) is WaitOutcome.SHUTTING_DOWN
-    with subscriptions.subscribe(task) as late:
+    with subscriptions.reserve(task.user_id) as late:
         assert ClientConnection({}).wait(late, LONG) is WaitOutcome.SHUTTING_DOWN
 
 
@@ -237,7 +238,8 @@ def test_subscription_closes_while_changes_arrive(
     with ThreadPoolExecutor(1) as pool:
         writing = pool.submit(write)
         for _ in range(200):
-            subscriptions.subscribe(task).close()
+            with subscriptions.reserve(task.user_id) as subscription:
+                subscription.start(task)
         stop.set()
         writing.result(60)
     assert store.observers == []

@@ -240,8 +240,9 @@ def test_socket_releases_its_subscription_when_the_caller_disconnects(api: Api) 
 def test_socket_is_refused_when_too_many_callers_wait(api: Api) -> None:
     task = api.stored_task()
     callers = [Caller(api, task.id) for _ in range(api.max_waiting)]
-    refused = Caller(api, task.id).answer
-    assert (refused.status_code, refused.get_json()["code"]) == (429, "too_many_waiting")
+    for task_id in (task.id, "unknown"):
+        refused = Caller(api, task_id).answer
+        assert (refused.status_code, refused.get_json()["code"]) == (429, "too_many_waiting"), "reads no task"
     for caller in callers:
         caller.close()
 
