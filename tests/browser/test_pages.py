@@ -97,7 +97,10 @@ def test_form_keeps_values_typed_before_the_models_are_loaded(context: BrowserCo
     page.get_by_test_id("prompt-input").fill(PROMPT)
     set_fields(page, steps=7)
     expect(page.get_by_test_id("submit-button")).to_be_disabled()
+    page.get_by_test_id("prompt-input").press("Control+Enter")
+    expect(page.locator("#form-message")).to_have_text("The models are loading. Submit again in a moment.")
     held[0].continue_()
+    expect(page.locator("#form-message")).to_be_empty()
     with page.expect_request("**/v1/tasks") as asked:
         page.get_by_test_id("submit-button").click()
     body = json.loads(asked.value.post_data or "")

@@ -156,7 +156,11 @@ export class ParameterForm {
   }
 
   async #onSubmit(send: (body: string) => Promise<void>): Promise<void> {
-    if (this.#isSending || this.#models.length === 0) return;
+    if (this.#isSending) return;
+    if (this.#models.length === 0) {
+      this.message.show("The models are loading. Submit again in a moment.");
+      return;
+    }
     const values = this.#values();
     const errors = validationErrors(values, this.#model());
     this.show(errors);
