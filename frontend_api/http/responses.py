@@ -34,6 +34,16 @@ def conditional(answer: Response) -> Response:
     return answer
 
 
+def cached(answer: Response, *, seconds: int, immutable: bool = False) -> Response:
+    """Let the caller's browser cache a response, for requests with the same credentials.
+
+    All users of a browser share its cache. With other credentials, or none, it asks the API again.
+    """
+    answer.headers["Cache-Control"] = f"private, max-age={seconds}{', immutable' if immutable else ''}"
+    answer.vary.update(("Authorization", "X-API-Key"))
+    return answer
+
+
 def own_address(path: str) -> str:
     """Return the address of one of the API's paths, below the path that a proxy adds."""
     return f"{request.root_path}{path}"

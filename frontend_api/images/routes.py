@@ -12,7 +12,7 @@ from frontend_api.http.api_doc import ApiDoc, ResponseDoc
 from frontend_api.http.problems import Problem, RequestRefusedError
 from frontend_api.http.requests import authenticate, caller_id, checked_task_id, current
 from frontend_api.http.response_memory import reserve_memory
-from frontend_api.http.responses import conditional
+from frontend_api.http.responses import cached, conditional
 from frontend_api.images.ports import Images
 from frontend_api.tasks.package import Tasks
 from frontend_api.tasks.read import ImageNotFoundError
@@ -21,11 +21,7 @@ blueprint = Blueprint("images", __name__, url_prefix="/v1/tasks/<task_id>/images
 blueprint.before_request(authenticate)
 doc = ApiDoc(tag="images")
 
-_IMMUTABLE = "private, max-age=31536000, immutable"
-"""Object names contain the attempt number, so their bytes never change.
-
-Only the owner's own cache may store them.
-"""
+_A_YEAR = 31_536_000
 _EXTENSIONS = {
     "image/png": ("png",),
     "image/jpeg": ("jpg", "jpeg"),
@@ -110,11 +106,11 @@ def _bytes_answer(task_id: str, image: StoredImage) -> Response:
         response.headers["Accept-Ranges"] = "bytes"
         if _asks_for_one_range():
             _reduce_to_range(response, image)
-    response.headers["Cache-Control"] = _IMMUTABLE
     extension = _EXTENSIONS.get(image.content_type, ("bin",))[0]
     name = f"darkroom-{task_id}-{image.index}.{extension}"
     response.headers["Content-Disposition"] = f'inline; filename="{name}"'
-    return response
+    # Object names contain the attempt number, so their bytes never change.
+    return cached(response, seconds=_A_YEAR, immutable=True)
 
 
 def _asks_for_one_range() -> bool:

@@ -9,7 +9,7 @@ from common.picture_header import MEDIA_TYPES
 from frontend_api.http.api_doc import ApiDoc, ResponseDoc
 from frontend_api.http.requests import authenticate, caller_id, current, json_body
 from frontend_api.http.response_memory import reserve_memory
-from frontend_api.http.responses import json_response, own_address
+from frontend_api.http.responses import cached, json_response, own_address
 from frontend_api.inputs.package import Inputs
 from frontend_api.inputs.request_body import FileForm, uploaded_picture
 from frontend_api.inputs.responses import PATH, InputResponse, StartedUploadResponse
@@ -33,8 +33,7 @@ PICTURE_PROBLEMS = (
 )
 """What may be wrong with an uploaded picture."""
 _LOCATION = {"Location": "The URL of the input."}
-_IMMUTABLE = "private, max-age=86400, immutable"
-"""An id is the hash of the bytes. Only the owner's own cache may store them."""
+_A_DAY = 86_400
 
 
 @blueprint.post("")
@@ -139,8 +138,7 @@ def read_content(input_id: str) -> Response:
     else:
         reserve_memory(stored.size_bytes)
         response.set_data(current(Inputs).store.read(stored))
-    response.headers["Cache-Control"] = _IMMUTABLE
-    return response
+    return cached(response, seconds=_A_DAY, immutable=True)  # an id is the hash of the bytes
 
 
 @blueprint.delete("/<input_id>")

@@ -18,14 +18,14 @@ from frontend_api.estimates.workload import Workload
 from frontend_api.http.api_doc import ApiDoc, ResponseDoc
 from frontend_api.http.problems import Problem, RequestRefusedError
 from frontend_api.http.requests import authenticate, current
-from frontend_api.http.responses import conditional, json_response
+from frontend_api.http.responses import cached, conditional, json_response
 from frontend_api.http.schemas import ResponseBody, RoundedSeconds
 
 blueprint = Blueprint("models", __name__, url_prefix="/v1/models")
 blueprint.before_request(authenticate)
 doc = ApiDoc(tag="models")
 
-_AN_HOUR = "private, max-age=3600"
+_AN_HOUR = 3_600
 
 
 class LoraResponse(ResponseBody):
@@ -183,8 +183,7 @@ def read_example_picture(name: str) -> Response:
         raise RequestRefusedError(Problem(code="image_not_found", detail=f"model {name!r} has no example"))
     response = Response(picture.data, content_type=picture.media_type)
     response.add_etag()
-    response.headers["Cache-Control"] = _AN_HOUR
-    return conditional(response)
+    return conditional(cached(response, seconds=_AN_HOUR))
 
 
 def _response(spec: ModelSpec) -> ModelResponse:

@@ -219,6 +219,52 @@ def test_nothing_of_a_user_is_left_for_the_next_one(fakes: PageWithFakes, way: s
         assert picture not in stored(page)
 
 
+def signed_in_page(fakes: PageWithFakes, *accounts: str) -> Page:
+    """Open the page, and sign in the first of these accounts."""
+    page, allowed = open_with_sign_in(fakes, *accounts)
+    allowed.append(True)
+    page.locator("#sign-in").click()
+    expect(page.locator("#submit")).to_be_enabled()
+    return page
+
+
+def sign_out(page: Page) -> None:
+    page.get_by_test_id("account-button").click()
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.locator("#welcome")).to_be_visible()
+
+
+def test_forward_leads_to_no_picture_of_a_former_user(fakes: PageWithFakes) -> None:
+    page = signed_in_page(fakes, "ada@example.com")
+    page.evaluate("tasks => window.showTasks(tasks)", [fakes.completed_task("one", prompt=SECRET)])
+    page.get_by_role("img", name=SECRET).click()
+    expect(page).to_have_url(f"{ADDRESS}/#/t/one/1")
+    page.keyboard.press("Escape")
+    expect(page).to_have_url(f"{ADDRESS}/")
+    assert page.evaluate("navigation.canGoForward")
+    sign_out(page)
+    expect(page).to_have_url(f"{ADDRESS}/")
+    assert not page.evaluate("navigation.canGoForward")
+
+
+def test_reference_keeps_no_api_key_for_the_next_user(fakes: PageWithFakes) -> None:
+    page = signed_in_page(fakes, "ada@example.com")
+    reference = fakes.context.new_page()
+    reference.goto(f"{ADDRESS}/docs#?route=auth")
+    remove = reference.get_by_role("button", name="Remove")
+    reference.locator("openapi-explorer input.api-key-input").first.fill("dk_key_of_ada")
+    reference.get_by_role("button", name="Set").first.click()
+    expect(remove).to_have_count(1)
+    # Another page of the same user changes nothing.
+    other = fakes.context.new_page()
+    other.goto(ADDRESS)
+    expect(other.locator("#submit")).to_be_enabled()
+    expect(remove).to_have_count(1)
+    sign_out(page)
+    expect(remove).to_have_count(0)
+    expect(reference.get_by_placeholder("Filter")).to_be_visible()
+
+
 def test_operator_page_shows_nothing_after_its_user_has_gone(fakes: PageWithFakes) -> None:
     letter = {
         "id": "first", "died_at": "2026-01-01T12:00:00Z", "reason": "first reason", "task_id": "one",

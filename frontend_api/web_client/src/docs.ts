@@ -3,6 +3,10 @@
 import "./theme";
 import "./text_only_markup";
 import "openapi-explorer";
+import { followOtherPages } from "./session";
+
+// The viewer keeps the API key that a user enters under "Authentication".
+followOtherPages();
 
 /** The viewer shows an empty pane for a hash without a route. */
 addEventListener("hashchange", () => {

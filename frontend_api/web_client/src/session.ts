@@ -4,6 +4,10 @@ import type { Configuration } from "@darkroom/web";
 import type { FirebaseApp } from "firebase/app";
 
 import { deletePlace } from "./list_place";
+import { attempt } from "./storage";
+
+/** The id of the signed-in user in the browser's storage, for pages that load no authentication. */
+const USER_KEY = "darkroom.user";
 
 export interface Session {
   readonly userId: string;
@@ -30,6 +34,7 @@ export interface Auth {
 export function followSession(auth: Auth, onSession: (session: Session | null) => void, leave = loadAgain): void {
   let current: Session | null = null;
   auth.subscribe((session) => {
+    if (auth.isOffered) storeUser(session?.userId ?? null);
     if (current !== null && session?.userId !== current.userId) {
       leave();
       return;
@@ -39,12 +44,31 @@ export function followSession(auth: Auth, onSession: (session: Session | null) =
   });
 }
 
+/** Call `leave` when a page of this browser gets another user, or none. For a page that loads no authentication. */
+export function followOtherPages(leave = loadAgain): void {
+  const first = storedUser();
+  const check = () => { if (storedUser() !== first) leave(); };
+  addEventListener("storage", check);
+  // After Back, the browser may show a page as it was left.
+  addEventListener("pageshow", check);
+}
+
+function storedUser(): string | null {
+  return attempt(() => localStorage.getItem(USER_KEY));
+}
+
+function storeUser(id: string | null): void {
+  attempt(() => { if (id === null) localStorage.removeItem(USER_KEY); else localStorage.setItem(USER_KEY, id); });
+}
+
 /** Load the page again, which removes everything of its user. Until the new one arrives, nothing is visible. */
 function loadAgain(): void {
   document.body.hidden = true;
   deletePlace();
-  // The address may name a picture of the user.
-  history.replaceState(null, "", location.pathname + location.search);
+  // The address may name a picture of the user, and so may those to which Forward leads: a new entry removes them.
+  const address = location.pathname + location.search;
+  history.replaceState(null, "", address);
+  history.pushState(null, "", address);
   location.reload();
 }
 

@@ -30,7 +30,7 @@ test("a page whose user signs out keeps no place for the next user", () => {
   });
   vi.stubGlobal("addEventListener", page.addEventListener.bind(page));
   vi.stubGlobal("document", { body: { hidden: false } });
-  vi.stubGlobal("history", { replaceState: vi.fn() });
+  vi.stubGlobal("history", { replaceState: vi.fn(), pushState: vi.fn() });
   vi.stubGlobal("location", { pathname: "/", search: "", reload: () => page.dispatchEvent(new Event("pagehide")) });
   const local = localAuth("ada");
   keepPlace(() => ({ id: "task-1", createdAt: 1_000, top: 40 }));

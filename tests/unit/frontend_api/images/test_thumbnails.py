@@ -5,6 +5,7 @@ from dataclasses import replace
 from common.domain.images import Thumbnail
 from common.domain.task import Task
 from tests.factories import claim_of, stored_image
+from tests.pictures import png
 from tests.unit.frontend_api.conftest import Api
 
 SMALL = b"a small version"
@@ -33,6 +34,23 @@ def test_thumbnail_is_served_as_bytes_that_browsers_may_keep(api: Api) -> None:
     assert (answer.status_code, answer.content_type, answer.data) == (200, "image/webp", SMALL)
     assert answer.headers["ETag"] == f'"{"ab" * 32}"'
     assert "immutable" in answer.headers["Cache-Control"]
+
+
+def test_pictures_are_cached_for_the_same_credentials(api: Api) -> None:
+    task = completed_with_thumbnail(api)
+    (image,) = task.images
+    api.images.objects[image.object_name] = b"the image"
+    data = png()
+    picture = api.client.post("/v1/inputs", data=data, content_type="image/png").get_json()["id"]
+    images = f"/v1/tasks/{task.id}/images/0"
+    for path in (images, f"{images}.png", f"{images}/thumbnail", f"/v1/inputs/{picture}/content"):
+        first = api.client.get(path)
+        part = api.client.get(path, headers={"Range": "bytes=0-3"})
+        unchanged = api.client.get(path, headers={"If-None-Match": first.headers["ETag"]})
+        assert unchanged.status_code == 304
+        for answer in (first, part, unchanged):
+            assert "max-age" in answer.headers["Cache-Control"]
+            assert {"Authorization", "X-API-Key"} <= set(answer.vary)
 
 
 def test_image_without_thumbnail_is_served_itself(api: Api) -> None:

@@ -167,6 +167,7 @@ def test_example_of_a_model_is_served_without_its_file(tmp_path: Path) -> None:
     assert models(api)["demo"]["example"] == {"prompt": "a fox"}
     first = api.client.get("/v1/models/demo/example")
     assert (first.status_code, first.content_type, first.data) == (200, "image/png", png())
+    assert "Authorization" in first.vary
     unchanged = api.client.get("/v1/models/demo/example", headers={"If-None-Match": first.headers["ETag"]})
     assert unchanged.status_code == 304
     file.write_text("replaced by another file")
