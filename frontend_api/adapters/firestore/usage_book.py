@@ -13,7 +13,8 @@ from common.adapters.firestore_errors import repeatable_within, translated_error
 from common.wire_formats.task_document import COLLECTION
 from frontend_api.usage.ports import NO_USAGE, UsageTotals
 
-_QUERIES_AT_ONCE = 8
+_QUERIES_AT_ONCE = 2
+"""Of one report: all reports that run at once share the connection to Firestore with other requests."""
 
 
 class FirestoreUsageBook:
@@ -24,8 +25,6 @@ class FirestoreUsageBook:
         self._tasks = client.collection(COLLECTION)
         self._entries = client.collection(firestore_usage_entries.COLLECTION)
         self._calls = repeatable_within(timeout_seconds)
-        # Of the process, not of a request: the queries of one caller's requests must not occupy all threads.
-        self._pool = ThreadPoolExecutor(_QUERIES_AT_ONCE, thread_name_prefix="usage")
 
     def totals_of(self, user_id: str, days: Sequence[date]) -> tuple[UsageTotals, ...]:
         """Return the totals per day. All queries read at the snapshot time of the first one."""
@@ -34,9 +33,11 @@ class FirestoreUsageBook:
         def totals_on(day: date) -> UsageTotals:
             return self._added_up(self._ended_on(user_id, day), as_of) + deleted.get(day, NO_USAGE)
 
-        if len(days) == 1:  # as a quota asks: it must not wait for the queries of reports
+        if len(days) == 1:  # as a quota asks
             return (totals_on(days[0]),)
-        return tuple(self._pool.map(totals_on, days))
+        # Threads of this report only: in a shared pool, it would wait for the reports of other callers.
+        with ThreadPoolExecutor(_QUERIES_AT_ONCE, thread_name_prefix="usage") as pool:
+            return tuple(pool.map(totals_on, days))
 
     def _of_deleted(self, user_id: str, days: Sequence[date]) -> tuple[Mapping[date, UsageTotals], datetime]:
         days_by_id = {firestore_usage_entries.document_id(user_id, day): day for day in days}
