@@ -140,7 +140,7 @@ class RescueStaleTasks:
 
         Tasks that need their inputs to be published come after all others that are not finished: the
         bucket may refuse each of them only after seconds. Pages of such tasks alone do not count: those that
-        are refused stay the oldest.
+        are refused stay the oldest. They are yielded empty, because the lock is renewed after each page.
         """
         with_inputs: dict[str, Task] = {}
         most = self.policy.page_size * self.policy.max_pages
@@ -152,9 +152,9 @@ class RescueStaleTasks:
                 later = {task.id: task for task in page if task.parameters.inputs and decide(task).publishes}
                 if len(with_inputs) < most:
                     with_inputs |= later  # by id: a task may be of two kinds
-                if others := [task for task in page if task.id not in later]:
-                    yield others
-                    counted += 1
+                others = [task for task in page if task.id not in later]
+                yield others
+                counted += bool(others)
                 if counted == self.policy.max_pages:
                     break
 

@@ -14,6 +14,7 @@ from common.domain.inputs import input_object_name
 from common.domain.models.catalog import DEMO_MODEL, ModelCatalog
 from common.domain.models.traits import Input
 from common.domain.task import Failure, Task
+from common.ports import StaleTaskKind
 from frontend_api.inputs.stored_input import StoredInput
 from frontend_api.rescue.policy import RescuePolicy
 from tests.factories import parameters
@@ -316,6 +317,26 @@ def test_rescue_of_many_pictures_keeps_its_lock(api: Api, refused_once: str) -> 
     api.queue.publish = slow_publish  # type: ignore[method-assign]
     assert api.rescue().get_json()["published"] == 500
     assert others == {True}
+
+
+def test_rescue_renews_its_lock_between_pages_that_it_defers(api: Api, refused_once: str) -> None:
+    """It reads a page in 40 seconds here, and publishes its tasks after all pages."""
+    for number in range(600):
+        api.stored_task(task_id=f"ann-{number}", user_id="ann", parameters=parameters(image=refused_once))
+    api.clock.advance(60)
+    list_unattended = api.store.list_unattended
+    others: list[bool] = []
+
+    def slow_list(*kind: StaleTaskKind, **options: Any) -> tuple[Task, ...]:
+        if page := list_unattended(*kind, **options):
+            api.clock.advance(40)
+            lock = api.rescue_lock.acquire("another", now=api.clock.now(), ttl=timedelta(seconds=60))
+            others.append(lock is None)
+        return page
+
+    api.store.list_unattended = slow_list  # type: ignore[method-assign]
+    assert api.rescue().get_json()["published"] == 600
+    assert others == [True] * 3
 
 
 def test_task_of_two_kinds_is_published_once_with_its_picture(api: Api) -> None:
