@@ -1,11 +1,13 @@
 """Upload an input: check its header, then store it under the SHA-256 of its bytes."""
 
 import hashlib
-from dataclasses import dataclass
+import uuid
+from dataclasses import dataclass, field
 
 from common.domain.inputs import input_folder, input_object_name
 from common.picture_header import PictureHeader, read_header
 from common.ports import Clock
+from frontend_api.inputs.announced_uploads import LEAST_COUNTED_BYTES, AnnouncedUploads
 from frontend_api.inputs.ports import InputExistsError, InputStore
 from frontend_api.inputs.stored_input import (
     InputLimits,
@@ -16,8 +18,6 @@ from frontend_api.inputs.stored_input import (
 
 _MAX_RACES = 5
 """Uploads of a picture that is deleted at the same moment."""
-LEAST_COUNTED_BYTES = 100_000
-"""So the limit of bytes also limits the number of inputs, which each upload lists."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +31,7 @@ class UploadInput:
     store: InputStore
     limits: InputLimits
     clock: Clock
+    announced: AnnouncedUploads = field(default_factory=AnnouncedUploads)
 
     def __call__(self, user_id: str, content: bytes) -> Uploaded:
         """Store a picture, or renew the expiry of the same picture if the owner has it already.
@@ -38,21 +39,29 @@ class UploadInput:
         Raises PictureRefusedError before the bytes are hashed or any call is made, and
         TooManyInputsError.
         """
+        upload_id = uuid.uuid4().hex
+        try:
+            return self.complete(user_id, upload_id, content)
+        finally:
+            self.announced.remove(user_id, upload_id)
+
+    def complete(self, user_id: str, upload_id: str, content: bytes) -> Uploaded:
+        """Do the same for a started upload, which stays announced."""
         header = read_header(content)
         self.limits.check(header)
         requested = self._requested(user_id, content, header)
         for _ in range(_MAX_RACES - 1):
             try:
-                return self._stored(user_id, requested, content)
+                return self._stored(user_id, upload_id, requested, content)
             except (InputExistsError, InputNotFoundError):
                 continue
-        return self._stored(user_id, requested, content)
+        return self._stored(user_id, upload_id, requested, content)
 
-    def _stored(self, user_id: str, requested: StoredInput, content: bytes) -> Uploaded:
+    def _stored(self, user_id: str, upload_id: str, requested: StoredInput, content: bytes) -> Uploaded:
         try:
             stored = self.store.get(requested.object_name)
         except InputNotFoundError:
-            self.check_capacity(user_id, len(content))
+            self.announce(user_id, upload_id, len(content))
             return Uploaded(stored=self.store.create(requested, content), is_new=True)
         return Uploaded(
             stored=self.store.keep(stored, until=requested.expires_at, for_tasks=False), is_new=False
@@ -71,11 +80,17 @@ class UploadInput:
             expires_at=now + self.limits.unused_for,
         )
 
-    def check_capacity(self, user_id: str, size_bytes: int) -> None:
-        """Raise TooManyInputsError if the owner has no capacity for a file of this size."""
+    def announce(self, user_id: str, upload_id: str, size_bytes: int) -> None:
+        """Count a file until it is removed from the announced ones, or expires.
+
+        Raises TooManyInputsError if the owner has no capacity for it.
+        """
         most = self.limits.bytes_per_owner
         if most == 0:
             return
-        used = self.store.bytes_in(input_folder(user_id), each_at_least=LEAST_COUNTED_BYTES)
-        if used + max(size_bytes, LEAST_COUNTED_BYTES) > most:
+        self.announced.add(user_id, upload_id, size_bytes=size_bytes, now=self.clock.now())
+        # Before the bucket is read: otherwise an upload that is completed meanwhile would not count.
+        announced = self.announced.bytes_of(user_id)
+        stored = self.store.bytes_in(input_folder(user_id), each_at_least=LEAST_COUNTED_BYTES)
+        if announced + stored > most:
             raise TooManyInputsError(most)

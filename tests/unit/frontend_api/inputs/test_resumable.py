@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
+from common.domain.errors import DependencyUnavailableError
 from common.domain.inputs import input_object_name
-from frontend_api.inputs.resumable import LIFETIME, AnnouncedUploads
+from frontend_api.inputs.announced_uploads import LIFETIME, AnnouncedUploads
+from frontend_api.inputs.stored_input import StoredInput
 from tests.factories import NOW
 from tests.pictures import picture, png
 from tests.unit.frontend_api.conftest import INPUT_LIMITS, Api, signed_in_as
@@ -64,14 +66,15 @@ def test_memory_of_uploads_that_are_completed_is_limited(api: Api) -> None:
 
 
 def test_started_uploads_of_all_callers_are_forgotten_after_a_day() -> None:
-    announced, most = AnnouncedUploads(), 300_000
+    announced = AnnouncedUploads()
     for number in range(3):
-        announced.add("ada", f"ada-{number}", size_bytes=1, now=NOW, most=most)
-    announced.add("bob", "bob-1", size_bytes=1, now=NOW + LIFETIME, most=most)
+        announced.add("ada", f"ada-{number}", size_bytes=1, now=NOW)
+    announced.add("bob", "bob-1", size_bytes=1, now=NOW + LIFETIME)
     assert len(announced) == 1
-    announced.add("ada", "ada-3", size_bytes=300_000, now=NOW + LIFETIME, most=most)
+    announced.add("ada", "ada-3", size_bytes=300_000, now=NOW + LIFETIME)
     announced.remove("bob", "ada-3")  # that of another caller
     assert len(announced) == 2
+    assert announced.bytes_of("ada") == 300_000
 
 
 def test_started_uploads_count_until_they_are_completed_or_expire(tmp_path: Path) -> None:
@@ -83,11 +86,62 @@ def test_started_uploads_count_until_they_are_completed_or_expire(tmp_path: Path
     other = {"size_bytes": 10, "content_type": "image/png"}
     assert api.client.post("/v1/inputs:start", json=other, headers=signed_in_as("ada")).status_code == 201
     api.upload_sessions.receive(first.get_json()["upload_url"], png())
-    assert complete(api, first.get_json()["upload_id"], png()).status_code == 201
+    stored = complete(api, first.get_json()["upload_id"], png())
+    assert stored.status_code == 201
+    assert start(api).status_code == 409
+    api.client.delete(stored.headers["Location"])
     assert start(api).status_code == 201
     assert start(api).status_code == 409
     api.clock.advance(24 * 3_600 + 1)
     assert start(api).status_code == 201
+
+
+def test_stored_inputs_and_started_uploads_count_together(tmp_path: Path) -> None:
+    api = Api(folder=tmp_path, input_limits=replace(INPUT_LIMITS, bytes_per_owner=300_000))
+    upload_id = sent(api, png())
+    assert [api.upload(png(shade=shade)).status_code for shade in (1, 2, 3)] == [201, 201, 409]
+    assert start(api).status_code == 409
+    assert complete(api, upload_id, png()).status_code == 201  # it counts already
+    assert api.upload(png(shade=3)).status_code == 409
+    api.client.delete(f"/v1/inputs/{hashlib.sha256(png()).hexdigest()}")
+    assert api.upload(png(shade=3)).status_code == 201
+
+
+def test_pictures_that_are_uploaded_at_once_count_together(tmp_path: Path) -> None:
+    api = Api(folder=tmp_path, input_limits=replace(INPUT_LIMITS, bytes_per_owner=150_000))
+    create, answers = api.inputs.create, list[TestResponse]()
+
+    def create_after_another(stored: StoredInput, content: bytes) -> StoredInput:
+        api.inputs.create = create  # type: ignore[method-assign]
+        answers.append(api.upload(png(shade=1)))
+        return create(stored, content)
+
+    api.inputs.create = create_after_another  # type: ignore[method-assign]
+    assert api.upload(png()).status_code == 201
+    assert answers[0].status_code == 409
+
+
+def test_file_is_kept_when_its_completion_fails(api: Api) -> None:
+    upload_id, create = sent(api, png()), api.inputs.create
+
+    def fail_once(stored: StoredInput, content: bytes) -> StoredInput:
+        api.inputs.create = create  # type: ignore[method-assign]
+        raise DependencyUnavailableError("storage")
+
+    api.inputs.create = fail_once  # type: ignore[method-assign]
+    assert complete(api, upload_id, png()).status_code == 503
+    assert complete(api, upload_id, png()).status_code == 201
+    assert not api.upload_sessions.files
+
+
+def test_file_is_kept_when_the_caller_has_too_many_inputs(tmp_path: Path) -> None:
+    api = Api(folder=tmp_path, input_limits=replace(INPUT_LIMITS, bytes_per_owner=150_000))
+    upload_id = sent(api, png())
+    api.inputs.contents[input_object_name("local", "of-another-process")] = png()
+    assert complete(api, upload_id, png()).status_code == 409
+    assert api.upload(png(shade=1)).status_code == 409  # the file still counts
+    del api.inputs.contents[input_object_name("local", "of-another-process")]
+    assert complete(api, upload_id, png()).status_code == 201
 
 
 def test_completion_may_be_repeated(api: Api) -> None:
