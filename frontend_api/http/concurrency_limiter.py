@@ -1,25 +1,21 @@
 """The gate that limits how many requests run at once; further requests wait, each caller in its own queue.
 
-A caller is a user, whatever credentials it uses, if the same credentials were accepted before. Other
-requests count for their network address: credentials that were not checked can be invented without end.
+A caller is a user, whatever credentials it uses. A request whose credentials were not accepted before
+counts for its network address until they are: others can be invented without end.
 
 Most threads of the process exist to wait for changes. Without a gate, a burst of submissions would
 spread over all of them, each with a small share of the processor: calls to Pub/Sub would time out.
 """
 
-import hashlib
 import threading
-from collections.abc import Container, Iterator, MutableMapping
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 
-from cachetools import LRUCache
 from flask import Flask, g, request
 
 from frontend_api.fair_queue import FairQueue
+from frontend_api.http.known_credentials import KnownCredentials
 from frontend_api.identity.caller_address import TrustedProxies
-
-_CREDENTIALS = ("Authorization", "X-API-Key", "Sec-WebSocket-Protocol")
-_KNOWN_CREDENTIALS = 10_000
 
 
 class ConcurrencyLimiter:
@@ -37,9 +33,7 @@ class ConcurrencyLimiter:
     ) -> None:
         self._queue = FairQueue(at_once, per_caller=per_caller)
         self._proxies = proxies
-        self._callers: MutableMapping[str, str] = LRUCache(_KNOWN_CREDENTIALS)
-        """The caller with accepted credentials, by their digest."""
-        self._lock = threading.Lock()
+        self._known = KnownCredentials()
 
     def enter(self, caller: str) -> threading.Event:
         """Queue a request of this caller; the event is set once it holds capacity."""
@@ -61,9 +55,13 @@ class ConcurrencyLimiter:
         self._wait(self.current_caller())
 
     def continue_as(self, caller: str) -> None:
-        """Count the current request for another caller from here on. It waits for its turn among them."""
-        self.end_request()
-        self._wait(caller)
+        """Count the current request for this caller from here on.
+
+        If it held capacity of another one, it waits for its turn among those of this caller.
+        """
+        if g.get("gate_caller") not in (None, caller):
+            self.end_request()
+            self._wait(caller)
 
     def end_request(self) -> None:
         """Release the current request's capacity; no effect if it holds none."""
@@ -74,17 +72,14 @@ class ConcurrencyLimiter:
         self.enter(caller).wait()
         g.gate_caller = caller
 
-    def identify(self, caller: str) -> None:
-        """Record whose credentials those of the current request are; they were checked."""
-        digest = _digest_of_credentials()
-        with self._lock:
-            self._callers[digest] = caller
+    def identify(self, caller: str, headers: Mapping[str, str]) -> None:
+        """Record that these headers of the current request contain credentials of this caller."""
+        self._known.add(headers, caller)
+        g.identified_caller = caller
 
     def current_caller(self) -> str:
         """Return the caller of the current request: a user, or a network address."""
-        digest = _digest_of_credentials()
-        with self._lock:
-            known = self._callers.get(digest)
+        known: str | None = g.get("identified_caller") or self._known.caller_with(dict(request.headers))
         return known or f"network {self._proxies.network_of(request.environ)}"
 
 
@@ -100,8 +95,3 @@ def limit_concurrency(app: Flask, gate: ConcurrencyLimiter, *, exempt_paths: Con
             gate.begin_request()
 
     app.teardown_request(lambda _error: gate.end_request())
-
-
-def _digest_of_credentials() -> str:
-    credentials = "\n".join(request.headers.get(name, "") for name in _CREDENTIALS)
-    return hashlib.sha256(credentials.encode()).hexdigest()

@@ -42,25 +42,32 @@ def authenticate() -> None:
 
 def authenticate_by(headers: Mapping[str, str]) -> None:
     """Do the same by these headers, instead of the request's."""
-    g.headers = headers
-    admit(current(Identity).authenticator.principal(headers))
+    admit(current(Identity).authenticator.principal(headers), headers)
 
 
 def authenticate_operator() -> None:
     """Do the same for routes with data of the system or of all callers: operators only."""
-    admit(current(Identity).operators.check(dict(request.headers)))
+    headers = dict(request.headers)
+    admit(current(Identity).operators.check(headers), headers)
 
 
-def admit(principal: Principal) -> None:
-    """Admit a caller within its request rate. An API key must have the scope that the route requires."""
+def admit(principal: Principal, headers: Mapping[str, str]) -> None:
+    """Admit the caller with these headers within its request rate.
+
+    An API key must have the scope that the route requires. A refused request does not wait for its
+    caller's turn.
+    """
+    g.headers = headers
     g.principal, g.user_id, g.api_key_id = principal, principal.user_id, principal.api_key_id
-    current(ConcurrencyLimiter).identify(f"user {principal.user_id}")
+    limiter, counted_for = current(ConcurrencyLimiter), f"user {principal.user_id}"
+    limiter.identify(counted_for, headers)
     current(Identity).request_rate.count(principal.user_id)
     operation = operation_of(current_app.view_functions[request.endpoint or ""])
     needed = frozenset() if operation is None else operation.scopes_for(request.method)
     if lacking := sorted(needed - principal.scopes):
         detail = f"the API key lacks the scope {' and '.join(repr(scope.value) for scope in lacking)}"
         raise RequestRefusedError(Problem(code="forbidden", detail=detail))
+    limiter.continue_as(counted_for)
 
 
 def permission_check() -> Callable[[], bool]:

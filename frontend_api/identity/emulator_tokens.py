@@ -36,6 +36,16 @@ def bearer_token(headers: Mapping[str, str]) -> str | None:
     return token.strip()
 
 
+def shown_credentials(headers: Mapping[str, str]) -> str | None:
+    """Return the API key or the token of a request without its spelling, or None without one.
+
+    Raises NotAuthenticatedError.
+    """
+    token = bearer_token(headers)
+    keys = (value.strip() for name, value in headers.items() if name.lower() == "x-api-key")
+    return next(keys, token)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmulatorAuthenticator:
     """The Authenticator of the local stack.

@@ -44,8 +44,10 @@ _log = structlog.get_logger(__name__)
 @blueprint.before_request
 def check_caller() -> None:
     """Admit only the service accounts that the deployment configures."""
-    current(Identity).internal_callers.check(dict(request.headers))
-    current(ConcurrencyLimiter).identify("internal")
+    headers = dict(request.headers)
+    current(Identity).internal_callers.check(headers)
+    current(ConcurrencyLimiter).identify("internal", headers)
+    current(ConcurrencyLimiter).continue_as("internal")
 
 
 @blueprint.post("/rescue")

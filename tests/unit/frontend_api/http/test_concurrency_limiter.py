@@ -9,12 +9,13 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
+from werkzeug.test import TestResponse
 
 from common.domain.task import Task
 from frontend_api.api_keys.api_key import ApiKey, new_key
 from frontend_api.identity.emulator_tokens import unsigned_token
 from tests.pictures import png
-from tests.unit.frontend_api.conftest import PROJECT, Api
+from tests.unit.frontend_api.conftest import PROJECT, Api, signed_in_as
 
 
 @pytest.fixture
@@ -102,45 +103,73 @@ def test_limiter_releases_capacity_after_an_error(api: Api) -> None:
 
 
 def test_request_with_a_body_takes_its_turn_once(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert api.client.get("/v1/models").status_code == 200  # so the caller is known
     enter = Mock(wraps=api.dependencies.http.enter)
     monkeypatch.setattr(api.dependencies.http, "enter", enter)
     assert api.submit().status_code == 202
     enter.assert_called_once()
 
 
-def as_user(name: str, *, spelling: str = "Bearer ") -> dict[str, str]:
-    return {"Authorization": f"{spelling}{unsigned_token(name, project_id=PROJECT)}"}
-
-
 def test_requests_of_other_callers_pass_a_burst(tmp_path: Path) -> None:
     api = Api(folder=tmp_path, requests_at_once=2)
-    task, ada = api.stored_task(user_id="ada"), as_user("ada")
+    task, ada = api.stored_task(user_id="ada"), signed_in_as("ada")
     assert api.client.get("/v1/models", headers=ada).status_code == 200
     in_the_store, goes_on = held_reads(api)
     with ThreadPoolExecutor(4) as pool:
         burst = [pool.submit(api.client.get, f"/v1/tasks/{task.id}", headers=ada) for _ in range(4)]
         assert in_the_store.acquire(timeout=60)
         # Neither a caller without credentials nor one with others waits for the burst.
-        others = [api.client.get("/v1/models", headers=each) for each in ({}, as_user("bob"))]
+        others = [api.client.get("/v1/models", headers=each) for each in ({}, signed_in_as("bob"))]
         goes_on.set()
         assert [answer.result(60).status_code for answer in burst] == [200] * 4
     assert [answer.status_code for answer in others] == [200, 200]
     api.subscriptions.shut_down()
 
 
-def test_user_has_one_queue_for_all_its_credentials(tmp_path: Path) -> None:
-    api = Api(folder=tmp_path, requests_at_once=2)
-    task = api.stored_task(user_id="ada")
-    spellings = [as_user("ada"), as_user("ada", spelling="bearer  ")]
-    for headers in spellings:
-        assert api.client.get("/v1/models", headers=headers).status_code == 200
+def key_of(api: Api, user_id: str) -> dict[str, str]:
+    """Return the header of a new API key, which no request has used."""
+    answer = api.client.post(
+        "/v1/keys", json={"name": "new", "scopes": ["read"]}, headers=signed_in_as(user_id)
+    )
+    return {"X-API-Key": answer.get_json()["key"]}
+
+
+@pytest.mark.parametrize("is_known", [True, False], ids=["known", "new"])
+def test_user_has_one_queue_for_all_its_credentials(tmp_path: Path, is_known: bool) -> None:
+    api = Api(folder=tmp_path, requests_at_once=4)
+    task, token = api.stored_task(user_id="ada"), signed_in_as("ada")["Authorization"]
+    requests = [
+        ({"Authorization": token}, "10.0.0.1"),
+        ({"Authorization": token.replace("Bearer ", "bearer   ")}, "10.0.0.2"),
+        ({"Authorization": token, "Sec-WebSocket-Protocol": "chat"}, "10.0.0.3"),
+        (key_of(api, "ada"), "10.0.0.4"),
+    ]
+
+    def get(path: str, headers: dict[str, str], address: str) -> TestResponse:
+        return api.app.test_client().get(path, headers=headers, environ_base={"REMOTE_ADDR": address})
+
+    if is_known:
+        assert {get("/v1/models", *each).status_code for each in requests} == {200}
     in_the_store, goes_on = held_reads(api)
-    with ThreadPoolExecutor(2) as pool:
-        reads = [pool.submit(api.client.get, f"/v1/tasks/{task.id}", headers=each) for each in spellings]
+    with ThreadPoolExecutor(4) as pool:
+        reads = [pool.submit(get, f"/v1/tasks/{task.id}", *each) for each in requests]
         assert in_the_store.acquire(timeout=60)
         assert not in_the_store.acquire(timeout=0.2)
         goes_on.set()
-        assert [answer.result(60).status_code for answer in reads] == [200, 200]
+        assert [answer.result(60).status_code for answer in reads] == [200] * 4
+    api.subscriptions.shut_down()
+
+
+def test_refused_request_does_not_wait_for_its_users_turn(tmp_path: Path) -> None:
+    api = Api(folder=tmp_path, requests_at_once=2, requests_per_minute=2)
+    task, key = api.stored_task(user_id="ada"), key_of(api, "ada")
+    in_the_store, goes_on = held_reads(api)
+    with ThreadPoolExecutor(1) as pool:
+        held = pool.submit(api.app.test_client().get, f"/v1/tasks/{task.id}", headers=signed_in_as("ada"))
+        assert in_the_store.acquire(timeout=60)
+        assert api.client.get("/v1/models", headers=key).status_code == 429
+        goes_on.set()
+        assert held.result(60).status_code == 200
     api.subscriptions.shut_down()
 
 
@@ -169,10 +198,10 @@ def test_token_of_a_websocket_does_not_name_requests_without_credentials(tmp_pat
     task, token = api.stored_task(user_id="ada"), unsigned_token("ada", project_id=PROJECT)
     handshake = {"Sec-WebSocket-Protocol": f"darkroom, bearer.{token}"}
     assert api.client.get(f"/v1/tasks/{task.id}/ws", headers=handshake).status_code == 426
-    assert api.client.get("/v1/models", headers=as_user("ada")).status_code == 200
+    assert api.client.get("/v1/models", headers=signed_in_as("ada")).status_code == 200
     in_the_store, goes_on = held_reads(api)
     with ThreadPoolExecutor(1) as pool:
-        held = pool.submit(api.client.get, f"/v1/tasks/{task.id}", headers=as_user("ada"))
+        held = pool.submit(api.client.get, f"/v1/tasks/{task.id}", headers=signed_in_as("ada"))
         assert in_the_store.acquire(timeout=60)
         assert api.client.get("/v1/models").status_code == 200
         goes_on.set()
@@ -186,7 +215,7 @@ def test_internal_calls_do_not_wait_for_requests_of_their_network(tmp_path: Path
     task = api.stored_task(user_id="ada")
     in_the_store, goes_on = held_reads(api)
     with ThreadPoolExecutor(1) as pool:
-        first = pool.submit(api.client.get, f"/v1/tasks/{task.id}", headers=as_user("ada"))
+        first = pool.submit(api.client.get, f"/v1/tasks/{task.id}", headers=signed_in_as("ada"))
         assert in_the_store.acquire(timeout=60)
         assert api.call_internal("rescue").status_code == 200
         goes_on.set()
