@@ -11,7 +11,8 @@ import shutil
 import urllib.error
 import urllib.request
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -56,8 +57,7 @@ def fetch(download: PinnedDownload, folder: Path, notify: Callable[[str], None] 
         return target
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / (download.file_name + ".part")
-    with (folder / (download.file_name + ".lock")).open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # two stacks that start at the same time share one download
+    with _locked(target):
         if target.exists():
             return target
         if not partial.exists() or partial.stat().st_size < download.size_bytes:
@@ -71,18 +71,30 @@ def fetch(download: PinnedDownload, folder: Path, notify: Callable[[str], None] 
 
 
 def extract_jar(archive_path: Path, folder: Path) -> Path:
-    """Unpack the `*-all.jar` of a zip file beside it, once. Raises DownloadError."""
+    """Unpack the `*-all.jar` of a zip file, once, also by concurrent callers. Raises DownloadError."""
     with zipfile.ZipFile(archive_path) as archive:
         inside = next((name for name in archive.namelist() if name.endswith("-all.jar")), None)
         if inside is None:
             raise DownloadError(f"{archive_path} contains no *-all.jar.")
         target = folder / PurePosixPath(inside).name
-        if not target.exists():
+        if target.exists():
+            return target
+        with _locked(target):
+            if target.exists():
+                return target
             partial = target.with_name(target.name + ".part")
             with archive.open(inside) as source, partial.open("wb") as sink:
                 shutil.copyfileobj(source, sink)
             rename(partial, target)
     return target
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold the lock of a file: stacks that start at the same time share one download and one jar."""
+    with path.with_name(path.name + ".lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _resume(download: PinnedDownload, partial: Path) -> None:

@@ -1,13 +1,16 @@
 """Downloads from a server on this machine: complete, wrong, cut short, resumed, absent."""
 
+import fcntl
 import hashlib
 import http.server
+import shutil
 import threading
 import zipfile
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -156,6 +159,39 @@ def test_extract_jar_unpacks_the_archive_once(tmp_path: Path) -> None:
     assert jar == tmp_path / "evil-all.jar"
     assert jar.read_bytes() == CONTENT
     assert extract_jar(archive, tmp_path) == jar
+
+
+def test_concurrent_extractions_unpack_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second one would truncate the unfinished file of the first."""
+    archive = tmp_path / "emulator.zip"
+    with zipfile.ZipFile(archive, "w") as writing:
+        writing.writestr("emulator-all.jar", CONTENT)
+    real_copy, real_lock = shutil.copyfileobj, fcntl.flock
+    copies: list[str] = []
+    second: list[Future[Path]] = []
+    second_waits_or_copies = threading.Event()
+
+    def copy(source: IO[bytes], sink: IO[bytes]) -> None:
+        copies.append(sink.name)
+        if len(copies) == 1:
+            sink.write(source.read(1000))
+            second.append(pool.submit(extract_jar, archive, tmp_path))
+            assert second_waits_or_copies.wait(60)
+        second_waits_or_copies.set()
+        real_copy(source, sink)
+
+    def lock(file: IO[bytes], operation: int) -> None:
+        if copies:
+            second_waits_or_copies.set()
+        real_lock(file, operation)
+
+    monkeypatch.setattr(shutil, "copyfileobj", copy)
+    monkeypatch.setattr(fcntl, "flock", lock)
+    with ThreadPoolExecutor(2) as pool:
+        jar = pool.submit(extract_jar, archive, tmp_path).result()
+        assert second[0].result() == jar
+    assert len(copies) == 1
+    assert jar.read_bytes() == CONTENT
 
 
 def test_extract_jar_rejects_an_archive_without_a_jar(tmp_path: Path) -> None:
