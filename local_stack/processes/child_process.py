@@ -85,7 +85,10 @@ class ChildProcess:
         self._launch()
 
     def restart(self, spec: ProcessSpec | None = None) -> None:
-        """Start it again after it has exited, with the same log. The caller waits for readiness."""
+        """Start it again after it has exited, with the same log. The caller waits for readiness.
+
+        Raises OSError or RuntimeError when the system has no memory, process ids or threads left.
+        """
         self.spec = spec or (self.spec.renew() if self.spec.renew else self.spec)
         self._launch()
 
@@ -188,12 +191,12 @@ class ChildProcess:
 
 
 def log_tail(path: Path, lines: int = 20) -> tuple[str, ...]:
-    """Return the last lines of a log, from its last 64 KiB; empty without a log."""
+    """Return the last lines of a log, from its last 64 KiB; empty without a readable log."""
     try:
         with path.open("rb") as log:
             log.seek(max(0, log.seek(0, os.SEEK_END) - 65536))
             return tuple(log.read().decode("utf-8", "replace").splitlines()[-lines:])
-    except FileNotFoundError:
+    except OSError:
         return ()
 
 

@@ -19,8 +19,9 @@ class RestartPolicy:
     max_failed_starts: int = 5
     """The number of exits in a row before readiness after which the stack stops.
 
-    A process that runs and is not ready in time is restarted any number of times: it may wait for
-    something that a restart of the stack would not bring, such as space on the disk.
+    A process that cannot be started, or runs and is not ready in time, is restarted any number of
+    times: it may need something that a restart of the stack would not bring, such as memory or space
+    on the disk.
     """
 
 
@@ -44,9 +45,7 @@ class RestartingProcess:
     def check(self) -> str | None:
         """Restart the process when due. Return a notice on a change. Raises ProcessFailedError."""
         if self._due_at is not None:
-            if time.monotonic() >= self._due_at:
-                self._start_again()
-            return None
+            return self._start_again() if time.monotonic() >= self._due_at else None
         try:
             if not self._is_ready:
                 return self._check_ready()
@@ -55,10 +54,14 @@ class RestartingProcess:
             return self._handle_failure(failure)
         return None
 
-    def _start_again(self) -> None:
-        self.process.restart()
+    def _start_again(self) -> str | None:
+        try:
+            self.process.restart()
+        except (OSError, RuntimeError) as error:  # no memory, process ids or threads are left
+            return self._schedule(self.process.failure(f"could not be started ({error})"))
         self.restarts += 1
         self._due_at, self._is_ready, self._started_at = None, False, time.monotonic()
+        return None
 
     def _check_ready(self) -> str | None:
         reason, took = self.process.why_not_ready(), time.monotonic() - self._started_at

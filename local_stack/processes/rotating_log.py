@@ -36,13 +36,22 @@ class RotatingLog:
             self._rotate()
 
     def new_pipe(self) -> int:
-        """Return a descriptor to write to. Close it once the process has inherited it."""
+        """Return a descriptor to write to. Close it once the process has inherited it.
+
+        Raises OSError or RuntimeError when the system has no descriptors or threads left.
+        """
         reading, writing = os.pipe()
-        with self._lock:
-            self._pipes.append(reading)
-        threading.Thread(
+        copying = threading.Thread(
             target=self._copy, args=(reading,), name=f"log-{self.path.stem}", daemon=True
-        ).start()
+        )
+        with self._lock:
+            try:
+                copying.start()
+            except RuntimeError:
+                os.close(reading)
+                os.close(writing)
+                raise
+            self._pipes.append(reading)
         return writing
 
     def drain(self) -> None:

@@ -1,7 +1,9 @@
 """Restarts of processes that exited by themselves, with real processes and short intervals."""
 
+import errno
 import os
 import signal
+import subprocess
 import threading
 import uuid
 from collections.abc import Callable
@@ -146,6 +148,42 @@ def test_process_that_is_not_ready_in_time_restarts_until_it_is(
         while "is ready again" not in (notice := watch.next_notice()):
             assert "was not ready after 0.5 s" in notice  # the last start before there was space
         assert watch.failure is None
+
+
+@pytest.mark.parametrize(
+    ("owner", "function", "error"),
+    [
+        (subprocess, "Popen", BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")),
+        (os, "pipe", OSError(errno.EMFILE, "Too many open files")),
+        (threading.Thread, "start", RuntimeError("can't start new thread")),
+    ],
+    ids=["process", "descriptor", "thread"],
+)
+def test_process_that_cannot_be_started_restarts_until_it_can(
+    tmp_path: Path,
+    restarted: Callable[..., ProcessSpec],
+    monkeypatch: pytest.MonkeyPatch,
+    owner: object,
+    function: str,
+    error: Exception,
+) -> None:
+    """Memory is short, for example, for which the system has killed the process."""
+    start, errors = getattr(owner, function), [error] * (FAST.max_failed_starts + 1)
+
+    def fail_first(*arguments: object, **options: object) -> object:
+        if errors:
+            raise errors.pop()
+        return start(*arguments, **options)
+
+    with WatchedSupervisor(tmp_path, restarted("restarting", SLEEPS)) as watch:
+        restarting = watch.supervisor.processes["restarting"]
+        monkeypatch.setattr(owner, function, fail_first)
+        os.kill(restarting.pid, signal.SIGKILL)
+        assert "exited unexpectedly (SIGKILL)" in watch.next_notice()
+        for _ in range(FAST.max_failed_starts + 1):
+            assert f"restarting could not be started ({error}). It restarts in " in watch.next_notice()
+        assert "is ready again" in watch.next_notice()
+        assert watch.supervisor.restarts == {"restarting": 1}
 
 
 def test_restart_ends_orphaned_children_first(tmp_path: Path, restarted: Callable[..., ProcessSpec]) -> None:
