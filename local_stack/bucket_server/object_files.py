@@ -54,7 +54,8 @@ class ObjectFiles:
         _write_json(self._path(record.bucket, record.name), asdict(record))
 
     def delete(self, record: ObjectRecord) -> None:
-        self._path(record.bucket, record.name).unlink()
+        """Delete the files that are left. Raises OSError; the caller may repeat the call."""
+        self._path(record.bucket, record.name).unlink(missing_ok=True)
         self.delete_content(record)
 
     def delete_content(self, record: ObjectRecord) -> None:

@@ -116,12 +116,12 @@ class ObjectStore:
     def delete(
         self, bucket: str, name: str, conditions: Preconditions, generation: int | None = None
     ) -> None:
-        """Delete an object. Raises StorageError 404, 412."""
+        """Delete an object. Raises StorageError 404, 412. On OSError, the caller may repeat the call."""
         with self._lock:
             record = self._existing(bucket, name, generation)
             conditions.check(record)
-            del self._objects[bucket][name]
             self._files.delete(record)
+            del self._objects[bucket][name]
 
     def change(
         self, bucket: str, name: str, settings: Mapping[str, object], conditions: Preconditions

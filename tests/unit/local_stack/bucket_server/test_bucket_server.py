@@ -285,6 +285,28 @@ def test_failed_upload_leaves_no_file(tmp_path: Path, monkeypatch: pytest.Monkey
     assert server.get("/images/a.png").data == CONTENT
 
 
+@pytest.mark.parametrize("left", ["record", "content"])
+def test_failed_deletion_can_be_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: str) -> None:
+    """The file system cannot delete one of the object's two files for a while."""
+    server = serve(tmp_path)
+    upload(server)
+    unlink = Path.unlink
+    folder = tmp_path / "images" / {"record": "objects", "content": "contents"}[left]
+
+    def fail_in_folder(path: Path, missing_ok: bool = False) -> None:
+        if path.parent == folder:
+            fail_without_space()
+        unlink(path, missing_ok)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", fail_in_folder)
+        assert server.delete("/storage/v1/b/images/o/a.png").status_code == 503
+    assert server.delete("/storage/v1/b/images/o/a.png").status_code == 204
+    assert server.get("/images/a.png").status_code == 404
+    assert not any(file.name != "bucket.json" for file in tmp_path.rglob("*") if file.is_file())
+    assert serve(tmp_path).get("/images/a.png").status_code == 404
+
+
 def fail_without_space(*_: object) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
 
