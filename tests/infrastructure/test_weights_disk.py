@@ -15,8 +15,11 @@ from tests.infrastructure.terraform_files import resources
 
 GCLOUD = """#!/bin/sh
 echo "$2 $3" >>"$CALLS"
+for word; do
+  case "$word" in --metadata-from-file=startup-script=*) cp "${word##*=}" "$CALLS.script" ;; esac
+done
 case "$3" in
-  create) cp "$TMPDIR/copy-to-flux.sh" "$CALLS.startup" 2>/dev/null; case "$2" in "$FAILING") exit 1;; esac ;;
+  create) case "$2" in "$FAILING") exit 1;; esac ;;
   get-guest-attributes) echo "$RESULT" ;;
 esac
 """
@@ -26,12 +29,13 @@ def make_disk(folder: Path, *, result: str = "copied", failing: str = "none") ->
     """Run the script. Return its exit status, its output, and the calls of gcloud."""
     (folder / "gcloud").write_text(GCLOUD)
     (folder / "gcloud").chmod(0o755)
+    (folder / "tmp").mkdir(exist_ok=True)
     calls = folder / "calls"
     calls.touch()
     done = subprocess.run(
         [ROOT / "scripts" / "make_weights_disk", "flux", "europe-west4-a", "100"],
         env={
-            **os.environ, "PATH": f"{folder}:{os.environ['PATH']}", "PROJECT": "p", "TMPDIR": str(folder),
+            **os.environ, "PATH": f"{folder}:{os.environ['PATH']}", "PROJECT": "p", "TMPDIR": str(folder / "tmp"),
             "CALLS": str(calls), "RESULT": result, "FAILING": failing, "POLLS": "2", "POLL_SECONDS": "0",
         },
         timeout=60, check=False, text=True, stdout=subprocess.PIPE,
@@ -45,7 +49,7 @@ def test_disk_is_filled_by_a_machine_and_becomes_readable_by_many(tmp_path: Path
     assert calls == [
         "disks create", "instances create", "instances get-guest-attributes", "instances delete", "disks update",
     ]  # fmt: skip
-    script = (tmp_path / "copy-to-flux.sh").read_text()
+    script = (tmp_path / "calls.script").read_text()
     assert 'rsync --recursive "gs://p-darkroom-weights/models" /copy/models' in script
     assert subprocess.run(["bash", "-n"], input=script, text=True, check=False).returncode == 0
     volume, claim = yaml.safe_load_all(output)
@@ -67,7 +71,18 @@ def test_disk_is_filled_by_a_machine_and_becomes_readable_by_many(tmp_path: Path
 def test_failed_copy_leaves_nothing(tmp_path: Path, result: str, failing: str, created: list[str]) -> None:
     status, output, calls = make_disk(tmp_path, result=result, failing=failing)
     assert (status, output) == (1, "")
+    assert not list((tmp_path / "tmp").iterdir())
     assert [call for call in calls if call.endswith("delete")] == created
+
+
+def test_startup_script_is_no_file_that_exists(tmp_path: Path) -> None:
+    """Another user of the computer knows the disk's name, and could replace the text in a file of theirs."""
+    theirs = tmp_path / "tmp" / "copy-to-flux.sh"
+    theirs.parent.mkdir()
+    theirs.touch()
+    assert make_disk(tmp_path)[0] == 0
+    assert (tmp_path / "calls.script").read_text()
+    assert (list(theirs.parent.iterdir()), theirs.read_text()) == ([theirs], "")
 
 
 def test_script_uses_names_that_terraform_creates() -> None:
