@@ -9,7 +9,7 @@ from flask import Blueprint, Response, request
 from pydantic import ValidationError
 
 from common.domain.errors import DomainError
-from common.domain.task import TaskStatus
+from common.domain.task import Task, TaskStatus
 from common.observability.metrics import TASKS_SUBMITTED, counter
 from common.ports import InvalidPageTokenError
 from frontend_api.batches.change_tasks import Change, ChangeOutcome
@@ -32,6 +32,7 @@ from frontend_api.batches.submit_batch import Outcome
 from frontend_api.estimates.estimate import NO_ESTIMATE, Estimate
 from frontend_api.estimates.package import Estimates
 from frontend_api.http.api_doc import CHANGE_AND_READ, ApiDoc, ResponseDoc
+from frontend_api.http.concurrency_limiter import ConcurrencyLimiter
 from frontend_api.http.error_mapping import body_problem, header_problem, problem_of
 from frontend_api.http.problems import Complaint, Problem, RequestRefusedError, rejected
 from frontend_api.http.request_log import current_trace_id
@@ -183,19 +184,27 @@ def label_tasks() -> Response:
 
 
 def _changed(selection: TaskSelection, change: Change, *, in_progress: int = 200) -> Response:
-    """Apply a change to the selected tasks. `in_progress` is the status for a task that a worker holds."""
-    change_tasks, page = current(Batches).change, None
-    with change_tasks.turn_of(caller_id()):
+    """Apply a change to the selected tasks. `in_progress` is the status for a task that a worker holds.
+
+    The tasks that change at once take the caller's capacity one by one, instead of the request.
+    """
+    change_tasks, page, gate = current(Batches).change, None, current(ConcurrencyLimiter)
+    caller = gate.current_caller()
+
+    def change_within_limit(task_id: str) -> Task | None:
+        with gate.held_by(caller):
+            return change(well_formed_task_id(task_id))
+
+    with gate.released(), change_tasks.turn_of(caller_id()):
         if selection.filter is not None:
             try:
-                page = change_tasks.select(caller_id(), selection.filter.selected, selection.page_token)
+                with gate.held_by(caller):
+                    page = change_tasks.select(caller_id(), selection.filter.selected, selection.page_token)
             except InvalidPageTokenError as error:
                 detail = "must be the `next_page_token` of a previous response"
                 raise RequestRefusedError(rejected([Complaint("pointer", "/page_token", detail)])) from error
         task_ids = [task.id for task in page.tasks] if page is not None else selection.task_ids or []
-        outcomes = change_tasks(
-            task_ids, lambda task_id: change(well_formed_task_id(task_id)), user_id=caller_id()
-        )
+        outcomes = change_tasks(task_ids, change_within_limit, user_id=caller_id())
     results = tuple(
         _change_result(task_id, outcome, in_progress)
         for task_id, outcome in zip(task_ids, outcomes, strict=True)

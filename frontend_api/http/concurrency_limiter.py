@@ -50,6 +50,15 @@ class ConcurrencyLimiter:
         finally:
             self.begin_request()
 
+    @contextmanager
+    def held_by(self, caller: str) -> Iterator[None]:
+        """Hold capacity of this caller within the block: for a part of a request that has released its own."""
+        self.enter(caller).wait()
+        try:
+            yield
+        finally:
+            self._queue.leave(caller)
+
     def begin_request(self) -> None:
         """Wait for capacity for the current request."""
         self._wait(self.current_caller())

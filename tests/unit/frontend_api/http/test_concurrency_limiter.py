@@ -94,6 +94,31 @@ def test_body_is_read_within_the_limit(api: Api, content_type: str) -> None:
         assert other.result(60).status_code == 200
 
 
+def test_tasks_of_one_request_change_within_the_limit(api: Api) -> None:
+    ids = [api.stored_task(task_id=f"task-{number}").id for number in range(3)]
+    in_the_store, goes_on = held_reads(api)
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(
+            api.client.post, "/v1/tasks:label", json={"task_ids": ids, "labels": {"team": "a"}}
+        )
+        assert in_the_store.acquire(timeout=60)
+        assert not in_the_store.acquire(timeout=0.2)
+        goes_on.set()
+        assert answer.result(60).get_json()["done"] == 3
+
+
+def test_requests_that_change_many_tasks_wait_outside_the_limit(api: Api) -> None:
+    """Otherwise one that waits for its turn would hold the capacity that the running one needs."""
+    task = api.stored_task()
+    begun, goes_on = held_reads(api)
+    body = {"task_ids": [task.id], "labels": {"team": "a"}}
+    with ThreadPoolExecutor(3) as pool:
+        answers = [pool.submit(api.client.post, "/v1/tasks:label", json=body) for _ in range(3)]
+        assert begun.acquire(timeout=60)
+        goes_on.set()
+        assert [answer.result(60).get_json()["done"] for answer in answers] == [1] * 3
+
+
 def test_limiter_releases_capacity_after_an_error(api: Api) -> None:
     for _ in range(3):
         assert api.client.get("/v1/tasks/unknown").status_code == 404
