@@ -183,7 +183,11 @@ class EngineClient:
 
     def _run_once(self, on_ready: Callable[[EngineReady], None]) -> bool:
         """Run one child until it ends; return whether it became ready."""
-        child = self._spawn()
+        try:
+            child = self._spawn()
+        except OSError as error:  # no memory or process ids are left, for example
+            _log.error("engine_not_started", error=str(error))
+            return False
         _log.info("engine_started", pid=child.pid)
         with self._changed:
             self._child, self._killed = child, False

@@ -1,5 +1,6 @@
 """The engine client against a real child process that uses the engine's messages and draws nothing."""
 
+import errno
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
@@ -341,6 +342,21 @@ def test_task_that_waits_too_long_is_handed_back(start_engine: EngineMaker) -> N
         engine.drawn(task("behind"))
     assert_next_task_is_drawn(engine)
     assert not engine.lives.acquire(blocking=False)
+
+
+def test_engine_starts_once_the_system_can_start_processes() -> None:
+    errors = [BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")] * 2
+
+    def spawn() -> EngineProcess:
+        if errors:
+            raise errors.pop()
+        return EngineProcess.spawned(FAKE_ENGINE, FakeEngineSettings())
+
+    engine = EngineUnderTest(spawn)
+    try:
+        assert_next_task_is_drawn(engine)
+    finally:
+        engine.stop()
 
 
 def test_client_gives_up_when_the_engine_never_starts() -> None:
