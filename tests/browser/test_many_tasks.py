@@ -62,6 +62,22 @@ def test_queue_panel_cancels_all_and_clears_finished_after_a_question(fakes: Pag
     assert ids(fakes) == {"done"}
 
 
+def test_clear_finished_keeps_a_task_that_was_retried_meanwhile(fakes: PageWithFakes) -> None:
+    for name in ("retried", "cancelled"):
+        fakes.api.stored_task(task_id=name)
+        fakes.api.client.post(f"/v1/tasks/{name}/cancel")
+    page = fakes.open()
+    page.get_by_test_id("queue-summary").press("Enter")
+    page.get_by_role("button", name="Clear finished").press("Enter")
+    question = page.get_by_test_id("confirmation")
+    expect(question).to_contain_text("No image is deleted")
+    assert fakes.api.client.post("/v1/tasks/retried/retry").status_code == 202
+    fakes.api.complete(fakes.api.claim(fakes.api.stored("retried")))
+    question.get_by_role("button", name="Delete 2 tasks").press("Enter")
+    expect(page.locator("#queue-message")).to_have_text("1 deleted.")
+    assert ids(fakes) == {"retried"}
+
+
 def test_queue_panel_lists_50_of_500_tasks(fakes: PageWithFakes) -> None:
     newest = task_document(fakes.api.stored_task(task_id="newest"))
     older = [
@@ -114,6 +130,22 @@ def test_selection_by_mouse_and_keyboard_is_deleted_after_a_question(fakes: Page
     assert ids(fakes) == {"task-5", "task-4"}
     update(page, *tasks[:2])
     expect(bar).to_contain_text("None selected")
+
+
+def test_deletion_is_asked_again_when_a_selected_task_has_finished(fakes: PageWithFakes) -> None:
+    waiting = task_document(fakes.api.stored_task(task_id="one"))
+    page = fakes.open(tasks=[waiting])
+    select(page.get_by_test_id("task-card")).press(" ")
+    bar, question = page.get_by_test_id("selection-bar"), page.get_by_test_id("confirmation")
+    bar.get_by_role("button", name="Delete").press("Enter")
+    expect(question).to_contain_text("No image is deleted with them.")
+    update(page, task_document(fakes.api.complete(fakes.api.claim(fakes.api.stored("one")))))
+    question.get_by_role("button", name="Delete 1 task").press("Enter")
+    expect(question).to_contain_text("1 image is deleted with them.")
+    assert ids(fakes) == {"one"}
+    question.get_by_role("button", name="Delete 1 task").press("Enter")
+    expect(bar).to_contain_text("1 deleted.")
+    assert ids(fakes) == set()
 
 
 def test_selected_tasks_are_changed_by_one_request_that_names_failures(fakes: PageWithFakes) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
 from common.domain.task import Failure, Task, TaskStatus
 from darkroom.cli import options
@@ -18,7 +19,7 @@ from frontend_api.identity.emulator_tokens import unsigned_token
 from local_stack.loopback import free_port
 from terminal import Terminal
 from tests.factories import parameters, worker_report
-from tests.unit.frontend_api.conftest import PNG, PROJECT, Api
+from tests.unit.frontend_api.conftest import PNG, PROJECT, Api, signed_in_as
 
 OWNED: dict[str, Any] = {"user_id": "olga"}
 
@@ -392,6 +393,22 @@ def test_delete_asks_for_confirmation(api: Api, darkroom: Terminal, monkeypatch:
     assert darkroom("delete", "task-1", "--yes") == (0, "Task task-1 was deleted.\n", "")
     code, out, _ = darkroom("delete", "task-1", "--yes", "--json")
     assert (code, json.loads(out)) == (ExitCode.NOT_FOUND, {"deleted": []})
+
+
+def test_delete_keeps_a_task_that_the_filter_no_longer_selects(
+    api: Api, darkroom: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(2):
+        api.stored_task(**OWNED, task_id=f"task-{number}")
+        api.client.post(f"/v1/tasks/task-{number}/cancel", headers=signed_in_as("olga"))
+
+    def retry_before_the_answer(*_: object, **__: object) -> bool:
+        answer = api.client.post("/v1/tasks/task-0/retry", headers=signed_in_as("olga"))
+        return answer.status_code == 202
+
+    monkeypatch.setattr(typer, "confirm", retry_before_the_answer)
+    assert darkroom("delete", "--status", "cancelled") == (0, "Task task-1 was deleted.\n", "")
+    assert api.stored("task-0").status is TaskStatus.QUEUED
 
 
 def test_download_can_be_repeated(api: Api, darkroom: Terminal, tmp_path: Path) -> None:

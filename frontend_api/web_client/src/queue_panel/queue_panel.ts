@@ -135,7 +135,10 @@ export class QueuePanel {
       const { tasks, question, run, participle } = await plan();
       if (tasks.length === 0) this.#say("There is no such task.");
       else if (await confirmed(question)) {
-        const result = await run(tasks, (finished) => { setText(this.#message, `${finished} of ${tasks.length}`); });
+        // While the question was open, a task may have changed, such as by a retry in another tab.
+        const current = new Set((await plan()).tasks.map(({ id }) => id));
+        const left = tasks.filter(({ id }) => current.has(id));
+        const result = await run(left, (finished) => { setText(this.#message, `${finished} of ${left.length}`); });
         this.#say(resultText(result, participle) + (result.failed.length > 0 ? ` Press ${button.textContent} to try again.` : ""), result.failed.length > 0);
       }
     } catch (error) {

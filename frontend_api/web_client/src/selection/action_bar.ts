@@ -89,13 +89,24 @@ export class ActionBar {
         break;
       }
       case "delete":
-        if (await confirmed(deleteQuestion(tasks))) await this.#run(tasks, (ids) => this.actions.deleteMany(ids), "deleted", "Delete");
+        if (await this.#confirmDeletion()) await this.#run(this.#selected, (ids) => this.actions.deleteMany(ids), "deleted", "Delete");
         break;
       case "download":
         if (this.#zip === null) await this.#download(namedImages(tasks));
         else this.#zip.abort();
         break;
     }
+  }
+
+  /** Ask about the selected tasks, again if they have other images after the answer. */
+  async #confirmDeletion(): Promise<boolean> {
+    let asked: string;
+    do {
+      const question = deleteQuestion(this.#selected);
+      asked = JSON.stringify(question);
+      if (!(await confirmed(question))) return false;
+    } while (this.#selected.length > 0 && JSON.stringify(deleteQuestion(this.#selected)) !== asked);
+    return this.#selected.length > 0;
   }
 
   async #run(tasks: readonly TaskDocument[], action: (ids: readonly string[]) => Promise<readonly ChangeResult[]>, participle: string, button: string): Promise<void> {

@@ -64,20 +64,26 @@ def select_ids(
     filters: Filters,
     *,
     every: bool,
+    question: str | None,
     is_affected: Callable[[Task], bool] = lambda _task: True,
 ) -> list[str]:
     """Return the given ids, or those of the affected tasks that the filters select.
 
-    Raises typer.BadParameter for both or neither.
+    Asks the question first; `{}` in it is the number of tasks. Raises typer.BadParameter for both or
+    neither.
     """
     if bool(task_ids) == (bool(filters) or every):
         raise typer.BadParameter("give either ids, or a filter such as --label or --status, or --all")
+
+    def selected() -> list[str]:
+        return [task.id for task in client.list(**filters, page_size=100) if is_affected(task)]
+
+    ids = list(task_ids) if task_ids else selected()
+    if not ids or question is None:
+        return ids
+    typer.confirm(question.format(counted(len(ids), "task")), abort=True, err=True)
     if task_ids:
-        return list(task_ids)
-    return [task.id for task in client.list(**filters, page_size=100) if is_affected(task)]
-
-
-def confirm(question: str, ids: Sequence[str], *, yes: bool) -> None:
-    """Ask a question about the tasks; `{}` in it is their number."""
-    if ids and not yes:
-        typer.confirm(question.format(counted(len(ids), "task")), abort=True, err=True)
+        return ids
+    # While the question was open, a task may have changed, such as by a retry of another program.
+    current = set(selected())
+    return [each for each in ids if each in current]

@@ -36,7 +36,7 @@ from darkroom.cli.output import (
     succeeded,
     warning_facts,
 )
-from darkroom.cli.selection import AllOption, Filters, confirm, select_ids, task_filters
+from darkroom.cli.selection import AllOption, Filters, select_ids, task_filters
 from darkroom.cli.waiting import print_result
 from darkroom.errors import printable
 from darkroom.models.task import Task, TaskStatus
@@ -86,9 +86,13 @@ def cancel(
     A filter selects unfinished tasks. Finished tasks are not changed.
     """
     ids = select_ids(
-        client, task_ids, filters, every=every, is_affected=lambda task: not task.status.is_terminal
+        client,
+        task_ids,
+        filters,
+        every=every,
+        question=None if yes or task_ids else "Cancel {}?",
+        is_affected=lambda task: not task.status.is_terminal,
     )
-    confirm("Cancel {}?", ids, yes=yes or bool(task_ids))
     _print_changed(_changed(client.cancel_many, ids), as_json=as_json)
 
 
@@ -107,8 +111,14 @@ def retry(
     The tasks are queued again, with the same ids and seeds. Finished images are kept. A filter
     selects failed and cancelled tasks, and those with failed images.
     """
-    ids = select_ids(client, task_ids, filters, every=every, is_affected=_can_be_retried)
-    confirm("Retry {}?", ids, yes=yes or bool(task_ids))
+    ids = select_ids(
+        client,
+        task_ids,
+        filters,
+        every=every,
+        question=None if yes or task_ids else "Retry {}?",
+        is_affected=_can_be_retried,
+    )
     _print_changed(for_each(ids, client.retry), as_json=as_json)
 
 
@@ -123,8 +133,8 @@ def delete(
     client: Client,
 ) -> None:
     """Delete tasks and their images permanently. Unfinished tasks are cancelled."""
-    ids = select_ids(client, task_ids, filters, every=every)
-    confirm("Delete {} with all images?", ids, yes=yes)
+    question = None if yes else "Delete {} with all images?"
+    ids = select_ids(client, task_ids, filters, every=every, question=question)
     deleted, code = succeeded(client.delete_many(ids))
     print_deleted(list(deleted), code, name="deleted", message="Task {} was deleted.", as_json=as_json)
 
@@ -150,8 +160,8 @@ def label(
     changes |= dict.fromkeys(remove or ())
     if not changes:
         raise typer.BadParameter("give --set NAME=VALUE or --remove NAME")
-    ids = select_ids(client, task_ids, filters, every=every)
-    confirm("Change the labels of {}?", ids, yes=yes or bool(task_ids))
+    question = None if yes or task_ids else "Change the labels of {}?"
+    ids = select_ids(client, task_ids, filters, every=every, question=question)
     _print_changed(_changed(partial(client.label_many, changes), ids), as_json=as_json)
 
 
