@@ -100,7 +100,7 @@ const library: TaskLibrary = new TaskLibrary(
     viewer.refresh(view.tasks);
   },
 );
-const actions = createActions(api, form, library, (task, index, source) => { viewer.open(task, index, source); });
+const actions = createActions(api, form, library, intent, (task, index, source) => { viewer.open(task, index, source); });
 const modelButton = new ModelButton(
   ({ name, example }) => {
     const task = library.loaded.find(({ model, images }) => model === name && images.length > 0);
@@ -206,6 +206,7 @@ async function start(): Promise<void> {
   followSession(auth, (user) => {
     session = user;
     removeOtherDrafts(user?.userId ?? null);
+    intent.resume(user?.userId ?? null);
     showSession();
   });
 }

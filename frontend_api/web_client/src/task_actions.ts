@@ -7,7 +7,7 @@ import { save } from "./dom";
 import { fileName } from "./formatting";
 import type { FormValues } from "./form/form_values";
 import { lorasText } from "./form/lora_field";
-import { SubmitIntent } from "./form/submit_intent";
+import type { SubmitIntent } from "./form/submit_intent";
 import type { ParameterForm } from "./form/parameter_form";
 import type { TaskActions } from "./task_card";
 import type { ViewerActions } from "./viewer/viewer";
@@ -29,9 +29,7 @@ export interface LoadedTasks {
   remove(id: string): void;
 }
 
-export function createActions(api: DarkroomClient, form: ParameterForm, loaded: LoadedTasks, open: TaskActions["open"]): Actions {
-  const moreIntent = new SubmitIntent();
-
+export function createActions(api: DarkroomClient, form: ParameterForm, loaded: LoadedTasks, intent: SubmitIntent, open: TaskActions["open"]): Actions {
   /** The document has the seed unless it is too large for JavaScript's numbers; then the API has it. */
   const seedOf = async (task: TaskDocument, index = 0): Promise<Seed> =>
     task.images.find((image) => image.index === index)?.seed ?? (index === 0 ? task.seed : null) ?? (await api.seedOf(task.id)) ?? "";
@@ -88,7 +86,7 @@ export function createActions(api: DarkroomClient, form: ParameterForm, loaded: 
           const parameters = await api.parametersOf(task.id);
           // Without a seed, the service chooses one.
           const body = JSON.stringify({ ...parameters, seed: null, num_images: form.imagesAtMost(MORE_IMAGES, task.model) });
-          await moreIntent.submit(body, (key) => api.submit(body, key));
+          await intent.submit(body, (key) => api.submit(body, key));
           form.message.showQueued("More images like this one are queued.");
           return;
         }

@@ -1,5 +1,5 @@
 import { ProblemError, problemFrom } from "@darkroom/web";
-import { expect, test } from "vitest";
+import { afterEach, expect, test, vi } from "vitest";
 
 import { SubmitIntent } from "../../src/form/submit_intent";
 
@@ -53,6 +53,45 @@ test("a late response does not remove the key of a newer submission of the same 
   pending.answer?.();
   await first;
   expect(await intent.submit("a", accepted)).toBe("2");
+});
+
+afterEach(() => { vi.unstubAllGlobals(); });
+
+/** Intents of pages that are loaded one after the other in the same tab. */
+function pagesOfOneTab(): (userId: string | null) => SubmitIntent {
+  const stored = new Map<string, string>();
+  vi.stubGlobal("sessionStorage", {
+    getItem: (name: string) => stored.get(name) ?? null,
+    setItem: (name: string, value: string) => stored.set(name, value),
+    removeItem: (name: string) => stored.delete(name),
+  });
+  let page = 0;
+  return (userId: string | null) => {
+    const number = ++page;
+    const intent = new SubmitIntent(() => `key of page ${number}`);
+    intent.resume(userId);
+    return intent;
+  };
+}
+
+test("a body without a response keeps its key after a reload, until it is accepted", async () => {
+  const load = pagesOfOneTab();
+  await expect(load("ada").submit("a", lost)).rejects.toThrow();
+  expect(await load("ada").submit("a", accepted)).toBe("key of page 1");
+  expect(await load("ada").submit("a", accepted)).toBe("key of page 3");
+});
+
+test.each(["bob", null])("another user, or none, gets no key, and no submission is left in the storage", async (next) => {
+  const load = pagesOfOneTab();
+  await expect(load("ada").submit("a", lost)).rejects.toThrow();
+  expect(await load(next).submit("a", accepted)).toBe("key of page 2");
+  expect(await load("ada").submit("a", accepted)).toBe("key of page 3");
+});
+
+test("a body that is being sent while the page is loaded again keeps its key", async () => {
+  const load = pagesOfOneTab();
+  void load("ada").submit("a", () => new Promise(() => undefined));
+  expect(await load("ada").submit("a", accepted)).toBe("key of page 1");
 });
 
 test("only the newest bodies keep their keys", async () => {
