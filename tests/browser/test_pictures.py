@@ -1,10 +1,11 @@
 """Work with pictures on the page: masks, comparisons, and notifications of finished ones."""
 
+import hashlib
 import io
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import FilePayload, Page, expect
 
 from tests.browser.accessibility import expect_accessible
 from tests.browser.conftest import show
@@ -250,3 +251,139 @@ def test_finished_tasks_are_notified_only_while_the_page_is_hidden(fakes: PageWi
     expect(page.locator("#viewer-prompt")).to_have_text("third prompt")
     page.evaluate("window.setHidden(false)")
     assert page.evaluate("window.notifications[1].isClosed")
+
+
+HELD_UPLOADS = """
+window.held = [];
+window.answered = [];
+const send = window.fetch;
+window.fetch = async (url, options) => {
+  if (options?.method !== "POST" || !String(url).endsWith("v1/inputs")) return send(url, options);
+  await new Promise((release) => { window.held.push(release); });
+  const answer = await send(url, options);
+  // Counted after the page has used the answer.
+  const copy = new Response(await answer.text(), { status: answer.status });
+  requestAnimationFrame(() => requestAnimationFrame(() => { window.answered.push(url); }));
+  return copy;
+};
+"""
+WAIT_UNTIL = """([name, count]) => new Promise((resolve) => {
+  const check = () => { if (window[name].length === count) resolve(); else requestAnimationFrame(check); };
+  check();
+})"""
+FIRST, SECOND = png(width=64, height=64, shade=10), png(width=96, height=64, shade=200)
+FIRST_ID, SECOND_ID = (hashlib.sha256(data).hexdigest() for data in (FIRST, SECOND))
+
+
+def open_with_held_uploads(fakes: PageWithFakes) -> Page:
+    fakes.context.add_init_script(HELD_UPLOADS)
+    page = fakes.open()
+    page.locator("#settings").evaluate("details => { details.open = true; }")
+    expect(page.get_by_test_id("submit-button")).to_be_enabled()
+    return page
+
+
+def choose(page: Page, data: bytes) -> None:
+    """Choose a picture to start from. Its upload is held."""
+    count = page.evaluate("held.length")
+    file: FilePayload = {"name": "photo.png", "mimeType": "image/png", "buffer": data}
+    page.get_by_test_id("image-input").set_input_files(file)
+    page.evaluate(WAIT_UNTIL, ["held", count + 1])
+
+
+def release(page: Page, number: int) -> None:
+    """Let an upload end, and the page use it."""
+    count = page.evaluate("answered.length")
+    page.evaluate(f"held[{number}]()")
+    page.evaluate(WAIT_UNTIL, ["answered", count + 1])
+
+
+def chosen_image(page: Page) -> str:
+    return page.locator("#form [name=image]").input_value()
+
+
+def test_form_is_not_submitted_while_a_picture_is_uploaded(fakes: PageWithFakes) -> None:
+    page = open_with_held_uploads(fakes)
+    page.get_by_test_id("prompt-input").fill("a watercolor of this")
+    choose(page, FIRST)
+    page.get_by_test_id("submit-button").click()
+    message = page.locator("#form-message")
+    expect(message).to_have_text("A picture is being uploaded. Submit again when the form shows it.")
+    release(page, 0)
+    expect(message).to_be_empty()
+    with page.expect_response("**/v1/tasks"):
+        page.get_by_test_id("submit-button").click()
+    assert [body.get("image") for body in fakes.submissions()] == [FIRST_ID]
+
+
+def test_newest_picture_is_used_when_uploads_overtake_each_other(fakes: PageWithFakes) -> None:
+    page = open_with_held_uploads(fakes)
+    choose(page, FIRST)
+    choose(page, SECOND)
+    release(page, 1)
+    assert chosen_image(page) == SECOND_ID
+    release(page, 0)
+    assert chosen_image(page) == SECOND_ID
+
+
+@pytest.mark.parametrize("way", ["Remove", "Defaults", "Remix"])
+def test_picture_does_not_return_when_its_upload_ends_late(fakes: PageWithFakes, way: str) -> None:
+    task = fakes.completed_task("one", prompt="text only")
+    page = open_with_held_uploads(fakes)
+    choose(page, FIRST)
+    if way == "Remove":
+        page.locator("[data-field=image] [data-action=remove]").click()
+        expect(page.get_by_test_id("image-input")).to_be_focused()
+    elif way == "Defaults":
+        page.locator("#reset").click()
+    else:
+        page.evaluate("tasks => window.showTasks(tasks)", [task])
+        page.get_by_test_id("reuse-button").click()
+        page.locator("#reuse-menu [data-reuse=remix]").click()
+    expect(page.locator("[data-field=image] [role=status]")).to_be_empty()
+    expect(page.locator("[data-field=image] [data-action=remove]")).to_be_hidden()
+    release(page, 0)
+    assert chosen_image(page) == ""
+    with page.expect_response("**/v1/tasks"):
+        page.get_by_test_id("prompt-input").fill("text only")
+        page.get_by_test_id("submit-button").click()
+
+
+def test_failed_upload_that_was_replaced_changes_nothing(fakes: PageWithFakes) -> None:
+    page = open_with_held_uploads(fakes)
+    choose(page, b"no picture")
+    choose(page, SECOND)
+    release(page, 1)
+    release(page, 0)
+    assert chosen_image(page) == SECOND_ID
+    expect(page.get_by_test_id("image-input")).not_to_have_attribute("aria-invalid", "true")
+    assert page.get_by_test_id("image-input").evaluate("input => input.files.length") == 1
+
+
+def test_mask_is_not_used_with_another_picture(fakes: PageWithFakes) -> None:
+    page = open_with_held_uploads(fakes)
+    choose(page, FIRST)
+    release(page, 0)
+    choose(page, SECOND)
+    page.locator("#paint-mask").click()
+    field = page.locator("[data-field=mask_image]")
+    expect(field).to_contain_text("Paint its mask when the form shows it.")
+    release(page, 1)
+    page.locator("#paint-mask").click()
+    expect(page.get_by_test_id("mask-stage")).to_be_visible()
+    page.evaluate(
+        """bytes => {
+          const dataTransfer = new DataTransfer();
+          dataTransfer.items.add(new File([new Uint8Array(bytes)], "other.png", { type: "image/png" }));
+          document.body.dispatchEvent(new DragEvent("drop", { bubbles: true, cancelable: true, dataTransfer }));
+        }""",
+        list(FIRST),
+    )
+    page.locator("#mask [data-action=fill]").click()
+    # By a part of the page that does not know the editor.
+    page.locator("#form [name=image]").evaluate("(input, id) => { input.value = id; }", FIRST_ID)
+    page.locator("#mask [data-action=save]").click()
+    expect(page.locator("#mask")).to_be_hidden()
+    expect(field).to_contain_text("The mask was removed: it belongs to the earlier picture.")
+    assert page.locator("#form [name=mask_image]").input_value() == ""
+    assert page.evaluate("held.length") == 2, "the page ignores a drop beside the open editor"

@@ -37,6 +37,11 @@ export function setAttribute(element: Element, name: string, value: string | num
   else if (element.getAttribute(name) !== String(value)) element.setAttribute(name, String(value));
 }
 
+/** Whether a dialog is open that may contain work of the user. */
+export function isWorkOpen(): boolean {
+  return document.querySelector("dialog[open]:not(#viewer)") !== null;
+}
+
 /** Save bytes as a download with this file name. */
 export function save(bytes: Blob, name: string): void {
   const url = URL.createObjectURL(bytes);

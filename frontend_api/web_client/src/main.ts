@@ -8,7 +8,7 @@ import { KeysDialog } from "./account/keys_dialog";
 import { SignInPages } from "./account/sign_in_pages";
 import { CompareDialog } from "./compare/compare_dialog";
 import { connectDensity } from "./density";
-import { byId } from "./dom";
+import { byId, isWorkOpen } from "./dom";
 import { LiveConnection } from "./live_connection";
 import { removeOtherDrafts } from "./form/draft";
 import { ParameterForm } from "./form/parameter_form";
@@ -117,9 +117,7 @@ const reuseMenu = new ReuseMenu((kind, task) => {
 const title = new TitleBadge();
 const finishedTasks = new FinishedTasks();
 const notifications = new Notifications(byId("notify", HTMLInputElement), byId("notify-message", HTMLElement), (task) => {
-  // An open dialog may contain work of the user.
-  const isBusy = document.querySelector("dialog[open]:not(#viewer)") !== null;
-  if (!isBusy) viewer.open(task, task.images[0]?.index ?? 0);
+  if (!isWorkOpen()) viewer.open(task, task.images[0]?.index ?? 0);
 });
 const shareDialog = new ShareDialog(new SharesApi(http));
 const keysDialog = new KeysDialog(new ApiKeysApi(http));

@@ -2,7 +2,7 @@
 
 import { announce } from "./announcer";
 import { FIELD_NAMES } from "./form/fields";
-import { byId, find } from "./dom";
+import { byId, find, isWorkOpen } from "./dom";
 import { shortened } from "./formatting";
 import { lorasText, parseLoras } from "./form/lora_field";
 import type { FormValues } from "./form/form_values";
@@ -22,6 +22,7 @@ export function valuesOfRecord(parameters: RecordedParameters): Partial<FormValu
 export function connectPictureDrop(form: ParameterForm): void {
   const dialog = byId("dropped", HTMLDialogElement);
   const chooser = byId("picture-parameters", HTMLInputElement);
+  let received = 0;
   let dropped: { readonly file: Blob; readonly parameters: RecordedParameters } | null = null;
 
   const startFrom = async (file: Blob): Promise<void> => {
@@ -35,7 +36,9 @@ export function connectPictureDrop(form: ParameterForm): void {
       form.message.show(`${shortened(file.name, 60)} is not a picture.`, true);
       return;
     }
+    const number = ++received;
     const parameters = recordedParameters(new Uint8Array(await file.arrayBuffer()));
+    if (number !== received) return; // a later one replaces it
     if (parameters !== null) {
       dropped = { file, parameters };
       dialog.showModal();
@@ -47,7 +50,7 @@ export function connectPictureDrop(form: ParameterForm): void {
   addEventListener("drop", (event) => {
     if (!event.dataTransfer?.types.includes("Files")) return;
     event.preventDefault();
-    void receive(event.dataTransfer.files[0]);
+    if (!isWorkOpen()) void receive(event.dataTransfer.files[0]);
   });
   chooser.addEventListener("change", () => {
     void receive(chooser.files?.[0]);

@@ -9,6 +9,9 @@ export interface PictureStore {
   uploaded(id: string): Promise<Blob>;
 }
 
+/** `replaced`: the user chose, removed or filled in another picture before the upload ended. */
+export type Choice = "used" | "failed" | "replaced";
+
 export class PictureField {
   readonly #id: HTMLInputElement;
   readonly #file: HTMLInputElement;
@@ -17,10 +20,12 @@ export class PictureField {
   readonly #state: HTMLElement;
   /** The id whose picture is visible. */
   #shown = "";
+  /** The upload whose picture the field will have. A later choice replaces it. */
+  #upload: Promise<string> | null = null;
 
   /** `onChange` is called after the user chose or removed a picture, `onError` with a failed upload. */
   constructor(
-    field: HTMLElement,
+    private readonly field: HTMLElement,
     private readonly store: PictureStore,
     private readonly onChange: (isOther: boolean) => void,
     private readonly onError: (error: unknown) => void,
@@ -30,7 +35,7 @@ export class PictureField {
     this.#preview = find(field, "img", HTMLImageElement);
     this.#remove = find(field, "[data-action=remove]", HTMLButtonElement);
     this.#state = find(field, "[role=status]", HTMLElement);
-    this.#file.addEventListener("change", () => void this.choose(this.#file.files?.[0]));
+    this.#file.addEventListener("change", () => { this.#chooseFirst(this.#file.files); });
     this.#remove.addEventListener("click", () => {
       this.remove();
       this.#file.focus();
@@ -40,12 +45,29 @@ export class PictureField {
       event.preventDefault();
       // Not also a drop on the page.
       event.stopPropagation();
-      void this.choose(event.dataTransfer?.files[0]);
+      this.#chooseFirst(event.dataTransfer?.files);
     });
+  }
+
+  #chooseFirst(files: FileList | null | undefined): void {
+    const picture = files?.[0];
+    if (picture !== undefined) void this.choose(picture);
   }
 
   get id(): string {
     return this.#id.value;
+  }
+
+  /** Whether a picture is being uploaded that the next task would have. */
+  get isUploading(): boolean {
+    return this.#upload !== null && !this.field.hidden;
+  }
+
+  /** Do not use the picture that is being uploaded: the form sets another one, or none. */
+  abandonUpload(): void {
+    if (this.#upload === null) return;
+    this.#upload = null;
+    this.#showWithoutUpload();
   }
 
   /** Show the picture of the id that the form has set. */
@@ -63,31 +85,46 @@ export class PictureField {
     }
   }
 
-  /** Upload a picture and use it. */
-  async use(picture: Blob): Promise<void> {
-    this.#change(await this.store.upload(picture), picture);
+  /** Upload a picture and use it, unless another one replaces it meanwhile. Return whether it is used. */
+  async use(picture: Blob): Promise<boolean> {
+    const upload = (this.#upload = this.store.upload(picture));
+    const id = await upload.catch((error: unknown) => {
+      if (this.#upload !== upload) return null;
+      this.#upload = null;
+      throw error;
+    });
+    if (id === null || this.#upload !== upload) return false;
+    this.#change(id, picture);
+    return true;
   }
 
   remove(): void {
     this.#change("", null);
   }
 
-  /** Use a picture that the user chose, and report a failure. Return whether it is used. */
-  async choose(picture: Blob | undefined): Promise<boolean> {
-    if (picture === undefined) return false;
+  /** Use a picture that the user chose, and report a failure. */
+  async choose(picture: Blob): Promise<Choice> {
     setText(this.#state, "Uploading");
+    this.#remove.hidden = false;
     try {
-      await this.use(picture);
-      return true;
+      return (await this.use(picture)) ? "used" : "replaced";
     } catch (error) {
-      this.#file.value = "";
-      setText(this.#state, "");
+      this.#showWithoutUpload();
       this.onError(error);
-      return false;
+      return "failed";
     }
   }
 
+  /** Show the picture as it was before an upload. */
+  #showWithoutUpload(): void {
+    this.#file.value = "";
+    setText(this.#state, "");
+    if (document.activeElement === this.#remove) this.#file.focus();
+    this.#remove.hidden = this.id === "";
+  }
+
   #change(id: string, picture: Blob | null): void {
+    this.#upload = null;
     const isOther = id !== this.#id.value;
     this.#id.value = id;
     this.#show(id, picture);

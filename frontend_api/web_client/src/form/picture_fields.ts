@@ -4,7 +4,7 @@ import { byId, find, setText } from "../dom";
 import { errorText } from "../problems";
 import type { MaskEditor } from "../mask/mask_editor";
 import { PICTURE_NAMES, type PictureName } from "./fields";
-import { PictureField, type PictureStore } from "./picture_field";
+import { type Choice, PictureField, type PictureStore } from "./picture_field";
 
 export interface PictureFieldEvents {
   /** The user changed the id of a picture. */
@@ -35,9 +35,18 @@ export class PictureFields {
     });
   }
 
-  /** Upload this picture, and start from it. Return whether that succeeded: its field shows the error otherwise. */
-  startFrom(picture: Blob): Promise<boolean> {
+  /** Upload this picture, and start from it. Its field shows an error. */
+  startFrom(picture: Blob): Promise<Choice> {
     return this.#fields.image.choose(picture);
+  }
+
+  get areUploading(): boolean {
+    return PICTURE_NAMES.some((name) => this.#fields[name].isUploading);
+  }
+
+  /** Do not use the pictures that are being uploaded for these fields. */
+  abandonUploads(names: readonly PictureName[]): void {
+    for (const name of names) this.#fields[name].abandonUpload();
   }
 
   /** Show the pictures of the ids that the form has set. */
@@ -48,23 +57,37 @@ export class PictureFields {
 
   /** A mask belongs to one picture. */
   #removeMask(): void {
-    if (this.#fields.mask_image.id === "") return;
-    this.#fields.mask_image.remove();
+    const mask = this.#fields.mask_image;
+    if (mask.id === "" && !mask.isUploading) return;
+    mask.remove();
+    this.#noteRemovedMask();
+  }
+
+  #noteRemovedMask(): void {
     this.events.showMessage("note", "mask_image", "The mask was removed: it belongs to the earlier picture.");
   }
 
   async #paintMask(): Promise<void> {
     const { image, mask_image: mask } = this.#fields;
+    if (image.isUploading) {
+      this.events.showMessage("error", "mask_image", "The picture is being uploaded. Paint its mask when the form shows it.");
+      return;
+    }
+    const { id } = image;
     this.#paint.setAttribute("aria-disabled", "true");
     this.events.showMessage("error", "mask_image", "");
     try {
       const [picture, earlier, { MaskEditor }] = await Promise.all([
-        this.store.uploaded(image.id),
+        this.store.uploaded(id),
         mask.id === "" ? null : this.store.uploaded(mask.id).catch(() => null),
         import("../mask/mask_editor"),
       ]);
       this.#editor ??= new MaskEditor();
-      await this.#editor.open({ picture, mask: earlier, save: (painted) => mask.use(painted) });
+      // The picture may have been replaced meanwhile.
+      const save = async (painted: Blob) => {
+        if (image.id !== id || !(await mask.use(painted))) this.#noteRemovedMask();
+      };
+      if (image.id === id) await this.#editor.open({ picture, mask: earlier, save });
     } catch (error) {
       this.events.showMessage("error", "mask_image", errorText(error, "The picture could not be opened. Choose it again."));
     } finally {
