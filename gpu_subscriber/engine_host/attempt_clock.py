@@ -2,7 +2,7 @@
 
 An attempt waits until the engine starts its first run, and again when the engine dies and it starts
 over. Waiting costs no attempt. It is limited because the delivery's lease is. So is generating beside
-other tasks, which costs no attempt until the task's own images have taken the device for that long.
+other tasks, which costs no attempt if they delayed this one and it kept an image or a checkpoint.
 """
 
 

@@ -105,6 +105,7 @@ class EngineClient:
             listener,
             starts,
             self,
+            resumed_steps={index: checkpoint.step for index, checkpoint in checkpoints.items()},
             timeout_seconds=self._attempt_timeout,
             grace_seconds=self._interrupt_grace,
         )

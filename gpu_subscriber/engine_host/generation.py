@@ -2,8 +2,9 @@
 
 import queue
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Protocol
 
 import structlog
@@ -32,6 +33,8 @@ from gpu_subscriber.ports import Checkpoint, FailedRun, GeneratedImage, Piece, P
 
 _log = structlog.get_logger(__name__)
 _checkpoints_refused = counter(CHECKPOINTS_REFUSED)
+_UNDELAYED_SHARE = 0.9
+"""An attempt whose own images had the device for this share of its time was not delayed by others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +80,7 @@ class EngineGeneration:
         starts: tuple[Start, ...],
         host: EngineHost,
         *,
+        resumed_steps: Mapping[int, int] = MappingProxyType({}),
         timeout_seconds: float,
         grace_seconds: float,
     ) -> None:
@@ -106,6 +110,11 @@ class EngineGeneration:
         self._checkpoints: dict[int, CheckpointReady] = {}
         """The newest of each image. Others are dropped: the bucket may be slower than the engine."""
         self._ledger = RunLedger(starts)
+        self._resumed_steps = resumed_steps
+        """The steps of earlier attempts' checkpoints by image, whether the engine accepts them or not."""
+        self._saved_steps: dict[int, int] = {}
+        """The steps of this attempt's newest checkpoints by image."""
+        self._has_images = False
 
     @property
     def open_starts(self) -> tuple[Start, ...]:
@@ -172,27 +181,44 @@ class EngineGeneration:
             match report:
                 case ImageReady():
                     del self._open[index]
+                    self._has_images = True
                     yield _generated(index, report)
                 case None if (newest := self._checkpoints.pop(index, None)) is not None:
                     self._open[index] = replace(self._open[index], checkpoint=newest.checkpoint)
-                    yield Checkpoint(index=index, step=newest.step, state=newest.checkpoint)
+                    yield self._saved(index, newest.step, newest.checkpoint)
                 case RunInterrupted():
                     del self._open[index]
                     self._stopped_early = True
                     if report.checkpoint is not None:
-                        yield Checkpoint(index=index, step=report.step, state=report.checkpoint)
+                        yield self._saved(index, report.step, report.checkpoint)
                 case RunFailed():
                     del self._open[index]
                     yield FailedRun(index=index, failure=report.failure)
-        if self._timed_out and self._stopped_early:
-            raise GenerationFailedError(FailureCode.ATTEMPT_TIMED_OUT.failure())
         if self._stopped_early:
-            raise GenerationInterruptedError(f"task {self.task_id!r} was interrupted")
+            raise self._stopped(f"task {self.task_id!r} was interrupted")
+
+    def _saved(self, index: int, step: int, state: bytes) -> Checkpoint:
+        self._saved_steps[index] = step
+        return Checkpoint(index=index, step=step, state=state)
+
+    def _stopped(self, why: str) -> Exception:
+        """Return the error of an interrupted attempt: at its time limit it fails or is handed back."""
+        if self._timed_out and not self._may_continue:
+            return GenerationFailedError(FailureCode.ATTEMPT_TIMED_OUT.failure())
+        return GenerationInterruptedError(why)
 
     @property
-    def _device_seconds(self) -> float:
-        """What the runs of this attempt have used of the device."""
-        return sum(run.gpu_seconds for run in self._ledger.runs)
+    def _may_continue(self) -> bool:
+        """Whether others delayed the attempt, and the next one begins further than this one did.
+
+        Otherwise an image that no checkpoint holds would start over again and again.
+        """
+        own_seconds = sum(run.gpu_seconds for run in self._ledger.runs)
+        is_further = self._has_images or any(
+            step > self._resumed_steps.get(index, 0) for index, step in self._saved_steps.items()
+        )
+        was_delayed = own_seconds < _UNDELAYED_SHARE * self._most_seconds
+        return self.has_shared_the_device and was_delayed and is_further
 
     @property
     def _seconds_left(self) -> float:
@@ -225,23 +251,18 @@ class EngineGeneration:
                     return answer
 
     def _time_is_up(self) -> None:
-        if self._timed_out:
+        if self._timed_out and not self.has_shared_the_device:
             self._host.kill_engine(reason="it did not answer an interrupt")
-            raise GenerationFailedError(FailureCode.ATTEMPT_TIMED_OUT.failure())
         if self.interrupted:  # it may be loading a model: do not wait for that
-            raise GenerationInterruptedError(f"task {self.task_id!r} was interrupted without an answer")
+            raise self._stopped(f"task {self.task_id!r} was interrupted without an answer")
         if not self._clock.is_generating:  # other tasks were ahead for too long: another worker may be free
             raise GenerationInterruptedError(f"the engine did not start task {self.task_id!r} in time")
-        if self.has_shared_the_device and self._device_seconds < self._most_seconds:
-            # Other tasks had the device meanwhile: go on elsewhere, from the checkpoints.
-            self.interrupt(want_checkpoints=True)
-            return
         self._timed_out = True
-        self.interrupt()
+        self.interrupt(want_checkpoints=True)
 
     def _start_over(self, loss: EngineLost) -> None:
         if self.interrupted:
-            raise GenerationInterruptedError(f"the engine died while task {self.task_id!r} was interrupted")
+            raise self._stopped(f"the engine died while task {self.task_id!r} was interrupted")
         if loss.caused_crash:
             raise GenerationFailedError(loss.failure)
         self._clock.wait(time.monotonic())

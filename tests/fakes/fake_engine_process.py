@@ -7,6 +7,7 @@ stuck   one step, then no messages in or out         SIGSEGV      that signal to
 exit 70 that exit code, or any other                 eaten        killed as by the kernel's OOM killer, and counted
 behind  nothing until an Interrupt: as for a task with others ahead in the queue
 mumble  as `stuck`, in the middle of a message       heir    `die`, while another process still holds the pipe
+whole   as `wait`, and without a checkpoint: as an image of a whole pipeline
 share   `draw`; `resumed_at_step` is the number of earlier Starts with the same pictures
 """
 
@@ -68,8 +69,8 @@ def run_fake_engine(pipe: Connection, settings: FakeEngineSettings) -> None:
             case Interrupt(run_id=run_id) if (
                 run_id in waiting and waiting[run_id].parameters.prompt != "deaf"
             ):
-                del waiting[run_id]
-                checkpoint = b"state" if message.want_checkpoint else None
+                can_be_saved = waiting.pop(run_id).parameters.prompt != "whole"
+                checkpoint = b"state" if message.want_checkpoint and can_be_saved else None
                 pipe.send(RunInterrupted(run_id=run_id, step=1, gpu_seconds=0.25, checkpoint=checkpoint))
             case Shutdown():
                 return

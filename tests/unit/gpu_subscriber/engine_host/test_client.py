@@ -13,14 +13,15 @@ import pytest
 from structlog.testing import capture_logs
 
 from common.domain.failures import FailureCode
-from common.domain.task import Failure, Lane, Phase, Task
+from common.domain.task import DEFAULT_ATTEMPTS, Failure, Lane, Phase, Task, TaskStatus
 from gpu_subscriber.engine.messages import MAX_CHECKPOINT_BYTES, Picture, Start
 from gpu_subscriber.engine_host.process import EngineProcess
 from gpu_subscriber.engine_host.watchdog import AllowedSilence
 from gpu_subscriber.errors import GenerationFailedError, GenerationInterruptedError
-from gpu_subscriber.ports import Checkpoint, FailedRun, GeneratedImage, Piece
+from gpu_subscriber.ports import Checkpoint, FailedRun, GeneratedImage, Piece, Settlement
 from tests.factories import NOW, draw_conditions, parameters, submitted_task
 from tests.fakes.fake_engine_process import FAKE_ENGINE, FakeEngineSettings
+from tests.fakes.worker_bench import WorkerBench, delivery_of
 from tests.unit.gpu_subscriber.engine_under_test import PATIENCE_SECONDS, EngineUnderTest, Listener
 
 
@@ -333,6 +334,20 @@ def test_task_whose_time_others_took_is_handed_back_with_its_checkpoint(
         for ended in (next(iter(second)), waiting.result(PATIENCE_SECONDS)):
             assert ended == Checkpoint(index=0, step=1, state=b"state")
     assert_next_task_is_drawn(engine)
+
+
+def test_image_without_checkpoints_uses_its_attempts_beside_others(start_engine: EngineMaker) -> None:
+    """It starts over each time: with its attempts given back, it would never end."""
+    engine, bench = start_engine(attempt_timeout_seconds=0.5), WorkerBench()
+    assert engine.lives.acquire(timeout=PATIENCE_SECONDS)
+    process = bench.worker(generator=engine.client)
+    slow = bench.store.create(task("whole", task_id="slow"))
+    with closing(engine.client.start(task("wait", task_id="neighbour"), Listener(), {})) as neighbour:
+        engine.client.admit(neighbour, timeout_seconds=PATIENCE_SECONDS)
+        settlements = [process(delivery_of(slow)) for _ in range(DEFAULT_ATTEMPTS)]
+    ended = bench.store.get("slow")
+    assert [past.ending for past in ended.history] == ["attempt_timed_out"] * DEFAULT_ATTEMPTS
+    assert (ended.status, settlements[-1]) == (TaskStatus.FAILED, Settlement.ACKNOWLEDGE)
 
 
 def test_task_that_waits_too_long_is_handed_back(start_engine: EngineMaker) -> None:
