@@ -106,9 +106,10 @@ def cancelled_or_handed_back(task: Task, claim: Claim, now: datetime, *, output:
 def may_resume_after(task: Task) -> bool:
     """Return whether the next attempt may use the checkpoints of one that ended like this.
 
-    Not after a crash, which the checkpoint may have caused.
+    Not after a crash, which the checkpoint may have caused. The failure of a task that was handed
+    back is that of an earlier attempt, whose checkpoints were deleted.
     """
-    crashed = task.failure is not None and task.failure.code in ENGINE_FAILURE_CODES
+    crashed = bool(task.history) and task.history[-1].ending in ENGINE_FAILURE_CODES
     return not task.status.is_terminal and not crashed
 
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from common.domain.errors import DependencyUnavailableError
+from common.domain.failures import FailureCode
 from common.domain.task import (
     AttemptOutput,
     Claim,
@@ -99,6 +100,17 @@ def test_checkpoints_are_not_used_after_a_crash_or_at_the_end(code: str) -> None
     assert may_resume_after(task.released(claim, TIRED, NOW))
     assert not may_resume_after(task.released(claim, crash, NOW))
     assert not may_resume_after(task.failed(claim, TIRED, NOW))
+
+
+def test_checkpoints_of_an_attempt_after_a_crash_are_used_when_it_is_handed_back() -> None:
+    """Otherwise a task that once ended an engine loses its progress at each preemption."""
+    task, claim = claimed()
+    crashed = task.released(claim, FailureCode.ENGINE_CRASHED.failure("SIGKILL"), NOW)
+    again = claimed_or_ended(crashed, "worker-b", NOW, TTL)
+    assert again.claim is not None
+    back = again.handed_back(again.claim, NOW)
+    assert may_resume_after(back)
+    assert back.failure == crashed.failure, "its next attempt still runs alone"
 
 
 def test_removable_attempts_follow_the_stored_task() -> None:
