@@ -5,7 +5,8 @@ runs out of memory in spite of its cap is halved and retried at the next step. T
 a forward changes no Run. Only a Run that fails alone fails.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from itertools import zip_longest
 
@@ -59,15 +60,13 @@ class BatchStep:
         self._clock = clock
 
     def take(self, family: GuidedFamily, runs: Sequence[Run]) -> None:
-        """Take one step for all of `runs`. Each is charged an equal share of the device time."""
-        began = self._device.mark()
+        """Take one step for all of `runs`. Each pays for its preparation, and an equal share of the step."""
         self._prepare(family, [run for run in runs if run.denoising is None])
         ready = [run for run in runs if run in self._active_runs]
         if ready:
             step_began = self._device.mark()
             self._predict_and_advance(family, ready)
             self._device.charge(step_began, partial(self._stepped, ready))
-        self._device.charge(began, partial(_charge_equally, runs))
         self._decoding.finish(
             family, [run for run in ready if run in self._active_runs and _state(run).is_done]
         )
@@ -75,26 +74,35 @@ class BatchStep:
     def _stepped(self, runs: Sequence[Run], seconds: float) -> None:
         self._step_metrics.stepped(runs[0].candidate.key.model, batch=len(runs), seconds=seconds)
         for run in runs:
+            run.gpu_seconds += seconds / len(runs)
             run.stopwatch.step_taken(seconds, shared_by=len(runs))
 
     def _prepare(self, family: GuidedFamily, runs: Sequence[Run]) -> None:
         """Prepare new Runs. Their prompts are encoded together; a Run that is alone is encoded alone."""
         for run in runs:
             self._send(PhaseChanged(run_id=run.run_id, phase=Phase.ENCODING_PROMPT))
-            with self._active_runs.failing_on_error(run):
+            with self._paid_by(run), self._active_runs.failing_on_error(run):
                 self._make_room_or_refuse(family, run)
+                family.loras.chosen(run.start.parameters.loras)  # reads their files
         fitting = [run for run in runs if run in self._active_runs]
         encoded = self._encoded(family, fitting) if fitting else []
         for run, branches in zip_longest(fitting, encoded):
-            began = self._device.mark()
-            with self._active_runs.failing_on_error(run):
+            with self._paid_by(run), self._active_runs.failing_on_error(run):
                 if run.start.inputs:
                     self._device.decoding.join()  # both use the autoencoder, and may change its precision
                 prepare = partial(prepare_run, family, run, self._send, encoded=branches)
                 self._room.work(family, prepare)
                 run.began_at = run.checkpointed_at = self._clock()
-                self._device.charge(began, run.stopwatch.prepared)
                 self._send(PhaseChanged(run_id=run.run_id, phase=Phase.DENOISING))
+
+    @contextmanager
+    def _paid_by(self, *runs: Run) -> Iterator[None]:
+        """Charge the work of this block, a part of their preparation, to these Runs only."""
+        began = self._device.mark()
+        try:
+            yield
+        finally:
+            self._device.charge(began, partial(_prepared_equally, runs))
 
     def _encoded(self, family: GuidedFamily, runs: Sequence[Run]) -> list[list[Rows]]:
         """Return what the denoiser receives of each Run's prompts; nothing if one of them has an error.
@@ -104,10 +112,8 @@ class BatchStep:
         asked = [(run.start.parameters, run.start.inputs) for run in runs]
         encoded: list[list[Rows]] = []
         try:
-            with self._device.encoding.working():
-                began = self._device.mark()
+            with self._device.encoding.working(), self._paid_by(*runs):
                 encoded = self._room.work(family, partial(family.encode_together, asked))
-                self._device.charge(began, partial(_prepared_equally, runs))
         except Exception as error:
             if is_device_lost(error):
                 raise
@@ -171,12 +177,8 @@ class BatchStep:
 
 def _prepared_equally(runs: Sequence[Run], seconds: float) -> None:
     for run in runs:
-        run.stopwatch.prepared(seconds / len(runs))
-
-
-def _charge_equally(runs: Sequence[Run], seconds: float) -> None:
-    for run in runs:
         run.gpu_seconds += seconds / len(runs)
+        run.stopwatch.prepared(seconds / len(runs))
 
 
 def _state(run: Run) -> Denoising:
