@@ -8,6 +8,7 @@ from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionS
 from torch.nn import functional
 from transformers.utils.constants import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
+from gpu_subscriber.engine.content_policy.pipeline_checker import CheckedEmbeddings, has_finite_weights
 from gpu_subscriber.engine.families.decoded import channels_of
 
 
@@ -22,8 +23,7 @@ class SafetyChecker:
         self._model = model
         self._device = device
         self._side: int = model.config.vision_config.image_size
-        self._embeddings = torch.empty(0)
-        model.visual_projection.register_forward_hook(self._keep_embeddings)
+        self._embeddings = CheckedEmbeddings(model)
 
     @classmethod
     def loaded(cls, folder: Path, device: torch.device) -> Self:
@@ -41,7 +41,7 @@ class SafetyChecker:
             raise ValueError(
                 f"{folder} lacks {len(missing)} weights of a safety checker, such as {min(missing)}"
             )
-        if not all(bool(weight.isfinite().all()) for weight in model.parameters()):
+        if not has_finite_weights(model):
             raise ValueError(f"{folder} has weights of a safety checker that are not finite")
         return cls(model.to(device).eval(), device)
 
@@ -50,10 +50,7 @@ class SafetyChecker:
         unused = torch.zeros(len(squares), 1, device=self._device)
         _, refused = self._model.forward_onnx(squares.to(self._model.dtype), unused)
         # No comparison with a number that is not finite is true.
-        return refused.any() | ~self._embeddings.isfinite().all()
-
-    def _keep_embeddings(self, _module: Any, _given: Any, embeddings: torch.Tensor) -> None:
-        self._embeddings = embeddings
+        return refused.any() | ~self._embeddings.are_finite
 
     def squares_of(self, pixels: torch.Tensor) -> torch.Tensor:
         """Return what CLIP reads of an image (H, W, 3) uint8: squares (n, 3, side, side), normalised."""

@@ -27,6 +27,7 @@ from gpu_subscriber.engine.batches.graphed_passes import Forward, GraphedPasses
 from gpu_subscriber.engine.conditions.control_networks import CONTROLNET
 from gpu_subscriber.engine.conditions.ip_adapters import IpAdapter, IpAdapters
 from gpu_subscriber.engine.conditions.prompt_embeddings import Kind, PromptEmbeddings, Text
+from gpu_subscriber.engine.content_policy.pipeline_checker import PipelineChecker
 from gpu_subscriber.engine.families.architecture import Architecture
 from gpu_subscriber.engine.families.decoded import Decoded
 from gpu_subscriber.engine.families.starting_image import Beginning, initial_latents
@@ -67,6 +68,7 @@ class GuidedFamily(Architecture):
         ip_adapters: Mapping[str, IpAdapter] = NO_NETWORKS,
     ) -> None:
         self.pipeline = pipeline
+        self.checker = PipelineChecker(pipeline)
         more = {f"controlnets/{name}": network for name, network in controlnets.items()}
         more |= {f"ip_adapters/{name}": adapter for name, adapter in ip_adapters.items()}
         self.origin = ModelProvenance(pipeline, files, more)

@@ -115,7 +115,7 @@ class StableDiffusion(GuidedFamily):
     def check(self, image: torch.Tensor) -> None:
         """Run the checkpoint's safety checker, if it has one."""
         _, flagged = self.pipeline.run_safety_checker(image, self.device, image.dtype)
-        if flagged is not None and flagged[0]:
+        if self.checker.refuses(flagged):
             raise ContentFilteredError
 
     @property

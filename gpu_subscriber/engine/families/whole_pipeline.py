@@ -18,6 +18,7 @@ from common.domain.parameters import GenerationParameters
 from common.domain.provenance import DrawConditions
 from common.domain.task_records import TaskWarning
 from common.domain.task_warnings import warnings_of
+from gpu_subscriber.engine.content_policy.pipeline_checker import PipelineChecker
 from gpu_subscriber.engine.errors import ContentFilteredError, EngineError
 from gpu_subscriber.engine.families.decoded import Decoded, unscaled
 from gpu_subscriber.engine.models.model_provenance import NO_FILES, LoadedFiles, ModelProvenance
@@ -44,6 +45,7 @@ class WholePipeline:
 
     def __init__(self, pipeline: Any, files: LoadedFiles = NO_FILES) -> None:
         self.pipeline = pipeline
+        self._checker = PipelineChecker(pipeline)
         self.origin = ModelProvenance(pipeline, files)
         pipeline.set_progress_bar_config(disable=True)
         self._colours = LatentColours.beside(files.folder, pipeline.device)
@@ -59,8 +61,7 @@ class WholePipeline:
             output = self.pipeline(**self._arguments(parameters, seed=seed, on_step=on_step))
         finally:
             self.pipeline.scheduler = own_scheduler
-        flagged = getattr(output, "nsfw_content_detected", None)
-        if flagged and flagged[0]:
+        if self._checker.refuses(getattr(output, "nsfw_content_detected", None)):
             raise ContentFilteredError
         image = np.asarray(output.images[0])
         if image.shape != (parameters.height, parameters.width, 3):
@@ -80,8 +81,11 @@ class WholePipeline:
     def preview(self, latents: torch.Tensor | None) -> torch.Tensor | None:
         """Return a small picture (h, w, 3) uint8 of a step's latents, which are still noisy.
 
-        None unless they are a grid of the pipeline's own plain autoencoder, whose colours can be measured.
+        None unless they are a grid of the pipeline's own plain autoencoder, whose colours can be measured,
+        and none if the pipeline has a safety checker.
         """
+        if self._checker.exists:
+            return None
         vae: Any = getattr(self.pipeline, "vae", None)
         if latents is None or not isinstance(vae, AutoencoderKL | AutoencoderTiny):
             return None

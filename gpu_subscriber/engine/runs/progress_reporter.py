@@ -46,7 +46,7 @@ class ProgressReporter:
             raise ValueError(f"run {run.run_id} has not been prepared")
         now = self._clock()
         # The clean latents are estimated from the latents before the step; the step itself replaces them.
-        if self._preview_is_due(run, run.steps_done + 1, now):
+        if not family.checker.exists and self._preview_is_due(run, run.steps_done + 1, now):
             with self._device.decoding.working(state.latents, prediction):
                 self._show(run, family.preview(state, prediction), now)
         state.advance(prediction)
