@@ -10,7 +10,8 @@ from google.cloud.storage import Blob, Bucket
 from common.adapters.gcs_errors import translated_storage_errors
 from gpu_subscriber.errors import ObjectConflictError
 
-_CACHE_CONTROL = "private, max-age=31536000, immutable"
+_CACHE_CONTROL = "private, max-age=3600, immutable"
+"""As long as a signed link is valid by default: all users of a browser share its cache."""
 
 
 class GcsImageWriter:

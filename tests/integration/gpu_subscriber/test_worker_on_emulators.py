@@ -125,7 +125,7 @@ def test_worker_stores_images_and_publishes_one_event(system: System) -> None:
         assert hashlib.sha256(data).hexdigest() == image.sha256
         assert (blob.content_type, blob.cache_control) == (
             "image/webp",
-            "private, max-age=31536000, immutable",
+            "private, max-age=3600, immutable",
         )
         assert read_record(data).task_id == task.id
     [event] = system.own.pull(system.own.names.events_subscription)
