@@ -26,6 +26,7 @@ from gpu_subscriber.model_download.catalog_entries import merge_entry
 from gpu_subscriber.model_download.checks import CheckedModel, checked_model
 from gpu_subscriber.model_download.copying import copy_files
 from gpu_subscriber.model_download.destinations import BucketDestination, Destination, FolderDestination
+from gpu_subscriber.model_download.file_lock import locked
 from gpu_subscriber.model_download.hub import HubRepository, ModelDownloadError
 
 ENTRY = "catalog_entry.json"
@@ -72,10 +73,12 @@ def download(
         entry["source"] = _source(arguments, entry["name"], model)
         if not arguments.no_copy:
             destination = _destination(arguments.to, entry["name"])
-            copy_files(repository, model.files, destination, report=_report)
-            destination.write_text(ENTRY, json.dumps(entry, indent=2) + "\n")
+            with destination.reserved(_report):
+                copy_files(repository, model.files, destination, report=_report)
+                destination.write_text(ENTRY, json.dumps(entry, indent=2) + "\n")
     if arguments.catalog is not None:
-        merge_entry(arguments.catalog, entry)
+        with locked(arguments.catalog):
+            merge_entry(arguments.catalog, entry)
     return entry
 
 

@@ -4,8 +4,8 @@ A file appears under its name only when all its bytes are stored and its hash is
 """
 
 import io
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,6 +14,7 @@ from google.cloud.storage import Blob, Bucket
 
 from common.adapters.gcs_errors import translated_storage_errors
 from gpu_subscriber.model_download.digests import DigestOfFile
+from gpu_subscriber.model_download.file_lock import locked
 from gpu_subscriber.model_download.hub import HubFile, ModelDownloadError
 
 _DIGEST = "darkroom-digest"
@@ -49,6 +50,9 @@ class Target(io.RawIOBase):
 class Destination(Protocol):
     """Stores the files of a model."""
 
+    def reserved(self, report: Callable[[str], None]) -> AbstractContextManager[None]:
+        """Return a context in which no other command changes the files. Entering waits for others."""
+
     def has(self, file: HubFile) -> bool:
         """Return whether this file is stored with its size and its hash."""
 
@@ -64,6 +68,12 @@ class FolderDestination:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+
+    @contextmanager
+    def reserved(self, report: Callable[[str], None]) -> Iterator[None]:
+        self._folder.parent.mkdir(parents=True, exist_ok=True)
+        with locked(self._folder, lambda: report(f"waiting for another download into {self._folder}")):
+            yield
 
     def has(self, file: HubFile) -> bool:
         path = self._folder / file.name
@@ -95,6 +105,9 @@ class BucketDestination:
     def __init__(self, bucket: Bucket, prefix: str) -> None:
         self._bucket = bucket
         self._prefix = prefix
+
+    def reserved(self, report: Callable[[str], None]) -> AbstractContextManager[None]:
+        return nullcontext()  # each upload is an object of its own until it is complete
 
     def has(self, file: HubFile) -> bool:
         with translated_storage_errors():

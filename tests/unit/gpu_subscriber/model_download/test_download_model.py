@@ -1,5 +1,6 @@
 """A model is downloaded from a server with the hub's paths: checked, complete, and never twice."""
 
+import fcntl
 import hashlib
 import json
 import os
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from werkzeug.serving import make_server
 from common.catalog_file import parse_catalog
 from common.model_files.single_file import CONFIGS
 from common.model_files.weights import UnservableModelError
+from gpu_subscriber import download_model
 from gpu_subscriber.download_model import download, parser
 from gpu_subscriber.model_download.checks import checked_model
 from gpu_subscriber.model_download.copying import copy_files
@@ -118,6 +121,38 @@ def test_next_run_continues_a_file_of_an_interrupted_one(tmp_path: Path) -> None
     assert (UNET, "bytes=150-") in model.requests
     assert (tmp_path / "tiny" / UNET).read_bytes() == model.files[UNET]
     assert not part.exists()
+
+
+@pytest.mark.parametrize("step", ["copy_files", "merge_entry"])
+def test_commands_at_the_same_time_run_one_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """Otherwise both would write one file, or one of two entries of the catalog would be lost."""
+    real_step, real_lock = getattr(download_model, step), fcntl.flock
+    events: list[str] = []
+    second: list[Future[Any]] = []
+    second_waits_or_runs = threading.Event()
+    command = ("--to", tmp_path, "--catalog", tmp_path / "models.json")
+
+    def held(*arguments: Any, **options: Any) -> None:
+        events.append("begin")
+        if len(events) == 1:
+            second.append(pool.submit(run, *command))
+            assert second_waits_or_runs.wait(60)
+        second_waits_or_runs.set()
+        real_step(*arguments, **options)
+        events.append("end")
+
+    def lock(file: Any, operation: int) -> None:
+        if events == ["begin"] and not operation & fcntl.LOCK_NB:
+            second_waits_or_runs.set()
+        real_lock(file, operation)
+
+    monkeypatch.setattr(download_model, step, held)
+    monkeypatch.setattr(fcntl, "flock", lock)
+    with served(stable_diffusion()) as run, ThreadPoolExecutor(1) as pool:
+        assert run(*command) == second[0].result()
+    assert events == ["begin", "end"] * 2
 
 
 def test_file_with_another_hash_does_not_appear(tmp_path: Path) -> None:
