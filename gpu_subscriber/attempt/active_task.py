@@ -1,10 +1,14 @@
 """A task that this worker has claimed, from the claim to the end of the attempt."""
 
+import queue
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import TypeVar
 
 from common.domain.errors import ClaimLostError
 from common.domain.images import StoredImage
@@ -13,7 +17,10 @@ from common.domain.task_records import TaskWarning
 from common.domain.task_warnings import warned
 from common.ports import Clock, TaskStore
 from gpu_subscriber.attempt.progress import ProgressTracker
+from gpu_subscriber.errors import GenerationInterruptedError
 from gpu_subscriber.ports import GeneratedImage, Generation, ProgressListener
+
+Answer = TypeVar("Answer")
 
 
 class StopReason(StrEnum):
@@ -46,8 +53,8 @@ class Pace:
 class ActiveTask(ProgressListener):
     """The state of one attempt that threads share: the claim, the progress, and whether to stop.
 
-    The callback thread generates and ends it, the engine's reading thread reports to it, the
-    heartbeat renews it.
+    The callback thread ends it, a thread of its own generates it, the engine's reading thread reports
+    to it, the heartbeat renews it.
     """
 
     def __init__(
@@ -83,6 +90,8 @@ class ActiveTask(ProgressListener):
         self._writing = threading.Lock()
         self._state = threading.Lock()
         self._generation: Generation | None = None
+        self._ended: queue.SimpleQueue[object] = queue.SimpleQueue()
+        """The work of `run` once it has ended; None once it is abandoned."""
         self.stop_reason: StopReason | None = None
         """Why the attempt is being stopped; None if it is not."""
         self.began_at = self._generated_at = clock.now()
@@ -163,8 +172,25 @@ class ActiveTask(ProgressListener):
         if reason is not None:
             generation.interrupt(want_checkpoints=reason is StopReason.DRAINING)
 
+    def run(self, work: Callable[[], Answer]) -> Answer:
+        """Return the result of `work`, which runs on a thread of its own.
+
+        Raises GenerationInterruptedError if it is abandoned before it ends. Its thread continues.
+        """
+        executor = ThreadPoolExecutor(1, "attempt")
+        future = executor.submit(copy_context().run, work)
+        future.add_done_callback(self._ended.put)
+        executor.shutdown(wait=False)
+        if self._ended.get() is None:
+            raise GenerationInterruptedError(f"task {self._task.id!r} was abandoned")
+        return future.result()
+
+    def abandon(self) -> None:
+        """End `run` now, whatever its work waits for. Idempotent."""
+        self._ended.put(None)
+
     def stop(self, reason: StopReason) -> None:
-        """Interrupt the generation.
+        """Interrupt the generation. A drain abandons work that has not begun to generate.
 
         The first reason is kept, except that a lost claim overrides all others.
         """
@@ -174,6 +200,8 @@ class ActiveTask(ProgressListener):
             generation = self._generation
         if generation is not None:
             generation.interrupt(want_checkpoints=reason is StopReason.DRAINING)
+        elif reason is StopReason.DRAINING:
+            self.abandon()
 
     # ── writing ──────────────────────────────────────────────────────────────────────────────────────────
 

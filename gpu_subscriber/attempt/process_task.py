@@ -210,14 +210,7 @@ class ProcessTask:
     def _generate(self, task: Task, active: ActiveTask, record: AttemptRecord) -> Ending:
         """Generate and store the images; return the change that ends the attempt."""
         try:
-            inputs = self.inputs.of(task)
-            generation = self.generator.start(task, active, self.checkpoints.checkpoints_of(task), inputs)
-            with closing(generation):
-                active.attach(generation)
-                try:
-                    failures = self._generate_and_store(active, generation)
-                finally:
-                    record.generated(generation.runs)
+            failures = active.run(lambda: self._generate_and_store(task, active))
         except (GenerationFailedError, ObjectConflictError) as error:
             return self._release_or_fail(active, error)
         except DependencyUnavailableError as error:
@@ -228,6 +221,8 @@ class ProcessTask:
             )
         except GenerationInterruptedError:
             return self._hand_back_or_cancel(active)
+        finally:
+            record.generated(active.output.runs)
         now = self.clock.now()
         return partial(finished, claim=active.claim, now=now, output=active.output, failures=failures)
 
@@ -248,7 +243,15 @@ class ProcessTask:
             output=active.output,
         )
 
-    def _generate_and_store(self, active: ActiveTask, generation: Generation) -> dict[int, Failure]:
+    def _generate_and_store(self, task: Task, active: ActiveTask) -> dict[int, Failure]:
+        """Generate and store the images; return the failures by index."""
+        inputs = self.inputs.of(task)
+        generation = self.generator.start(task, active, self.checkpoints.checkpoints_of(task), inputs)
+        with closing(generation):
+            active.attach(generation)
+            return self._store(active, generation)
+
+    def _store(self, active: ActiveTask, generation: Generation) -> dict[int, Failure]:
         """Encode and upload each image while the GPU continues with the others.
 
         Returns the failures by index. If an image cannot be stored, the others are stopped, and their

@@ -6,7 +6,8 @@ Serve   when the stream ends for any reason, open another one, with backoff, wit
 Drain   1. close the stream, which returns waiting deliveries at once; report the shutdown
         2. let tasks finish that will do so before the deadline
         3. interrupt the others now, since a checkpoint and a hand-back take time, too
-        4. wait until every delivery is settled and its settlement is sent
+        4. wait until every delivery is settled and its settlement is sent; shortly after the
+           deadline, hand back the tasks that still decode, encode or wait for the bucket
 Stop    1. the heartbeat, which no claim needs any more · 2. the engine · 3. exit 0
 
 The main thread only waits for events. Signals, callbacks and side threads put them into its queue.
@@ -39,6 +40,8 @@ _UPLOAD_MARGIN_SECONDS = 1.5
 """Time from the last denoising step to the settlement: decoding, encoding, an upload, two writes."""
 _HAND_BACK_SECONDS = 5.0
 """Time after the drain deadline to stop interrupted runs and hand back their tasks."""
+_ABANDON_AFTER_SECONDS = 2.5
+"""Time after the drain deadline for what no interrupt ends: decoding, encoding, calls of the bucket."""
 _DRAIN_POLL_SECONDS = 0.1
 _SILENT_AFTER = timedelta(seconds=60)
 """A heartbeat without a beat for this long is dead or stuck; claims are about to expire, too."""
@@ -212,17 +215,20 @@ class Worker:
 
     def _drain(self) -> bool:
         """Drain; return whether all deliveries were settled in time."""
+        deadline = self._clock.now() + self._drain_deadline
         self._draining.set()
         self._stream.close()
         self._reporting.stop()
-        deadline = self._clock.now() + self._drain_deadline
         hand_back_time = timedelta(seconds=_HAND_BACK_SECONDS)
         _log.info("drain_began", active_tasks=len(self._heartbeat.active_tasks), broken=self._broken)
         drained = False
         while not drained and self._clock.now() < deadline + hand_back_time:
             # Repeated at each poll: a task may have been claimed when the drain began, and others
             # may be slower than estimated.
-            self._interrupt_tasks_longer_than((deadline - self._clock.now()).total_seconds())
+            seconds_left = (deadline - self._clock.now()).total_seconds()
+            self._interrupt_tasks_longer_than(seconds_left)
+            if seconds_left <= -_ABANDON_AFTER_SECONDS:
+                self._abandon_tasks()
             drained = self._stream.wait_until_ended(_DRAIN_POLL_SECONDS)
         _log.info("drain_ended", drained=drained, active_tasks=len(self._heartbeat.active_tasks))
         return drained
@@ -232,6 +238,10 @@ class Worker:
             left = active.tracker.seconds_left()
             if active.stop_reason is None and (left is None or left + _UPLOAD_MARGIN_SECONDS > seconds):
                 active.stop(StopReason.DRAINING)
+
+    def _abandon_tasks(self) -> None:
+        for active in self._heartbeat.active_tasks:
+            active.abandon()
 
     def _stop(self) -> None:
         self._heartbeat.stop()

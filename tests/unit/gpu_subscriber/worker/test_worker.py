@@ -20,7 +20,7 @@ from gpu_subscriber.ports import Checkpoint, Delivery, Piece, Settlement
 from gpu_subscriber.worker.reconnecting_stream import ReconnectingStream
 from gpu_subscriber.worker.reporter import Reporter
 from gpu_subscriber.worker.worker import EXIT_BROKEN, EXIT_DRAINED, Worker
-from tests.factories import submitted_task
+from tests.factories import parameters, submitted_task
 from tests.fakes.fake_clock import FakeClock
 from tests.fakes.fake_delivery_source import FakeDeliverySource, FakeDeliveryStream
 from tests.fakes.in_memory_worker_reports import InMemoryWorkerReports
@@ -342,6 +342,82 @@ def test_drain_lets_nearly_finished_tasks_complete(bench: WorkerBench, running: 
     assert running.exit_code() == EXIT_DRAINED
     assert settlement.result() is Settlement.ACKNOWLEDGE
     assert bench.store.get(task.id).status is TaskStatus.COMPLETED
+
+
+class Stall:
+    """Replaces a call of the bucket by one that blocks until it is released."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, port: object, method: str, *, after: int = 0) -> None:
+        self.began = threading.Event()
+        self._release = threading.Event()
+        self._call = getattr(port, method)
+        self._calls_left = after
+        monkeypatch.setattr(port, method, self)
+
+    def __call__(self, *args: object, **options: object) -> object:
+        self._calls_left -= 1
+        if self._calls_left < 0:
+            self.began.set()
+            assert self._release.wait(PATIENCE_SECONDS)
+        return self._call(*args, **options)
+
+    def __enter__(self) -> None:
+        assert self.began.wait(PATIENCE_SECONDS)
+
+    def __exit__(self, *_error: object) -> None:
+        self._release.set()
+
+
+@pytest.mark.parametrize("stalled", ["pictures", "checkpoints"])
+def test_drain_hands_back_tasks_before_their_generation_begins(
+    bench: WorkerBench, running: RunningWorker, monkeypatch: pytest.MonkeyPatch, stalled: str
+) -> None:
+    if stalled == "pictures":
+        stall = Stall(monkeypatch, bench.inputs, "read")
+        pictures = {"image": "ab" * 32, "strength": 0.5}
+        task = bench.submit(parameters=parameters().model_copy(update=pictures))
+    else:
+        stall = Stall(monkeypatch, bench.checkpoints, "load")
+        task = bench.submit()
+        bench.claim_by_dead_worker(task)
+    attempts_left = bench.store.get(task.id).attempts_left
+    settlement = running.serve().deliver(delivery_of(task))
+    with stall:
+        running.worker.request_drain()
+        assert running.exit_code() == EXIT_DRAINED
+        assert settlement.result() is Settlement.RETURN
+        stored = bench.store.get(task.id)
+        assert (stored.status, stored.attempts_left) == (TaskStatus.QUEUED, attempts_left)
+        assert bench.generator.generations == []
+
+
+def three_images(generation: ScriptedGeneration) -> Iterator[Piece]:
+    for index in generation.task.missing_images:
+        generation.listener.phase_changed(index, Phase.DECODING)
+        generation.listener.step_done(index, generation.task.parameters.steps)
+        generation.spend(index, 0.5)
+        yield grey_image(generation.task, index)
+
+
+def test_drain_hands_back_tasks_whose_images_are_not_stored_in_time(
+    bench: WorkerBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = FakeClock()
+    running = RunningWorker(bench, clock=clock)
+    bench.generator.script = three_images
+    stall = Stall(monkeypatch, bench.writer, "write", after=2)  # an image, its thumbnail
+    task = bench.submit(parameters=parameters(num_images=3))
+    settlement = running.serve().deliver(delivery_of(task))
+    with stall:
+        running.worker.request_drain()
+        assert bench.draining.wait(PATIENCE_SECONDS)
+        clock.advance(5.0 + 2.6)
+        assert running.exit_code() == EXIT_DRAINED
+        assert settlement.result() is Settlement.RETURN
+        stored = bench.store.get(task.id)
+        assert (stored.status, stored.attempts_left) == (TaskStatus.QUEUED, task.attempts_left)
+        assert [image.index for image in stored.images] == [0]
+        assert stored.usage.total_seconds == 1.0
 
 
 def test_delivery_during_a_drain_is_returned(running: RunningWorker) -> None:
