@@ -27,8 +27,8 @@ _JPEG_MARKER = re.compile(rb"\xff([\xc0-\xcf\xd8-\xfe])")
 _JPEG_FILL = re.compile(rb"\xff{0,100}")
 """Bytes before a marker, of which encoders write a few."""
 _JPEG_START, _JPEG_END, JPEG_SCAN = 0xD8, 0xD9, 0xDA
-_MAX_SCANS = 100
-"""Of a progressive JPEG; ten times more than encoders write. A decoder passes over all pixels for each."""
+_MAX_SCANS = 25
+"""Of a progressive JPEG; encoders write 10, at most 18. A decoder passes over all pixels for each."""
 _JPEG_FRAMES = frozenset((0xC0, 0xC1, 0xC2))
 """Baseline, extended and progressive with Huffman coding: what browsers write and decoders read."""
 _JPEG_OTHER_FRAMES = frozenset(range(0xC3, 0xD0)) - {0xC4, 0xC8, 0xCC}

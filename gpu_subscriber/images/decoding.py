@@ -7,7 +7,6 @@ orientation, which is applied. Color profiles are ignored.
 
 import io
 import struct
-import threading
 import zlib
 from collections.abc import Callable
 
@@ -49,8 +48,6 @@ DAMAGED = (
     Image.DecompressionBombError,
 )  # fmt: skip
 """What Pillow raises for files that contradict themselves."""
-_one_at_a_time = threading.Lock()
-"""Bounds the memory: a decoded picture takes four bytes per pixel."""
 
 
 def decoded_image(data: bytes, size: tuple[int, int], *, max_pixels: int) -> Picture:
@@ -58,9 +55,8 @@ def decoded_image(data: bytes, size: tuple[int, int], *, max_pixels: int) -> Pic
 
     Transparent parts keep their color, as in `Image.convert`.
     """
-    with _one_at_a_time:
-        image = _upright(data, max_pixels=max_pixels)
-        return _picture(_resized(_in_mode("RGB", image), size))
+    image = _upright(data, max_pixels=max_pixels)
+    return _picture(_resized(_in_mode("RGB", image), size))
 
 
 def decoded_reference(data: bytes, _size: tuple[int, int], *, max_pixels: int) -> Picture:
@@ -68,10 +64,9 @@ def decoded_reference(data: bytes, _size: tuple[int, int], *, max_pixels: int) -
 
     Of a very long picture, the middle: the networks read its central square.
     """
-    with _one_at_a_time:
-        image = _middle(_in_mode("RGB", _upright(data, max_pixels=max_pixels)))
-        scale = min(1.0, REFERENCE_SIDE / min(image.size))
-        return _picture(_resized(image, (round(image.width * scale), round(image.height * scale))))
+    image = _middle(_in_mode("RGB", _upright(data, max_pixels=max_pixels)))
+    scale = min(1.0, REFERENCE_SIDE / min(image.size))
+    return _picture(_resized(image, (round(image.width * scale), round(image.height * scale))))
 
 
 def decoded_mask(data: bytes, size: tuple[int, int], *, max_pixels: int) -> Picture:
@@ -79,12 +74,11 @@ def decoded_mask(data: bytes, size: tuple[int, int], *, max_pixels: int) -> Pict
 
     Where parts are transparent, they select it instead. Raises UnreadableImageError.
     """
-    with _one_at_a_time:
-        image = _upright(data, max_pixels=max_pixels)
-        alpha = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
-        is_opaque = alpha is None or alpha.getextrema() == (255, 255)
-        mask = _in_mode("L", image) if alpha is None or is_opaque else ImageOps.invert(alpha)
-        return _picture(_resized(mask, size))
+    image = _upright(data, max_pixels=max_pixels)
+    alpha = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
+    is_opaque = alpha is None or alpha.getextrema() == (255, 255)
+    mask = _in_mode("L", image) if alpha is None or is_opaque else ImageOps.invert(alpha)
+    return _picture(_resized(mask, size))
 
 
 def _upright(data: bytes, *, max_pixels: int) -> Image.Image:

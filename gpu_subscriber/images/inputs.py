@@ -1,7 +1,10 @@
 """The pictures that a task is generated from: downloaded, decoded and resized."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from weakref import WeakValueDictionary
 
 from opentelemetry.trace import SpanKind
 
@@ -25,6 +28,27 @@ _DECODERS = {
 """How the picture of each parameter is decoded."""
 
 
+class DecoderLock:
+    """Lets one picture be decoded at a time: it takes four bytes of memory per pixel.
+
+    One picture of each caller waits for the decoder, and the caller's other ones wait for that one. So
+    no caller waits for all pictures of another one.
+    """
+
+    def __init__(self) -> None:
+        self._decoder = threading.Lock()
+        self._adding = threading.Lock()
+        self._callers: WeakValueDictionary[str, threading.Lock] = WeakValueDictionary()
+
+    @contextmanager
+    def held_for(self, user_id: str) -> Iterator[None]:
+        """Hold the lock for a picture of this caller."""
+        with self._adding:
+            caller = self._callers.setdefault(user_id, threading.Lock())
+        with caller, self._decoder:
+            yield
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskInputs:
     """Reads the inputs of tasks. Thread-safe."""
@@ -33,6 +57,7 @@ class TaskInputs:
     dependency_retry: DependencyRetry
     max_bytes: int
     max_pixels: int
+    decoder_lock: DecoderLock = field(default_factory=DecoderLock)
 
     def of(self, task: Task) -> Inputs:
         """Return the pictures of a task.
@@ -50,15 +75,26 @@ class TaskInputs:
             return data
 
         try:
-            return decoded_inputs(task.parameters, read, max_pixels=self.max_pixels)
+            return decoded_inputs(
+                task.parameters,
+                read,
+                max_pixels=self.max_pixels,
+                lock=lambda: self.decoder_lock.held_for(task.user_id),
+            )
         except UnreadableImageError as error:
             raise GenerationFailedError(FailureCode.INVALID_INPUT.failure(str(error))) from error
 
 
 def decoded_inputs(
-    parameters: GenerationParameters, read: Callable[[str, str], bytes], *, max_pixels: int
+    parameters: GenerationParameters,
+    read: Callable[[str, str], bytes],
+    *,
+    max_pixels: int,
+    lock: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> Inputs:
     """Return the pictures of these parameters; `read` returns a file by its parameter's name and its id.
+
+    Each picture is decoded under `lock`.
 
     Raises UnreadableImageError, which names the parameter.
     """
@@ -68,7 +104,9 @@ def decoded_inputs(
         if picture_id is None:
             continue
         try:
-            found[name] = decode(read(name, picture_id), size, max_pixels=max_pixels)
+            data = read(name, picture_id)
+            with lock():
+                found[name] = decode(data, size, max_pixels=max_pixels)
         except UnreadableImageError as error:
             raise UnreadableImageError(f"`{name}`: {error}") from error
     return found

@@ -1,6 +1,8 @@
 """The pictures of a task: read and decoded before its generation, or the task fails with a sentence."""
 
 import io
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from PIL import Image
@@ -8,8 +10,9 @@ from PIL import Image
 from common.domain.inputs import input_object_name
 from common.domain.task import Task, TaskStatus
 from gpu_subscriber.engine.messages import Picture
+from gpu_subscriber.images import inputs
 from gpu_subscriber.ports import Settlement
-from tests.factories import parameters
+from tests.factories import parameters, submitted_task
 from tests.fakes.worker_bench import WorkerBench
 
 PICTURE, MASK, CONTROL = "ab" * 32, "cd" * 32, "ef" * 32
@@ -96,3 +99,37 @@ def test_unavailable_bucket_requeues_the_task(bench: WorkerBench) -> None:
     upload(bench, task, MASK, png("white", "L"))
     bench.inputs.unavailable = False
     assert bench.deliver(task) == (Settlement.ACKNOWLEDGE, TaskStatus.COMPLETED)
+
+
+def test_picture_does_not_wait_for_all_pictures_of_another_caller(
+    bench: WorkerBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[bytes] = []
+    is_decoding, may_decode, reads = threading.Event(), threading.Event(), threading.Semaphore(0)
+
+    def decode(data: bytes, _size: tuple[int, int], /, *, max_pixels: int) -> Picture:
+        is_decoding.set()
+        assert may_decode.wait(60)
+        decoded.append(data)
+        return Picture(width=1, height=1, pixels=bytes(3))
+
+    def read(object_name: str, **_limits: int) -> bytes:
+        reads.release()
+        return object_name.encode()
+
+    monkeypatch.setitem(inputs._DECODERS, "image", decode)
+    monkeypatch.setattr(bench.inputs, "read", read)
+    of = bench.worker().inputs.of
+    asked = parameters().model_copy(update={"image": PICTURE, "strength": 0.5})
+    with ThreadPoolExecutor(10) as threads:
+        many = [submitted_task(task_id=f"many-{n}", user_id="many", parameters=asked) for n in range(9)]
+        waiting = [threads.submit(of, task) for task in many]
+        assert is_decoding.wait(60)
+        for _ in many:
+            assert reads.acquire(timeout=60)
+        waiting.append(threads.submit(of, submitted_task(user_id="single", parameters=asked)))
+        assert reads.acquire(timeout=60)
+        may_decode.set()
+        assert all(future.result(60) for future in waiting)
+    place = decoded.index(input_object_name("single", PICTURE).encode())
+    assert place < 5  # behind one or two of the others, usually

@@ -203,7 +203,7 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
         "is damaged",
     ),
     "truncated jpeg": (lambda: file_of(noise(), "JPEG")[:-9], "ends before the picture does"),
-    "jpeg with many scans": (lambda: jpeg_with_scans(10_000), "more than 100 scans"),
+    "jpeg with many scans": (lambda: jpeg_with_scans(10_000), "more than 25 scans"),
     "truncated webp": (lambda: file_of(noise(), "WEBP")[:-100], "it ends before the picture does"),
 }
 
