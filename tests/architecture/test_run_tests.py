@@ -29,6 +29,7 @@ def run(folder: Path, **files: str) -> tuple[int, str, str]:
     for name, text in files.items():
         (folder / f"test_{name}.py").write_text(f"{HELPERS}\n{text}\n")
     (folder / "pytest.ini").touch()
+    (folder / "Makefile").write_text("test:\n\tpython -m pytest $(TESTS)\n")
     ran = subprocess.run(
         [ROOT / ".ci" / "run_tests", "results", "--rootdir", folder, "-c", folder / "pytest.ini", folder],
         cwd=folder,
@@ -62,7 +63,8 @@ def test_test_that_passes_when_repeated_is_named(tmp_path: Path) -> None:
 
 def test_test_that_fails_again_fails_the_run(tmp_path: Path) -> None:
     status, _, flaky = run(tmp_path, flaky=FLAKY, failing=FAILS)
-    assert (status, flaky) == (1, "")
+    assert status != 0
+    assert flaky == ""
 
 
 def test_many_failures_are_not_repeated(tmp_path: Path) -> None:
