@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass, fields, replace
 from datetime import timedelta
+from functools import partial
 
 from common.domain.models.catalog import ModelCatalog
 from common.ports import Clock, EventPublisher, TaskStore, WorkerReports
@@ -32,6 +33,7 @@ from frontend_api.history.ports import MinuteHistory
 from frontend_api.history.read import ReadHistory
 from frontend_api.history.record import RecordMinute, RecordResponses
 from frontend_api.http.concurrency_limiter import ConcurrencyLimiter
+from frontend_api.http.remote_service import RemoteService, outside
 from frontend_api.identity.caller_address import TrustedProxies
 from frontend_api.identity.ports import Identity
 from frontend_api.identity.request_rate import RequestRate
@@ -68,7 +70,7 @@ from frontend_api.tasks.changes import CancelTask, LabelTask, RetryTask
 from frontend_api.tasks.delete import DeleteTask, RemoveExpiredTasks
 from frontend_api.tasks.final_events import PublishFinalEvent
 from frontend_api.tasks.package import Tasks
-from frontend_api.tasks.ports import PromptTokenizers, TaskBatches
+from frontend_api.tasks.ports import PromptTokenizers, TaskBatches, TaskQueue
 from frontend_api.tasks.publisher import TaskPublisher
 from frontend_api.tasks.read import ReadTask
 from frontend_api.tasks.rendering import RenderTask
@@ -127,7 +129,9 @@ def build_dependencies(
     clock: Clock,
     store: TaskStore,
     task_batches: TaskBatches,
-    publisher: TaskPublisher,
+    task_queue: TaskQueue,
+    confirmation_writer: Executor,
+    gather_confirmations_seconds: float = 0.1,
     task_changes: TaskChanges,
     events: EventPublisher,
     prompt_tokenizers: PromptTokenizers,
@@ -176,6 +180,20 @@ def build_dependencies(
     keep_dead_letters_for: timedelta,
 ) -> Dependencies:
     """Build every package, in the order of their dependencies on each other."""
+    per_caller = -(-requests_at_once // 4)
+    gate = ConcurrencyLimiter(at_once=requests_at_once, per_caller=per_caller, proxies=proxies)
+    service = partial(RemoteService, gate=gate, at_once=requests_at_once, per_caller=per_caller)
+    storage, pubsub = service("storage"), service("pubsub")
+    images = replace(images, bucket=storage.limited(images.bucket))
+    input_store, upload_sessions = storage.limited(input_store), storage.limited(upload_sessions)
+    events = pubsub.limited(events)
+    publisher = TaskPublisher(
+        queue=pubsub.limited(task_queue),
+        batches=task_batches,
+        writer=confirmation_writer,
+        clock=clock,
+        gather_seconds=gather_confirmations_seconds,
+    )
     header_cipher = HeaderCipher(webhook_key=webhook_secrets.key)
     callback_seal = CallbackSeal(RecordSeal.derived_from(webhook_secrets.key))
     usage = Usage(book=usage_book, price=gpu_price, clock=clock)
@@ -233,7 +251,7 @@ def build_dependencies(
     deliver_event = DeliverEvent(
         store=store,
         logs=webhook_logs,
-        sender=webhook_sender,
+        sender=outside(gate, webhook_sender),
         secrets=webhook_secrets,
         limiter=webhook_limiter,
         url_policy=callback_url_policy,
@@ -288,9 +306,7 @@ def build_dependencies(
             ),
             read=ReadHistory(history=minute_history, clock=clock),
         ),
-        http=ConcurrencyLimiter(
-            at_once=requests_at_once, per_caller=-(-requests_at_once // 4), proxies=proxies
-        ),
+        http=gate,
         identity=identity,
         images=images,
         inputs=inputs,

@@ -28,7 +28,7 @@ class FairQueue:
     def is_delayed_by(self, caller: str) -> bool:
         """Return whether work waits for capacity that this caller has."""
         with self._lock:
-            return caller in self._waiting or (not self._free and bool(self._waiting))
+            return caller in self._waiting or (self._free <= 0 and bool(self._waiting))
 
     def enter(self, caller: str, start: _Start) -> None:
         """Call `start` as soon as there is capacity, in this thread or in one that calls `leave`.
@@ -50,8 +50,29 @@ class FairQueue:
                 del self._running[caller]
             self._start_waiting()
 
+    def resume(self, caller: str) -> None:
+        """Take capacity at once, for work that left it for a moment.
+
+        It may exceed the limits for a moment. Other work starts when there is capacity again.
+        """
+        with self._lock:
+            self._free -= 1
+            self._running[caller] += 1
+
+    def withdraw(self, caller: str, start: _Start) -> bool:
+        """Remove work that waits; return False if it has started."""
+        with self._lock:
+            waiting = self._waiting.get(caller, deque())
+            if start not in waiting:
+                return False
+            waiting.remove(start)
+            if not waiting:
+                del self._waiting[caller]
+                self._new.discard(caller)
+            return True
+
     def _start_waiting(self) -> None:
-        while self._free and (caller := self._next_caller()) is not None:
+        while self._free > 0 and (caller := self._next_caller()) is not None:
             waiting = self._waiting.pop(caller)
             self._new.discard(caller)
             start = waiting.popleft()

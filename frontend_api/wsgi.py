@@ -84,7 +84,6 @@ from frontend_api.quotas.limits import QuotaLimits
 from frontend_api.record_seal import RecordSeal
 from frontend_api.settings import ApiSettings
 from frontend_api.stats.metrics import register_queue_gauges
-from frontend_api.tasks.publisher import TaskPublisher
 from frontend_api.usage.usage import GpuPrice
 from frontend_api.webhooks.delivery_limiter import AddressLimiter, DeliveryLimiter
 from frontend_api.webhooks.retry_schedule import RetrySchedule
@@ -143,19 +142,15 @@ def _dependencies(settings: ApiSettings) -> Dependencies:
         clock=clock,
         store=FirestoreTaskStore(firestore, timeout_seconds=store_timeout, clock=clock),
         task_batches=task_batches,
-        publisher=TaskPublisher(
-            queue=PubSubTaskQueue(
-                publisher,
-                project_id=settings.project_id,
-                topic=settings.tasks_topic,
-                images_bucket=settings.images_bucket,
-                timeout_seconds=publish_timeout,
-                pools=settings.pool_of_each_model(),
-            ),
-            batches=task_batches,
-            writer=ThreadPoolExecutor(max_workers=1, thread_name_prefix="publish-confirmations"),
-            clock=clock,
+        task_queue=PubSubTaskQueue(
+            publisher,
+            project_id=settings.project_id,
+            topic=settings.tasks_topic,
+            images_bucket=settings.images_bucket,
+            timeout_seconds=publish_timeout,
+            pools=settings.pool_of_each_model(),
         ),
+        confirmation_writer=ThreadPoolExecutor(max_workers=1, thread_name_prefix="publish-confirmations"),
         task_changes=FirestoreTaskChanges(firestore),
         events=PubSubEventPublisher(
             PubSubTopic(

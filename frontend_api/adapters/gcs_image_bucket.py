@@ -6,23 +6,33 @@ from google.cloud.storage.retry import DEFAULT_RETRY
 
 from common.adapters.gcs_errors import translated_storage_errors
 from common.domain.images import StoredImage
+from frontend_api.adapters.gcs_downloads import Downloads
 from frontend_api.images.ports import ImageGoneError
 
 
 class GcsImageBucket:
-    def __init__(self, client: StorageClient, *, bucket: str, timeout_seconds: float = 5.0) -> None:
+    def __init__(
+        self,
+        client: StorageClient,
+        *,
+        bucket: str,
+        timeout_seconds: float = 5.0,
+        download_seconds: float = 20.0,
+    ) -> None:
         self._bucket = client.bucket(bucket)
         self._timeout = timeout_seconds
         self._retry = DEFAULT_RETRY.with_timeout(timeout_seconds)
+        self._downloads = Downloads(
+            client, seconds=download_seconds, read_seconds=timeout_seconds, retry=self._retry
+        )
 
     def read(self, image: StoredImage) -> bytes:
         blob = self._bucket.blob(image.object_name)
         with translated_storage_errors():
             try:
-                content: bytes = blob.download_as_bytes(timeout=self._timeout, retry=self._retry)
+                return self._downloads.bytes_of(blob)
             except NotFound as exc:
                 raise ImageGoneError(image.object_name) from exc
-        return content
 
     def remove_folder(self, folder: str) -> None:
         with translated_storage_errors():

@@ -17,6 +17,7 @@ from google.cloud.storage.retry import DEFAULT_RETRY
 
 from common.adapters.gcs_errors import translated_storage_errors
 from common.domain.inputs import INPUTS_PREFIX
+from frontend_api.adapters.gcs_downloads import Downloads
 from frontend_api.inputs.ports import InputExistsError
 from frontend_api.inputs.stored_input import InputNotFoundError, StoredInput
 
@@ -40,11 +41,15 @@ class GcsInputStore:
         bucket: str,
         timeout_seconds: float = 5.0,
         upload_timeout_seconds: float = 20.0,
+        download_seconds: float = 20.0,
     ) -> None:
         self._bucket = client.bucket(bucket)
         self._timeout = timeout_seconds
         self._upload_timeout = upload_timeout_seconds
         self._retry = DEFAULT_RETRY.with_timeout(timeout_seconds)
+        self._downloads = Downloads(
+            client, seconds=download_seconds, read_seconds=timeout_seconds, retry=self._retry
+        )
 
     def create(self, stored: StoredInput, content: bytes) -> StoredInput:
         blob = self._bucket.blob(stored.object_name)
@@ -74,8 +79,7 @@ class GcsInputStore:
     def read(self, stored: StoredInput) -> bytes:
         blob = self._bucket.blob(stored.object_name)
         with translated_storage_errors(), _missing(stored):
-            content: bytes = blob.download_as_bytes(timeout=self._upload_timeout, retry=self._retry)
-        return content
+            return self._downloads.bytes_of(blob)
 
     def keep(self, stored: StoredInput, *, until: datetime, for_tasks: bool) -> StoredInput:
         for _ in range(_MAX_CONFLICTS):

@@ -8,6 +8,7 @@ from google.cloud.storage.retry import DEFAULT_RETRY
 
 from common.adapters.gcs_errors import translated_storage_errors
 from common.domain.inputs import UPLOADS_PREFIX
+from frontend_api.adapters.gcs_downloads import Downloads
 from frontend_api.inputs.stored_input import UploadNotFoundError
 
 
@@ -20,12 +21,14 @@ class GcsUploadSessions:
         *,
         bucket: str,
         timeout_seconds: float = 5.0,
-        read_timeout_seconds: float = 20.0,
+        download_seconds: float = 20.0,
     ) -> None:
         self._bucket = client.bucket(bucket)
         self._timeout = timeout_seconds
-        self._read_timeout = read_timeout_seconds
         self._retry = DEFAULT_RETRY.with_timeout(timeout_seconds)
+        self._downloads = Downloads(
+            client, seconds=download_seconds, read_seconds=timeout_seconds, retry=self._retry
+        )
 
     def start(self, name: str, *, size_bytes: int, content_type: str, origin: str | None) -> str:
         with translated_storage_errors():
@@ -42,12 +45,9 @@ class GcsUploadSessions:
     def read(self, name: str) -> bytes:
         with translated_storage_errors():
             try:
-                content: bytes = self._bucket.blob(name).download_as_bytes(
-                    timeout=self._read_timeout, retry=self._retry
-                )
+                return self._downloads.bytes_of(self._bucket.blob(name))
             except NotFound as exc:
                 raise UploadNotFoundError(name.rpartition("/")[2]) from exc
-        return content
 
     def delete(self, name: str) -> None:
         with translated_storage_errors():

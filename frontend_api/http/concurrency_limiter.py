@@ -21,7 +21,8 @@ from frontend_api.identity.caller_address import TrustedProxies
 class ConcurrencyLimiter:
     """Admits `at_once` requests, and of each caller at most `per_caller`.
 
-    Callers take turns. A request that waits for changes leaves the gate meanwhile.
+    Callers take turns. A request that waits for changes, or calls a `RemoteService`, leaves the gate
+    meanwhile.
     """
 
     def __init__(
@@ -34,6 +35,8 @@ class ConcurrencyLimiter:
         self._queue = FairQueue(at_once, per_caller=per_caller)
         self._proxies = proxies
         self._known = KnownCredentials()
+        self._held = threading.local()
+        """The caller of whom a thread holds capacity."""
 
     def enter(self, caller: str) -> threading.Event:
         """Queue a request of this caller; the event is set once it holds capacity."""
@@ -53,11 +56,25 @@ class ConcurrencyLimiter:
     @contextmanager
     def held_by(self, caller: str) -> Iterator[None]:
         """Hold capacity of this caller within the block: for a part of a request that has released its own."""
-        self.enter(caller).wait()
+        self._wait(caller)
         try:
             yield
         finally:
-            self._queue.leave(caller)
+            self.end_request()
+
+    @contextmanager
+    def left(self) -> Iterator[str | None]:
+        """Release this thread's capacity within the block. Afterwards it continues without waiting.
+
+        Yields the caller, or None if the thread holds no capacity.
+        """
+        caller = self._leave()
+        try:
+            yield caller
+        finally:
+            if caller is not None:
+                self._queue.resume(caller)
+                self._held.caller = caller
 
     def begin_request(self) -> None:
         """Wait for capacity for the current request."""
@@ -68,18 +85,24 @@ class ConcurrencyLimiter:
 
         If it held capacity of another one, it waits for its turn among those of this caller.
         """
-        if g.get("gate_caller") not in (None, caller):
+        if getattr(self._held, "caller", None) not in (None, caller):
             self.end_request()
             self._wait(caller)
 
     def end_request(self) -> None:
-        """Release the current request's capacity; no effect if it holds none."""
-        if (caller := g.pop("gate_caller", None)) is not None:
-            self._queue.leave(caller)
+        """Release this thread's capacity; no effect if it holds none."""
+        self._leave()
 
     def _wait(self, caller: str) -> None:
         self.enter(caller).wait()
-        g.gate_caller = caller
+        self._held.caller = caller
+
+    def _leave(self) -> str | None:
+        caller: str | None = getattr(self._held, "caller", None)
+        if caller is not None:
+            self._held.caller = None
+            self._queue.leave(caller)
+        return caller
 
     def identify(self, caller: str, headers: Mapping[str, str]) -> None:
         """Record that these headers of the current request contain credentials of this caller."""

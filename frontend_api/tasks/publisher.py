@@ -35,7 +35,7 @@ class TaskPublisher:
         batches: TaskBatches,
         writer: Executor,
         clock: Clock,
-        gather_seconds: float = 0.1,
+        gather_seconds: float,
     ) -> None:
         self._queue = queue
         self._batches = batches

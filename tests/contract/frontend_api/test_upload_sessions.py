@@ -64,7 +64,7 @@ def arranged(request: pytest.FixtureRequest) -> Arranged:
     return Arranged(
         GcsUploadSessions(client(emulators.storage_url), bucket=name),
         send_in_parts,
-        GcsUploadSessions(unreachable, bucket=name, timeout_seconds=0.5, read_timeout_seconds=0.5),
+        GcsUploadSessions(unreachable, bucket=name, timeout_seconds=0.5, download_seconds=0.5),
     )
 
 

@@ -41,7 +41,6 @@ from frontend_api.inputs.stored_input import InputLimits
 from frontend_api.public_address import PublicAddress
 from frontend_api.quotas.limits import QuotaLimits
 from frontend_api.rescue.policy import RescuePolicy
-from frontend_api.tasks.publisher import TaskPublisher
 from frontend_api.usage.usage import GpuPrice
 from frontend_api.webhooks.delivery_limiter import DeliveryLimiter
 from frontend_api.webhooks.retry_schedule import RetrySchedule
@@ -150,13 +149,9 @@ class Api:
             content_policy=self.content_policy,
             store=self.store,
             task_batches=self.batches,
-            publisher=TaskPublisher(
-                queue=self.queue,
-                batches=self.batches,
-                writer=self.background,
-                clock=self.clock,
-                gather_seconds=0,
-            ),
+            task_queue=self.queue,
+            confirmation_writer=self.background,
+            gather_confirmations_seconds=0,
             task_changes=self.changes,
             events=self.events,
             images=Images(bucket=self.images, links=self.links),

@@ -94,6 +94,33 @@ def test_queue_keeps_nothing_of_callers_without_work() -> None:
     assert not any(len(each) for each in vars(work.queue).values() if isinstance(each, Counter | dict | set))
 
 
+def test_resumed_work_waits_for_nothing_and_new_work_waits_for_it() -> None:
+    work = Work(1)
+    work.enter("ada", "a1", "a2")
+    assert work.started_after("ada") == ["a2"]  # while a1 calls a service
+    work.queue.resume("ada")
+    work.enter("bob", "b1")
+    assert work.started_after("ada") == []
+    assert work.started_after("ada") == ["b1"]
+
+
+def test_withdrawn_work_does_not_start() -> None:
+    work, start = Work(1), lambda: work.started.append("withdrawn")
+    work.enter("ada", "a1", "a2")
+    work.queue.enter("bob", start)
+    assert work.queue.withdraw("bob", start)
+    assert not work.queue.withdraw("bob", start)
+    assert work.started_after("ada", "ada") == ["a2"]
+    assert not any(len(each) for each in vars(work.queue).values() if isinstance(each, Counter | dict | set))
+
+
+def test_work_that_has_started_cannot_be_withdrawn() -> None:
+    work, start = Work(1), lambda: work.started.append("b1")
+    work.queue.enter("bob", start)
+    assert not work.queue.withdraw("bob", start)
+    assert work.started == ["b1"]
+
+
 def test_all_work_of_many_threads_runs_once_and_within_the_limits() -> None:
     queue, lock, finished = FairQueue(4, per_caller=3), threading.Lock(), threading.Semaphore(0)
     running, most, order = Counter[str](), Counter[str](), {caller: list[int]() for caller in CALLERS}

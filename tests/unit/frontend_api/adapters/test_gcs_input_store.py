@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
-from unittest.mock import Mock
+from unittest.mock import MagicMock
 
 from google.auth.credentials import AnonymousCredentials
 from google.cloud.storage import Blob
@@ -44,7 +44,7 @@ def test_inputs_of_one_caller_hide_no_expired_ones_of_others() -> None:
         yield blob(bucket, expired, expires_at=NOW)
 
     bucket.list_blobs = found
-    store = GcsInputStore(Mock(bucket=lambda _: bucket), bucket="inputs")
+    store = GcsInputStore(MagicMock(bucket=lambda _: bucket), bucket="inputs")
     assert [each.object_name for each in store.list_expired(now=NOW)] == [expired]
 
 

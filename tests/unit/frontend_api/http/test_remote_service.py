@@ -1,0 +1,241 @@
+"""Calls of services that do not respond leave the capacity of the gate to other requests."""
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+from werkzeug.test import TestResponse
+
+from common.domain.errors import DependencyUnavailableError
+from common.domain.task import Task
+from frontend_api.http.concurrency_limiter import ConcurrencyLimiter
+from frontend_api.http.remote_service import RemoteService
+from tests.pictures import png
+from tests.unit.frontend_api.conftest import Api, signed_in_as
+from tests.unit.frontend_api.webhooks.test_webhooks import completed, push_of
+
+
+class HangingMethod:
+    """A method that does not respond until the test ends. The semaphore counts its calls."""
+
+    def __init__(self, service: str) -> None:
+        self._service = service
+        self.calls = threading.Semaphore(0)
+        self.ends = threading.Event()
+
+    def __call__(self, *_arguments: object, **_options: object) -> None:
+        self.calls.release()
+        assert self.ends.wait(60)
+        raise DependencyUnavailableError(self._service)
+
+
+@pytest.fixture
+def api(tmp_path: Path) -> Iterator[Api]:
+    """One request at a time: a call that kept its capacity would stop all others."""
+    api = Api(folder=tmp_path, requests_at_once=1)
+    yield api
+    api.subscriptions.shut_down()
+
+
+def images(api: Api, task: Task) -> TestResponse:
+    return api.app.test_client().get(f"/v1/tasks/{task.id}/images/0")
+
+
+def thumbnail(api: Api, task: Task) -> TestResponse:
+    return api.app.test_client().get(f"/v1/tasks/{task.id}/images/0/thumbnail")
+
+
+def upload(api: Api, _: Task) -> TestResponse:
+    return api.app.test_client().post("/v1/inputs", data=png(), content_type="image/png")
+
+
+def start_upload(api: Api, _: Task) -> TestResponse:
+    body = {"size_bytes": 1000, "content_type": "image/png"}
+    return api.app.test_client().post("/v1/inputs:start", json=body)
+
+
+def submit(api: Api, _: Task) -> TestResponse:
+    return api.app.test_client().post("/v1/tasks", json={"prompt": "a red circle"})
+
+
+def submit_with_picture(api: Api, _: Task) -> TestResponse:
+    body = {"prompt": "a red circle", "image": "0" * 64}
+    return api.app.test_client().post("/v1/tasks", json=body)
+
+
+def submit_batch(api: Api, _: Task) -> TestResponse:
+    return api.app.test_client().post("/v1/tasks:batch", json={"tasks": [{"prompt": "a red circle"}]})
+
+
+def delete(api: Api, task: Task) -> TestResponse:
+    return api.app.test_client().delete(f"/v1/tasks/{task.id}")
+
+
+def delete_many(api: Api, task: Task) -> TestResponse:
+    return api.app.test_client().post("/v1/tasks:delete", json={"task_ids": [task.id]})
+
+
+def cancel(api: Api, _: Task) -> TestResponse:
+    waiting = api.stored_task(task_id="f" * 32)
+    return api.app.test_client().post(f"/v1/tasks/{waiting.id}/cancel")
+
+
+@pytest.mark.parametrize(
+    ("port", "method", "request_of"),
+    [
+        ("images", "read", images),
+        ("images", "read", thumbnail),
+        ("images", "remove_folder", delete),
+        ("images", "remove_folder", delete_many),
+        ("inputs", "get", upload),
+        ("inputs", "create", upload),
+        ("inputs", "get", submit_with_picture),
+        ("upload_sessions", "start", start_upload),
+        ("queue", "publish", submit),
+        ("queue", "publish", submit_batch),
+        ("events", "publish", cancel),
+    ],
+)
+def test_service_that_hangs_holds_no_capacity_of_other_requests(
+    api: Api, port: str, method: str, request_of: Callable[[Api, Task], TestResponse]
+) -> None:
+    task, hanging = api.completed_task(), HangingMethod(port)
+    setattr(getattr(api, port), method, hanging)
+    with ThreadPoolExecutor(2) as pool:
+        held = pool.submit(request_of, api, task)
+        assert hanging.calls.acquire(timeout=60)
+        other = pool.submit(api.app.test_client().get, "/v1/models")
+        try:
+            assert other.result(30).status_code == 200
+            assert not held.done()
+        finally:
+            hanging.ends.set()
+        held.result(60)
+
+
+def test_webhook_receiver_that_hangs_holds_no_capacity_of_other_requests(api: Api) -> None:
+    task = completed(api)
+    api.receiver.answers.clear()
+    with ThreadPoolExecutor(2) as pool:
+        push = pool.submit(push_of, api, task)
+        assert api.receiver.arrived.acquire(timeout=60)
+        try:
+            assert pool.submit(api.app.test_client().get, "/v1/models").result(30).status_code == 200
+        finally:
+            api.receiver.answers.set()
+        assert push.result(60).status_code == 204
+
+
+def test_changes_of_many_tasks_that_wait_for_others_hold_no_capacity(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task, hanging = api.completed_task(), HangingMethod("storage")
+    monkeypatch.setattr(api.images, "remove_folder", hanging)
+    turns, arrived = api.dependencies.batches.change.turns, threading.Semaphore(0)
+    turn_of = turns.turn_of
+
+    def counted(user_id: str) -> AbstractContextManager[None]:
+        arrived.release()
+        return turn_of(user_id)
+
+    monkeypatch.setattr(turns, "turn_of", counted)
+    with ThreadPoolExecutor(3) as pool:
+        first = pool.submit(delete_many, api, task)
+        assert hanging.calls.acquire(timeout=60)
+        second = pool.submit(delete_many, api, task)
+        try:
+            assert all(arrived.acquire(timeout=30) for _ in (first, second))
+            other = pool.submit(api.app.test_client().get, "/v1/models")
+            assert other.result(30).status_code == 200
+        finally:
+            hanging.ends.set()
+        assert [each.result(60).status_code for each in (first, second)] == [200, 200]
+
+
+def test_service_gets_few_calls_at_once_and_callers_take_turns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = Api(folder=tmp_path, requests_at_once=4)
+    tasks = {
+        name: api.completed_task(user_id=name, task_id=each * 32)
+        for name, each in (("ada", "a"), ("bob", "b"))
+    }
+    for name in tasks:
+        assert api.client.get("/v1/models", headers=signed_in_as(name)).status_code == 200
+    hanging = HangingMethod("storage")
+    monkeypatch.setattr(api.images, "read", hanging)
+
+    def read(name: str) -> TestResponse:
+        address = f"/v1/tasks/{tasks[name].id}/images/0/thumbnail"
+        return api.app.test_client().get(address, headers=signed_in_as(name))
+
+    with ThreadPoolExecutor(4) as pool:
+        answers = [pool.submit(read, "ada") for _ in range(3)]
+        assert hanging.calls.acquire(timeout=60)
+        assert not hanging.calls.acquire(timeout=0.2)  # a quarter of four
+        answers.append(pool.submit(read, "bob"))
+        assert hanging.calls.acquire(timeout=60)
+        hanging.ends.set()
+        assert [each.result(60).status_code for each in answers] == [503] * 4
+    api.subscriptions.shut_down()
+
+
+class Service:
+    """A RemoteService with capacity for one call, and threads whose requests call it."""
+
+    def __init__(self, *, patience_seconds: float) -> None:
+        self.gate = ConcurrencyLimiter(at_once=8, per_caller=8)
+        self.hanging = HangingMethod("storage")
+        remote = RemoteService(
+            "storage", self.gate, at_once=1, per_caller=1, patience_seconds=patience_seconds
+        )
+        self.port = remote.limited(self)
+        self.pool = ThreadPoolExecutor(4)
+
+    def hang(self) -> None:
+        self.hanging()
+
+    def respond(self) -> str:
+        return "a response"
+
+    def call(self, method: Callable[[], object]) -> Future[object]:
+        def request() -> object:
+            with self.gate.held_by("ada"):
+                return method()
+
+        return self.pool.submit(request)
+
+
+def test_call_fails_when_a_service_has_no_capacity_and_does_not_respond() -> None:
+    service = Service(patience_seconds=0.2)
+    held = service.call(service.port.hang)
+    assert service.hanging.calls.acquire(timeout=60)
+    with pytest.raises(DependencyUnavailableError, match="storage"):
+        service.call(service.port.respond).result(60)
+    service.hanging.ends.set()
+    assert isinstance(held.exception(60), DependencyUnavailableError)
+    # The call that failed has left no capacity behind.
+    assert service.call(service.port.respond).result(60) == "a response"
+
+
+def test_call_waits_for_a_service_that_is_slow() -> None:
+    service = Service(patience_seconds=30)
+    held = service.call(service.port.hang)
+    assert service.hanging.calls.acquire(timeout=60)
+    waiting = service.call(service.port.respond)
+    assert not waiting.done()
+    service.hanging.ends.set()
+    assert waiting.result(60) == "a response"
+    assert isinstance(held.exception(60), DependencyUnavailableError)
+
+
+def test_calls_outside_of_requests_take_no_turns() -> None:
+    service = Service(patience_seconds=30)
+    held = service.call(service.port.hang)
+    assert service.hanging.calls.acquire(timeout=60)
+    assert service.port.respond() == "a response"
+    service.hanging.ends.set()
+    assert isinstance(held.exception(60), DependencyUnavailableError)
