@@ -19,7 +19,7 @@ class _Announced:
 
 
 class AnnouncedUploads:
-    """The uploads that this process has begun and not completed.
+    """Uploads that this process has begun and not completed.
 
     A bucket shows no unfinished file, so the limit of an owner's bytes counts the announced sizes.
     Thread-safe.
@@ -41,13 +41,10 @@ class AnnouncedUploads:
             return self._bytes[user_id]
 
     def add(self, user_id: str, upload_id: str, *, size_bytes: int, now: datetime) -> None:
-        """Add an upload; no effect if it was added before."""
         counted = max(size_bytes, LEAST_COUNTED_BYTES)
         with self._lock:
             while self._uploads and self._uploads[oldest := next(iter(self._uploads))].expires_at <= now:
                 self._forget(oldest)
-            if upload_id in self._uploads:
-                return
             self._uploads[upload_id] = _Announced(user_id, counted, now + LIFETIME)
             self._bytes[user_id] += counted
 

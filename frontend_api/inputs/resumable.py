@@ -5,14 +5,14 @@ The bucket cannot verify a SHA-256. So a file arrives under a name of its own, o
 
 import hashlib
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from common.domain.errors import FieldProblem, ParametersRejectedError
 from common.domain.inputs import upload_object_name
 from common.picture_header import DamagedPictureError, PictureRefusedError
 from common.ports import Clock
-from frontend_api.inputs.announced_uploads import LIFETIME
+from frontend_api.inputs.announced_uploads import LIFETIME, AnnouncedUploads
 from frontend_api.inputs.ports import UploadSessions
 from frontend_api.inputs.read import ReadInput
 from frontend_api.inputs.stored_input import InputNotFoundError, UploadNotFoundError
@@ -33,6 +33,9 @@ class ResumableUploads:
     upload: UploadInput
     read: ReadInput
     clock: Clock
+    started: AnnouncedUploads = field(default_factory=AnnouncedUploads)
+    """These count for further starts only: another process may have completed them, or the caller may
+    have sent the picture in another way."""
 
     def start(self, user_id: str, *, size_bytes: int, content_type: str, origin: str | None) -> StartedUpload:
         """Start an upload; `origin` is that of the page that will send the file, if one will.
@@ -45,7 +48,7 @@ class ResumableUploads:
             raise ParametersRejectedError("1 field is invalid", (problem,))
         upload_id, now = uuid.uuid4().hex, self.clock.now()
         try:
-            self.upload.announce(user_id, upload_id, size_bytes)
+            self.upload.announce(self.started, user_id, upload_id, size_bytes)
             url = self.sessions.start(
                 upload_object_name(user_id, upload_id),
                 size_bytes=size_bytes,
@@ -53,7 +56,7 @@ class ResumableUploads:
                 origin=origin,
             )
         except Exception:
-            self.upload.announced.remove(user_id, upload_id)
+            self.started.remove(user_id, upload_id)
             raise
         return StartedUpload(id=upload_id, url=url, expires_at=now + LIFETIME)
 
@@ -73,7 +76,7 @@ class ResumableUploads:
         try:
             if hashlib.sha256(content).hexdigest() != sha256:
                 raise DamagedPictureError("the file was damaged on its way: its SHA-256 is not `sha256`")
-            uploaded = self.upload.complete(user_id, upload_id, content)
+            uploaded = self.upload(user_id, content)
         except PictureRefusedError:
             self._remove(user_id, upload_id)
             raise
@@ -82,7 +85,7 @@ class ResumableUploads:
 
     def _remove(self, user_id: str, upload_id: str) -> None:
         self.sessions.delete(upload_object_name(user_id, upload_id))
-        self.upload.announced.remove(user_id, upload_id)
+        self.started.remove(user_id, upload_id)
 
     def remove_abandoned(self) -> None:
         """Delete files that no caller has completed in time. Raises DependencyUnavailableError."""

@@ -39,9 +39,10 @@ class TooManyInputsError(DomainError):
 
     code = "too_many_inputs"
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, *, counts_started: bool) -> None:
+        counted = "inputs and started uploads" if counts_started else "inputs"
         super().__init__(
-            f"all your inputs together may have {most:,} bytes; delete inputs, or tasks that use them"
+            f"all your {counted} together may have {most:,} bytes; delete inputs, or tasks that use them"
         )
 
 

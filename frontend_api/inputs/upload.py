@@ -31,7 +31,8 @@ class UploadInput:
     store: InputStore
     limits: InputLimits
     clock: Clock
-    announced: AnnouncedUploads = field(default_factory=AnnouncedUploads)
+    running: AnnouncedUploads = field(default_factory=AnnouncedUploads)
+    """The pictures that this process is storing."""
 
     def __call__(self, user_id: str, content: bytes) -> Uploaded:
         """Store a picture, or renew the expiry of the same picture if the owner has it already.
@@ -39,33 +40,32 @@ class UploadInput:
         Raises PictureRefusedError before the bytes are hashed or any call is made, and
         TooManyInputsError.
         """
-        upload_id = uuid.uuid4().hex
-        try:
-            return self.complete(user_id, upload_id, content)
-        finally:
-            self.announced.remove(user_id, upload_id)
-
-    def complete(self, user_id: str, upload_id: str, content: bytes) -> Uploaded:
-        """Do the same for a started upload, which stays announced."""
         header = read_header(content)
         self.limits.check(header)
         requested = self._requested(user_id, content, header)
         for _ in range(_MAX_RACES - 1):
             try:
-                return self._stored(user_id, upload_id, requested, content)
+                return self._stored(user_id, requested, content)
             except (InputExistsError, InputNotFoundError):
                 continue
-        return self._stored(user_id, upload_id, requested, content)
+        return self._stored(user_id, requested, content)
 
-    def _stored(self, user_id: str, upload_id: str, requested: StoredInput, content: bytes) -> Uploaded:
+    def _stored(self, user_id: str, requested: StoredInput, content: bytes) -> Uploaded:
         try:
             stored = self.store.get(requested.object_name)
         except InputNotFoundError:
-            self.announce(user_id, upload_id, len(content))
-            return Uploaded(stored=self.store.create(requested, content), is_new=True)
+            return Uploaded(stored=self._created(user_id, requested, content), is_new=True)
         return Uploaded(
             stored=self.store.keep(stored, until=requested.expires_at, for_tasks=False), is_new=False
         )
+
+    def _created(self, user_id: str, requested: StoredInput, content: bytes) -> StoredInput:
+        upload_id = uuid.uuid4().hex
+        try:
+            self.announce(self.running, user_id, upload_id, len(content))
+            return self.store.create(requested, content)
+        finally:
+            self.running.remove(user_id, upload_id)
 
     def _requested(self, user_id: str, content: bytes, header: PictureHeader) -> StoredInput:
         now, digest = self.clock.now(), hashlib.sha256(content).hexdigest()
@@ -80,17 +80,17 @@ class UploadInput:
             expires_at=now + self.limits.unused_for,
         )
 
-    def announce(self, user_id: str, upload_id: str, size_bytes: int) -> None:
-        """Count a file until it is removed from the announced ones, or expires.
+    def announce(self, uploads: AnnouncedUploads, user_id: str, upload_id: str, size_bytes: int) -> None:
+        """Count a file among `uploads` until it is removed from these, or expires.
 
-        Raises TooManyInputsError if the owner has no capacity for it.
+        Raises TooManyInputsError if the owner has no capacity for it beside these and the stored inputs.
         """
         most = self.limits.bytes_per_owner
         if most == 0:
             return
-        self.announced.add(user_id, upload_id, size_bytes=size_bytes, now=self.clock.now())
+        uploads.add(user_id, upload_id, size_bytes=size_bytes, now=self.clock.now())
         # Before the bucket is read: otherwise an upload that is completed meanwhile would not count.
-        announced = self.announced.bytes_of(user_id)
+        announced = uploads.bytes_of(user_id)
         stored = self.store.bytes_in(input_folder(user_id), each_at_least=LEAST_COUNTED_BYTES)
         if announced + stored > most:
-            raise TooManyInputsError(most)
+            raise TooManyInputsError(most, counts_started=uploads is not self.running)

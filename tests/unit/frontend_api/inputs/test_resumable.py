@@ -96,15 +96,48 @@ def test_started_uploads_count_until_they_are_completed_or_expire(tmp_path: Path
     assert start(api).status_code == 201
 
 
-def test_stored_inputs_and_started_uploads_count_together(tmp_path: Path) -> None:
+def test_start_counts_stored_inputs_and_started_uploads_together(tmp_path: Path) -> None:
     api = Api(folder=tmp_path, input_limits=replace(INPUT_LIMITS, bytes_per_owner=300_000))
     upload_id = sent(api, png())
-    assert [api.upload(png(shade=shade)).status_code for shade in (1, 2, 3)] == [201, 201, 409]
+    assert [api.upload(png(shade=shade)).status_code for shade in (1, 2)] == [201, 201]
+    refused = start(api)
+    assert (refused.status_code, refused.get_json()["code"]) == (409, "too_many_inputs")
+    assert "all your inputs and started uploads together" in refused.get_json()["detail"]
+    assert complete(api, upload_id, png()).status_code == 201
     assert start(api).status_code == 409
-    assert complete(api, upload_id, png()).status_code == 201  # it counts already
-    assert api.upload(png(shade=3)).status_code == 409
-    api.client.delete(f"/v1/inputs/{hashlib.sha256(png()).hexdigest()}")
-    assert api.upload(png(shade=3)).status_code == 201
+    assert api.client.delete(f"/v1/inputs/{hashlib.sha256(png()).hexdigest()}").status_code == 204
+    assert start(api).status_code == 201
+
+
+def test_pictures_are_stored_beside_any_started_uploads_up_to_the_limit(tmp_path: Path) -> None:
+    """For example of a caller that cannot reach the bucket, and sends each picture to the API instead."""
+    api = Api(folder=tmp_path, input_limits=replace(INPUT_LIMITS, bytes_per_owner=300_000))
+    upload_id = sent(api, png())
+    assert [start(api).status_code for _ in range(3)] == [201, 201, 409]
+    assert [api.upload(png(shade=shade)).status_code for shade in (1, 2, 3)] == [201] * 3
+    refused = api.upload(png(shade=4))
+    assert (refused.status_code, refused.get_json()["code"]) == (409, "too_many_inputs")
+    assert "all your inputs together" in refused.get_json()["detail"]
+    assert complete(api, upload_id, png()).status_code == 409
+    api.client.delete(f"/v1/inputs/{hashlib.sha256(png(shade=1)).hexdigest()}")
+    assert complete(api, upload_id, png()).status_code == 201
+
+
+def test_uploads_that_another_process_completed_do_not_count(tmp_path: Path) -> None:
+    limits = replace(INPUT_LIMITS, bytes_per_owner=300_000)
+    api = Api(folder=tmp_path, input_limits=limits)
+    other = Api(folder=tmp_path, input_limits=limits, clock=api.clock, inputs=api.inputs, store=api.store)
+    other.upload_sessions.files = api.upload_sessions.files
+    for shade in (1, 2, 3):
+        content = png(shade=shade)
+        stored = complete(other, sent(api, content), content)
+        assert stored.status_code == 201
+        assert other.client.delete(stored.headers["Location"]).status_code == 204
+    assert start(api).status_code == 409
+    direct = api.upload(png())
+    assert direct.status_code == 201
+    assert api.client.delete(direct.headers["Location"]).status_code == 204
+    assert complete(api, sent(other, png()), png()).status_code == 201
 
 
 def test_pictures_that_are_uploaded_at_once_count_together(tmp_path: Path) -> None:
@@ -139,8 +172,8 @@ def test_file_is_kept_when_the_caller_has_too_many_inputs(tmp_path: Path) -> Non
     upload_id = sent(api, png())
     api.inputs.contents[input_object_name("local", "of-another-process")] = png()
     assert complete(api, upload_id, png()).status_code == 409
-    assert api.upload(png(shade=1)).status_code == 409  # the file still counts
     del api.inputs.contents[input_object_name("local", "of-another-process")]
+    assert start(api).status_code == 409  # the file still counts
     assert complete(api, upload_id, png()).status_code == 201
 
 
