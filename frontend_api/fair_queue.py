@@ -3,8 +3,23 @@
 import threading
 from collections import Counter, deque
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 _Start = Callable[[], object]
+
+
+@dataclass(slots=True)
+class _Backlog:
+    """Work of one caller that waits: what returns comes before what is new."""
+
+    returning: deque[_Start] = field(default_factory=deque)
+    new: deque[_Start] = field(default_factory=deque)
+
+    def __bool__(self) -> bool:
+        return bool(self.returning or self.new)
+
+    def next(self) -> _Start:
+        return (self.returning or self.new).popleft()
 
 
 class FairQueue:
@@ -20,7 +35,7 @@ class FairQueue:
         self._per_caller = capacity if per_caller is None else per_caller
         self._lock = threading.Lock()
         self._running: Counter[str] = Counter()
-        self._waiting: dict[str, deque[_Start]] = {}
+        self._waiting: dict[str, _Backlog] = {}
         """The callers are in the order of their turns."""
         self._new: set[str] = set()
         """Waiting callers that had no running work when they entered."""
@@ -28,17 +43,19 @@ class FairQueue:
     def is_delayed_by(self, caller: str) -> bool:
         """Return whether work waits for capacity that this caller has."""
         with self._lock:
-            return caller in self._waiting or (self._free <= 0 and bool(self._waiting))
+            return caller in self._waiting or (not self._free and bool(self._waiting))
 
-    def enter(self, caller: str, start: _Start) -> None:
+    def enter(self, caller: str, start: _Start, *, returns: bool = False) -> None:
         """Call `start` as soon as there is capacity, in this thread or in one that calls `leave`.
 
-        `start` must only hand the work over: the queue is locked meanwhile.
+        `start` must only hand the work over: the queue is locked meanwhile. Work that `returns`, because
+        it has left its capacity for a while, comes before other work of its caller.
         """
         with self._lock:
             if caller not in self._waiting and not self._running[caller]:
                 self._new.add(caller)
-            self._waiting.setdefault(caller, deque()).append(start)
+            backlog = self._waiting.setdefault(caller, _Backlog())
+            (backlog.returning if returns else backlog.new).append(start)
             self._start_waiting()
 
     def leave(self, caller: str) -> None:
@@ -50,32 +67,23 @@ class FairQueue:
                 del self._running[caller]
             self._start_waiting()
 
-    def resume(self, caller: str) -> None:
-        """Take capacity at once, for work that left it for a moment.
-
-        It may exceed the limits for a moment. Other work starts when there is capacity again.
-        """
-        with self._lock:
-            self._free -= 1
-            self._running[caller] += 1
-
     def withdraw(self, caller: str, start: _Start) -> bool:
-        """Remove work that waits; return False if it has started."""
+        """Remove new work that waits; return False if it has started."""
         with self._lock:
-            waiting = self._waiting.get(caller, deque())
-            if start not in waiting:
+            waiting = self._waiting.get(caller)
+            if waiting is None or start not in waiting.new:
                 return False
-            waiting.remove(start)
+            waiting.new.remove(start)
             if not waiting:
                 del self._waiting[caller]
                 self._new.discard(caller)
             return True
 
     def _start_waiting(self) -> None:
-        while self._free > 0 and (caller := self._next_caller()) is not None:
+        while self._free and (caller := self._next_caller()) is not None:
             waiting = self._waiting.pop(caller)
             self._new.discard(caller)
-            start = waiting.popleft()
+            start = waiting.next()
             if waiting:
                 self._waiting[caller] = waiting  # behind the others
             self._free -= 1

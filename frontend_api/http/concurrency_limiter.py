@@ -38,10 +38,13 @@ class ConcurrencyLimiter:
         self._held = threading.local()
         """The caller of whom a thread holds capacity."""
 
-    def enter(self, caller: str) -> threading.Event:
-        """Queue a request of this caller; the event is set once it holds capacity."""
+    def enter(self, caller: str, *, returns: bool = False) -> threading.Event:
+        """Queue a request of this caller; the event is set once it holds capacity.
+
+        One that `returns` comes before the caller's other requests.
+        """
         admitted = threading.Event()
-        self._queue.enter(caller, admitted.set)
+        self._queue.enter(caller, admitted.set, returns=returns)
         return admitted
 
     @contextmanager
@@ -64,7 +67,7 @@ class ConcurrencyLimiter:
 
     @contextmanager
     def left(self) -> Iterator[str | None]:
-        """Release this thread's capacity within the block. Afterwards it continues without waiting.
+        """Release this thread's capacity within the block and take it again before its caller's other requests.
 
         Yields the caller, or None if the thread holds no capacity.
         """
@@ -73,8 +76,7 @@ class ConcurrencyLimiter:
             yield caller
         finally:
             if caller is not None:
-                self._queue.resume(caller)
-                self._held.caller = caller
+                self._wait(caller, returns=True)
 
     def begin_request(self) -> None:
         """Wait for capacity for the current request."""
@@ -93,8 +95,8 @@ class ConcurrencyLimiter:
         """Release this thread's capacity; no effect if it holds none."""
         self._leave()
 
-    def _wait(self, caller: str) -> None:
-        self.enter(caller).wait()
+    def _wait(self, caller: str, *, returns: bool = False) -> None:
+        self.enter(caller, returns=returns).wait()
         self._held.caller = caller
 
     def _leave(self) -> str | None:
@@ -108,6 +110,10 @@ class ConcurrencyLimiter:
         """Record that these headers of the current request contain credentials of this caller."""
         self._known.add(headers, caller)
         g.identified_caller = caller
+
+    def forget(self, headers: Mapping[str, str]) -> None:
+        """Count requests with these credentials for their network address: they are no longer accepted."""
+        self._known.remove(headers)
 
     def current_caller(self) -> str:
         """Return the caller of the current request: a user, or a network address."""

@@ -4,6 +4,7 @@ import hashlib
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Mapping
+from contextlib import suppress
 
 from frontend_api.identity.emulator_tokens import shown_credentials
 from frontend_api.identity.ports import NotAuthenticatedError
@@ -39,6 +40,13 @@ class KnownCredentials:
                 _, evicted = self._digests.popitem(last=False)
                 for each in evicted:
                     del self._callers[each]
+
+    def remove(self, headers: Mapping[str, str]) -> None:
+        """Forget the credentials of these headers, which were refused."""
+        with suppress(NotAuthenticatedError), self._lock:
+            digest = _digest_of(headers)
+            if (caller := self._callers.pop(digest, None)) is not None:
+                self._digests[caller].remove(digest)
 
     def caller_with(self, headers: Mapping[str, str]) -> str | None:
         """Return whose credentials these headers contain, or None if they were not accepted before."""

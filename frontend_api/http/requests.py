@@ -19,6 +19,7 @@ from frontend_api.http.schemas import IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_DETAIL, M
 from frontend_api.identity.ports import Identity, NotAllowedError, NotAuthenticatedError, Principal
 
 _Body = TypeVar("_Body", bound=BaseModel)
+_Checked = TypeVar("_Checked")
 _Package = TypeVar("_Package")
 _PACKAGES = "darkroom.packages"
 REJECTED_FOR_CONTENT = frozenset((400, 413, 415, 422))
@@ -42,13 +43,25 @@ def authenticate() -> None:
 
 def authenticate_by(headers: Mapping[str, str]) -> None:
     """Do the same by these headers, instead of the request's."""
-    admit(current(Identity).authenticator.principal(headers), headers)
+    admit(checked_by(current(Identity).authenticator.principal, headers), headers)
 
 
 def authenticate_operator() -> None:
     """Do the same for routes with data of the system or of all callers: operators only."""
     headers = dict(request.headers)
-    admit(current(Identity).operators.check(headers), headers)
+    admit(checked_by(current(Identity).operators.check, headers), headers)
+
+
+def checked_by(check: Callable[[Mapping[str, str]], _Checked], headers: Mapping[str, str]) -> _Checked:
+    """Return the result of an authenticator's check.
+
+    Refused credentials no longer have the turns of the user to whom they belonged: anybody may hold them.
+    """
+    try:
+        return check(headers)
+    except (NotAuthenticatedError, NotAllowedError):
+        current(ConcurrencyLimiter).forget(headers)
+        raise
 
 
 def admit(principal: Principal, headers: Mapping[str, str]) -> None:

@@ -17,7 +17,7 @@ from frontend_api.http.api_doc import ApiDoc, ResponseDoc
 from frontend_api.http.concurrency_limiter import ConcurrencyLimiter
 from frontend_api.http.problems import Problem, RequestRefusedError
 from frontend_api.http.request_log import log_task_id
-from frontend_api.http.requests import current, json_body
+from frontend_api.http.requests import checked_by, current, json_body
 from frontend_api.http.responses import json_response
 from frontend_api.identity.ports import Identity
 from frontend_api.inputs.package import Inputs
@@ -45,7 +45,7 @@ _log = structlog.get_logger(__name__)
 def check_caller() -> None:
     """Admit only the service accounts that the deployment configures."""
     headers = dict(request.headers)
-    current(Identity).internal_callers.check(headers)
+    checked_by(current(Identity).internal_callers.check, headers)
     current(ConcurrencyLimiter).identify("internal", headers)
     current(ConcurrencyLimiter).continue_as("internal")
 

@@ -94,14 +94,15 @@ def test_queue_keeps_nothing_of_callers_without_work() -> None:
     assert not any(len(each) for each in vars(work.queue).values() if isinstance(each, Counter | dict | set))
 
 
-def test_resumed_work_waits_for_nothing_and_new_work_waits_for_it() -> None:
-    work = Work(1)
-    work.enter("ada", "a1", "a2")
+def test_returning_work_comes_before_new_work_of_its_caller_but_not_of_others() -> None:
+    work = Work(2, per_caller=1)
+    work.enter("ada", "a1", "a2", "a3")
     assert work.started_after("ada") == ["a2"]  # while a1 calls a service
-    work.queue.resume("ada")
+    for name in ("a1 again", "a0 again"):
+        work.queue.enter("ada", lambda name=name: work.started.append(name), returns=True)  # type: ignore[misc]
     work.enter("bob", "b1")
-    assert work.started_after("ada") == []
-    assert work.started_after("ada") == ["b1"]
+    assert work.started[-1] == "b1", "ada has its share"
+    assert work.started_after("ada", "ada", "ada") == ["a1 again", "a0 again", "a3"]
 
 
 def test_withdrawn_work_does_not_start() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
-from unittest.mock import Mock
+from unittest.mock import Mock, call
 
 import pytest
 from werkzeug.test import TestResponse
@@ -132,7 +132,9 @@ def test_request_with_a_body_takes_its_turn_once(api: Api, monkeypatch: pytest.M
     enter = Mock(wraps=api.dependencies.http.enter)
     monkeypatch.setattr(api.dependencies.http, "enter", enter)
     assert api.submit().status_code == 202
-    enter.assert_called_once()
+    caller = enter.call_args.args[0]
+    # It returns from the publish before the caller's other requests.
+    assert enter.mock_calls == [call(caller, returns=False), call(caller, returns=True)]
 
 
 def test_requests_of_other_callers_pass_a_burst(tmp_path: Path) -> None:
@@ -195,6 +197,27 @@ def test_refused_request_does_not_wait_for_its_users_turn(tmp_path: Path) -> Non
         assert api.client.get("/v1/models", headers=key).status_code == 429
         goes_on.set()
         assert held.result(60).status_code == 200
+    api.subscriptions.shut_down()
+
+
+def test_revoked_key_has_no_turns_of_its_former_owner(tmp_path: Path) -> None:
+    api = Api(folder=tmp_path, requests_at_once=4)
+    task, key = api.stored_task(user_id="ada"), key_of(api, "ada")
+    (key_id,) = (
+        each["id"] for each in api.client.get("/v1/keys", headers=signed_in_as("ada")).get_json()["keys"]
+    )
+    limiter, elsewhere = api.dependencies.http, {"REMOTE_ADDR": "10.0.0.1"}
+
+    def caller_of(headers: dict[str, str]) -> str:
+        with api.app.test_request_context(headers=headers, environ_base=elsewhere):
+            return limiter.current_caller()
+
+    assert api.client.get(f"/v1/tasks/{task.id}", headers=key).status_code == 200
+    assert caller_of(key) == "user ada"
+    assert api.client.delete(f"/v1/keys/{key_id}", headers=signed_in_as("ada")).status_code == 204
+    assert api.client.get(f"/v1/tasks/{task.id}", headers=key).status_code == 401
+    assert caller_of(key) == "network 10.0.0.1"
+    assert caller_of(signed_in_as("ada")) == "user ada"
     api.subscriptions.shut_down()
 
 

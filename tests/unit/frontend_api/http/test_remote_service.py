@@ -232,6 +232,35 @@ def test_call_waits_for_a_service_that_is_slow() -> None:
     assert isinstance(held.exception(60), DependencyUnavailableError)
 
 
+def test_requests_that_return_from_a_service_stay_within_their_callers_share() -> None:
+    gate = ConcurrencyLimiter(at_once=4, per_caller=1)
+    remote = RemoteService("storage", gate, at_once=4, per_caller=4, patience_seconds=30)
+    calls, respond, returned, go_on = (
+        threading.Semaphore(0), threading.Event(), threading.Semaphore(0), threading.Event(),
+    )  # fmt: skip
+
+    class Port:
+        def read(self) -> None:
+            calls.release()
+            assert respond.wait(60)
+
+    def request() -> None:
+        with gate.held_by("ada"):
+            remote.limited(Port()).read()
+            returned.release()
+            assert go_on.wait(60)
+
+    with ThreadPoolExecutor(3) as pool:
+        requests = [pool.submit(request) for _ in range(3)]
+        assert all(calls.acquire(timeout=60) for _ in requests)
+        respond.set()
+        assert returned.acquire(timeout=60)
+        assert not returned.acquire(timeout=0.2)
+        assert gate.enter("bob").is_set()
+        go_on.set()
+        assert [each.result(60) for each in requests] == [None] * 3
+
+
 def test_calls_outside_of_requests_take_no_turns() -> None:
     service = Service(patience_seconds=30)
     held = service.call(service.port.hang)
