@@ -183,7 +183,10 @@ class ActiveTask(ProgressListener):
         executor.shutdown(wait=False)
         if self._ended.get() is None:
             raise GenerationInterruptedError(f"task {self._task.id!r} was abandoned")
-        return future.result()
+        try:
+            return future.result()
+        finally:
+            del future  # an exception's traceback would refer to it, and keep the pictures in memory
 
     def abandon(self) -> None:
         """End `run` now, whatever its work waits for. Idempotent."""
