@@ -111,7 +111,7 @@ class ConcurrencyLimiter:
         self._known.add(headers, caller)
         g.identified_caller = caller
 
-    def forget(self, headers: Mapping[str, str]) -> None:
+    def refuse(self, headers: Mapping[str, str]) -> None:
         """Count requests with these credentials for their network address: they are no longer accepted."""
         self._known.remove(headers)
 

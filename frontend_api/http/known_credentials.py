@@ -42,7 +42,7 @@ class KnownCredentials:
                     del self._callers[each]
 
     def remove(self, headers: Mapping[str, str]) -> None:
-        """Forget the credentials of these headers, which were refused."""
+        """Remove the credentials of these headers, which were refused."""
         with suppress(NotAuthenticatedError), self._lock:
             digest = _digest_of(headers)
             if (caller := self._callers.pop(digest, None)) is not None:

@@ -55,12 +55,12 @@ def authenticate_operator() -> None:
 def checked_by(check: Callable[[Mapping[str, str]], _Checked], headers: Mapping[str, str]) -> _Checked:
     """Return the result of an authenticator's check.
 
-    Refused credentials no longer have the turns of the user to whom they belonged: anybody may hold them.
+    Refused credentials no longer have the turns of the user to whom they belonged, who may not hold them.
     """
     try:
         return check(headers)
     except (NotAuthenticatedError, NotAllowedError):
-        current(ConcurrencyLimiter).forget(headers)
+        current(ConcurrencyLimiter).refuse(headers)
         raise
 
 

@@ -6,6 +6,7 @@ from contextlib import suppress
 from datetime import timedelta
 from threading import Event
 
+from common.domain.task import Task
 from gpu_subscriber.attempt.active_task import ActiveTask
 from gpu_subscriber.errors import GenerationInterruptedError
 from tests.factories import submitted_task
@@ -21,7 +22,8 @@ def test_work_that_failed_keeps_no_picture_in_memory() -> None:
     clock, store = FakeClock(), InMemoryTaskStore()
     task = store.create(submitted_task(now=clock.now()))
     claimed = store.update(task.id, lambda t: t.claimed_by("worker-a", clock.now(), timedelta(minutes=1)))
-    active = ActiveTask(claimed, store=store, clock=clock, on_change=Event().set, on_progress=[].append)
+    progress: list[Task] = []
+    active = ActiveTask(claimed, store=store, clock=clock, on_change=Event().set, on_progress=progress.append)
     freed = Event()
 
     def work() -> None:
