@@ -3,7 +3,9 @@
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from google.auth.credentials import AnonymousCredentials
@@ -103,24 +105,35 @@ def test_download_that_arrives_byte_by_byte_ends_after_its_time(
     assert bucket.hung_up.wait(30)
 
 
-def test_download_that_has_ended_leaves_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+class _OnePicture(BaseHTTPRequestHandler):
+    """A bucket that contains the same picture everywhere."""
+
     body = b"a picture"
-    server = socket.create_server(("127.0.0.1", 0))
-    monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{server.getsockname()[1]}")
 
-    def serve() -> None:
-        connection, _ = server.accept()
-        with connection:
-            connection.recv(65_536)
-            connection.sendall(HEAD % len(body) + body)
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "image/png")
+        self.send_header("Content-Length", str(len(self.body)))
+        self.end_headers()
+        self.wfile.write(self.body)
 
-    serving = threading.Thread(target=serve)
-    serving.start()
-    client = StorageClient(project="demo-x", credentials=AnonymousCredentials())
-    with server:
-        assert GcsImageBucket(client, bucket="b", download_seconds=3_600).read(IMAGE) == body
-    serving.join(60)
-    timers = [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)]
-    for timer in timers:
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_download_that_has_ended_leaves_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = set(threading.enumerate())
+    with ThreadingHTTPServer(("127.0.0.1", 0), _OnePicture) as server, ThreadPoolExecutor(1) as pool:
+        serving = pool.submit(server.serve_forever)
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{server.server_port}")
+        client = StorageClient(project="demo-x", credentials=AnonymousCredentials())
+        try:
+            content = GcsImageBucket(client, bucket="b", download_seconds=3_600).read(IMAGE)
+            timers = [each for each in threading.enumerate() if isinstance(each, threading.Timer)]
+        finally:
+            server.shutdown()
+            serving.result(60)
+    assert content == _OnePicture.body
+    for timer in set(timers) - before:
         timer.join(60)
-    assert not any(timer.is_alive() for timer in timers)
+        assert not timer.is_alive()
