@@ -15,6 +15,7 @@ from common.domain.models.families import family_of
 from common.domain.models.model_files import ModelFiles
 from common.model_files.weights import UnservableModelError
 from common.model_folder import model_traits
+from gpu_subscriber.terminal import report
 
 
 def main() -> int:
@@ -34,9 +35,9 @@ def main() -> int:
     try:
         entry = described(arguments.source, config=arguments.config)
     except UnservableModelError as error:
-        print(f"describe_model: {error}", file=sys.stderr)  # noqa: T201 (a command talks to its terminal)
+        report(f"describe_model: {error}")
         return 1
-    print(json.dumps(entry, indent=2))  # noqa: T201 (as above)
+    print(json.dumps(entry, indent=2))  # noqa: T201 (a command writes to its terminal)
     return 0
 
 
@@ -53,10 +54,9 @@ def described(source: Path, *, config: Path | None = None, variant: str | None =
             f"{source} is neither a .safetensors file nor a folder with a model_index.json"
         )
     if not found.is_known:
-        print(  # noqa: T201 (as above)
+        report(
             f"describe_model: the traits of a {found.class_name} are not known: the entry states only what every "
-            "pipeline supports",
-            file=sys.stderr,
+            "pipeline supports"
         )
     title = source.absolute().stem if source.is_file() else source.absolute().name
     entry = {

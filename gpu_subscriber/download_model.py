@@ -28,6 +28,7 @@ from gpu_subscriber.model_download.copying import copy_files
 from gpu_subscriber.model_download.destinations import BucketDestination, Destination, FolderDestination
 from gpu_subscriber.model_download.file_lock import locked
 from gpu_subscriber.model_download.hub import HubRepository, ModelDownloadError
+from gpu_subscriber.terminal import report
 
 ENTRY = "catalog_entry.json"
 _BUCKET = "gs://"
@@ -44,7 +45,7 @@ def main() -> int:
         DependencyUnavailableError,
         GoogleAPICallError,
     ) as error:
-        _report(f"download_model: {error}")
+        report(f"download_model: {error}")
         return 1
     print(json.dumps(entry, indent=2))  # noqa: T201 (a command writes to its terminal)
     return 0
@@ -66,15 +67,15 @@ def download(
             variant=arguments.variant,
         )
     entry = {**model.entry, "name": arguments.name or model.entry["name"]}
-    _report(f"{repository.model} at {repository.commit}: {len(model.files)} files, {model.size:,} bytes")
+    report(f"{repository.model} at {repository.commit}: {len(model.files)} files, {model.size:,} bytes")
     if arguments.to is None:
         entry |= {"source": repository.model, "revision": repository.commit}
     else:
         entry["source"] = _source(arguments, entry["name"], model)
         if not arguments.no_copy:
             destination = _destination(arguments.to, entry["name"])
-            with destination.reserved(_report):
-                copy_files(repository, model.files, destination, report=_report)
+            with destination.reserved(report):
+                copy_files(repository, model.files, destination, report=report)
                 destination.write_text(ENTRY, json.dumps(entry, indent=2) + "\n")
     if arguments.catalog is not None:
         with locked(arguments.catalog):
@@ -102,10 +103,6 @@ def _destination(to: str, name: str) -> Destination:
 def _bucket_and_prefix(to: str) -> tuple[str, str]:
     bucket, _, prefix = to.removeprefix(_BUCKET).partition("/")
     return bucket, prefix.strip("/")
-
-
-def _report(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)  # noqa: T201 (as above)
 
 
 def parser() -> argparse.ArgumentParser:

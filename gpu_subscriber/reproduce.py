@@ -20,6 +20,7 @@ from gpu_subscriber.errors import UnreadableImageError
 from gpu_subscriber.images.encoding import encode_image, read_record, recorded
 from gpu_subscriber.images.inputs import decoded_inputs
 from gpu_subscriber.settings import WorkerSettings
+from gpu_subscriber.terminal import report
 
 _OPTIONS = {
     "image": "--input",
@@ -50,7 +51,7 @@ def main() -> int:
         message = error.failure.message
     except (UnreadableImageError, UnknownModelError, SettingsError, ValidationError, OSError) as error:
         message = str(error)
-    print(f"reproduce: {message}", file=sys.stderr)  # noqa: T201 (a command writes to its terminal)
+    report(f"reproduce: {message}")
     return 1
 
 

@@ -24,7 +24,7 @@ class AutoscalingQuery(QueryParameters):
 
     models: str = Field(
         default="",
-        max_length=500,
+        max_length=4_000,
         description="Models that the pool serves, separated by commas; all by default.",
     )
     target_seconds: float = Field(

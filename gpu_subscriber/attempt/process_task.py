@@ -281,5 +281,8 @@ class ProcessTask:
             if trouble is None:
                 raise
         if trouble is not None:
-            raise trouble
+            try:
+                raise trouble
+            finally:
+                del trouble  # its traceback would refer to itself, and keep the pictures in memory
         return failures

@@ -37,6 +37,8 @@ _AVIF: dict[str, Any] = {"speed": _AVIF_SPEED, "subsampling": "4:4:4", "max_thre
 _UNICODE_COMMENT = b"UNICODE\x00"
 _XMP_NAMESPACE = "https://darkroom.dev/ns/1.0/"
 _XMP_ATTRIBUTE = "darkroom:record"
+_FORMATS = tuple(each.value for each in OutputFormat)
+"""Pillow would give a file of another format to its other decoders, some of which start programs."""
 
 
 def recorded(
@@ -86,7 +88,7 @@ def pixels_sha256(
 def read_record(data: bytes) -> ImageRecord:
     """Read the record that `encode_image` embedded; raises UnreadableImageError if there is none."""
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             image.load()  # a PNG's text chunk may follow its pixels
             embedded = image.info.get("darkroom") or _from_xmp(image.info.get("xmp", b""))
         return decode_image_record(embedded)

@@ -25,7 +25,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from common.domain.images import StoredImage
+from common.domain.images import StoredImage, Thumbnail
 from common.domain.task import DEFAULT_ATTEMPTS, Task, TaskStatus
 from common.domain.task_records import MAX_HISTORY
 from common.wire_formats.task_event import TaskEvent, ending_of
@@ -135,24 +135,29 @@ def _check_images(accepted: Accepted, task: Task, evidence: Evidence) -> Finding
     if extra := [index for index, times in indices.items() if times > 1 or index >= accepted.images]:
         yield Kind.DOUBLED, f"images {extra} are repeated or not requested"
     for image in task.images:
-        yield from _check_image(accepted, task, image, evidence.objects.get(image.object_name))
+        if image.seed != task.parameters.seed_of(image.index):
+            yield Kind.CORRUPT, f"image {image.index} has a wrong seed"
+        yield from _check_file(image, (accepted.width, accepted.height), image.index, task, evidence)
+        if (small := image.thumbnail) is not None:
+            yield from _check_file(small, (small.width, small.height), image.index, task, evidence)
 
 
-def _check_image(accepted: Accepted, task: Task, image: StoredImage, stored: StoredObject | None) -> Findings:
-    found = _IMAGE_NAME.fullmatch(image.object_name)
-    if found is None or (found["folder"], int(found["index"])) != (task.folder, image.index):
-        yield Kind.CORRUPT, f"{image.object_name} is not a valid name of image {image.index}"
+def _check_file(
+    file: StoredImage | Thumbnail, size: tuple[int, int], index: int, task: Task, evidence: Evidence
+) -> Findings:
+    found = _IMAGE_NAME.fullmatch(file.object_name)
+    if found is None or (found["folder"], int(found["index"])) != (task.folder, index):
+        yield Kind.CORRUPT, f"{file.object_name} is not a valid name of image {index}"
     elif not 1 <= int(found["attempt"]) <= task.attempt:
-        yield Kind.MISCOUNTED, f"{image.object_name} is not of attempts 1 to {task.attempt}"
-    if image.seed != task.parameters.seed_of(image.index):
-        yield Kind.CORRUPT, f"image {image.index} has a wrong seed"
+        yield Kind.MISCOUNTED, f"{file.object_name} is not of attempts 1 to {task.attempt}"
+    stored = evidence.objects.get(file.object_name)
     if stored is None:
-        yield Kind.CORRUPT, f"{image.object_name} does not exist"
+        yield Kind.CORRUPT, f"{file.object_name} does not exist"
         return
-    if (stored.sha256, stored.size_bytes) != (image.sha256, image.size_bytes):
-        yield Kind.CORRUPT, f"{image.object_name} differs in size or checksum from the document"
-    if stored.picture != (image.content_type, accepted.width, accepted.height):
-        yield Kind.CORRUPT, f"{image.object_name} decodes as {stored.picture}"
+    if (stored.sha256, stored.size_bytes) != (file.sha256, file.size_bytes):
+        yield Kind.CORRUPT, f"{file.object_name} differs in size or checksum from the document"
+    if stored.picture != (file.content_type, *size):
+        yield Kind.CORRUPT, f"{file.object_name} decodes as {stored.picture}"
 
 
 def _check_leftovers(task: Task, objects: Sequence[StoredObject]) -> Findings:

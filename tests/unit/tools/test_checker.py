@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from common.domain.images import StoredImage
+from common.domain.images import StoredImage, Thumbnail
 from common.domain.task import Claim, FailedImage, RunSeconds, Task, TaskStatus, Usage
 from common.wire_formats.task_event import ending_of
 from tests.factories import NOW, submitted_task
@@ -28,6 +28,21 @@ IMAGE = StoredImage(
 STORED = StoredObject(
     name=NAME, size_bytes=9, sha256="abc", content_type="image/png", picture=("image/png", 64, 64)
 )
+SMALL = Thumbnail(
+    object_name=f"{FOLDER}attempt-1/0.thumbnail.webp",
+    width=32,
+    height=32,
+    content_type="image/webp",
+    size_bytes=5,
+    sha256="def",
+)
+STORED_SMALL = StoredObject(
+    name=SMALL.object_name,
+    size_bytes=5,
+    sha256="def",
+    content_type="image/webp",
+    picture=("image/webp", 32, 32),
+)
 CLAIM = Claim(worker_id="w", attempt=1, expires_at=NOW, claimed_at=NOW)
 
 
@@ -46,6 +61,12 @@ def evidence(task: Task | None, **changes: object) -> Evidence:
     return Evidence(**fields)  # type: ignore[arg-type]
 
 
+def with_thumbnail(small: Thumbnail, stored: StoredObject | None = STORED_SMALL) -> Evidence:
+    """Return evidence of a task whose image has this thumbnail."""
+    objects = {NAME: STORED} if stored is None else {NAME: STORED, stored.name: stored}
+    return evidence(replace(TASK, images=(replace(IMAGE, thumbnail=small),)), objects=objects)
+
+
 def kinds(found: Evidence) -> set[Kind]:
     return {finding.kind for finding in check(found).findings}
 
@@ -54,6 +75,7 @@ def test_checker_accepts_valid_evidence() -> None:
     event = ending_of(TASK)
     assert not check(evidence(TASK)).findings
     assert not check(evidence(TASK, events=(event, event))).findings
+    assert not check(with_thumbnail(SMALL)).findings
 
 
 RETURNED_ONCE = replace(TASK, attempt=2, images=(replace(IMAGE, object_name=SECOND_NAME),))
@@ -99,6 +121,14 @@ VIOLATIONS: dict[Kind, dict[str, Evidence]] = {
         "another seed": evidence(replace(TASK, images=(replace(IMAGE, seed=1),))),
         "an object of another task": evidence(
             replace(TASK, images=(replace(IMAGE, object_name=NAME.replace("task-1", "task-2")),))
+        ),
+        "a missing thumbnail": with_thumbnail(SMALL, stored=None),
+        "other bytes of a thumbnail": with_thumbnail(SMALL, replace(STORED_SMALL, sha256="deg")),
+        "another size of a thumbnail": with_thumbnail(
+            SMALL, replace(STORED_SMALL, picture=("image/webp", 64, 64))
+        ),
+        "a thumbnail of another task": with_thumbnail(
+            replace(SMALL, object_name=SMALL.object_name.replace("task-1", "task-2"))
         ),
         "an incomplete leftover image": evidence(
             RETURNED_ONCE,

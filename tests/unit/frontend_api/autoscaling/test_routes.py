@@ -48,6 +48,12 @@ def test_demand_rises_with_work_and_falls_with_the_target(api: Api) -> None:
     assert asked(api, "?target_seconds=88")["workers"] == pytest.approx(10, abs=0.001)
 
 
+def test_demand_of_a_pool_with_many_models(api: Api) -> None:
+    names = ",".join(["demo"] * 200)
+    queue(api, 1)
+    assert asked(api, f"?models={names}")["tasks"] == 1
+
+
 def test_busy_worker_counts_as_one(api: Api) -> None:
     for name in ("one", "two", "three"):
         measured_worker(api, name, seconds_per_task=1)

@@ -23,6 +23,8 @@ from tests.pictures import png_with_an_empty_profile
 
 SIZE = (16, 8)
 PIXELS = bytes(range(128)) * 3
+XMP_TAG = 700
+"""Of TIFF files."""
 
 
 def record(drawn: dict[str, Any] | None = None, **changes: Any) -> ImageRecord:
@@ -49,6 +51,15 @@ def encoded(said: ImageRecord) -> bytes:
 def test_image_record_is_read_back(output_format: OutputFormat, prompt: str) -> None:
     said = record(prompt=prompt, negative_prompt="blurry", output_format=output_format)
     assert read_record(encoded(said)) == said
+
+
+def test_record_is_read_from_the_formats_of_images_only() -> None:
+    jpeg = encoded(record(output_format=OutputFormat.JPEG))
+    file = io.BytesIO()
+    with Image.open(io.BytesIO(jpeg)) as image:
+        image.save(file, "TIFF", tiffinfo={XMP_TAG: image.info["xmp"]})
+    with pytest.raises(UnreadableImageError):
+        read_record(file.getvalue())
 
 
 @given(prompt=st.text(min_size=1, max_size=200), output_format=st.sampled_from(OutputFormat))
