@@ -27,6 +27,7 @@ from frontend_api.dead_letters.replay import ReplayDeadLetter
 from frontend_api.estimates.estimator import TaskEstimator
 from frontend_api.estimates.package import Estimates
 from frontend_api.estimates.workload_cache import WorkloadCache
+from frontend_api.fair_queue import FairQueue
 from frontend_api.health.readiness import CheckReadiness, Probe
 from frontend_api.history.package import History
 from frontend_api.history.ports import MinuteHistory
@@ -275,6 +276,7 @@ def build_dependencies(
         batches=Batches(
             submit=SubmitBatch(submit_task=submit, batches=task_batches),
             change=ChangeTasks(store=store, requests=identity.request_rate),
+            in_progress=FairQueue(requests_at_once, per_caller=per_caller),
         ),
         browser=web_page,
         dead_letters=DeadLetters(

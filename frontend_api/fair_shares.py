@@ -1,6 +1,5 @@
 """FairShares: a capacity of this process that one caller must not use up for all others."""
 
-import math
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -15,11 +14,11 @@ class FairShares:
     """Counts the amounts that callers hold. Thread-safe.
 
     A caller may hold everything that no other caller needs. While the capacity is used up, it gets
-    more only below an equal share, so that the first request of another caller is always admitted.
+    more only below an equal share, so that the first request of another caller is admitted, until all
+    of them together hold `at_most`.
     """
 
-    def __init__(self, capacity: int, *, at_most: float = math.inf) -> None:
-        """All callers together may hold a little more than the capacity, but no more than `at_most`."""
+    def __init__(self, capacity: int, *, at_most: int) -> None:
         self._capacity = capacity
         self._at_most = at_most
         self._lock = threading.Condition()

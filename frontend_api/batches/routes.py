@@ -82,6 +82,11 @@ def submit_batch() -> Response:
     if "Idempotency-Key" in request.headers:
         detail = "applies to a single submission; set `idempotency_key` in each item instead"
         raise RequestRefusedError(header_problem("Idempotency-Key", detail))
+    with current(ConcurrencyLimiter).in_turn(current(Batches).in_progress):
+        return _submitted()
+
+
+def _submitted() -> Response:
     items = tuple(json_body(TaskBatch, max_values=MAX_BATCH_VALUES).checked())
     current(Identity).request_rate.count(caller_id(), len(items) - 1)  # beside the request itself
     valid = [item for item in items if isinstance(item, BatchItem)]

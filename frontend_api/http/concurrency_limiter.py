@@ -78,6 +78,18 @@ class ConcurrencyLimiter:
             if caller is not None:
                 self._wait(caller, returns=True)
 
+    @contextmanager
+    def in_turn(self, queue: FairQueue) -> Iterator[None]:
+        """Hold capacity of this queue, too, within the block. The request leaves its own to wait for it."""
+        caller, admitted = self.current_caller(), threading.Event()
+        with self.left():
+            queue.enter(caller, admitted.set)
+            admitted.wait()
+        try:
+            yield
+        finally:
+            queue.leave(caller)
+
     def begin_request(self) -> None:
         """Wait for capacity for the current request."""
         self._wait(self.current_caller())

@@ -25,7 +25,7 @@ that waits has stored its task, which rescue publishes after 30 seconds.
 class RemoteService:
     """A service that processes at most `at_once` calls of this process, and of each caller `per_caller`.
 
-    A call that waits fails once no other has succeeded for `patience_seconds`: the service hangs. While it
+    A call that waits fails once the service has not answered for `patience_seconds`: it hangs. While it
     is only slow, the calls wait. Calls of threads without capacity in the gate, such as those of open
     streams, take no turns.
     """
@@ -43,7 +43,7 @@ class RemoteService:
         self._gate = gate
         self._queue = FairQueue(at_once, per_caller=per_caller)
         self._patience = patience_seconds
-        self._succeeded_at = time.monotonic()
+        self._answered_at = time.monotonic()
 
     def limited(self, port: _Port) -> _Port:
         """Return the port with each method called in a turn."""
@@ -54,9 +54,14 @@ class RemoteService:
             if caller is None:
                 return method(*arguments, **options)
             with self._turn_of(caller):
-                result = method(*arguments, **options)
-            self._succeeded_at = time.monotonic()
-            return result
+                try:
+                    result = method(*arguments, **options)
+                except Exception as error:
+                    if not isinstance(error, DependencyUnavailableError):  # such as: there is no such file
+                        self._answered_at = time.monotonic()
+                    raise
+                self._answered_at = time.monotonic()
+                return result
 
     @contextmanager
     def _turn_of(self, caller: str) -> Iterator[None]:
@@ -66,7 +71,7 @@ class RemoteService:
         entered_at = time.monotonic()
 
         def seconds_left() -> float:
-            return max(entered_at, self._succeeded_at) + self._patience - time.monotonic()
+            return max(entered_at, self._answered_at) + self._patience - time.monotonic()
 
         while not started.wait(max(0, seconds_left())):
             if seconds_left() <= 0 and self._queue.withdraw(caller, start):

@@ -34,7 +34,7 @@ def limit_response_memory(
     app: Flask, gate: ConcurrencyLimiter, *, capacity_bytes: int = _CAPACITY_BYTES
 ) -> None:
     """Refuse a large response to a caller that holds more than its share of the memory."""
-    memory = FairShares(capacity_bytes)
+    memory = FairShares(capacity_bytes, at_most=2 * capacity_bytes)
     app.extensions[_EXTENSION] = memory, gate
 
     @app.after_request

@@ -1,10 +1,12 @@
 """Calls of services that do not respond leave the capacity of the gate to other requests."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from werkzeug.test import TestResponse
@@ -13,6 +15,7 @@ from common.domain.errors import DependencyUnavailableError
 from common.domain.task import Task
 from frontend_api.http.concurrency_limiter import ConcurrencyLimiter
 from frontend_api.http.remote_service import RemoteService
+from frontend_api.http.requests import json_body
 from tests.pictures import png
 from tests.unit.frontend_api.conftest import Api, signed_in_as
 from tests.unit.frontend_api.webhooks.test_webhooks import completed, push_of
@@ -116,6 +119,30 @@ def test_service_that_hangs_holds_no_capacity_of_other_requests(
         held.result(60)
 
 
+def test_batches_of_a_caller_are_not_parsed_while_others_of_it_wait(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Parsed batches that wait for a service would use up the memory."""
+    parsed = threading.Semaphore(0)
+
+    def parsing(*arguments: Any, **options: Any) -> Any:
+        parsed.release()
+        return json_body(*arguments, **options)
+
+    monkeypatch.setattr("frontend_api.batches.routes.json_body", parsing)
+    task, hanging = api.completed_task(), HangingMethod("pubsub")
+    with monkeypatch.context() as service, ThreadPoolExecutor(2) as pool:
+        service.setattr(api.queue, "publish", hanging)
+        held = [pool.submit(submit_batch, api, task) for _ in range(2)]
+        try:
+            assert hanging.calls.acquire(timeout=60)
+            assert parsed.acquire(timeout=60)
+            assert not parsed.acquire(timeout=0.2)
+        finally:
+            hanging.ends.set()
+        assert [each.result(60).status_code for each in held] == [200] * 2
+
+
 def test_webhook_receiver_that_hangs_holds_no_capacity_of_other_requests(api: Api) -> None:
     task = completed(api)
     api.receiver.answers.clear()
@@ -198,6 +225,10 @@ class Service:
     def hang(self) -> None:
         self.hanging()
 
+    def miss(self) -> None:
+        time.sleep(0.3)  # the time that a call takes
+        raise LookupError("no such file")
+
     def respond(self) -> str:
         return "a response"
 
@@ -219,6 +250,12 @@ def test_call_fails_when_a_service_has_no_capacity_and_does_not_respond() -> Non
     assert isinstance(held.exception(60), DependencyUnavailableError)
     # The call that failed has left no capacity behind.
     assert service.call(service.port.respond).result(60) == "a response"
+
+
+def test_call_waits_while_the_service_answers_with_errors() -> None:
+    service = Service(patience_seconds=0.5)
+    calls = [service.call(service.port.miss) for _ in range(4)]
+    assert {type(each.exception(60)) for each in calls} == {LookupError}
 
 
 def test_call_waits_for_a_service_that_is_slow() -> None:

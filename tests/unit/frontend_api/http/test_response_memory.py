@@ -111,6 +111,14 @@ def test_unread_responses_of_a_caller_do_not_affect_others(server: Server) -> No
     assert all(response.status_code == 200 for response in unread)
 
 
+def test_all_addresses_together_hold_at_most_twice_the_capacity(server: Server) -> None:
+    unread = [server.get("/reserved", f"198.51.100.{number}") for number in range(2 * MOST_UNREAD)]
+    assert [response.status_code for response in unread] == [200] * len(unread)
+    assert server.get("/reserved", HONEST).status_code == 429
+    unread.pop().close()
+    assert server.get("/reserved", HONEST).data == LARGE
+
+
 def test_large_part_of_a_stream_counts_while_it_is_sent(server: Server) -> None:
     parts = [iter(server.get("/stream").iter_encoded()) for _ in range(MOST_UNREAD + 1)]
     for part in parts:
