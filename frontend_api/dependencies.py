@@ -1,5 +1,6 @@
 """The packages of the API, built from the ports. Routes get each one from `current(…)`."""
 
+import sys
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass, fields, replace
@@ -276,7 +277,7 @@ def build_dependencies(
         batches=Batches(
             submit=SubmitBatch(submit_task=submit, batches=task_batches),
             change=ChangeTasks(store=store, requests=identity.request_rate),
-            in_progress=FairQueue(requests_at_once, per_caller=per_caller),
+            in_progress=FairQueue(sys.maxsize, per_caller=per_caller),
         ),
         browser=web_page,
         dead_letters=DeadLetters(

@@ -1,5 +1,6 @@
 """FairShares: a capacity of this process that one caller must not use up for all others."""
 
+import math
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -14,11 +15,11 @@ class FairShares:
     """Counts the amounts that callers hold. Thread-safe.
 
     A caller may hold everything that no other caller needs. While the capacity is used up, it gets
-    more only below an equal share, so that the first request of another caller is admitted, until all
-    of them together hold `at_most`.
+    more only below an equal share, so that the first request of another caller is admitted. With
+    `at_most`, no caller gets more once all of them together hold so much.
     """
 
-    def __init__(self, capacity: int, *, at_most: int) -> None:
+    def __init__(self, capacity: int, *, at_most: float = math.inf) -> None:
         self._capacity = capacity
         self._at_most = at_most
         self._lock = threading.Condition()

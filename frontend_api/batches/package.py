@@ -12,4 +12,4 @@ class Batches:
     submit: SubmitBatch
     change: ChangeTasks
     in_progress: FairQueue
-    """Of submitted batches. A parsed one needs many times the memory of its request."""
+    """Of submitted batches, per caller. A parsed one needs many times the memory of its request."""

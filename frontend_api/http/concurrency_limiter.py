@@ -17,6 +17,9 @@ from frontend_api.fair_queue import FairQueue
 from frontend_api.http.known_credentials import KnownCredentials
 from frontend_api.identity.caller_address import TrustedProxies
 
+NETWORK = "network "
+"""Begins the names of callers who are not known as users."""
+
 
 class ConcurrencyLimiter:
     """Admits `at_once` requests, and of each caller at most `per_caller`.
@@ -130,7 +133,7 @@ class ConcurrencyLimiter:
     def current_caller(self) -> str:
         """Return the caller of the current request: a user, or a network address."""
         known: str | None = g.get("identified_caller") or self._known.caller_with(dict(request.headers))
-        return known or f"network {self._proxies.network_of(request.environ)}"
+        return known or f"{NETWORK}{self._proxies.network_of(request.environ)}"
 
 
 def limit_concurrency(app: Flask, gate: ConcurrencyLimiter, *, exempt_paths: Container[str] = ()) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 from flask import Flask, Response, after_this_request, current_app, g, request
 
 from frontend_api.fair_shares import FairShares, Reserve
-from frontend_api.http.concurrency_limiter import ConcurrencyLimiter
+from frontend_api.http.concurrency_limiter import NETWORK, ConcurrencyLimiter
 from frontend_api.http.problem_responses import problem_response
 from frontend_api.http.problems import Problem, RequestRefusedError
 
@@ -34,12 +34,16 @@ def limit_response_memory(
     app: Flask, gate: ConcurrencyLimiter, *, capacity_bytes: int = _CAPACITY_BYTES
 ) -> None:
     """Refuse a large response to a caller that holds more than its share of the memory."""
-    memory = FairShares(capacity_bytes, at_most=2 * capacity_bytes)
-    app.extensions[_EXTENSION] = memory, gate
+    # Visitors need no account. They have a memory of their own, so that they cannot use up that of users.
+    memories = {
+        False: FairShares(capacity_bytes),
+        True: FairShares(capacity_bytes, at_most=2 * capacity_bytes),
+    }
+    app.extensions[_EXTENSION] = memories, gate
 
     @app.after_request
     def admit(answer: Response) -> Response:
-        caller = gate.current_caller()
+        memory, caller = _memory_of_caller()
         if answer.is_streamed:
             if answer.status_code != 101 and not answer.direct_passthrough and "reserves_memory" not in g:
                 answer.response = _metered(answer.response, memory, caller)
@@ -58,8 +62,8 @@ def limit_response_memory(
 
 def check_response_memory() -> None:
     """Raise RequestRefusedError if the caller holds its share. Called before a request changes anything."""
-    memory, gate = current_app.extensions[_EXTENSION]
-    if not memory.admits(gate.current_caller()):
+    memory, caller = _memory_of_caller()
+    if not memory.admits(caller):
         raise RequestRefusedError(_too_many())
 
 
@@ -71,8 +75,8 @@ def reserve_memory(size: int, *, waits: bool = False) -> None:
     """
     if size < _LEAST_BYTES:
         return
-    memory, gate = current_app.extensions[_EXTENSION]
-    caller = gate.current_caller()
+    memory, caller = _memory_of_caller()
+    _, gate = current_app.extensions[_EXTENSION]
     with gate.released() if waits else nullcontext():
         is_admitted = memory.take_within(_WAIT_SECONDS if waits else 0, caller, size)
     if not is_admitted:
@@ -91,8 +95,7 @@ def memory_of_stream() -> Reserve:
     A stream continues after its request, outside the limit on concurrent requests: all waiting streams
     of a caller would read their files when a task finishes. Entering raises RequestRefusedError.
     """
-    memory, gate = current_app.extensions[_EXTENSION]
-    caller = gate.current_caller()
+    memory, caller = _memory_of_caller()
     g.reserves_memory = True
 
     @contextmanager
@@ -108,6 +111,13 @@ def memory_of_stream() -> Reserve:
             memory.give_back(caller, size)
 
     return reserved
+
+
+def _memory_of_caller() -> tuple[FairShares, str]:
+    """Return the memory of users or of visitors, and the current caller."""
+    memories, gate = current_app.extensions[_EXTENSION]
+    caller = gate.current_caller()
+    return memories[caller.startswith(NETWORK)], caller
 
 
 def _too_many() -> Problem:

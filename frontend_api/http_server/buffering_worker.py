@@ -117,7 +117,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         self._lingering: dict[_Connection, float] = {}
         self._answering: dict[_Connection, float] = {}  # start time, in ascending order
         self._readers_checked = 0.0
-        self._bytes_held = FairShares(_BUFFERED_BYTES, at_most=2 * _BUFFERED_BYTES)
+        self._bytes_held = FairShares(_BUFFERED_BYTES)
         self._threads = RequestThreads(self.cfg.threads, waiting=_WAITING_REQUESTS, name="request")
         self._health_threads = RequestThreads(_HEALTH_THREADS, waiting=_WAITING_HEALTH_CHECKS, name="health")
         super().init_process()

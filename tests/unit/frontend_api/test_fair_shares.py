@@ -7,7 +7,7 @@ from frontend_api.fair_shares import FairShares
 
 @pytest.fixture
 def shares() -> FairShares:
-    return FairShares(100, at_most=1_000)
+    return FairShares(100)
 
 
 def taken(shares: FairShares, caller: str, *, at_most: int = 1_000, amount: int = 1) -> int:
@@ -51,7 +51,7 @@ def test_nothing_is_admitted_beyond_the_limit_of_all_callers() -> None:
 
 
 def test_large_amounts_of_one_caller_leave_capacity_for_others() -> None:
-    shares = FairShares(1_000, at_most=10_000)
+    shares = FairShares(1_000)
     assert taken(shares, "greedy", amount=400) == 3
     assert taken(shares, "honest", amount=400) == 2
     shares.give_back("greedy", 1_200)

@@ -6,13 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from flask import Flask, Response
+from flask import Flask, Response, g
 from werkzeug.test import TestResponse
 
 from frontend_api.http.concurrency_limiter import ConcurrencyLimiter
 from frontend_api.http.problem_responses import handle_errors
 from frontend_api.http.problems import RequestRefusedError
 from frontend_api.http.response_memory import (
+    check_response_memory,
     limit_response_memory,
     memory_of_stream,
     reserve_memory,
@@ -36,6 +37,7 @@ class Server:
         self.app.add_url_rule("/large", "large", lambda: Response(LARGE))
         self.app.add_url_rule("/change", "change", lambda: Response(LARGE), methods=["POST"])
         self.app.add_url_rule("/reserved", "reserved", self._reserved)
+        self.app.add_url_rule("/of_user", "of_user", self._of_user)
         self.app.add_url_rule("/small", "small", lambda: Response(b"x"))
         self.app.add_url_rule("/stream", "stream", lambda: Response(self._chunks()))
         self.app.add_url_rule("/files", "files", self._files)
@@ -44,6 +46,11 @@ class Server:
         reserve_memory(len(LARGE))
         self.reads += 1
         return Response(LARGE)
+
+    def _of_user(self) -> Response:
+        g.identified_caller = "user ada"
+        check_response_memory()
+        return self._reserved()
 
     def _files(self) -> Response:
         reserve = memory_of_stream()
@@ -111,12 +118,19 @@ def test_unread_responses_of_a_caller_do_not_affect_others(server: Server) -> No
     assert all(response.status_code == 200 for response in unread)
 
 
-def test_all_addresses_together_hold_at_most_twice_the_capacity(server: Server) -> None:
+def test_visitors_together_hold_at_most_twice_the_capacity(server: Server) -> None:
     unread = [server.get("/reserved", f"198.51.100.{number}") for number in range(2 * MOST_UNREAD)]
     assert [response.status_code for response in unread] == [200] * len(unread)
     assert server.get("/reserved", HONEST).status_code == 429
     unread.pop().close()
     assert server.get("/reserved", HONEST).data == LARGE
+
+
+def test_visitors_do_not_use_up_the_memory_of_users(server: Server) -> None:
+    unread = [server.get("/reserved", f"198.51.100.{number}") for number in range(2 * MOST_UNREAD)]
+    assert server.get("/reserved", HONEST).status_code == 429
+    assert server.get("/of_user", HONEST).data == LARGE
+    assert all(response.status_code == 200 for response in unread)
 
 
 def test_large_part_of_a_stream_counts_while_it_is_sent(server: Server) -> None:
