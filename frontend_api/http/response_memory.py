@@ -12,7 +12,7 @@ import errno
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from flask import Flask, Response, after_this_request, current_app, g, request
 
@@ -30,15 +30,20 @@ _WAIT_SECONDS = 10.0
 """For the memory of a finished task's files. Many requests of a caller may wait for one task."""
 
 
+class _Memories(NamedTuple):
+    """Visitors need no account: they have a memory of their own, and cannot use up that of users."""
+
+    users: FairShares
+    visitors: FairShares
+
+
 def limit_response_memory(
     app: Flask, gate: ConcurrencyLimiter, *, capacity_bytes: int = _CAPACITY_BYTES
 ) -> None:
     """Refuse a large response to a caller that holds more than its share of the memory."""
-    # Visitors need no account. They have a memory of their own, so that they cannot use up that of users.
-    memories = {
-        False: FairShares(capacity_bytes),
-        True: FairShares(capacity_bytes, at_most=2 * capacity_bytes),
-    }
+    memories = _Memories(
+        users=FairShares(capacity_bytes), visitors=FairShares(capacity_bytes, at_most=2 * capacity_bytes)
+    )
     app.extensions[_EXTENSION] = memories, gate
 
     @app.after_request
@@ -117,7 +122,7 @@ def _memory_of_caller() -> tuple[FairShares, str]:
     """Return the memory of users or of visitors, and the current caller."""
     memories, gate = current_app.extensions[_EXTENSION]
     caller = gate.current_caller()
-    return memories[caller.startswith(NETWORK)], caller
+    return memories.visitors if caller.startswith(NETWORK) else memories.users, caller
 
 
 def _too_many() -> Problem:

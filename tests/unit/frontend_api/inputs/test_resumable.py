@@ -57,7 +57,8 @@ def test_started_upload_expires_after_a_day(api: Api) -> None:
 
 def test_memory_of_uploads_that_are_completed_is_limited(api: Api) -> None:
     upload_id = sent(api, png())
-    memory, _ = api.app.extensions["response_memory"]
+    memories, _ = api.app.extensions["response_memory"]
+    memory = memories.users
     memory.take("user local", 96 * 1024 * 1024)
     refused = complete(api, upload_id, png())
     assert (refused.status_code, refused.get_json()["code"]) == (429, "too_many_large_files")
