@@ -16,7 +16,7 @@ from frontend_api.http.concurrency_limiter import ConcurrencyLimiter
 
 _Port = TypeVar("_Port")
 _Result = TypeVar("_Result")
-_PATIENCE_SECONDS = 10.0
+_TIMEOUT_SECONDS = 10.0
 """Longer than the calls' timeouts: while some calls succeed, those that wait have time. A submission
 that waits has stored its task, which rescue publishes after 30 seconds.
 """
@@ -25,7 +25,7 @@ that waits has stored its task, which rescue publishes after 30 seconds.
 class RemoteService:
     """A service that processes at most `at_once` calls of this process, and of each caller `per_caller`.
 
-    A call that waits fails once the service has not answered for `patience_seconds`: it hangs. While it
+    A call that waits fails after `timeout_seconds` without any response of the service, which hangs. While it
     is only slow, the calls wait. Calls of threads without capacity in the gate, such as those of open
     streams, take no turns.
     """
@@ -37,13 +37,13 @@ class RemoteService:
         *,
         at_once: int,
         per_caller: int,
-        patience_seconds: float = _PATIENCE_SECONDS,
+        timeout_seconds: float = _TIMEOUT_SECONDS,
     ) -> None:
         self._name = name
         self._gate = gate
         self._queue = FairQueue(at_once, per_caller=per_caller)
-        self._patience = patience_seconds
-        self._answered_at = time.monotonic()
+        self._timeout = timeout_seconds
+        self._responded_at = time.monotonic()
 
     def limited(self, port: _Port) -> _Port:
         """Return the port with each method called in a turn."""
@@ -58,9 +58,9 @@ class RemoteService:
                     result = method(*arguments, **options)
                 except Exception as error:
                     if not isinstance(error, DependencyUnavailableError):  # such as: there is no such file
-                        self._answered_at = time.monotonic()
+                        self._responded_at = time.monotonic()
                     raise
-                self._answered_at = time.monotonic()
+                self._responded_at = time.monotonic()
                 return result
 
     @contextmanager
@@ -71,7 +71,7 @@ class RemoteService:
         entered_at = time.monotonic()
 
         def seconds_left() -> float:
-            return max(entered_at, self._answered_at) + self._patience - time.monotonic()
+            return max(entered_at, self._responded_at) + self._timeout - time.monotonic()
 
         while not started.wait(max(0, seconds_left())):
             if seconds_left() <= 0 and self._queue.withdraw(caller, start):

@@ -55,7 +55,7 @@ def authenticate_operator() -> None:
 def checked_by(check: Callable[[Mapping[str, str]], _Checked], headers: Mapping[str, str]) -> _Checked:
     """Return the result of an authenticator's check.
 
-    Refused credentials no longer have the turns of the user to whom they belonged, who may not hold them.
+    Refused credentials no longer count for their former user, because others may have them.
     """
     try:
         return check(headers)

@@ -13,6 +13,7 @@ from pydantic import Field
 from werkzeug.wsgi import ClosingIterator
 from wsproto.frame_protocol import CloseReason
 
+from common.domain.task import Task
 from frontend_api.http.api_doc import ApiDoc, ResponseDoc
 from frontend_api.http.problems import Problem, RequestRefusedError
 from frontend_api.http.requests import (
@@ -64,18 +65,8 @@ def stream(task_id: str) -> Response:
         task = current(Tasks).read(caller_id(), checked_task_id(task_id))
         if task.status.is_terminal and current(Tasks).render(task).etag == last_event_id:
             return Response(status=204, headers=UNBUFFERED)
-        subscription.start(task)
         connection = ClientConnection(request.environ)
-        connection.limit_send_buffer()
-        updates = task_updates(
-            subscription,
-            connection,
-            task,
-            render=current(Tasks).render,
-            heartbeat_seconds=current(Streams).heartbeat_seconds,
-            is_permitted=permission_check(),
-            known_etag=last_event_id,
-        )
+        updates = _updates(subscription, connection, task, known_etag=last_event_id)
         response = Response(_events(updates), content_type="text/event-stream", headers=UNBUFFERED)
         _keep_until_closed(exits, response)
         return response
@@ -84,6 +75,23 @@ def stream(task_id: str) -> Response:
 def _reserved() -> Subscription:
     """Reserve a subscription before the task is read, because a refusal must cost little."""
     return current(Streams).subscriptions.reserve(caller_id())
+
+
+def _updates(
+    subscription: Subscription, connection: ClientConnection, task: Task, **options: Any
+) -> Iterator[StreamItem]:
+    """Start the subscription; return the task's updates. The options are those of `task_updates`."""
+    subscription.start(task)
+    connection.limit_send_buffer()
+    return task_updates(
+        subscription,
+        connection,
+        task,
+        render=current(Tasks).render,
+        heartbeat_seconds=current(Streams).heartbeat_seconds,
+        is_permitted=permission_check(),
+        **options,
+    )
 
 
 def _keep_until_closed(exits: ExitStack, response: Response) -> None:
@@ -205,17 +213,7 @@ def connect(task_id: str) -> Response:
         headers = _handshake()
         if connection.socket is None or headers is None:
             raise RequestRefusedError(_upgrade_required())
-        subscription.start(task)
-        connection.limit_send_buffer()
-        updates = task_updates(
-            subscription,
-            connection,
-            task,
-            render=current(Tasks).render,
-            heartbeat_seconds=current(Streams).heartbeat_seconds,
-            is_permitted=permission_check(),
-            accepts_data=True,
-        )
+        updates = _updates(subscription, connection, task, accepts_data=True)
         response = _Upgraded(
             _messages(connection, WebSocket(connection.socket), updates), status=101, headers=headers
         )

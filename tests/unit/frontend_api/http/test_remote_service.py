@@ -213,12 +213,10 @@ def test_service_gets_few_calls_at_once_and_callers_take_turns(
 class Service:
     """A RemoteService with capacity for one call, and threads whose requests call it."""
 
-    def __init__(self, *, patience_seconds: float) -> None:
+    def __init__(self, *, timeout_seconds: float) -> None:
         self.gate = ConcurrencyLimiter(at_once=8, per_caller=8)
         self.hanging = HangingMethod("storage")
-        remote = RemoteService(
-            "storage", self.gate, at_once=1, per_caller=1, patience_seconds=patience_seconds
-        )
+        remote = RemoteService("storage", self.gate, at_once=1, per_caller=1, timeout_seconds=timeout_seconds)
         self.port = remote.limited(self)
         self.pool = ThreadPoolExecutor(4)
 
@@ -241,7 +239,7 @@ class Service:
 
 
 def test_call_fails_when_a_service_has_no_capacity_and_does_not_respond() -> None:
-    service = Service(patience_seconds=0.2)
+    service = Service(timeout_seconds=0.2)
     held = service.call(service.port.hang)
     assert service.hanging.calls.acquire(timeout=60)
     with pytest.raises(DependencyUnavailableError, match="storage"):
@@ -253,13 +251,13 @@ def test_call_fails_when_a_service_has_no_capacity_and_does_not_respond() -> Non
 
 
 def test_call_waits_while_the_service_answers_with_errors() -> None:
-    service = Service(patience_seconds=0.5)
+    service = Service(timeout_seconds=0.5)
     calls = [service.call(service.port.miss) for _ in range(4)]
     assert {type(each.exception(60)) for each in calls} == {LookupError}
 
 
 def test_call_waits_for_a_service_that_is_slow() -> None:
-    service = Service(patience_seconds=30)
+    service = Service(timeout_seconds=30)
     held = service.call(service.port.hang)
     assert service.hanging.calls.acquire(timeout=60)
     waiting = service.call(service.port.respond)
@@ -271,7 +269,7 @@ def test_call_waits_for_a_service_that_is_slow() -> None:
 
 def test_requests_that_return_from_a_service_stay_within_their_callers_share() -> None:
     gate = ConcurrencyLimiter(at_once=4, per_caller=1)
-    remote = RemoteService("storage", gate, at_once=4, per_caller=4, patience_seconds=30)
+    remote = RemoteService("storage", gate, at_once=4, per_caller=4, timeout_seconds=30)
     calls, respond, returned, go_on = (
         threading.Semaphore(0), threading.Event(), threading.Semaphore(0), threading.Event(),
     )  # fmt: skip
@@ -299,7 +297,7 @@ def test_requests_that_return_from_a_service_stay_within_their_callers_share() -
 
 
 def test_calls_outside_of_requests_take_no_turns() -> None:
-    service = Service(patience_seconds=30)
+    service = Service(timeout_seconds=30)
     held = service.call(service.port.hang)
     assert service.hanging.calls.acquire(timeout=60)
     assert service.port.respond() == "a response"
