@@ -9,13 +9,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 from flask import Flask
 
 from local_stack.loopback import LOOPBACK, free_port
-from tests.unit.frontend_api.conftest import Api
+from tests.unit.frontend_api.conftest import INPUT_LIMITS, Api
+from tests.unit.frontend_api.inputs.test_use import WITH_PICTURES
 
 _PROJECT = Path(__file__).resolve().parents[1]
 _READY_WITHIN_SECONDS = 60
@@ -29,14 +31,29 @@ def build_app() -> Flask:
     return Api(folder=Path(tempfile.mkdtemp())).app
 
 
+def build_app_for_edits() -> Flask:
+    """Build an application that accepts OpenAI's edits. No worker generates their images."""
+    limits = replace(INPUT_LIMITS, bytes_each=20_000_000)
+    return Api(
+        folder=Path(tempfile.mkdtemp()),
+        catalog=WITH_PICTURES,
+        input_limits=limits,
+        max_waiting=20,
+        max_waiting_per_caller=20,
+    ).app
+
+
 @contextlib.contextmanager
-def served_by_gunicorn(**environment: str) -> Iterator[int]:
-    """Start a gunicorn process with the production configuration and yield its port."""
+def served_by_gunicorn(build: str = "build_app", **environment: str) -> Iterator[int]:
+    """Start a gunicorn process with the production configuration and yield its port.
+
+    `build` is the function of this module that builds the application.
+    """
     port = free_port()
     process = subprocess.Popen(
         [
             *(sys.executable, "-m", "gunicorn", "--config", "frontend_api/gunicorn_conf.py"),
-            "tests.served_api:build_app()",
+            f"tests.served_api:{build}()",
         ],
         cwd=_PROJECT,
         env={**os.environ, **environment, "PORT": str(port), "DARKROOM_BIND_HOST": LOOPBACK},

@@ -14,10 +14,13 @@ CHANGE_AND_READ = frozenset((Scope.READ, Scope.SUBMIT))
 """For changes whose response reveals a stored task: a key that only submits must not read with them."""
 _View = TypeVar("_View", bound=Callable[..., Any])
 _ATTRIBUTE = "operation"
-_BAD_BODY = ("malformed_body", "body_too_large", "unsupported_media_type", "parameters_rejected")
-_OF_ANY_ROUTE = ("request_timeout", "server_busy", "too_many_large_files")
-"""Problems of a request that did not arrive completely, that the process cannot accept, or whose response
-is not read.
+_BAD_BODY = ("malformed_body", "unsupported_media_type", "parameters_rejected")
+_OF_ANY_ROUTE = (
+    *("bad_request", "body_too_large", "request_timeout", "server_busy"),
+    "too_many_large_files",
+)
+"""Problems of a request that is not valid HTTP, is too large, did not arrive completely, or cannot be
+accepted by the process, and of responses that are not read.
 """
 
 

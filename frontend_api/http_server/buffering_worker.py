@@ -23,6 +23,7 @@ from typing import Any
 
 import structlog
 from gunicorn.errors import AppImportError
+from gunicorn.http.errors import ConfigurationProblem, NoMoreData, ParseException
 from gunicorn.http.parser import RequestParser
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 
@@ -47,6 +48,11 @@ _log = structlog.get_logger(__name__)
 _RECEIVE_BYTES = 64 * 1024
 _BUFFERED_BYTES = 96 * 1024 * 1024
 """Of unfinished requests, and again of requests in progress."""
+_SMALL_BYTES = 64 * 1024
+"""Smaller requests are admitted whatever memory the bodies of others have: there are about a thousand at most."""
+_WITHOUT_BODY = ("GET", "HEAD", "OPTIONS")
+_IGNORED_BODY_BYTES = 8 * 1024
+"""No route reads it, and event streams keep it until they end."""
 _WAITING_REQUESTS = 500
 """For a thread: half of the connections that may be open besides those with a thread."""
 _HEALTH_THREADS = 4
@@ -61,6 +67,8 @@ _PAUSE_SECONDS = 0.01
 _TAKES_NOTHING = struct.pack("ll", 30, 0)
 """SO_SNDTIMEO: sending fails, and the thread is free, when a caller reads nothing for this many seconds."""
 
+_MAX_REASON = 200
+"""Characters. gunicorn's reason may quote the request line."""
 _SIOCOUTQNSD = 0x894B  # Linux: bytes in the send queue that have not been sent
 _TAKES_SLOWLY_SECONDS = 3.0
 """The worker may disconnect a caller who has not read the response by then, if requests wait for threads."""
@@ -76,10 +84,12 @@ def _read_settings() -> ApiSettings:
         raise AppImportError(str(error)) from error
 
 
-def max_body_bytes(path: str, *, max_input_bytes: int) -> int:
+def max_body_bytes(method: str, path: str, *, max_input_bytes: int) -> int:
     """Return how much of a body is buffered. Above their own, lower limits the routes respond with 413."""
     if path in HEALTH_PATHS:
         return 0
+    if method in _WITHOUT_BODY:
+        return _IGNORED_BODY_BYTES
     if path.startswith("/internal/"):
         return MAX_ENVELOPE_BYTES
     if path == INPUTS_PATH:
@@ -87,6 +97,29 @@ def max_body_bytes(path: str, *, max_input_bytes: int) -> int:
     if path == EDITS_PATH:
         return EDIT_FILES * max_input_bytes + FORM_BYTES
     return MAX_BODY_BYTES + _RECEIVE_BYTES
+
+
+class _InvalidRequestError(Exception):
+    def __init__(self, path: str, error: Exception) -> None:
+        super().__init__(f"the request is not valid HTTP: {str(error)[:_MAX_REASON]}")
+        self.path = path
+
+
+class _Parser(RequestParser):  # type: ignore[misc]
+    """gunicorn's parser; its errors know the request's path, on which the form of the response depends."""
+
+    def __init__(self, cfg: Any, incoming: IncomingRequest, address: Any) -> None:
+        # An iterator instead of the socket, so that gunicorn never waits for more bytes.
+        super().__init__(cfg, incoming.released_pieces(), address)
+        self._path = incoming.path or ""
+
+    def __next__(self) -> Any:
+        try:
+            return super().__next__()
+        except ConfigurationProblem:
+            raise
+        except (ParseException, NoMoreData) as error:
+            raise _InvalidRequestError(self._path, error) from error
 
 
 class _Connection(TConn):  # type: ignore[misc]
@@ -97,6 +130,8 @@ class _Connection(TConn):  # type: ignore[misc]
     caller: str
     """The network address. Set when the request is complete, as `threads`."""
     threads: RequestThreads
+    held_bytes: int
+    """The memory that counts for the caller."""
 
 
 class BufferingWorker(ThreadWorker):  # type: ignore[misc]
@@ -165,7 +200,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
     def finish_request(self, conn: _Connection, fs: Future[bool]) -> None:
         """Keep or close a connection after its response."""
         del self._answering[conn]
-        self._bytes_held.give_back(conn.caller, conn.incoming.size)
+        self._release_body(conn)
         conn.threads.leave(conn.caller)
         keeps = not fs.cancelled() and fs.exception() is None and fs.result()
         if keeps and not conn.incoming.is_malformed:
@@ -174,12 +209,23 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
             self._linger(conn)
 
     def handle_request(self, req: Any, conn: _Connection) -> bool:
-        """Handle a request in a thread. The body is complete, so no `100 Continue` is sent."""
+        """Handle a request in a thread. The body is complete, so no `100 Continue` is sent.
+
+        A route that has used the body and waits calls `environ["wsgi.input"].release()`.
+        """
         req._expected_100_continue = False
+        req.body.release = partial(self._release_body, conn)
         try:
             return bool(super().handle_request(req, conn))
         except BlockingIOError as error:  # see _TAKES_NOTHING: caused by the caller, so not logged
             raise BrokenPipeError(errno.EPIPE, "the caller does not read the response") from error
+
+    def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:
+        """Respond to a request that gunicorn's parser rejects, in the format of the routes."""
+        if isinstance(exc, _InvalidRequestError):
+            self._send_problem(client, exc.path, Problem(code="bad_request", detail=str(exc)))
+        else:
+            super().handle_error(req, client, addr, exc)
 
     def murder_pending(self) -> None:
         """Close overdue connections. Called in each iteration of the loop."""
@@ -260,10 +306,8 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         incoming.feed(data)
         if incoming.is_too_large:
             self._end_reading(conn)
-            limit = self._max_body_bytes(incoming.path or "")
-            self._refuse(
-                conn, Problem(code="body_too_large", detail=f"the body may have at most {limit} bytes")
-            )
+            detail = f"the body may have at most {incoming.max_body_bytes} bytes"
+            self._refuse(conn, Problem(code="body_too_large", detail=detail))
         elif incoming.is_complete or incoming.is_malformed:
             self._end_reading(conn)
             self._dispatch(conn)
@@ -287,15 +331,16 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         is_health_check = conn.incoming.path in HEALTH_PATHS
         conn.threads = self._health_threads if is_health_check else self._threads
         conn.caller = self._caller(conn) or "unknown"
-        has_memory = is_health_check or self._bytes_held.admits(conn.caller)
+        size = conn.incoming.size
+        conn.held_bytes = 0 if size < _SMALL_BYTES else size
+        has_memory = not conn.held_bytes or self._bytes_held.admits(conn.caller)
         if not (has_memory and conn.threads.admits(conn.caller)):
             detail = "this process has reached its limit of requests in progress; try again"
             self._refuse(conn, Problem(code="server_busy", detail=detail, headers={"Retry-After": "2"}))
             return
-        # An iterator instead of the socket, so that gunicorn never waits for more bytes.
-        conn.parser = RequestParser(self.cfg, conn.incoming.released_pieces(), conn.client)
+        conn.parser = _Parser(self.cfg, conn.incoming, conn.client)
         conn.data_ready = True
-        self._bytes_held.take(conn.caller, conn.incoming.size)
+        self._bytes_held.take(conn.caller, conn.held_bytes)
         conn.threads.enter(conn.caller, partial(self._start, conn))
 
     def _start(self, conn: _Connection) -> None:
@@ -304,6 +349,11 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         future = conn.threads.pool.submit(self.handle, conn)
         future.add_done_callback(partial(self.method_queue.defer, self.finish_request, conn))
 
+    def _release_body(self, conn: _Connection) -> None:
+        """Count the body no longer: it was used, or the request has ended."""
+        self._bytes_held.give_back(conn.caller, conn.held_bytes)
+        conn.held_bytes = 0
+
     # ── closing ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def _give_up(self, conn: _Connection, detail: str) -> None:
@@ -311,13 +361,17 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         self._refuse(conn, Problem(code="request_timeout", detail=detail))
 
     def _refuse(self, conn: _Connection, problem: Problem) -> None:
-        """Respond without a thread. A response of a few hundred bytes fits into the send buffer."""
+        """Respond without a thread."""
+        self._send_problem(conn.sock, conn.incoming.path or "", problem)
+        self._linger(conn)
+
+    def _send_problem(self, client: socket.socket, path: str, problem: Problem) -> None:
+        """Respond without a route. A response of a few hundred bytes fits into the send buffer."""
         _log.warning(
             "request_refused_unread", status=problem.kind.status, code=problem.code, detail=problem.detail
         )
         with contextlib.suppress(OSError):
-            conn.sock.send(_written(problem, conn.incoming.path or "", self._address.base_path))
-        self._linger(conn)
+            client.send(_written(problem, path, self._address.base_path))
 
     def _linger(self, conn: _Connection) -> None:
         """Close the connection, but read and discard its input for a while (RFC 9112, section 9.6)."""

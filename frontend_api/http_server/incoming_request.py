@@ -24,26 +24,30 @@ _PIECE_BYTES = 8 * 1024
 
 
 class IncomingRequest:
-    """Finds the end of a request. gunicorn parses the same bytes again once all have arrived."""
+    """Finds the end of a request. gunicorn parses the same bytes again once all have arrived.
+
+    `max_body_bytes` returns the limit for a method and a path.
+    """
 
     def __init__(
         self,
         *,
-        max_body_bytes: Callable[[str], int],
+        max_body_bytes: Callable[[str, str], int],
         own_path: Callable[[str], str] = lambda path: path,
     ) -> None:
         self._head = h11.Connection(h11.SERVER, max_incomplete_event_size=_MAX_HEAD_BYTES)
         self._end_of_head = b""
         self._head_lines = 0
         self._body: SizedBody | ChunkedBody | None = None
-        self._max_body_bytes = max_body_bytes
+        self._limit_of_body = max_body_bytes
         self._own_path = own_path
-        self._allowed_body_bytes = 0
         self._chunks: deque[bytes] = deque()
         self.size = 0
         """Bytes of this request that have arrived."""
         self.path: str | None = None
         """Without the query and the base path; None until the head is complete."""
+        self.max_body_bytes = 0
+        """The limit for this method and path, once the head is complete."""
         self.forwarded_for: tuple[str, ...] = ()
         """The entries of all X-Forwarded-For headers."""
         self.is_complete = False
@@ -108,7 +112,7 @@ class IncomingRequest:
 
     def _feed_body(self, body: SizedBody | ChunkedBody, data: bytes) -> None:
         own = body.feed(data)
-        self.is_too_large = body.size > self._allowed_body_bytes
+        self.is_too_large = body.size > self.max_body_bytes
         if own is not None and not self.is_too_large:
             self.is_complete = True
             self.rest = data[own:]
@@ -121,7 +125,7 @@ class IncomingRequest:
 
     def _note_head(self, head: h11.Request) -> None:
         self.path = self._own_path(head.target.split(b"?", 1)[0].decode("latin-1"))
-        self._allowed_body_bytes = self._max_body_bytes(self.path)
+        self.max_body_bytes = self._limit_of_body(head.method.decode("ascii"), self.path)
         framing = [(name, value) for name, value in head.headers if name in _FRAMING_FIELDS]
         if len(framing) > 1:
             raise ValueError("two lengths, or a length and chunks")

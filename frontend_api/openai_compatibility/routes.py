@@ -134,13 +134,17 @@ def edit() -> Response:
     """
     limit_rejections()
     editing_model(current(ModelCatalog))
-    key = idempotency_key()
+    return _response(*_stored_edit(idempotency_key()), event_prefix="image_edit")
+
+
+def _stored_edit(key: str | None) -> tuple[Submission, OpenAIImageRequest]:
+    """Store the pictures; return the submission and the request, which do not keep them in memory."""
     edit = _edit_of_form()
     inputs, user_id = current(Inputs), caller_id()
     image = inputs.upload(user_id, edit.image).stored.id
     mask = None if edit.mask is None else inputs.upload(user_id, edit.mask).stored.id
     submission = edit.submission(user_id=user_id, idempotency_key=key, image=image, mask_image=mask)
-    return _response(submission, edit.asked, event_prefix="image_edit")
+    return submission, edit.asked
 
 
 def _edit_of_form() -> Edit:

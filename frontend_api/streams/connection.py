@@ -36,13 +36,16 @@ class WaitOutcome(Enum):
 class ClientConnection:
     """The socket of a request, if the server provides it.
 
-    Without a socket, the caller is treated as always connected and ready.
+    Without a socket, the caller is treated as always connected and ready. The request's body was used:
+    the server does not count its memory while the caller waits.
     """
 
     def __init__(self, environ: Mapping[str, Any], *, pause_seconds: float = _PAUSE_SECONDS) -> None:
         self.socket: socket.socket | None = environ.get("gunicorn.socket")
         self._pause_seconds = pause_seconds
         self._next_change_at = 0.0
+        if (release_body := getattr(environ.get("wsgi.input"), "release", None)) is not None:
+            release_body()
 
     def limit_send_buffer(self) -> None:
         """Limit the send buffer, so that a slow reader gets the newest state and not a backlog.

@@ -20,7 +20,7 @@ from websockets.sync.client import connect
 
 from frontend_api.batches.schemas import BatchItem
 from local_stack.loopback import LOOPBACK
-from tests.pictures import png_chunk, png_header
+from tests.pictures import png, png_chunk, png_header
 from tests.served_api import served_by_gunicorn
 
 pytestmark = pytest.mark.end_to_end
@@ -185,6 +185,39 @@ def test_kept_connection_holds_no_answered_body() -> None:
         assert resident_bytes(port) - before < 60 * len(body)
 
 
+def test_pictures_of_waiting_edits_do_not_count_for_their_address() -> None:
+    filler = png_chunk(b"prVt", bytes(19_900_000))
+    picture = png_header(64, 48) + filler + png()[len(png_header(64, 48)) :]
+    edit = httpx.Request(
+        "POST",
+        "http://localhost/openai/v1/images/edits",
+        data={"prompt": "a large red circle"},
+        files={"image": picture, "mask": picture},
+    )
+    body = edit.read()
+    lines = [f"POST {edit.url.path} HTTP/1.1", *(f"{name}: {value}" for name, value in edit.headers.items())]
+    sent = "\r\n".join((*lines, "", "")).encode() + body
+    with (
+        served_by_gunicorn("build_app_for_edits") as port,
+        httpx.Client(base_url=f"http://{LOOPBACK}:{port}", trust_env=False) as caller,
+        ExitStack() as exits,
+    ):
+        # Three of these have more than the memory of all bodies.
+        for count in range(1, 6):
+            connection = connected(exits, port, sent)
+            until = time.monotonic() + SOON_SECONDS
+            while len(caller.get("/v1/tasks").json()["tasks"]) < count:
+                assert not select.select([connection], (), (), 0)[0], connection.recv(4_096)
+                assert time.monotonic() < until, "the edit is not accepted"
+
+
+def test_body_of_an_event_stream_is_refused(port: int) -> None:
+    with ExitStack() as exits:
+        request = head(1_000_000, "/v1/tasks:events").replace(b"POST", b"GET")
+        status, problem = answer_on(connected(exits, port, request + bytes(9_000)))
+        assert (status, problem["detail"]) == (413, "the body may have at most 8192 bytes")
+
+
 @pytest.mark.parametrize(
     "sent",
     [
@@ -338,14 +371,35 @@ def test_long_cookies_of_other_programs_are_accepted(port: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "sent", [b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n", b"POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n"]
+    "sent",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n",
+        b"POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n",
+        b"GET /" + b"x" * 8_190 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET /" + b"x" * 200_000,
+        b"GET / HTTP/1.1\r\n" + b"X: x\r\n" * 65 + b"\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nExpect: more\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip\r\n\r\n",
+    ],
+    ids=["TLS", "no length", "long line", "endless line", "fields", "expectation", "coding"],
 )
 def test_invalid_http_is_answered_and_closed(port: int, sent: bytes) -> None:
     with ExitStack() as exits:
-        connection = connected(exits, port, sent)
-        response = connection.makefile("rb").read()
-        assert response.startswith(b"HTTP/1.1 400 ") or response == b""
+        connection = connected(exits, port)
+        with contextlib.suppress(ConnectionError):  # it need not be read to its end
+            connection.sendall(sent)
+        status, problem = answer_on(connection)
+        assert (status, problem["code"]) == (400, "bad_request")
+        assert "not valid HTTP" in problem["detail"]
+        assert connection.recv(1) == b""
     assert_others_are_served(port)
+
+
+def test_invalid_http_below_the_path_of_openai_has_its_format(port: int) -> None:
+    with ExitStack() as exits:
+        line = b"GET /openai/v1/models?" + b"x" * 8_190 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        status, body = answer_on(connected(exits, port, line))
+        assert (status, body["error"]["code"]) == (400, "bad_request")
 
 
 def test_half_closed_connections_do_not_delay_others(port: int) -> None:

@@ -19,7 +19,7 @@ SLOWEST_SECONDS = 3.0
 
 
 def arrived(sent: bytes, piece: int = 64 * 1024, limit: int = 4_000_000) -> IncomingRequest:
-    incoming = IncomingRequest(max_body_bytes=lambda _path: limit)
+    incoming = IncomingRequest(max_body_bytes=lambda _method, _path: limit)
     for start in range(0, len(sent), piece):
         if incoming.is_complete or incoming.is_malformed or incoming.is_too_large:
             break

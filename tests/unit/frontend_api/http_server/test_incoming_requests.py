@@ -17,7 +17,7 @@ NEXT = b"GET /v1/models HT"
 
 
 def arriving(limit: int = 100) -> IncomingRequest:
-    return IncomingRequest(max_body_bytes=lambda _path: limit)
+    return IncomingRequest(max_body_bytes=lambda _method, _path: limit)
 
 
 @pytest.mark.parametrize("request_bytes", [SIZED, CHUNKED, BARE])
