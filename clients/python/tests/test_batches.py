@@ -222,6 +222,18 @@ def test_change_many_returns_none_for_deleted_tasks(api: ScriptedApi) -> None:
     assert isinstance(outcomes.result["b"], TaskNotFoundError)
 
 
+def test_task_that_an_earlier_attempt_may_have_deleted_is_no_error(api: ScriptedApi) -> None:
+    a, b = (unchanged(name, "task_not_found", 404) for name in "ab")
+    lost = api.run(batches.change_many(api.calls, "delete", ["a", "b"], {}), LOST, results(a, b)).result
+    assert lost == {"a": None, "b": None}
+    failed = unchanged("a", "dependency_unavailable", 503, retryable=True)
+    repeated = api.run(
+        batches.change_many(api.calls, "delete", ["a", "b"], {}), results(failed, b), results(a)
+    ).result
+    assert repeated["a"] is None
+    assert isinstance(repeated["b"], TaskNotFoundError)
+
+
 def test_change_many_isolates_a_failed_call(api: ScriptedApi) -> None:
     names = [f"task-{number}" for number in range(batches.MAX_ITEMS + 1)]
     operation = batches.change_many(api.calls, "delete", names, {})

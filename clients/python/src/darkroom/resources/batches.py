@@ -3,12 +3,14 @@
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
+from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
 from darkroom.calls import Calls, keep_unknown, read_as
 from darkroom.errors import (
     ClientError,
     ConfigurationError,
+    NotFoundError,
     ProblemError,
     UnexpectedResponseError,
     problem_error,
@@ -87,14 +89,18 @@ def change_many(
         raise ConfigurationError("give either tasks, or at least one filter such as `label` or `status`")
     path, extra = f"/v1/tasks:{verb}", dict(fields or {})
 
-    def send(ids: Sequence[str]) -> Operation[dict[str, ChangeOutcome]]:
+    def send(ids: Sequence[str], *, is_repeated: bool = False) -> Operation[dict[str, ChangeOutcome]]:
         outcomes: dict[str, ChangeOutcome] = {}
         for start in range(0, len(ids), MAX_ITEMS):
             part = list(ids[start : start + MAX_ITEMS])
             request = calls.request("POST", path, body={**extra, "task_ids": part})
             try:
-                changes = read_as(_Changes, (yield from calls.send(request)))
-                outcomes |= {result.task_id: _change_outcome(result) for result in changes.results}
+                response, is_unknown = yield from calls.send_tracked(request)
+                may_be_deleted = verb == "delete" and (is_repeated or is_unknown)
+                outcomes |= {
+                    result.task_id: _change_outcome(result, may_be_deleted=may_be_deleted)
+                    for result in read_as(_Changes, response).results
+                }
             except ClientError as error:
                 outcomes |= dict.fromkeys(part, error)
         return outcomes
@@ -103,7 +109,7 @@ def change_many(
         outcomes = yield from _change_selected(calls, path, extra, conditions)
     else:
         outcomes = yield from send(list(dict.fromkeys(_ids_of(tasks))))
-    return (yield from _with_retries(calls, outcomes, send))
+    return (yield from _with_retries(calls, outcomes, partial(send, is_repeated=True)))
 
 
 def _ids_of(tasks: Iterable[TaskRef]) -> Iterator[str]:
@@ -237,8 +243,12 @@ def _outcome(result: _Result, is_unknown: bool) -> Outcome:
     return error
 
 
-def _change_outcome(result: _Change) -> ChangeOutcome:
-    return result.task if result.problem is None else _error_of(result)
+def _change_outcome(result: _Change, *, may_be_deleted: bool = False) -> ChangeOutcome:
+    """Return the outcome. `may_be_deleted`: an earlier attempt may have deleted the task."""
+    if result.problem is None:
+        return result.task
+    error = _error_of(result)
+    return None if may_be_deleted and isinstance(error, NotFoundError) else error
 
 
 def _error_of(result: _Result) -> ClientError:
