@@ -16,10 +16,10 @@ _DECODED_AT_ONCE = 4
 _PROBE_SIDE = 12
 _PROBE_BORDER = 2
 """Cells at the border of each probe that are not measured: the autoencoder pads them."""
-_WEIGHT_OF_IMAGE = 50.0
+_WEIGHT_OF_IMAGES = 250.0
 """Relative to all probes, which only have to determine what the images leave open."""
-_KEPT = 0.8
-"""How much the earlier images count after another one."""
+_SHARE_OF_NEWEST = 0.2
+"""The share of an ordinary image in the mean of all; the shares of the earlier ones shrink."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +51,9 @@ class ColourFit:
     """Fits the map to an autoencoder by least squares over the cells of decoded latents.
 
     Smooth random latents give the first map. The latents of real images have another distribution,
-    so each image improves the map; earlier ones count less and less. Nothing here waits for the
-    device.
+    so each image improves the map; earlier ones count less and less. An image whose latents are much
+    larger than the probes hardly counts, because extreme parameters of one caller must not spoil
+    the previews of the others. Nothing here waits for the device.
     """
 
     def __init__(self, decode: Callable[[torch.Tensor], torch.Tensor], *, like: torch.Tensor) -> None:
@@ -73,20 +74,27 @@ class ColourFit:
     def learn(self, grid: torch.Tensor, image: torch.Tensor) -> None:
         """Improve the map by an image: (1, C, h, w) scaled latents and their decoding, (1, 3, H, W)."""
         learned = _normal_equations(grid, image)
+        # Its effect on the fit grows with the mean square, so its share falls with the square of that.
+        share = _SHARE_OF_NEWEST * (_mean_square(self._probes) / _mean_square(learned)).clamp(max=1) ** 2
         is_finite = torch.isfinite(learned).all()
-        self._images = torch.where(is_finite, _KEPT * self._images + _WEIGHT_OF_IMAGE * learned, self._images)
+        self._images = torch.where(is_finite, self._images.lerp(learned, share), self._images)
         self._colours = None
 
     @property
     def colours(self) -> LatentColours:
         """The map that fits all probes and images so far; solved at the first use after an image."""
         if self._colours is None:
-            equations = self._probes + self._images
+            equations = self._probes + _WEIGHT_OF_IMAGES * self._images
             size = len(equations)
             ridge = 1e-5 * torch.eye(size, device=equations.device)
             solution, _ = torch.linalg.solve_ex(equations[:, :size] + ridge, equations[:, size:])
             self._colours = LatentColours(weights=solution[:-1], bias=solution[-1])
         return self._colours
+
+
+def _mean_square(equations: torch.Tensor) -> torch.Tensor:
+    """Return the mean over all cells of the squared length of X."""
+    return equations.diagonal().sum()
 
 
 def _normal_equations(grids: torch.Tensor, images: torch.Tensor, *, border: int = 0) -> torch.Tensor:

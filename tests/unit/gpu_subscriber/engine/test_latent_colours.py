@@ -62,6 +62,17 @@ def test_colour_fit_is_improved_by_images() -> None:
     assert error() < before / 2
 
 
+def test_colour_fit_survives_an_image_of_extreme_latents() -> None:
+    fit = ColourFit(saturating, like=torch.zeros(1, 4, 8, 8))
+    latents = torch.randn(6, 1, 4, 16, 16, generator=torch.Generator().manual_seed(3))
+    for ordinary in latents[1:]:
+        fit.learn(ordinary, saturating(ordinary))
+    before = fit.colours.thumbnail(latents[0]).float()
+    extreme = 7 * latents[0]
+    fit.learn(extreme, saturating(extreme))
+    assert (fit.colours.thumbnail(latents[0]).float() - before).abs().mean() < 1
+
+
 def test_colour_fit_ignores_images_that_are_not_finite() -> None:
     fit = ColourFit(saturating, like=torch.zeros(1, 4, 8, 8))
     latents = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(3))
