@@ -55,17 +55,11 @@ class WordList:
         return cls(entries)
 
     def check(self, parameters: GenerationParameters) -> None:
-        """Check the prompt, and the negative prompt if the image may show what it names."""
-        texts = {"/prompt": parameters.prompt}
-        if _follows_negative_prompt(parameters):
-            texts["/negative_prompt"] = parameters.negative_prompt or ""
-        problems = tuple(
-            FieldProblem(pointer, f"must not contain {entry!r}, which the content policy refuses")
-            for pointer, text in texts.items()
-            if (entry := self._found_in(*_readings(text, parameters.prompt_syntax))) is not None
-        )
-        if problems:
-            raise ContentPolicyError(problems)
+        """Check the prompt. The negative prompt names what the image must not show."""
+        entry = self._found_in(*_readings(parameters.prompt, parameters.prompt_syntax))
+        if entry is not None:
+            detail = f"must not contain {entry!r}, which the content policy refuses"
+            raise ContentPolicyError((FieldProblem("/prompt", detail),))
 
     def _found_in(self, *texts: str) -> str | None:
         """Return the first entry in one of the texts."""
@@ -125,8 +119,3 @@ def _readings(text: str, syntax: PromptSyntax) -> tuple[str, ...]:
     if syntax is PromptSyntax.PLAIN:
         return (text,)
     return text, "".join(fragment.text for fragment in fragments_of(text))
-
-
-def _follows_negative_prompt(parameters: GenerationParameters) -> bool:
-    """Return whether the image may show what the negative prompt names: guidance below 1 leads there."""
-    return parameters.is_guided and parameters.guidance_scale < 1

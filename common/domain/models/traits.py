@@ -66,7 +66,7 @@ class ModelTraits(BaseModel):
     guidance_off_at: float = Field(
         default=OFF_AT_ONE, ge=0.0, le=OFF_AT_ONE, exclude_if=lambda scale: scale == OFF_AT_ONE
     )
-    """The largest scale at which classifier-free guidance is off."""
+    """The largest scale at which classifier-free guidance is off. Larger ones lead away from the negative prompt."""
     inputs: tuple[Input, ...] = Field(default=TEXT_ONLY, exclude_if=lambda inputs: inputs == TEXT_ONLY)
     """What an image can be generated from."""
     required_inputs: tuple[Input, ...] = Field(default=(), exclude_if=lambda inputs: not inputs)

@@ -22,8 +22,8 @@ from diffusers import (
     UniPCMultistepScheduler,
 )
 
-from common.domain.models.families import FAMILIES, WHOLE_PIPELINE
-from common.domain.models.known_pipelines import DIFFUSION_SAMPLERS
+from common.domain.models.families import FAMILIES, PIPELINE_CLASS_OF, WHOLE_PIPELINE
+from common.domain.models.known_pipelines import DIFFUSION_SAMPLERS, KNOWN_PIPELINES
 from common.domain.models.pipeline_traits import buildable_samplers
 from common.domain.models.spec import ModelSpec
 from common.domain.models.traits import Guidance
@@ -265,6 +265,16 @@ def test_buildable_samplers_take_every_step(own: Any) -> None:
             network_input = latents if scale is None else scale(latents, timestep)
             latents = scheduler.step(network_input * 0.5, timestep, latents, **extra, return_dict=False)[0]
         assert torch.isfinite(latents).all(), sampler
+
+
+@pytest.mark.parametrize("name", GUIDED_FAMILIES)
+def test_guidance_leads_away_from_the_negative_prompt(name: str) -> None:
+    """So the content policy does not check negative prompts."""
+    family = GUIDED_FAMILIES[name]
+    scale = KNOWN_PIPELINES[PIPELINE_CLASS_OF[name]].guidance_off_at + 0.1
+    negative, positive = torch.tensor([0.0, 1.0]), torch.tensor([1.0, 0.0])
+    guided = family.guide(object.__new__(family), negative, positive, scale)
+    assert guided[0] > 0 > guided[1]
 
 
 def test_scheduler_of_another_kind_is_obeyed_alone() -> None:
