@@ -287,6 +287,16 @@ def test_release_with_failing_workers_undoes_every_pool_and_keeps_traffic(cloud:
     assert all(cloud.deployment(name)["undone"] for name in POOLS)
 
 
+def test_release_with_refused_manifests_undoes_the_pools_before(cloud: Cloud) -> None:
+    cloud.was_released()
+    cloud.state = {**cloud.state, "refused": POOLS[-1]}
+    failed, _ = cloud.release(gpus="some")
+    assert (failed, cloud.serving) == ("workers", PREVIOUS)
+    assert [cloud.deployment(name).get("undone", False) for name in POOLS] == [
+        name != POOLS[-1] for name in POOLS
+    ]
+
+
 @pytest.mark.parametrize("keda", ["running", "stopped", "none"])
 def test_removal_of_workers_leaves_nothing_that_waits_for_keda(cloud: Cloud, keda: str) -> None:
     cloud.was_released()
