@@ -132,22 +132,6 @@ def test_selection_by_mouse_and_keyboard_is_deleted_after_a_question(fakes: Page
     expect(bar).to_contain_text("None selected")
 
 
-def test_deletion_is_asked_again_when_a_selected_task_has_finished(fakes: PageWithFakes) -> None:
-    waiting = task_document(fakes.api.stored_task(task_id="one"))
-    page = fakes.open(tasks=[waiting])
-    select(page.get_by_test_id("task-card")).press(" ")
-    bar, question = page.get_by_test_id("selection-bar"), page.get_by_test_id("confirmation")
-    bar.get_by_role("button", name="Delete").press("Enter")
-    expect(question).to_contain_text("No image is deleted with them.")
-    update(page, task_document(fakes.api.complete(fakes.api.claim(fakes.api.stored("one")))))
-    question.get_by_role("button", name="Delete 1 task").press("Enter")
-    expect(question).to_contain_text("1 image is deleted with them.")
-    assert ids(fakes) == {"one"}
-    question.get_by_role("button", name="Delete 1 task").press("Enter")
-    expect(bar).to_contain_text("1 deleted.")
-    assert ids(fakes) == set()
-
-
 def test_selected_tasks_are_changed_by_one_request_that_names_failures(fakes: PageWithFakes) -> None:
     tasks = completed(fakes, 3)
     full = {f"label-{number}": "x" for number in range(MAX_LABELS)}

@@ -3,6 +3,7 @@
 import type { ChangeResult, DarkroomClient, LabelChange, Seed, TaskDocument } from "@darkroom/web";
 
 import { announce } from "./announcer";
+import { readAgain } from "./bulk/read_again";
 import { save } from "./dom";
 import { fileName } from "./formatting";
 import type { FormValues } from "./form/form_values";
@@ -25,8 +26,8 @@ type Actions = Omit<TaskActions, "download" | "reuse" | "useLabel"> & Pick<Viewe
 
 /** The loaded tasks that do not change by themselves. */
 export interface LoadedTasks {
-  put(task: TaskDocument): void;
-  remove(id: string): void;
+  put(tasks: readonly TaskDocument[]): void;
+  remove(ids: readonly string[]): void;
 }
 
 export function createActions(api: DarkroomClient, form: ParameterForm, loaded: LoadedTasks, intent: SubmitIntent, open: TaskActions["open"]): Actions {
@@ -36,7 +37,7 @@ export function createActions(api: DarkroomClient, form: ParameterForm, loaded: 
 
   /** Show the changed tasks at once. */
   const put = (results: readonly ChangeResult[]) => {
-    for (const { task } of results) if (task !== null) loaded.put(task);
+    loaded.put(results.flatMap(({ task }) => task ?? []));
     return results;
   };
 
@@ -45,16 +46,23 @@ export function createActions(api: DarkroomClient, form: ParameterForm, loaded: 
     labelMany: async (ids, change) => put(await api.labelMany(ids, change)),
     deleteMany: async (ids) => {
       const results = await api.deleteMany(ids);
-      for (const { id, problem } of results) if (problem === null) loaded.remove(id);
+      loaded.remove(results.flatMap(({ id, problem }) => (problem === null ? id : [])));
       return results;
     },
-    cancel: async (task) => { loaded.put(await api.cancel(task.id)); },
+    latest: async (tasks) => {
+      const current = await readAgain(tasks, api);
+      const ids = new Set(current.map(({ id }) => id));
+      loaded.put(current);
+      loaded.remove(tasks.flatMap(({ id }) => (ids.has(id) ? [] : id)));
+      return current;
+    },
+    cancel: async (task) => { loaded.put([await api.cancel(task.id)]); },
     delete: async (task) => {
       await api.delete(task.id);
-      loaded.remove(task.id);
+      loaded.remove([task.id]);
     },
-    retry: async (task) => { loaded.put(await api.retry(task.id)); },
-    label: async (task, change) => { loaded.put(await api.label(task.id, change)); },
+    retry: async (task) => { loaded.put([await api.retry(task.id)]); },
+    label: async (task, change) => { loaded.put([await api.label(task.id, change)]); },
     queueEstimate: (task) => api.queueEstimate(task.id),
     imageSource: (task, index) => api.imageSource(task.id, index),
     thumbnailSource: (task, index) => api.thumbnailSource(task.id, index),

@@ -17,6 +17,8 @@ import { Tile } from "./tile";
 export interface TaskActions {
   cancel(task: TaskDocument): Promise<void>;
   delete(task: TaskDocument): Promise<void>;
+  /** Return the tasks as they are now, without those that were deleted. */
+  latest(tasks: readonly TaskDocument[]): Promise<readonly TaskDocument[]>;
   download(task: TaskDocument): Promise<void>;
   retry(task: TaskDocument): Promise<void>;
   label(task: TaskDocument, change: LabelChange): Promise<void>;
@@ -195,17 +197,27 @@ export class TaskCard {
     const button = (event.target as Element).closest<HTMLButtonElement>(".task__actions [data-action]");
     if (!button || button.getAttribute("aria-disabled") === "true") return;
     const name = button.dataset.action as ActionName;
-    if (name === "reuse") {
-      this.actions.reuse(this.task, button);
-      return;
-    }
-    const needsConfirmation = name === "delete" && this.#view.hasImages;
-    if (needsConfirmation && !this.#confirmation.press(name)) announce("Press again to delete the images permanently.");
-    else void this.#run(name, button);
+    if (name === "reuse") this.actions.reuse(this.task, button);
+    else void this.#showOutcome(button, name === "delete" ? this.#delete() : this.actions[name](this.task));
   }
 
-  async #run(name: Exclude<ActionName, "reuse">, button: HTMLButtonElement): Promise<void> {
-    await this.#showOutcome(button, this.actions[name](this.task));
+  /** Ask before images are deleted, again if the task has others than the user has seen. */
+  async #delete(): Promise<void> {
+    const seen = this.task.images.length;
+    if (seen === 0 || this.#confirmation.press("delete")) {
+      const [task] = await this.actions.latest([this.task]);
+      // The task was deleted, or the filter no longer selects it.
+      if (task === undefined || !this.element.isConnected) return;
+      this.update(task);
+      // Then the card offers to cancel the task instead.
+      if (this.#view.isActive) return;
+      if (task.images.length === seen) {
+        await this.actions.delete(task);
+        return;
+      }
+      this.#confirmation.press("delete");
+    }
+    announce("Press again to delete the images permanently.");
   }
 
   async #showOutcome(button: HTMLButtonElement, action: Promise<void>): Promise<void> {

@@ -75,20 +75,23 @@ export async function runForEach<Item>(
 ): Promise<BulkResult<Item>> {
   const done: Item[] = [];
   const failed: { item: Item; reason: string }[] = [];
-  const waiting = items.values();
-  const work = async () => {
-    for (const item of waiting) {
-      try {
-        await withRetries(() => action(item), pause);
-        done.push(item);
-      } catch (error) {
-        failed.push({ item, reason: errorText(error) });
-      }
-      onProgress(done.length + failed.length);
+  await inParallel(items, async (item) => {
+    try {
+      await withRetries(() => action(item), pause);
+      done.push(item);
+    } catch (error) {
+      failed.push({ item, reason: errorText(error) });
     }
-  };
-  await Promise.all(Array.from({ length: AT_ONCE }, work));
+    onProgress(done.length + failed.length);
+  });
   return { done, failed };
+}
+
+/** Apply an action to each item, a few at once. The first error ends it. */
+export async function inParallel<Item>(items: readonly Item[], action: (item: Item) => Promise<void>): Promise<void> {
+  const waiting = items.values();
+  const work = async () => { for (const item of waiting) await action(item); };
+  await Promise.all(Array.from({ length: AT_ONCE }, work));
 }
 
 async function withRetries(action: () => Promise<unknown>, pause: (seconds: number) => Promise<void>): Promise<void> {

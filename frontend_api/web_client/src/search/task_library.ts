@@ -122,16 +122,16 @@ export class TaskLibrary {
     this.#report();
   }
 
-  /** Take a task as an action has left it. Those of the feed change through the feed. */
-  put(task: TaskDocument): void {
-    if (!this.#older.has(task.id)) return;
-    this.#older.set(task.id, task);
-    this.#report();
+  /** Take tasks as the API has returned them. Those of the feed change through the feed. */
+  put(tasks: readonly TaskDocument[]): void {
+    const older = tasks.filter(({ id }) => this.#older.has(id));
+    for (const task of older) this.#older.set(task.id, task);
+    if (older.length > 0) this.#report();
   }
 
-  /** Remove a deleted task. Those of the feed are removed by the feed. */
-  remove(id: string): void {
-    if (this.#older.delete(id)) this.#report();
+  /** Remove deleted tasks. Those of the feed are removed by the feed. */
+  remove(ids: readonly string[]): void {
+    if (ids.filter((id) => this.#older.delete(id)).length > 0) this.#report();
   }
 
   #forget(): void {

@@ -17,6 +17,8 @@ import type { SelectMode } from "./select_mode";
 export interface SelectionActions {
   cancelMany(ids: readonly string[]): Promise<readonly ChangeResult[]>;
   deleteMany(ids: readonly string[]): Promise<readonly ChangeResult[]>;
+  /** Return the tasks as they are now, without those that were deleted. */
+  latest(tasks: readonly TaskDocument[]): Promise<readonly TaskDocument[]>;
   labelMany(ids: readonly string[], change: LabelChange): Promise<readonly ChangeResult[]>;
   imageBytes(task: TaskDocument, index: number): Promise<Blob>;
   compare(left: Picture, right: Picture): void;
@@ -88,9 +90,11 @@ export class ActionBar {
         if (await confirmed(cancelQuestion(unfinished))) await this.#run(unfinished, (ids) => this.actions.cancelMany(ids), "cancelled", "Cancel");
         break;
       }
-      case "delete":
-        if (await this.#confirmDeletion()) await this.#run(this.#selected, (ids) => this.actions.deleteMany(ids), "deleted", "Delete");
+      case "delete": {
+        const confirmedTasks = await this.#confirmDeletion();
+        if (confirmedTasks.length > 0) await this.#run(confirmedTasks, (ids) => this.actions.deleteMany(ids), "deleted", "Delete");
         break;
+      }
       case "download":
         if (this.#zip === null) await this.#download(namedImages(tasks));
         else this.#zip.abort();
@@ -98,15 +102,31 @@ export class ActionBar {
     }
   }
 
-  /** Ask about the selected tasks, again if they have other images after the answer. */
-  async #confirmDeletion(): Promise<boolean> {
-    let asked: string;
-    do {
-      const question = deleteQuestion(this.#selected);
-      asked = JSON.stringify(question);
-      if (!(await confirmed(question))) return false;
-    } while (this.#selected.length > 0 && JSON.stringify(deleteQuestion(this.#selected)) !== asked);
-    return this.#selected.length > 0;
+  /** Ask about the selected tasks, again if they have other images after the answer. Return those to delete. */
+  async #confirmDeletion(): Promise<readonly TaskDocument[]> {
+    try {
+      for (let asked = ""; ;) {
+        const tasks = await this.#readSelected();
+        const question = deleteQuestion(tasks);
+        if (tasks.length === 0 || JSON.stringify(question) === asked) return tasks;
+        asked = JSON.stringify(question);
+        if (!(await confirmed(question))) return [];
+      }
+    } catch (error) {
+      this.#say(`${errorText(error, "The tasks could not be read.")} Nothing was deleted.`, true);
+      return [];
+    }
+  }
+
+  /** Read the selected tasks again, and return those that are still selected. */
+  async #readSelected(): Promise<readonly TaskDocument[]> {
+    this.#setRunning(1);
+    try {
+      const tasks = await this.actions.latest(this.#selected);
+      return tasks.filter(({ id }) => this.#selected.some((selected) => selected.id === id));
+    } finally {
+      this.#setRunning(null);
+    }
   }
 
   async #run(tasks: readonly TaskDocument[], action: (ids: readonly string[]) => Promise<readonly ChangeResult[]>, participle: string, button: string): Promise<void> {

@@ -124,19 +124,18 @@ test("failed load is reported and repeated on request", async () => {
 test("older tasks change by actions, and unfinished ones are read again", async () => {
   showLive(9, 3);
   await library.loadMore();
-  library.put(taskAt(6, { status: "queued" }));
-  library.put(taskAt(1, { id: "unknown" }));
+  library.put([taskAt(6, { status: "queued" }), taskAt(1, { id: "unknown" })]);
   expect([shown(), view?.tasks.at(-1)?.status]).toEqual([[9, 8, 7, 6], "queued"]);
   await vi.advanceTimersByTimeAsync(3_000);
   expect(view?.tasks.at(-1)?.status).toBe("completed");
-  library.remove("task-6");
+  library.remove(["task-6"]);
   expect(shown()).toEqual([9, 8, 7]);
 });
 
 test("unfinished older task that was deleted leaves the list", async () => {
   showLive(9, 3);
   await library.loadMore();
-  library.put(taskAt(6, { status: "queued" }));
+  library.put([taskAt(6, { status: "queued" })]);
   stored = stored.filter(({ id }) => id !== "task-6");
   await vi.advanceTimersByTimeAsync(3_000);
   expect(shown()).toEqual([9, 8, 7]);
