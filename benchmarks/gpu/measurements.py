@@ -23,12 +23,13 @@ from benchmarks.measurement import spread_of
 from common.domain.models.spec import ModelSpec
 from common.domain.parameters import GenerationParameters
 from gpu_subscriber.engine.batches.batch_caps import BatchCaps
+from gpu_subscriber.engine.batches.batch_planning import BatchKey
 from gpu_subscriber.engine.devices import Device
 from gpu_subscriber.engine.engine_settings import EngineSettings
 from gpu_subscriber.engine.messages import EngineMeasured, FromEngine, ImageReady, Interrupt, StepDone
 from gpu_subscriber.engine.models.quantization import unavailable
 from gpu_subscriber.engine.tuning.compilation import missing_for_compiling
-from gpu_subscriber.engine.tuning.warm_up import default_key
+from gpu_subscriber.engine.tuning.warm_up import default_parameters
 
 ROUNDS = 3
 COMPILE_SECONDS = 90.0
@@ -227,7 +228,8 @@ class Measurements:
 
     def _caps(self, engine: MeasuredEngine, case: Case) -> BatchCaps:
         """Return caps with the case's batch, and with the measured batch of decodings."""
-        caps, key = BatchCaps(max_batch=case.batch, memory=self.device.memory), default_key(self.spec)
+        caps = BatchCaps(max_batch=case.batch, memory=self.device.memory)
+        key = BatchKey.of(default_parameters(self.spec))
         caps.learn_decoding(key, engine.caps.decoding_batch_of(key))
         return caps
 

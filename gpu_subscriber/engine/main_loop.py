@@ -33,7 +33,7 @@ from gpu_subscriber.engine.tuning.precision import (
     load_in_better_precision,
 )
 from gpu_subscriber.engine.tuning.quality_check import quantize_and_check
-from gpu_subscriber.engine.tuning.warm_up import Measured, default_key, default_parameters, warm_up
+from gpu_subscriber.engine.tuning.warm_up import Measured, default_parameters, warm_up
 
 _log = structlog.get_logger()
 
@@ -73,7 +73,7 @@ class _MainLoop:
             load=self._load,
             most_loaded=settings.loaded_models,
             host_cache_bytes=settings.host_cache_bytes,
-            working_bytes=lambda spec: self._caps.working_bytes(default_key(spec)),
+            working_bytes=self._caps.working_bytes,
         )
         self._engine = StepEngine(
             model_cache=self._model_cache,
@@ -152,7 +152,7 @@ class _MainLoop:
         """
         sharing = [spec for spec in self._settings.models if not is_exclusive(spec)]
         measured = [spec for spec in sharing if self._caps.is_measured(spec.name)]
-        return max((self._caps.measured_cap_of(default_key(spec)) for spec in measured or sharing), default=1)
+        return max((self._caps.slots_of(spec.name) for spec in measured or sharing), default=1)
 
     def _handle_messages(self, *, wait: bool, within_seconds: float | None = None) -> None:
         """Process all pending messages.

@@ -7,6 +7,7 @@ process exits.
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -94,7 +95,7 @@ class StepEngine:
     def receive(self, message: Start | Interrupt) -> None:
         """Add a new Run, or stop one at once: no step is in progress during this call."""
         if isinstance(message, Start):
-            run = self._active_runs.add(message)
+            run = self._active_runs.add(message, self._model_cache.batch_key(message.parameters))
             if not self._model_cache.offers(message.parameters.model):
                 model = message.parameters.model
                 self._active_runs.fail(
@@ -154,6 +155,7 @@ class StepEngine:
 
     def _take_step(self, family: Family, runs: Sequence[Run]) -> None:
         key = runs[0].candidate.key
+        runs = runs[: self._caps.cap_of(key)]  # a load may have lowered it
         expected, began = self._round_robin.expect(key), self._device.mark()
         if isinstance(family, WholePipeline):
             self._draw(family, runs[0])
@@ -181,7 +183,10 @@ class StepEngine:
         began = self._clock()
         self._device.join_side_streams()  # a load reuses the memory of evicted models
         try:
-            return self._model_cache.get(model, before_load=tell_runs)
+            family = self._model_cache.get(model, before_load=tell_runs)
+            for run in self._active_runs.of_model(model):
+                run.candidate = replace(run.candidate, key=self._model_cache.batch_key(run.start.parameters))
+            return family
         except ModelUnavailableError as error:
             for run in self._active_runs.of_model(model):
                 self._active_runs.fail(run, error)

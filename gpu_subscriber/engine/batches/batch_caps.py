@@ -35,6 +35,7 @@ class BatchCaps:
         self._max_batch = max(1, max_batch)
         self._memory = memory
         self._needs: dict[str, MemoryNeeds] = {}
+        self._measured_keys: dict[str, BatchKey] = {}
         self._work_by_model: dict[str, float] = {}
         self._decoded_pixels_by_model: dict[str, int] = {}
         self._lowered: dict[BatchKey, _LoweredCap] = {}
@@ -42,6 +43,7 @@ class BatchCaps:
     def learn(self, key: BatchKey, batch: int) -> None:
         """Record that a batch of `batch` Runs of this key is the largest that pays."""
         self._work_by_model[key.model] = batch * key.row_pixels
+        self._measured_keys[key.model] = key
 
     def learn_decoding(self, key: BatchKey, batch: int) -> None:
         """Record that decoding `batch` images of this key at once is the largest batch that pays."""
@@ -50,10 +52,16 @@ class BatchCaps:
     def learn_memory(self, key: BatchKey, needs: MemoryNeeds) -> None:
         """Record how much memory the steps and decodings of this key's model take."""
         self._needs[key.model] = needs
+        self._measured_keys[key.model] = key
 
     def is_measured(self, model: str) -> bool:
         """Return whether `learn` was called for the model."""
         return model in self._work_by_model
+
+    def slots_of(self, model: str) -> int:
+        """Return the cap of the measured key by the measured times alone."""
+        key = self._measured_keys.get(model)
+        return self._max_batch if key is None else self.measured_cap_of(key)
 
     def failed(self, key: BatchKey, *, batch: int) -> None:
         """Halve the cap after a batch ran out of memory, or restore the size before it grew."""
@@ -88,10 +96,10 @@ class BatchCaps:
             cap = min(cap, needs.largest_batch(key, _USABLE * self._memory.free_bytes()))
         return max(1, cap)
 
-    def working_bytes(self, key: BatchKey) -> float | None:
-        """Return what a single Run takes besides the weights; None if it was not measured."""
-        needs = self._needs.get(key.model)
-        return None if needs is None else max(needs.of_step(key, 1), needs.of_decoding(key))
+    def working_bytes(self, model: str) -> float | None:
+        """Return what a Run of the measured key takes besides the weights; None if it was not measured."""
+        needs, key = self._needs.get(model), self._measured_keys.get(model)
+        return None if needs is None or key is None else max(needs.of_step(key, 1), needs.of_decoding(key))
 
     def missing_for_step(self, key: BatchKey) -> float:
         """Return how much memory is missing for a step of a single Run; 0 if it fits."""

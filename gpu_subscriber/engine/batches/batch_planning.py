@@ -20,7 +20,8 @@ from gpu_subscriber.engine.batches.round_robin import RoundRobin
 class BatchKey:
     """What Runs must have in common to share a forward pass; the dtype follows from the model.
 
-    `branches`: 2 when classifier-free guidance doubles the batch, else 1.
+    `width` and `height` are those in which the model generates. `branches`: 2 when classifier-free
+    guidance doubles the batch, else 1.
     """
 
     model: str
@@ -33,12 +34,13 @@ class BatchKey:
     """2 when the denoiser reads a picture to edit after the latents, else 1."""
 
     @classmethod
-    def of(cls, parameters: GenerationParameters) -> "BatchKey":
-        """Return the key of a Run with these parameters."""
+    def of(cls, parameters: GenerationParameters, *, size: tuple[int, int] | None = None) -> "BatchKey":
+        """Return the key of a Run with these parameters. `size`: (height, width), if not as requested."""
+        height, width = size or (parameters.height, parameters.width)
         return cls(
             model=parameters.model,
-            width=parameters.width,
-            height=parameters.height,
+            width=width,
+            height=height,
             branches=parameters.passes_per_step,
             controlnet=parameters.controlnet,
             images_per_pass=parameters.images_per_pass,

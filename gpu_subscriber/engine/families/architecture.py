@@ -63,12 +63,16 @@ class Architecture:
         channels: int = self.denoiser.config.in_channels
         return channels
 
+    def generated_size(self, parameters: GenerationParameters) -> tuple[int, int]:
+        """Return the size in which the stock call generates, before it resizes the image."""
+        return parameters.height, parameters.width
+
     def noise(
         self, parameters: GenerationParameters, generator: torch.Generator, dtype: torch.dtype
     ) -> torch.Tensor:
         """Return the seeded noise, in the shape in which the denoiser takes latents."""
-        scale = self.pipeline.vae_scale_factor
-        shape = (1, self.latent_channels, parameters.height // scale, parameters.width // scale)
+        height, width = (side // self.pipeline.vae_scale_factor for side in self.generated_size(parameters))
+        shape = (1, self.latent_channels, height, width)
         return randn_tensor(shape, generator=generator, device=self.device, dtype=dtype)
 
     def schedule(self, parameters: GenerationParameters, noise: torch.Tensor) -> Any:

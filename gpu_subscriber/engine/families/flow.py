@@ -79,8 +79,8 @@ class PackedFlowFamily(FlowFamily):
         self, parameters: GenerationParameters, generator: torch.Generator, dtype: torch.dtype
     ) -> torch.Tensor:
         """Return seeded noise, drawn as a grid and packed."""
-        channels, scale = self.denoiser.config.in_channels // 4, self.pipeline.vae_scale_factor
-        shape = (1, channels, parameters.height // scale, parameters.width // scale)
+        height, width = (side // self.pipeline.vae_scale_factor for side in self.generated_size(parameters))
+        shape = (1, self.denoiser.config.in_channels // 4, height, width)
         return self.packed(randn_tensor(shape, generator=generator, device=self.device, dtype=dtype))
 
     def packed(self, grid: torch.Tensor) -> torch.Tensor:

@@ -28,7 +28,7 @@ class Flux2Klein(PackedFlowFamily):
         self, parameters: GenerationParameters, generator: torch.Generator, dtype: torch.dtype
     ) -> torch.Tensor:
         """Return seeded noise, drawn as a grid of tokens."""
-        size = self.grid_size((parameters.height, parameters.width))
+        size = self.grid_size(self.generated_size(parameters))
         shape = (1, self.denoiser.config.in_channels, *size)
         grid = randn_tensor(shape, generator=generator, device=self.device, dtype=dtype)
         return grid.flatten(2).transpose(1, 2)

@@ -22,6 +22,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from common.domain.models.model_files import Quantization
 from common.domain.parameters import GenerationParameters
 from common.domain.task_warnings import warnings_of
+from gpu_subscriber.engine.batches.batch_planning import BatchKey
 from gpu_subscriber.engine.batches.filled_batches import filled
 from gpu_subscriber.engine.batches.graphed_passes import Forward, GraphedPasses
 from gpu_subscriber.engine.conditions.control_networks import CONTROLNET
@@ -85,6 +86,10 @@ class GuidedFamily(Architecture):
         self._attention: list[SDPBackend] = []
         self._stacked: tuple[tuple[weakref.ref[Denoising], ...], list[Batch]] = ((), [])
 
+    def batch_key(self, parameters: GenerationParameters) -> BatchKey:
+        """Return what Runs with these parameters share their steps by."""
+        return BatchKey.of(parameters, size=self.generated_size(parameters))
+
     def encode_together(self, asked: Sequence[tuple[GenerationParameters, Inputs]]) -> list[list[Rows]]:
         """Return the branches of one or more Runs for `prepare`: what they read of texts and pictures.
 
@@ -142,7 +147,8 @@ class GuidedFamily(Architecture):
             branches=tuple({**rows, **extra} for rows in encoded),
             guidance_scale=parameters.guidance_scale,
             guidance_rescale=parameters.guidance_rescale,
-            size=(parameters.height, parameters.width),
+            size=self.generated_size(parameters),
+            requested_size=(parameters.height, parameters.width),
             generator=generator,
             step_arguments=_step_arguments(scheduler, generator, eta=parameters.eta),
             fingerprint="+".join([self._fingerprint, *(lora.sha256 for lora in loras)]),
@@ -206,7 +212,7 @@ class GuidedFamily(Architecture):
         self.check(image)
         if self._colour_fit is not None and state.is_done:
             self._colour_fit.learn(grid, image)
-        return Decoded.of(self.resized(image, state.size), state.latents)
+        return Decoded.of(self.resized(image, state.requested_size), state.latents)
 
     def preview(self, state: Denoising, prediction: torch.Tensor) -> torch.Tensor:
         """Return a small picture (h, w, 3) uint8 of the clean latents that a prediction implies.

@@ -47,16 +47,18 @@ class Sana(GuidedFamily):
         )
         return split_rows(encoder_hidden_states=embeddings, encoder_attention_mask=mask)
 
+    def generated_size(self, parameters: GenerationParameters) -> tuple[int, int]:
+        """Return the checkpoint's own size whose aspect ratio is nearest."""
+        height, width = super().generated_size(parameters)
+        bins = _BINS.get(self.denoiser.config.sample_size)
+        if bins is not None:
+            height, width = self.pipeline.image_processor.classify_height_width_bin(height, width, bins)
+        return height, width
+
     def noise(
         self, parameters: GenerationParameters, generator: torch.Generator, dtype: torch.dtype
     ) -> torch.Tensor:
         """Return float32 noise: the stock call never steps in half precision."""
-        bins = _BINS.get(self.denoiser.config.sample_size)
-        if bins is not None:
-            height, width = self.pipeline.image_processor.classify_height_width_bin(
-                parameters.height, parameters.width, bins
-            )
-            parameters = parameters.model_copy(update={"height": height, "width": width})
         return super().noise(parameters, generator, torch.float32)
 
     def forward(

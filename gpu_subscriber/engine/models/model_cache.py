@@ -11,7 +11,9 @@ import structlog
 import torch
 
 from common.domain.models.spec import ModelSpec
+from common.domain.parameters import GenerationParameters
 from common.model_files.weights import UnservableModelError
+from gpu_subscriber.engine.batches.batch_planning import BatchKey
 from gpu_subscriber.engine.devices import Device, is_device_lost, is_out_of_memory
 from gpu_subscriber.engine.errors import ModelRefusedError, ModelUnavailableError
 from gpu_subscriber.engine.families.guided import GuidedFamily
@@ -50,7 +52,7 @@ class ModelCache:
         most_loaded: int | None = None,
         capacity_bytes: float | None = None,
         host_cache_bytes: int = 0,
-        working_bytes: Callable[[ModelSpec], float | None] = lambda spec: None,
+        working_bytes: Callable[[str], float | None] = lambda name: None,
         backoff: ModelBackoff | None = None,
     ) -> None:
         self._specs = {spec.name: spec for spec in specs}
@@ -82,6 +84,11 @@ class ModelCache:
         if isinstance(family, GuidedFamily):
             return family.loras.most_sets
         return 1 if family is None else None
+
+    def batch_key(self, parameters: GenerationParameters) -> BatchKey:
+        """Return the batch key of a Run; of the requested size until its model is loaded."""
+        family = self._loaded.get(parameters.model)
+        return family.batch_key(parameters) if isinstance(family, GuidedFamily) else BatchKey.of(parameters)
 
     def get(self, name: str, *, before_load: Callable[[], None] = lambda: None) -> Family:
         """Return the model's family. Loads it if necessary, which may take minutes.
@@ -187,7 +194,7 @@ class ModelCache:
         with torch.inference_mode(mode=False), torch.no_grad():
             family = self._load(spec, self._device)
         weights = bytes_on(self._device.torch_device, family.origin.networks.values())
-        working = self._working_bytes(spec)
+        working = self._working_bytes(spec.name)
         if working is None:
             working = assumed_working(weights, self._device)
         self._memory[spec.name] = ModelMemory(weights=weights, working=working)

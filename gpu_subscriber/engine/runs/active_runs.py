@@ -14,6 +14,7 @@ import torch
 
 from common.domain.provenance import DrawConditions
 from common.domain.task import Failure
+from gpu_subscriber.engine.batches.batch_planning import BatchKey
 from gpu_subscriber.engine.devices import is_device_lost, is_out_of_memory
 from gpu_subscriber.engine.errors import (
     ContentFilteredError,
@@ -65,10 +66,10 @@ class ActiveRuns:
         """Return the Runs of this model."""
         return tuple(run for run in self if run.start.parameters.model == model)
 
-    def add(self, start: Start) -> Run:
+    def add(self, start: Start, key: BatchKey) -> Run:
         """Add a Run for a Start that has just arrived."""
         self._arrivals += 1
-        run = Run.of(start, now=self._clock(), arrival=self._arrivals)
+        run = Run.of(start, key=key, now=self._clock(), arrival=self._arrivals)
         self._runs[run.run_id] = run
         return run
 

@@ -32,7 +32,7 @@ class Denoising:
     - `device_timesteps`: the same in float32 on the device, for the network.
     - `branches`: what the network receives, for the negative prompt first, then for the prompt; only
       for the prompt without classifier-free guidance.
-    - `size`: (height, width) in pixels.
+    - `size`: (height, width) in pixels, as generated. The image is resized to `requested_size`.
     """
 
     latents: torch.Tensor
@@ -43,6 +43,7 @@ class Denoising:
     guidance_scale: float
     guidance_rescale: float
     size: tuple[int, int]
+    requested_size: tuple[int, int]
     generator: torch.Generator
     step_arguments: dict[str, Any]
     controlnet: str | None
@@ -152,11 +153,11 @@ class Run:
     """Whether the first image was bad and the Run started over."""
 
     @classmethod
-    def of(cls, start: Start, *, now: float, arrival: int) -> "Run":
+    def of(cls, start: Start, *, key: BatchKey, now: float, arrival: int) -> "Run":
         """Return the Run of a Start that has just arrived."""
         candidate = Candidate(
             run_id=start.run_id,
-            key=BatchKey.of(start.parameters),
+            key=key,
             lane=start.lane,
             queued_at=start.queued_at,
             arrived_at=now,

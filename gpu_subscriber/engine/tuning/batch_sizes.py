@@ -6,7 +6,7 @@ import structlog
 
 from common.domain.parameters import GenerationParameters
 from gpu_subscriber.engine.batches.batch_caps import BatchCaps
-from gpu_subscriber.engine.batches.batch_planning import BatchKey, best_batch
+from gpu_subscriber.engine.batches.batch_planning import best_batch
 from gpu_subscriber.engine.batches.memory_needs import MemoryNeeds
 from gpu_subscriber.engine.device_memory import DeviceMemory
 from gpu_subscriber.engine.devices import Device, is_out_of_memory
@@ -31,7 +31,7 @@ def measure_batches(
     family: GuidedFamily, parameters: GenerationParameters, device: Device, caps: BatchCaps
 ) -> None:
     """Measure how many Runs of these parameters share a step, and how many a decoding."""
-    key = BatchKey.of(parameters)
+    key = family.batch_key(parameters)
     states = [prepared(family, parameters, seed=seed) for seed in range(caps.cap_of(key))]
     steps = _measured(device, lambda batch: family.predict(states[:batch]), largest=len(states))
     if steps:
@@ -54,7 +54,7 @@ def measure_memory(
     family: GuidedFamily, parameters: GenerationParameters, memory: DeviceMemory, caps: BatchCaps
 ) -> None:
     """Measure the peaks of a step of one Run and of two, and of a decoding."""
-    key = BatchKey.of(parameters)
+    key = family.batch_key(parameters)
     states = [prepared(family, parameters, seed=seed) for seed in range(2)]
     alone = pair = memory.peak_bytes(lambda: family.predict(states[:1]))
     if memory.free_bytes() > 2 * alone:

@@ -14,7 +14,6 @@ import torch
 from common.domain.models.spec import ModelSpec
 from common.domain.parameters import GenerationParameters
 from gpu_subscriber.engine.batches.batch_caps import BatchCaps
-from gpu_subscriber.engine.batches.batch_planning import BatchKey
 from gpu_subscriber.engine.batches.graphed_passes import Graphs
 from gpu_subscriber.engine.devices import Device
 from gpu_subscriber.engine.engine_settings import DtypeChoice
@@ -79,7 +78,7 @@ def warm_up(
             choose_attention(family, parameters, device)
     state = prepared(family, parameters)
     if family.fills_batches:
-        compile_batch_sizes(family, parameters, largest=caps.measured_cap_of(BatchKey.of(parameters)))
+        compile_batch_sizes(family, parameters, largest=caps.measured_cap_of(family.batch_key(parameters)))
     (prediction,) = family.predict([state])
     family.preview(state, prediction)  # measures the autoencoder's colours
     family.decode(state)
@@ -89,7 +88,7 @@ def warm_up(
     if measure:
         measure_batches(family, parameters, device, caps)
     if graphs is not None:
-        largest = caps.cap_of(BatchKey.of(parameters))
+        largest = caps.cap_of(family.batch_key(parameters))
         choose_cuda_graphs(family, parameters, device, graphs, largest=largest)
     if not measure:
         return None
@@ -129,11 +128,6 @@ def _timed_whole(family: WholePipeline, parameters: GenerationParameters) -> Run
 def default_parameters(spec: ModelSpec) -> GenerationParameters:
     """Return the parameters of a task that sets only a prompt."""
     return spec.defaulted(prompt="warm up", seed=0)
-
-
-def default_key(spec: ModelSpec) -> BatchKey:
-    """Return the batch key of a task that sets only a prompt."""
-    return BatchKey.of(default_parameters(spec))
 
 
 def _timed_image(

@@ -15,7 +15,6 @@ import torch
 from common.domain.errors import ParametersRejectedError
 from common.domain.models.traits import Guidance, PromptSyntax
 from common.domain.parameters import GenerationParameters, Sampler
-from gpu_subscriber.engine.batches.batch_planning import BatchKey
 from gpu_subscriber.engine.messages import NO_INPUTS, CheckpointRefused, ImageReady, RunInterrupted
 from gpu_subscriber.engine.models.catalog_check import found_traits
 from gpu_subscriber.engine.tuning.memory_formats import takes_channels_last
@@ -133,7 +132,7 @@ def test_joining_and_leaving_runs_do_not_change_the_others(model: Model, sampler
 def test_each_image_of_a_task_has_its_own_seed(model: Model) -> None:
     parameters = model.asked(num_images=4, seed=40)
     driven = model.engine()
-    driven.caps.learn_decoding(BatchKey.of(parameters), 3)
+    driven.caps.learn_decoding(model.family.batch_key(parameters), 3)
     for index in range(4):
         driven.start(f"image-{index}", parameters, index=index)
     driven.run_to_end()

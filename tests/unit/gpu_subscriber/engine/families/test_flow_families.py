@@ -15,6 +15,7 @@ from common.domain.models.spec import ModelSpec
 from common.domain.parameters import GenerationParameters
 from gpu_subscriber.describe_model import described
 from gpu_subscriber.engine.batches.batch_caps import BatchCaps
+from gpu_subscriber.engine.batches.batch_planning import BatchKey
 from gpu_subscriber.engine.families.flux import Flux
 from gpu_subscriber.engine.families.guided import GuidedFamily
 from gpu_subscriber.engine.families.sana import Sana
@@ -22,9 +23,10 @@ from gpu_subscriber.engine.families.stable_diffusion_3 import StableDiffusion3
 from gpu_subscriber.engine.models.loading import compile_blocks, load_family
 from gpu_subscriber.engine.runs.run import Denoising
 from gpu_subscriber.engine.tuning.warm_up import warm_up
-from tests.unit.gpu_subscriber.engine.driven_engine import CPU, drawing
+from tests.unit.gpu_subscriber.engine.driven_engine import CPU, DrivenEngine, drawing
 from tests.unit.gpu_subscriber.engine.families.conftest import ModelOf
 from tests.unit.gpu_subscriber.engine.families.family_cases import Model
+from tests.unit.gpu_subscriber.engine.families.test_family_oracle import STEP_TOLERANCE
 from tests.unit.gpu_subscriber.engine.stock_oracle import StockPicture, cfg, stock_picture
 from tests.unit.gpu_subscriber.engine.tiny_families import saved
 
@@ -77,6 +79,7 @@ def test_sana_of_unknown_sizes_generates_in_the_requested_size(tmp_path: Path) -
     expected = stock_picture(stock, parameters, arguments=without_bins)
     assert expected.latents.shape[-2:] == (1, 2)
     assert_bit_equal(Sana(stock), parameters, expected)
+    assert Sana(stock).batch_key(parameters) == BatchKey.of(parameters)
 
 
 def test_sana_drops_learned_variances_like_the_stock_pipeline(tmp_path: Path) -> None:
@@ -84,6 +87,27 @@ def test_sana_drops_learned_variances_like_the_stock_pipeline(tmp_path: Path) ->
     parameters = own_sampler()
     expected = stock_picture(stock, parameters, arguments=cfg)
     assert_bit_equal(Sana(stock), parameters, expected)
+
+
+def test_sana_runs_of_several_sizes_share_steps_as_generated(loaded_model: ModelOf) -> None:
+    """All are generated in 512 x 512, at which the load measures the cap."""
+    model = loaded_model("sana")
+
+    def load(name: str) -> GuidedFamily:
+        driven.caps.learn(BatchKey(model=name, width=512, height=512, branches=2), 2)
+        return model.family
+
+    model.family.clear()
+    driven = DrivenEngine(model.family, load=load)
+    sides = {"first": 64, "second": 64, "third": 64, "large": 640}
+    for run_id, side in sides.items():
+        driven.start(run_id, model.asked(width=side, height=side, guidance_scale=5.0, steps=2))
+    driven.run_to_end()
+    assert model.family.batches == [2, 2, 2, 2]
+    assert {run_id: driven.picture(run_id).shape[:2] for run_id in sides} == {
+        run_id: (side, side) for run_id, side in sides.items()
+    }
+    assert (driven.caps.slots_of("tiny"), model.family.largest_error < STEP_TOLERANCE) == (2, True)
 
 
 def test_flux_takes_the_guidance_scale_in_float32(tmp_path: Path) -> None:
