@@ -8,7 +8,7 @@ spread over all of them, each with a small share of the processor: calls to Pub/
 """
 
 import threading
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
 
 from flask import Flask, g, request
@@ -24,8 +24,9 @@ NETWORK = "network "
 class ConcurrencyLimiter:
     """Admits `at_once` requests, and of each caller at most `per_caller`.
 
-    Callers take turns. A request that waits for changes, or calls a `RemoteService`, leaves the gate
-    meanwhile.
+    Callers take turns. The server queues a request before it uses a thread, so that a burst does not
+    compete for the processor with the requests whose turn it is. A request that waits for changes, or
+    calls a `RemoteService`, leaves the gate meanwhile.
     """
 
     def __init__(
@@ -93,16 +94,35 @@ class ConcurrencyLimiter:
         finally:
             queue.leave(caller)
 
+    def enter_request(self, headers: Mapping[str, str], *, network: str, start: Callable[[], object]) -> str:
+        """Queue a request that has no thread yet, and return its caller.
+
+        `start` is called once it holds capacity, on any thread, which it must not delay.
+        """
+        caller = self._known.caller_with(headers) or _visitors_of(network)
+        self._queue.enter(caller, start)
+        return caller
+
+    @contextmanager
+    def holding(self, caller: str | None) -> Iterator[None]:
+        """Handle in this thread, within the block, a request whose caller holds capacity; None: it needs none."""
+        self._held.caller = caller
+        try:
+            yield
+        finally:
+            self.end_request()
+
     def begin_request(self) -> None:
-        """Wait for capacity for the current request."""
-        self._wait(self.current_caller())
+        """Wait for capacity for the current request, unless its thread holds it."""
+        if self._caller_of_thread is None:
+            self._wait(self.current_caller())
 
     def continue_as(self, caller: str) -> None:
         """Count the current request for this caller from here on.
 
         If it held capacity of another one, it waits for its turn among those of this caller.
         """
-        if getattr(self._held, "caller", None) not in (None, caller):
+        if self._caller_of_thread not in (None, caller):
             self.end_request()
             self._wait(caller)
 
@@ -115,7 +135,7 @@ class ConcurrencyLimiter:
         self._held.caller = caller
 
     def _leave(self) -> str | None:
-        caller: str | None = getattr(self._held, "caller", None)
+        caller = self._caller_of_thread
         if caller is not None:
             self._held.caller = None
             self._queue.leave(caller)
@@ -133,7 +153,16 @@ class ConcurrencyLimiter:
     def current_caller(self) -> str:
         """Return the caller of the current request: a user, or a network address."""
         known: str | None = g.get("identified_caller") or self._known.caller_with(dict(request.headers))
-        return known or f"{NETWORK}{self._proxies.network_of(request.environ)}"
+        return known or _visitors_of(self._proxies.network_of(request.environ))
+
+    @property
+    def _caller_of_thread(self) -> str | None:
+        """The caller of whom this thread holds capacity."""
+        return getattr(self._held, "caller", None)
+
+
+def _visitors_of(network: str) -> str:
+    return f"{NETWORK}{network}"
 
 
 def limit_concurrency(app: Flask, gate: ConcurrencyLimiter, *, exempt_paths: Container[str] = ()) -> None:

@@ -3,8 +3,8 @@
 gthread assigns a thread to each connection, and the thread reads until the caller has sent the whole
 request: a few hundred callers who send a byte a second occupy all threads. Here the event loop reads
 heads and bodies without blocking, within a deadline and within limits per caller. The requests of each
-caller wait for threads in a queue of their own. Health checks have separate threads. Closing a connection
-does not block the loop either.
+network address wait for threads in a queue of their own, and get one when the concurrency limiter admits
+them. Health checks have separate threads. Closing a connection does not block the loop either.
 """
 
 import contextlib
@@ -29,6 +29,7 @@ from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 
 from common.settings import SettingsError
 from frontend_api.fair_shares import FairShares
+from frontend_api.http.concurrency_limiter import ConcurrencyLimiter
 from frontend_api.http.error_shape import shape_at
 from frontend_api.http.json_body import MAX_BODY_BYTES
 from frontend_api.http.problems import Problem
@@ -130,6 +131,8 @@ class _Connection(TConn):  # type: ignore[misc]
     caller: str
     """The network address. Set when the request is complete, as `threads`."""
     threads: RequestThreads
+    turn_of: str | None
+    """The caller whose capacity of the concurrency limiter the request holds. Health checks need none."""
     held_bytes: int
     """The memory that counts for the caller."""
 
@@ -165,6 +168,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         """Load the application. gunicorn prints an AppImportError once, without a traceback."""
         try:
             super().load_wsgi()
+            self._limiter: ConcurrencyLimiter = self.wsgi.extensions["darkroom"].http
         except SettingsError as error:
             raise AppImportError(str(error)) from error
 
@@ -207,6 +211,11 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
             self._await_request(conn, self._forgotten(conn).rest)
         else:
             self._linger(conn)
+
+    def handle(self, conn: _Connection) -> Any:
+        """Handle a connection's request in a thread."""
+        with self._limiter.holding(conn.turn_of):
+            return super().handle(conn)
 
     def handle_request(self, req: Any, conn: _Connection) -> bool:
         """Handle a request in a thread. The body is complete, so no `100 Continue` is sent.
@@ -341,7 +350,14 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         conn.parser = _Parser(self.cfg, conn.incoming, conn.client)
         conn.data_ready = True
         self._bytes_held.take(conn.caller, conn.held_bytes)
-        conn.threads.enter(conn.caller, partial(self._start, conn))
+        conn.turn_of = None
+        start = partial(self._start if is_health_check else self._await_turn, conn)
+        conn.threads.enter(conn.caller, start)
+
+    def _await_turn(self, conn: _Connection) -> None:
+        """Queue a request for which a thread is free, until it is the turn of its user."""
+        start = partial(self.method_queue.defer, self._start, conn)
+        conn.turn_of = self._limiter.enter_request(conn.incoming.headers, network=conn.caller, start=start)
 
     def _start(self, conn: _Connection) -> None:
         """Submit the request to the pool, which has a free thread."""

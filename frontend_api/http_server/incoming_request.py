@@ -1,7 +1,7 @@
 """IncomingRequest: the bytes of one HTTP/1.1 request while they arrive."""
 
 import re
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 
 import h11
@@ -48,8 +48,10 @@ class IncomingRequest:
         """Without the query and the base path; None until the head is complete."""
         self.max_body_bytes = 0
         """The limit for this method and path, once the head is complete."""
+        self.headers: dict[str, str] = {}
+        """By names in lower case. The values of one name are joined, as in WSGI."""
         self.forwarded_for: tuple[str, ...] = ()
-        """The entries of all X-Forwarded-For headers."""
+        """The entries of X-Forwarded-For."""
         self.is_complete = False
         self.is_malformed = False
         """The end of the request is unknown."""
@@ -132,6 +134,9 @@ class IncomingRequest:
         self._body = SizedBody(0)
         for name, value in framing:
             self._body = SizedBody(int(value)) if name == b"content-length" else ChunkedBody()
+        values: defaultdict[str, list[str]] = defaultdict(list)
         for name, value in head.headers:
-            if name == b"x-forwarded-for":
-                self.forwarded_for += tuple(entry.strip() for entry in value.decode("latin-1").split(","))
+            values[name.decode("ascii")].append(value.decode("latin-1"))
+        self.headers = {name: ",".join(each) for name, each in values.items()}
+        entries = (entry.strip() for entry in self.headers.get("x-forwarded-for", "").split(","))
+        self.forwarded_for = tuple(filter(None, entries))

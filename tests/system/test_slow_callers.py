@@ -89,12 +89,19 @@ def assert_others_are_served(port: int) -> None:
 
 def resident_bytes(port: int) -> int:
     """Memory of the processes that were started to listen on this port."""
-    pages = 0
+    pages = sum(int((process / "statm").read_text().split()[1]) for process in processes_of(port))
+    return pages * resource.getpagesize()
+
+
+def number_of_threads(port: int) -> int:
+    return sum(len(list((process / "task").iterdir())) for process in processes_of(port))
+
+
+def processes_of(port: int) -> Iterator[Path]:
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):  # it has ended, or belongs to another user
             if f"PORT={port}".encode() in (process / "environ").read_bytes().split(b"\0"):
-                pages += int((process / "statm").read_text().split()[1])
-    return pages * resource.getpagesize()
+                yield process
 
 
 UNFINISHED = {
@@ -172,6 +179,20 @@ def test_burst_of_one_address_does_not_delay_another() -> None:
         answered, _, _ = select.select(burst, (), (), 0)
         assert len(answered) < 45
         assert {answer_on(connection)[0] for connection in burst} == {200}
+
+
+def test_requests_of_a_burst_have_no_threads_before_their_turn() -> None:
+    costly = json.dumps({"tasks": [{name: [] for name in BatchItem.model_fields}] * 100}).encode()
+    batch = head(len(costly), "/v1/tasks:batch") + costly
+    with (
+        served_by_gunicorn(DARKROOM_API_THREADS="8", DARKROOM_MAX_WAITING="200") as port,
+        ExitStack() as exits,
+    ):
+        assert_others_are_served(port)
+        before = number_of_threads(port)
+        burst = [connected(exits, port, batch) for _ in range(90)]
+        assert {answer_on(connection)[0] for connection in burst} == {200}
+        assert number_of_threads(port) - before < 20  # the pool keeps its threads
 
 
 def test_kept_connection_holds_no_answered_body() -> None:

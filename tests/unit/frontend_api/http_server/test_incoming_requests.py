@@ -41,6 +41,15 @@ def test_path_and_addresses_are_known_before_the_body() -> None:
     assert incoming.forwarded_for == ("1.2.3.4", "5.6.7.8")
 
 
+def test_fields_of_one_name_are_joined() -> None:
+    incoming = arriving()
+    incoming.feed(
+        b"GET / HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: a, b\r\nX-API-Key: k\r\nX-FORWARDED-FOR: c,\r\n\r\n"
+    )
+    assert incoming.headers == {"host": "x", "x-forwarded-for": "a, b,c,", "x-api-key": "k"}
+    assert incoming.forwarded_for == ("a", "b", "c")
+
+
 @pytest.mark.parametrize("request_bytes", [SIZED, CHUNKED])
 def test_body_above_the_limit_is_too_large(request_bytes: bytes) -> None:
     incoming = arriving(limit=4)
