@@ -36,7 +36,7 @@ def configure_logging(
     )
     ending: list[Any] = (
         [
-            # Without the frames' locals, which may contain a prompt or a token.
+            # Without the frames' locals, which may contain a prompt or a token. So below.
             structlog.processors.ExceptionRenderer(
                 structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
             ),
@@ -44,7 +44,11 @@ def configure_logging(
             structlog.processors.JSONRenderer(),
         ]
         if for_machines
-        else [structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())]
+        else [
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stdout.isatty(), exception_formatter=structlog.dev.plain_traceback
+            )
+        ]
     )
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(

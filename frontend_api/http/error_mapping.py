@@ -6,6 +6,7 @@ A DomainError maps by its code, message and `retry_after_seconds`. The table has
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from gunicorn.http.errors import NoMoreData, ParseException
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
@@ -111,6 +112,9 @@ def _unknown_model(error: UnknownModelError) -> Problem:
 
 
 _SPECIAL: Mapping[type, Callable[[Any], Problem]] = {
+    # gunicorn's parser, while a route reads the body; its text may quote secrets
+    ParseException: lambda _: Problem(code="bad_request", detail="the body is not valid HTTP"),
+    NoMoreData: lambda _: Problem(code="bad_request", detail="the body is not complete"),
     RequestRefusedError: lambda error: error.problem,
     MalformedBodyError: _malformed,
     TooManyValuesError: lambda error: rejected([Complaint("pointer", "", str(error))]),

@@ -23,7 +23,13 @@ from typing import Any
 
 import structlog
 from gunicorn.errors import AppImportError
-from gunicorn.http.errors import ConfigurationProblem, NoMoreData, ParseException
+from gunicorn.http.errors import (
+    ConfigurationProblem,
+    LimitRequestHeaders,
+    LimitRequestLine,
+    NoMoreData,
+    ParseException,
+)
 from gunicorn.http.parser import RequestParser
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 
@@ -68,8 +74,6 @@ _PAUSE_SECONDS = 0.01
 _TAKES_NOTHING = struct.pack("ll", 30, 0)
 """SO_SNDTIMEO: sending fails, and the thread is free, when a caller reads nothing for this many seconds."""
 
-_MAX_REASON = 200
-"""Characters. gunicorn's reason may quote the request line."""
 _SIOCOUTQNSD = 0x894B  # Linux: bytes in the send queue that have not been sent
 _TAKES_SLOWLY_SECONDS = 3.0
 """The worker may disconnect a caller who has not read the response by then, if requests wait for threads."""
@@ -102,7 +106,9 @@ def max_body_bytes(method: str, path: str, *, max_input_bytes: int) -> int:
 
 class _InvalidRequestError(Exception):
     def __init__(self, path: str, error: Exception) -> None:
-        super().__init__(f"the request is not valid HTTP: {str(error)[:_MAX_REASON]}")
+        # Other messages quote the request, and the log would contain its secrets.
+        has_limit = isinstance(error, LimitRequestLine | LimitRequestHeaders)
+        super().__init__(str(error) if has_limit else "the head is malformed")
         self.path = path
 
 
@@ -207,7 +213,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         self._release_body(conn)
         conn.threads.leave(conn.caller)
         keeps = not fs.cancelled() and fs.exception() is None and fs.result()
-        if keeps and not conn.incoming.is_malformed:
+        if keeps:
             self._await_request(conn, self._forgotten(conn).rest)
         else:
             self._linger(conn)
@@ -232,9 +238,16 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:
         """Respond to a request that gunicorn's parser rejects, in the format of the routes."""
         if isinstance(exc, _InvalidRequestError):
-            self._send_problem(client, exc.path, Problem(code="bad_request", detail=str(exc)))
+            self._send_problem(client, exc.path, _not_http(str(exc)))
         else:
             super().handle_error(req, client, addr, exc)
+
+    def _keepalive_after(self, conn: _Connection, keepalive: bool) -> bool:
+        """Return whether the connection can be kept: not after a body that gunicorn's parser rejects."""
+        try:
+            return bool(super()._keepalive_after(conn, keepalive))
+        except (ParseException, NoMoreData):  # no route has read it, and the response is sent
+            return False
 
     def murder_pending(self) -> None:
         """Close overdue connections. Called in each iteration of the loop."""
@@ -317,7 +330,10 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
             self._end_reading(conn)
             detail = f"the body may have at most {incoming.max_body_bytes} bytes"
             self._refuse(conn, Problem(code="body_too_large", detail=detail))
-        elif incoming.is_complete or incoming.is_malformed:
+        elif incoming.is_malformed:
+            self._end_reading(conn)
+            self._refuse(conn, _not_http(incoming.fault))
+        elif incoming.is_complete:
             self._end_reading(conn)
             self._dispatch(conn)
         else:
@@ -443,6 +459,10 @@ def _untaken_bytes(connection: socket.socket) -> int:
     except (OSError, ValueError):  # closed, or not supported by the system
         return 0
     return int.from_bytes(answer, sys.byteorder)
+
+
+def _not_http(fault: str) -> Problem:
+    return Problem(code="bad_request", detail=f"the request is not valid HTTP: {fault}")
 
 
 def _written(problem: Problem, path: str, base_path: str) -> bytes:

@@ -9,7 +9,7 @@ import h11
 from frontend_api.http_server.body_framing import ChunkedBody, SizedBody
 
 _MAX_HEAD_BYTES = 128 * 1024
-"""More than gunicorn's own limits on the request line and header fields, whose errors give the reason."""
+"""More than gunicorn's own limits on the request line and header fields, which give a better reason."""
 _MAX_HEAD_LINES = 100
 """h11 takes half a second for a head of thousands of fields. Gunicorn refuses more than 64."""
 _COSTLY_HEAD = re.compile(rb"[ \t]{65}|\n[ \t]")
@@ -53,8 +53,8 @@ class IncomingRequest:
         self.forwarded_for: tuple[str, ...] = ()
         """The entries of X-Forwarded-For."""
         self.is_complete = False
-        self.is_malformed = False
-        """The end of the request is unknown."""
+        self.fault = ""
+        """Why the request is not valid HTTP, without its text, which may contain secrets. Its end is unknown."""
         self.is_too_large = False
         self.rest = b""
         """The first bytes of the next request on the same connection."""
@@ -67,8 +67,10 @@ class IncomingRequest:
             in_body = self._feed_head(data) if self._body is None else data
             if self._body is not None:
                 self._feed_body(self._body, in_body)
-        except (h11.RemoteProtocolError, ValueError):
-            self.is_malformed = True
+        except h11.RemoteProtocolError:
+            self.fault = "the head is malformed"
+        except ValueError as error:
+            self.fault = str(error)
         if self.is_complete or self.is_malformed:
             self._remove_end(len(self.rest))
 
@@ -85,6 +87,10 @@ class IncomingRequest:
                 del piece[:_PIECE_BYTES]
         if piece:
             yield bytes(piece)
+
+    @property
+    def is_malformed(self) -> bool:
+        return bool(self.fault)
 
     @property
     def wants_continue(self) -> bool:

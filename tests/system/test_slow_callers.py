@@ -55,6 +55,10 @@ def head(length: int, path: str = "/v1/tasks", *more: str) -> bytes:
     return "\r\n".join((*lines, f"Content-Length: {length}", "", "")).encode()
 
 
+def chunked(body: bytes) -> bytes:
+    return head(0).replace(b"Content-Length: 0", b"Transfer-Encoding: chunked") + body
+
+
 def connected(exits: ExitStack, port: int, sent: bytes = b"") -> socket.socket:
     connection = exits.enter_context(socket.create_connection((LOOPBACK, port), timeout=SOON_SECONDS))
     connection.sendall(sent)
@@ -243,7 +247,7 @@ def test_body_of_an_event_stream_is_refused(port: int) -> None:
     "sent",
     [
         b"GET / HTTP/1.1\r\nHost: localhost\r\nX:" + b" " * 120_000 + b"\x00\r\n\r\n",
-        head(0).replace(b"Content-Length: 0", b"Transfer-Encoding: chunked") + b"1\r\n{\r\n" * 400_000,
+        chunked(b"1\r\n{\r\n" * 400_000),
     ],
     ids=["a field of blanks", "tiny chunks"],
 )
@@ -401,8 +405,14 @@ def test_long_cookies_of_other_programs_are_accepted(port: int) -> None:
         b"GET / HTTP/1.1\r\n" + b"X: x\r\n" * 65 + b"\r\n",
         b"GET / HTTP/1.1\r\nHost: localhost\r\nExpect: more\r\n\r\n",
         b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip\r\n\r\n",
+        chunked(b"x\r\n"),
+        chunked(b"2\r\n{}XX0\r\n\r\n"),
+        chunked(b"2\r\n{}\r\n0\r\nno colon\r\n\r\n"),
     ],
-    ids=["TLS", "no length", "long line", "endless line", "fields", "expectation", "coding"],
+    ids=[
+        *("TLS", "no length", "long line", "endless line", "fields", "expectation", "coding"),
+        *("no chunk size", "no end of a chunk", "trailer"),
+    ],
 )
 def test_invalid_http_is_answered_and_closed(port: int, sent: bytes) -> None:
     with ExitStack() as exits:
@@ -412,8 +422,17 @@ def test_invalid_http_is_answered_and_closed(port: int, sent: bytes) -> None:
         status, problem = answer_on(connection)
         assert (status, problem["code"]) == (400, "bad_request")
         assert "not valid HTTP" in problem["detail"]
+        assert "localhost" not in problem["detail"], "the log would contain what the request contains"
         assert connection.recv(1) == b""
     assert_others_are_served(port)
+
+
+@pytest.mark.parametrize("body", [b"2\r\n{}XX0\r\n\r\n", b"2\r\n{}\r\n0\r\nno colon\r\n\r\n"])
+def test_invalid_body_that_no_route_reads_has_one_response(port: int, body: bytes) -> None:
+    with ExitStack() as exits:
+        connection = connected(exits, port, chunked(body).replace(b"POST /v1/tasks", b"GET /v1/models"))
+        responses = connection.makefile("rb").read()
+        assert (responses.startswith(b"HTTP/1.1 200 "), responses.count(b"HTTP/1.1 ")) == (True, 1)
 
 
 def test_invalid_http_below_the_path_of_openai_has_its_format(port: int) -> None:

@@ -1,9 +1,12 @@
 """Log lines in Cloud Logging's format, checked on a real process's output."""
 
 import json
+import os
 import subprocess
 import sys
 from typing import Any
+
+import pytest
 
 PROGRAM = """
 import logging
@@ -30,9 +33,19 @@ thread.join()
 
 
 def lines(project_id: str | None = None) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in output(project_id).splitlines()]
+
+
+def output(project_id: str | None = None, **environment: str) -> str:
     program = f"PROJECT = {project_id!r}\n{PROGRAM}"
-    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    return [json.loads(line) for line in ran.stdout.splitlines()]
+    ran = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, **environment},
+    )
+    return ran.stdout
 
 
 def test_log_lines_have_the_fields_of_cloud_logging() -> None:
@@ -56,5 +69,8 @@ def test_log_lines_of_a_project_have_cloud_trace_fields() -> None:
     assert not any(name.startswith("logging.googleapis.com") for name in library)
 
 
-def test_traceback_contains_no_variable_values() -> None:
-    assert "a secret wish" not in json.dumps(lines())
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_traceback_contains_no_variable_values(log_format: str) -> None:
+    written = output(DARKROOM_LOG_FORMAT=log_format)
+    assert "ZeroDivisionError" in written
+    assert "a secret wish" not in written

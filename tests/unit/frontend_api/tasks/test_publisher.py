@@ -113,3 +113,13 @@ def test_submission_succeeds_when_the_process_is_ending(
 
     monkeypatch.setattr(later, "submit", refuse)
     assert api.submit().status_code == 202
+
+
+def test_new_task_of_a_batch_is_published_beside_a_deleted_one_with_its_id(api: Api, later: Later) -> None:
+    headers = {"Idempotency-Key": "order-1"}
+    task_id = api.client.post("/v1/tasks", json={"prompt": "a"}, headers=headers).get_json()["id"]
+    api.client.delete(f"/v1/tasks/{task_id}")
+    batch = {"tasks": [{"prompt": "a", "idempotency_key": "order-1"}]}
+    (result,) = api.client.post("/v1/tasks:batch", json=batch).get_json()["results"]
+    assert (result["outcome"], result["task_id"]) == ("accepted", task_id)
+    assert len(api.queue.published) == 2
