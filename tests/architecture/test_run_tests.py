@@ -80,8 +80,9 @@ def test_many_failures_are_not_repeated(tmp_path: Path) -> None:
         "def test_ends():\n    if is_first_run('ended'): raise KeyboardInterrupt",
         "def test_ends():\n    if is_first_run('ended'): os._exit(1)",
         "if is_first_run('ended'): raise MemoryError",
+        "import atexit\ndef test_ends():\n    if is_first_run('ended'): atexit.register(os._exit, 1)",
     ],
-    ids=["interrupted", "killed", "not collected"],
+    ids=["interrupted", "killed", "not collected", "killed after its tests"],
 )
 def test_run_that_ends_early_fails_without_a_repetition(tmp_path: Path, ends: str) -> None:
     """Otherwise the tests that have not run would count as passed."""
