@@ -80,9 +80,8 @@ def test_many_failures_are_not_repeated(tmp_path: Path) -> None:
         "def test_ends():\n    if is_first_run('ended'): raise KeyboardInterrupt",
         "def test_ends():\n    if is_first_run('ended'): os._exit(1)",
         "if is_first_run('ended'): raise MemoryError",
-        "import atexit\ndef test_ends():\n    if is_first_run('ended'): atexit.register(os._exit, 1)",
     ],
-    ids=["interrupted", "killed", "not collected", "killed after its tests"],
+    ids=["interrupted", "killed", "not collected"],
 )
 def test_run_that_ends_early_fails_without_a_repetition(tmp_path: Path, ends: str) -> None:
     """Otherwise the tests that have not run would count as passed."""
@@ -90,3 +89,9 @@ def test_run_that_ends_early_fails_without_a_repetition(tmp_path: Path, ends: st
     assert status != 0
     assert flaky == ""
     assert "repeating" not in output
+
+
+def test_run_that_fails_after_its_tests_fails(tmp_path: Path) -> None:
+    status, output, _ = run(tmp_path, late="import atexit\ndef test_passes(): atexit.register(os._exit, 1)")
+    assert "1 passed" in output
+    assert status != 0
