@@ -34,9 +34,9 @@ def configure_logging(
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
     )
+    # Neither format shows the frames' locals, which may contain a prompt or a token.
     ending: list[Any] = (
         [
-            # Without the frames' locals, which may contain a prompt or a token. So below.
             structlog.processors.ExceptionRenderer(
                 structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
             ),
