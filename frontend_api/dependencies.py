@@ -182,9 +182,10 @@ def build_dependencies(
     keep_dead_letters_for: timedelta,
 ) -> Dependencies:
     """Build every package, in the order of their dependencies on each other."""
-    per_caller = -(-requests_at_once // 4)
-    gate = ConcurrencyLimiter(at_once=requests_at_once, per_caller=per_caller, proxies=proxies)
-    service = partial(RemoteService, gate=gate, at_once=requests_at_once, per_caller=per_caller)
+    # Requests compute for much of their time, calls of services wait: see ADRs 11 and 59.
+    an_eighth, a_quarter = -(-requests_at_once // 8), -(-requests_at_once // 4)
+    gate = ConcurrencyLimiter(at_once=requests_at_once, per_caller=an_eighth, proxies=proxies)
+    service = partial(RemoteService, gate=gate, at_once=requests_at_once, per_caller=a_quarter)
     storage, pubsub = service("storage"), service("pubsub")
     images = replace(images, bucket=storage.limited(images.bucket))
     input_store, upload_sessions = storage.limited(input_store), storage.limited(upload_sessions)
@@ -277,7 +278,7 @@ def build_dependencies(
         batches=Batches(
             submit=SubmitBatch(submit_task=submit, batches=task_batches),
             change=ChangeTasks(store=store, requests=identity.request_rate),
-            in_progress=FairQueue(sys.maxsize, per_caller=per_caller),
+            in_progress=FairQueue(sys.maxsize, per_caller=a_quarter),
         ),
         browser=web_page,
         dead_letters=DeadLetters(

@@ -66,7 +66,7 @@ class ApiSettings(SharedSettings):
     """How long a finished task is kept."""
     api_threads: int = Field(default=SHARED.api.threads, ge=1, le=1_000)
     """How many requests run at once in one process, besides those that wait for changes; of one caller
-    at most a quarter as many."""
+    at most an eighth as many."""
     max_waiting: int = Field(default=SHARED.api.max_waiting, ge=0, le=10_000)
     """Waiting callers per process: long polls, event streams, WebSockets."""
     max_waiting_per_caller: int = Field(default=150, ge=0, le=10_000)

@@ -666,7 +666,7 @@ def test_events_of_one_caller_wait_for_each_other_only(api: Api, monkeypatch: py
     monkeypatch.setattr(api.webhook_logs, "update", slow)
     with ThreadPoolExecutor(len(of_eve) + 1) as pool:
         pushes = [pool.submit(push_of, api, task) for task in of_eve]
-        for _ in range(api.requests_at_once // 4):
+        for _ in range(api.requests_at_once // 8):
             assert waiting.acquire(timeout=30)
         try:
             assert pool.submit(push_of, api, of_bob).result(timeout=30).status_code == 204
