@@ -119,6 +119,13 @@ def test_invalid_scale_of_a_lora_is_refused(darkroom: Terminal, lora: str) -> No
     assert "must be NAME or NAME:SCALE" in " ".join(err.split())
 
 
+def test_refused_header_is_not_shown(darkroom: Terminal) -> None:
+    code, _, err = darkroom("submit", "a circle", "--callback-header", "Authorization: Bearer hush")
+    assert code == ExitCode.USAGE
+    assert "--callback-header: must be NAME=VALUE" in " ".join(err.split())
+    assert "hush" not in err
+
+
 def test_list_and_show_print_the_status(darkroom: Terminal) -> None:
     assert "queued" in darkroom("list", "--status", "queued")[1]
     assert "completed" in darkroom("show", "task-1")[1]

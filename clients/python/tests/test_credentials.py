@@ -46,8 +46,25 @@ def test_address_refuses_an_invalid_secret_without_showing_it(kind: str, secret:
 
 @pytest.mark.parametrize("url", ["nonsense", "http://[::1", "ftp://a.example", "https://", "http://a:65536"])
 def test_address_refuses_an_invalid_url(url: str) -> None:
-    with pytest.raises(ConfigurationError, match="is not a valid address"):
+    with pytest.raises(ConfigurationError, match="is not valid") as caught:
         resolved(NOTHING, url=url)
+    assert url in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://me:hush@a.example",
+        "https://me:hush@a:65536",
+        "me:hush@a.example",
+        "https://me:hush/1@a",
+        "ftp://a?key=hush",
+    ],
+)
+def test_refusal_of_an_invalid_url_does_not_show_its_password(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="is not valid") as caught:
+        resolved(NOTHING, url=url)
+    assert "hush" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

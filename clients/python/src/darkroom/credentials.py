@@ -99,14 +99,17 @@ def _is_private_address(host: str) -> bool:
 def _checked_url(url: str) -> str:
     if not isinstance(url, str):
         raise ConfigurationError(f"the address must be text (got {type(url).__name__})")
+    may_have_secrets = any(mark in url for mark in "@?#")
+    shown = "the address" if may_have_secrets else repr(url)
     try:
         parsed = httpx.URL(url)
     except httpx.InvalidURL as error:
-        raise ConfigurationError(f"{url!r} is not a valid address: {error}") from error
+        reason = "it cannot be read" if may_have_secrets else str(error)
+        raise ConfigurationError(f"{shown} is not valid: {reason}") from None
     if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise ConfigurationError(f"{url!r} is not a valid address: it must be http:// or https:// and a host")
+        raise ConfigurationError(f"{shown} is not valid: it must be http:// or https:// and a host")
     if not has_port(parsed):
-        raise ConfigurationError(f"{url!r} is not a valid address: its port is too large")
+        raise ConfigurationError(f"{shown} is not valid: its port is too large")
     if parsed.userinfo or parsed.query or parsed.fragment:
         raise ConfigurationError("the address must not contain a user name, password, query or fragment")
     return url.rstrip("/")

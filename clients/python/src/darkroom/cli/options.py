@@ -253,12 +253,15 @@ def submission_fields(
 
 
 def pairs_of(texts: list[str] | None, option: str) -> dict[str, str] | None:
-    """Split each NAME=VALUE of a repeatable option; None without any."""
+    """Split each NAME=VALUE of a repeatable option; None without any.
+
+    The refusal of another text does not repeat it: the value of a header may be secret.
+    """
     pairs = {}
     for text in texts or ():
         name, equals, value = text.partition("=")
         if not equals:
-            raise typer.BadParameter(f"must be NAME=VALUE (got {text!r})", param_hint=option)
+            raise typer.BadParameter("must be NAME=VALUE", param_hint=option)
         pairs[name] = value
     return pairs or None
 
