@@ -65,11 +65,12 @@ def test_kitty_receives_a_png_in_chunks(kind: str) -> None:
         assert (image.format, image.size) == ("PNG", (128, 128))
 
 
-@pytest.mark.parametrize("kind", ["GIF", "BMP"])
-def test_other_formats_are_not_decoded(kind: str) -> None:
-    """Pillow starts a program to decode some of them."""
+@pytest.mark.parametrize("protocol", ImageProtocol)
+@pytest.mark.parametrize("content", [encoded("GIF"), encoded("BMP"), b"%!PS-Adobe-3.0 EPSF-3.0", b"%PDF-1.4"])
+def test_other_formats_are_not_decoded(protocol: ImageProtocol, content: bytes) -> None:
+    """Pillow starts a program to decode some of them, and so may a terminal."""
     with pytest.raises(UnidentifiedImageError):
-        draw_above(ImageProtocol.KITTY, encoded(kind), rows=10)
+        draw_above(protocol, content, rows=10)
 
 
 def test_picture_that_cannot_be_shown_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

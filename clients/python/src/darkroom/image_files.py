@@ -25,7 +25,7 @@ ImageSource: TypeAlias = bytes | str | os.PathLike[str]
 _MAJOR_VERSION = "1"
 _XMP_ATTRIBUTE = "darkroom:record"
 FORMATS = ("PNG", "JPEG", "WEBP", "AVIF")
-"""The only formats that are decoded: Pillow's plugins for others may run programs."""
+"""The only formats that are decoded or shown: decoders of others may run programs."""
 UNREADABLE = (
     OSError, EOFError, LookupError, RuntimeError, SyntaxError, TypeError, ValueError, struct.error, zlib.error,
     Image.DecompressionBombError,
@@ -119,6 +119,16 @@ class RecordedImage:
         size = self.record.parameters.width, self.record.parameters.height
         digest = hashlib.sha256(self.pixels).hexdigest()
         return size != self.size or digest != self.record.provenance.decoded_sha256
+
+
+def format_of(content: bytes) -> str | None:
+    """Return which of FORMATS an image file begins as; None for any other file."""
+    try:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+            found: str | None = image.format
+            return found
+    except UNREADABLE:
+        return None
 
 
 def read_image_record(source: ImageSource) -> ImageRecord:

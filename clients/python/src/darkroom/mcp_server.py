@@ -19,7 +19,7 @@ from pydantic import Field
 
 from darkroom.async_client import AsyncClient
 from darkroom.errors import ClientError, TaskDeletedError, printable
-from darkroom.image_files import FORMATS, UNREADABLE, ImageFile
+from darkroom.image_files import FORMATS, UNREADABLE, ImageFile, format_of
 from darkroom.models.task import Task
 from darkroom.submission import SubmissionFields
 
@@ -27,7 +27,7 @@ PREVIEW = "dev.darkroom/preview"
 """The key of a preview in `_meta` of a progress notification: a data URL of a small JPEG."""
 MAX_RESULT_BYTES = 600_000
 """The most bytes of images in one result: assistants refuse results of about a megabyte in base64."""
-_SHOWN_FORMATS = {"image/png": "png", "image/jpeg": "jpeg", "image/webp": "webp"}
+_SHOWN_FORMATS = ("PNG", "JPEG", "WEBP")
 _SMALLEST_SIDE = 64
 _PREVIEW_SECONDS = 1.0
 _CANCEL_SECONDS = 10.0
@@ -144,13 +144,18 @@ class _Tools:
                 async for task in snapshots:  # noqa: PLR1704 (the latest snapshot is the result)
                     is_generating = task.progress.phase == "denoising"
                     wants_preview = is_generating and progress.wants_preview
-                    await progress.report(task, await self._client.preview(task) if wants_preview else None)
+                    await progress.report(task, await self._preview(task) if wants_preview else None)
         return task
+
+    async def _preview(self, task: Task) -> bytes | None:
+        """Return a preview, which is passed on as a JPEG, so any other file is left out."""
+        preview = await self._client.preview(task)
+        return preview if preview is not None and format_of(preview) == "JPEG" else None
 
     async def _result(self, task: Task) -> list[Any]:
         images = await self._client.images(task)
         files = [] if self._folder is None else [str(image.save(self._folder)) for image in images]
-        preview = None if task.status.is_terminal or images else await self._client.preview(task)
+        preview = None if task.status.is_terminal or images else await self._preview(task)
         contents = [shown(image, MAX_RESULT_BYTES // len(images)) for image in images]
         if preview is not None:
             contents.append(Image(data=preview, format="jpeg"))
@@ -237,11 +242,10 @@ def shown(image: ImageFile, max_bytes: int) -> Image:
 
     Raises UnidentifiedImageError.
     """
-    kind = _SHOWN_FORMATS.get(image.stored.content_type)
-    if kind is not None and len(image.content) <= max_bytes:
-        return Image(data=image.content, format=kind)
     try:
         with PillowImage.open(io.BytesIO(image.content), formats=FORMATS) as opened:
+            if opened.format in _SHOWN_FORMATS and len(image.content) <= max_bytes:
+                return Image(data=image.content, format=opened.format.lower())
             pixels = opened.convert("RGB")
     except UNREADABLE as error:
         reason = f"image {image.stored.index} of task {printable(image.task_id)} cannot be decoded"

@@ -39,10 +39,13 @@ def image_protocol(environment: Mapping[str, str]) -> ImageProtocol | None:
 def draw_above(protocol: ImageProtocol, content: bytes, *, rows: int) -> str:
     """Return the output that draws an image over the `rows` lines above the cursor.
 
-    The cursor stays where it is.
+    The cursor stays where it is. Raises one of UNREADABLE for a file of no known format: a terminal
+    might decode it all the same.
     """
-    image = _iterm2(content, rows) if protocol is ImageProtocol.ITERM2 else _kitty(_as_png(content), rows)
-    return f"{_SAVE_CURSOR}\x1b[{rows}A\r{image}{_RESTORE_CURSOR}"
+    with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+        is_iterm2 = protocol is ImageProtocol.ITERM2
+        drawn = _iterm2(content, rows) if is_iterm2 else _kitty(_as_png(image, content), rows)
+    return f"{_SAVE_CURSOR}\x1b[{rows}A\r{drawn}{_RESTORE_CURSOR}"
 
 
 def _iterm2(content: bytes, rows: int) -> str:
@@ -61,10 +64,9 @@ def _kitty(png: bytes, rows: int) -> str:
     )
 
 
-def _as_png(content: bytes) -> bytes:
-    with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-        if image.format == "PNG":
-            return content
-        converted = io.BytesIO()
-        image.save(converted, "PNG")
+def _as_png(image: Image.Image, content: bytes) -> bytes:
+    if image.format == "PNG":
+        return content
+    converted = io.BytesIO()
+    image.save(converted, "PNG")
     return converted.getvalue()
