@@ -17,6 +17,7 @@ _UNAVAILABLE = (
     google_errors.RetryError,
     requests.exceptions.RequestException,
     auth_errors.TransportError,
+    auth_errors.RefreshError,  # the metadata server returns no access token
     ConnectionError,
     DataCorruption,
 )

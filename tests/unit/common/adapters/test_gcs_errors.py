@@ -5,6 +5,8 @@ from http import HTTPStatus
 import pytest
 import requests
 from google.api_core.exceptions import from_http_status
+from google.auth.compute_engine import Credentials
+from google.auth.exceptions import TransportError
 from google.cloud.storage.exceptions import DataCorruption
 
 from common.adapters.gcs_errors import translated_storage_errors
@@ -25,6 +27,16 @@ from common.domain.errors import DependencyUnavailableError
 def test_transient_storage_error_is_dependency_unavailable(error: Exception) -> None:
     with pytest.raises(DependencyUnavailableError), translated_storage_errors():
         raise error
+
+
+def test_token_that_cannot_be_renewed_is_dependency_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("google.auth._exponential_backoff.time.sleep", lambda _seconds: None)
+
+    def metadata_server(**_request: object) -> None:
+        raise TransportError("connection refused")
+
+    with pytest.raises(DependencyUnavailableError), translated_storage_errors():
+        Credentials().refresh(metadata_server)
 
 
 @pytest.mark.parametrize(
