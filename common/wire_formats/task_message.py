@@ -2,6 +2,7 @@
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
+from common.domain.images import task_folder
 from common.domain.parameters import GenerationParameters
 from common.domain.task import Task
 from common.wire_formats.decoding import first_complaint, read_object
@@ -23,6 +24,11 @@ class TaskMessage(BaseModel):
     parameters: GenerationParameters = Field(alias="payload")
     result_bucket: str = Field(min_length=1)
     callback_url: str | None = None
+
+    @property
+    def folder(self) -> str:
+        """The prefix of all objects of the task."""
+        return task_folder(self.task_id, self.submitted_at)
 
 
 def encode_task_message(task: Task, *, result_bucket: str) -> bytes:

@@ -51,12 +51,8 @@ class CheckpointKeeper:
 
     def attempt_ended(self, task: Task) -> None:
         """Delete checkpoints that no later attempt should resume from."""
-        if self._may_have_some(task) and not may_resume_after(task):
-            self.discard(task.id, task.folder)
-
-    def task_deleted(self, task: Task) -> None:
-        """Delete the checkpoints of a task that was deleted during the attempt."""
-        if self._may_have_some(task):
+        may_have_some = self.has_saved(task) or task.attempt > 1
+        if may_have_some and not may_resume_after(task):
             self.discard(task.id, task.folder)
 
     def discard(self, task_id: str, folder: str) -> bool:
@@ -72,6 +68,3 @@ class CheckpointKeeper:
         """Clear the state of the attempt in this process."""
         with self._lock:
             self._saved.discard(task.folder)
-
-    def _may_have_some(self, task: Task) -> bool:
-        return self.has_saved(task) or task.attempt > 1

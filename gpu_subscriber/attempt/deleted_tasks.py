@@ -1,4 +1,4 @@
-"""Removal of what a dead worker has stored for a task after its deletion."""
+"""Removal of what workers have stored for a task after its deletion."""
 
 import threading
 import time
@@ -6,7 +6,7 @@ from collections.abc import Callable, MutableMapping
 
 from cachetools import TTLCache
 
-from common.domain.images import task_folder
+from common.domain.errors import DependencyUnavailableError
 from common.wire_formats.task_message import TaskMessage
 from gpu_subscriber.attempt.checkpoints import CheckpointKeeper
 from gpu_subscriber.images.storage import ImageStorage
@@ -41,15 +41,28 @@ class DeletedTasks:
         )
 
     def clean_up(self, delivery: Delivery, message: TaskMessage) -> None:
-        """Remove the task's images and checkpoints, if there may be any and the bucket is available."""
-        folder = task_folder(message.task_id, message.submitted_at)
-        if delivery.is_first or not self._begin(folder):
+        """Remove the task's images and checkpoints, if there may be any.
+
+        Raises DependencyUnavailableError if some may remain.
+        """
+        if delivery.is_first or not self._begin(message.folder):
             return
-        has_no_images = self._images.remove_all(message.task_id, folder)
-        has_no_checkpoints = self._checkpoints.discard(message.task_id, folder)
-        if not (has_no_images and has_no_checkpoints):
+        try:
+            self.remove(message.task_id, message.folder)
+        except DependencyUnavailableError:
             with self._lock:
-                self._cleaned.pop(folder, None)
+                self._cleaned.pop(message.folder, None)
+            raise
+
+    def remove(self, task_id: str, folder: str) -> None:
+        """Remove a task's images and checkpoints. Raises DependencyUnavailableError if some may remain.
+
+        The delivery must then be returned: the next one is the only chance to remove them.
+        """
+        has_no_images = self._images.remove_all(task_id, folder)
+        has_no_checkpoints = self._checkpoints.discard(task_id, folder)
+        if not (has_no_images and has_no_checkpoints):
+            raise DependencyUnavailableError("storage")
 
     def _begin(self, folder: str) -> bool:
         """Record a removal; return false if there was one within `_AGAIN_AFTER_SECONDS`."""

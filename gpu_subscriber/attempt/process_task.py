@@ -110,6 +110,8 @@ class ProcessTask:
             record.ended(task)
             if task.status.is_terminal and not task.was_cancelled_in_queue:
                 self.events.publish(task)
+            if task.folder != message.folder:  # it has the id of the message's task, which was deleted
+                self.deleted_tasks.clean_up(delivery, message)
         except TaskNotFoundError as error:
             record.result = error.code  # the task was deleted
             return Settlement.ACKNOWLEDGE
@@ -196,14 +198,16 @@ class ProcessTask:
             return ended
 
     def _remove_leftovers(self, task: Task) -> None:
-        """Remove this attempt's unreferenced images after the task was taken over or deleted."""
+        """Remove this attempt's unreferenced objects after the task was taken over or deleted.
+
+        Raises DependencyUnavailableError if some of a deleted task remain, or may.
+        """
         try:
             stored = self.store.get(task.id)
-        except DependencyUnavailableError:
-            return
         except TaskNotFoundError:
-            self.checkpoints.task_deleted(task)
-            self.images.remove_leftovers(task, None)
+            stored = None
+        if stored is None or stored.folder != task.folder:  # another task may have its id
+            self.deleted_tasks.remove(task.id, task.folder)
         else:
             self.images.remove_leftovers(task, stored)
 

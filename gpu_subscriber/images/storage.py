@@ -100,16 +100,14 @@ class ImageStorage:
             sha256=digest,
         )
 
-    def remove_leftovers(self, task: Task, stored: Task | None) -> None:
+    def remove_leftovers(self, task: Task, stored: Task) -> None:
         """Remove the images that the task no longer references, if the bucket is available.
 
-        `task` is the task of the attempt, `stored` the current one; None if it was deleted.
+        `task` is the task as of the attempt, `stored` the current one.
         """
         attempts = removable_attempts(task, stored)
         if attempts > 0:
-            keep = (
-                set() if stored is None else {name for image in stored.images for name in image.object_names}
-            )
+            keep = {name for image in stored.images for name in image.object_names}
             self._remove(task.id, task.folder, up_to=attempts, keep=keep)
 
     def remove_all(self, task_id: str, folder: str) -> bool:
@@ -126,14 +124,14 @@ class ImageStorage:
         return True
 
 
-def removable_attempts(task: Task, stored: Task | None) -> int:
+def removable_attempts(task: Task, stored: Task) -> int:
     """Return the last attempt whose unreferenced images may be removed; 0 for none.
 
-    `task` is the task of the attempt, `stored` the current one, whose images are kept. Later
+    `task` is the task as of the attempt, `stored` the current one, whose images are kept. Later
     attempts are excluded: their workers may have stored an image that is not in the document yet.
     Earlier attempts cannot add images, since their writes are fenced.
     """
-    if stored is None or stored.folder != task.folder or stored.attempt > task.attempt:
+    if stored.attempt > task.attempt:
         return task.attempt
     if not stored.status.is_terminal:
         return 0

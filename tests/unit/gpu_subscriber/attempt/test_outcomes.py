@@ -125,9 +125,6 @@ def test_removable_attempts_follow_the_stored_task() -> None:
     assert removable_attempts(task, task.completed(task.claim, (), NOW, failed_images=refused)) == 2
     assert removable_attempts(task, task.released(task.claim, TIRED, NOW)) == 0
     assert removable_attempts(task, again) == 2  # and never the objects of attempt 3
-    assert removable_attempts(task, None) == 2
-    successor = replace(claimed()[0], created_at=NOW + TTL)  # deleted, and submitted again under the same id
-    assert removable_attempts(task, successor) == 2
 
 
 def test_removable_attempts_exclude_the_winners_images() -> None:

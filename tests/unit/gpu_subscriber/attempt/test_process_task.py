@@ -377,8 +377,8 @@ def test_bucket_is_cleaned_again_after_an_outage_at_once(
     with monkeypatch.context() as bucket:
         owner, method = part.split(".")
         bucket.setattr(getattr(bench, owner), method, unavailable("storage"))
-        worker(delivery_of(task))
-    worker(delivery_of(task))
+        assert worker(delivery_of(task)) is Settlement.RETURN
+    assert worker(delivery_of(task)) is Settlement.ACKNOWLEDGE
     assert not bench.writer.objects
     assert bench.checkpoints.load(task.folder) == {}
 
@@ -540,7 +540,7 @@ def test_leftovers_of_a_deleted_task_do_not_conflict(bench: WorkerBench) -> None
         bench.writer.failures_left = 1
 
     bench.generator.script = deleted
-    assert bench.worker()(delivery_of(predecessor)) is Settlement.ACKNOWLEDGE
+    assert bench.worker()(delivery_of(predecessor)) is Settlement.RETURN
     left_behind = images_of(bench)
     assert left_behind == {f"{predecessor.folder}attempt-1/0.png"}
 
