@@ -1,4 +1,4 @@
-"""Many tasks at once: the queue panel, the selection, labels, the search, and a long list."""
+"""Many tasks at once: the selection, labels, the search, and a long list."""
 
 import io
 import zipfile
@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, expect
 
-from common.domain.task import TaskStatus
 from frontend_api.tasks.changes import MAX_LABELS
 from tests.browser.conftest import show
 from tests.browser.page_with_fakes import PageWithFakes, task_document
@@ -16,82 +15,8 @@ from tests.browser.test_task_list import completed, expect_tasks, update
 pytestmark = pytest.mark.browser
 
 
-def status_of(fakes: PageWithFakes, task_id: str) -> str:
-    return fakes.api.store.get(task_id).status.value
-
-
 def ids(fakes: PageWithFakes) -> set[str]:
     return {task.id for task in fakes.api.store.all_tasks}
-
-
-def cancelled(fakes: PageWithFakes, task: dict[str, Any]) -> dict[str, Any]:
-    """Cancel a stored task and return it as the page reads it."""
-    stored = fakes.api.store.update(task["id"], lambda t: t.cancelled(fakes.api.clock.now()))
-    return task_document(stored)
-
-
-def test_queue_panel_cancels_all_and_clears_finished_after_a_question(fakes: PageWithFakes) -> None:
-    kept = fakes.completed_task("done", prompt="a finished picture")
-    waiting = [task_document(fakes.api.stored_task(task_id=f"waiting-{number}")) for number in range(3)]
-    page = fakes.open(tasks=[*waiting, kept])
-    summary, message = page.get_by_test_id("queue-summary"), page.locator("#queue-message")
-    expect(summary).to_contain_text("3 queued")
-    summary.press("Enter")
-    expect(page.get_by_test_id("queue-list").locator("li")).to_have_count(3)
-    show(page, "queue-panel")
-
-    page.get_by_role("button", name="Cancel all").press("Enter")
-    question = page.get_by_test_id("confirmation")
-    expect(question).to_contain_text("Cancel 3 tasks?")
-    page.keyboard.press("Escape")
-    expect(question).to_have_count(0)
-    expect(page.get_by_role("button", name="Cancel all")).to_be_focused()
-    assert status_of(fakes, "waiting-0") == "queued"
-    page.keyboard.press("Enter")
-    question.get_by_role("button", name="Cancel all").press("Enter")
-    expect(message).to_have_text("3 cancelled.")
-    assert {status_of(fakes, task["id"]) for task in waiting} == {TaskStatus.CANCELLED.value}
-
-    update(page, kept)
-    expect(summary).to_have_text("Nothing queued")
-    page.get_by_role("button", name="Clear finished").press("Enter")
-    expect(question).to_contain_text("0 failed and 3 cancelled tasks without images are deleted")
-    show(page, "clear-finished")
-    question.get_by_role("button", name="Delete 3 tasks").press("Enter")
-    expect(message).to_have_text("3 deleted.")
-    assert ids(fakes) == {"done"}
-
-
-def test_clear_finished_keeps_a_task_that_was_retried_meanwhile(fakes: PageWithFakes) -> None:
-    for name in ("retried", "cancelled"):
-        fakes.api.stored_task(task_id=name)
-        fakes.api.client.post(f"/v1/tasks/{name}/cancel")
-    page = fakes.open()
-    page.get_by_test_id("queue-summary").press("Enter")
-    page.get_by_role("button", name="Clear finished").press("Enter")
-    question = page.get_by_test_id("confirmation")
-    expect(question).to_contain_text("No image is deleted")
-    assert fakes.api.client.post("/v1/tasks/retried/retry").status_code == 202
-    fakes.api.complete(fakes.api.claim(fakes.api.stored("retried")))
-    question.get_by_role("button", name="Delete 2 tasks").press("Enter")
-    expect(page.locator("#queue-message")).to_have_text("1 deleted.")
-    assert ids(fakes) == {"retried"}
-
-
-def test_queue_panel_lists_50_of_500_tasks(fakes: PageWithFakes) -> None:
-    newest = task_document(fakes.api.stored_task(task_id="newest"))
-    older = [
-        {**newest, "id": f"older-{number}", "createdAt": newest["createdAt"] - number}
-        for number in range(1, 500)
-    ]
-    page = fakes.open(tasks=[newest, *older])
-    page.get_by_test_id("queue-summary").press("Enter")
-    expect(page.get_by_test_id("queue-summary")).to_contain_text("500 queued")
-    expect(page.locator("#queue-rest")).to_have_text("and 450 more")
-    rows = page.get_by_test_id("queue-list").locator("li")
-    expect(rows).to_have_count(50)
-    # The oldest are the next to be generated.
-    expect(rows.first).to_have_attribute("data-task-id", "older-499")
 
 
 def select(card: Locator) -> Locator:

@@ -80,8 +80,15 @@ export class QueuePanel {
     return { position: null, seconds: this.#seconds, served: null };
   }
 
+  /** Every task with one of these statuses, once: it may change from the first to the second while they are read. */
+  async #allWith(...statuses: readonly Status[]): Promise<readonly TaskDocument[]> {
+    const tasks = new Map<string, TaskDocument>();
+    for (const status of statuses) for (const task of await this.actions.allWith(status)) tasks.set(task.id, task);
+    return [...tasks.values()];
+  }
+
   async #cancelAll(): Promise<Plan> {
-    const tasks = [...(await this.actions.allWith("queued")), ...(await this.actions.allWith("processing"))];
+    const tasks = await this.#allWith("queued", "processing");
     return {
       tasks,
       question: {
@@ -111,14 +118,14 @@ export class QueuePanel {
   }
 
   async #clearFinished(): Promise<Plan> {
-    const [failed, cancelled] = [withoutImages(await this.actions.allWith("failed")), withoutImages(await this.actions.allWith("cancelled"))];
-    const tasks = [...failed, ...cancelled];
+    const tasks = (await this.#allWith("failed", "cancelled")).filter(({ images }) => images.length === 0);
+    const failedCount = tasks.filter(({ status }) => status === "failed").length;
     return {
       tasks,
       question: {
         title: `Delete ${counted(tasks.length, "task")} permanently?`,
         texts: [
-          `${failed.length} failed and ${cancelled.length} cancelled tasks without images are deleted. This cannot be undone.`,
+          `${failedCount} failed and ${tasks.length - failedCount} cancelled tasks without images are deleted. This cannot be undone.`,
           "No image is deleted: tasks with images are kept, whether they were completed, failed or were cancelled.",
         ],
         action: `Delete ${counted(tasks.length, "task")}`,
@@ -152,10 +159,6 @@ export class QueuePanel {
     this.#message.classList.toggle("is-error", isError);
     setText(this.#message, text);
   }
-}
-
-function withoutImages(tasks: readonly TaskDocument[]): readonly TaskDocument[] {
-  return tasks.filter(({ images }) => images.length === 0);
 }
 
 /** One waiting or running task. */
