@@ -5,7 +5,7 @@ import type { Estimate, QueueEstimate } from "./estimates.js";
 import { type Connection, HttpClient, type RequestOptions } from "./http_client.js";
 import { newIdempotencyKey } from "./idempotency_key.js";
 import type { Model } from "./models.js";
-import { type Problem, ProblemError, problemFrom } from "./problems.js";
+import { type Problem, ProblemError, isNotFound, problemFrom } from "./problems.js";
 import type { Seed } from "./seeds.js";
 import type { Status, TaskDocument } from "./task_document.js";
 import { readTaskResponse } from "./task_response.js";
@@ -136,10 +136,10 @@ export class DarkroomClient {
     return this.#changeMany("label", { task_ids: taskIds, labels });
   }
 
-  /** Delete up to a hundred tasks. A task that does not exist (404) counts as deleted. */
+  /** Delete up to a hundred tasks. A task that does not exist counts as deleted. */
   async deleteMany(taskIds: readonly string[]): Promise<readonly ChangeResult[]> {
     const results = await this.#changeMany("delete", { task_ids: taskIds });
-    return results.map((result) => (result.problem?.status === 404 ? { ...result, problem: null } : result));
+    return results.map((result) => (result.problem !== null && isNotFound(result.problem) ? { ...result, problem: null } : result));
   }
 
   async queueEstimate(taskId: string): Promise<QueueEstimate> {
@@ -159,7 +159,7 @@ export class DarkroomClient {
   /** Return a task; null if it does not exist. */
   async findTask(taskId: string): Promise<TaskDocument | null> {
     return this.taskDocument(taskId).catch((error: unknown) => {
-      if (error instanceof ProblemError && error.problem.status === 404) return null;
+      if (error instanceof ProblemError && isNotFound(error.problem)) return null;
       throw error;
     });
   }

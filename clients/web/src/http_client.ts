@@ -1,6 +1,6 @@
 /** Requests to the REST API with the user's credentials. Throws a ProblemError for an error response. */
 
-import { ProblemError, problemFrom, unreachable } from "./problems.js";
+import { ProblemError, isNotFound, problemFrom, unreachable } from "./problems.js";
 
 export interface Connection {
   /** The address of the API, such as `https://darkroom.example/`; without one, the API is below the page's own address. */
@@ -43,10 +43,13 @@ export class HttpClient {
     throw new ProblemError(problemFrom(response.status, body, response.headers.get("retry-after")));
   }
 
-  /** Send DELETE. A resource that does not exist (404) counts as deleted. */
+  /** Send DELETE. A resource that the API does not have counts as deleted. The API responds with 204, a proxy may not. */
   async delete(path: string): Promise<void> {
-    await this.send("DELETE", path).catch((error: unknown) => {
-      if (!(error instanceof ProblemError && error.problem.status === 404)) throw error;
-    });
+    try {
+      const { status } = await this.send("DELETE", path);
+      if (status !== 204) throw new ProblemError(problemFrom(status, "", null));
+    } catch (error) {
+      if (!(error instanceof ProblemError && isNotFound(error.problem))) throw error;
+    }
   }
 }

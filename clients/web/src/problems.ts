@@ -33,6 +33,11 @@ export function problemFrom(status: number, body: string, retryAfter: string | n
   };
 }
 
+/** Whether the API does not have the resource. A 404 from a proxy does not show that it was deleted. */
+export function isNotFound({ status, code }: Problem): boolean {
+  return status === 404 && code.endsWith("_not_found");
+}
+
 /** The problem of a request that got no response. */
 export function unreachable(): Problem {
   return {

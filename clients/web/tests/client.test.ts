@@ -62,6 +62,31 @@ test("many tasks are changed by one request, with a result for each", async () =
   expect(requests.map(({ url }) => new URL(url).pathname)).toEqual(["/app/v1/tasks:label", "/app/v1/tasks:delete"]);
 });
 
+/** Answer each request with this response. */
+function answerAlways(body: unknown, status: number): void {
+  vi.stubGlobal("fetch", () => Promise.resolve(body === null ? new Response(null, { status }) : Response.json(body, { status })));
+}
+
+test("deletion is complete when the API has deleted the task, or does not have it", async () => {
+  const client = new DarkroomClient();
+  answerAlways(null, 204);
+  await client.delete("t1");
+  answerAlways({ code: "task_not_found" }, 404);
+  await client.delete("t1");
+  expect(await client.findTask("t1")).toBeNull();
+});
+
+test.each([[404, { code: "not_found" }, "not_found"], [404, "a page", "http_404"], [200, "a page", "http_200"]])(
+  "response %i of a proxy with %j does not count as a deletion", async (status, body, code) => {
+    answerAlways(body, status);
+    await expect(new DarkroomClient().delete("t1")).rejects.toMatchObject({ problem: { status, code } });
+  });
+
+test("404 of a proxy does not mean that a task does not exist", async () => {
+  answerAlways("a page", 404);
+  await expect(new DarkroomClient().findTask("t1")).rejects.toMatchObject({ problem: { code: "http_404" } });
+});
+
 test("task ids are escaped in paths", async () => {
   answer({});
   await new DarkroomClient().cancel("../keys");
