@@ -54,6 +54,8 @@ export class TaskLibrary {
   /** The time down to which the feed has reported all tasks. */
   #liveReached = Infinity;
   readonly #older = new Map<string, TaskDocument>();
+  /** Older tasks that may have been deleted before they left the feed. */
+  readonly #uncertain = new Set<string>();
   readonly #cursors = new Map<string, Cursor>();
   /** The load in progress. Results of earlier ones are dropped. */
   #load: object | null = null;
@@ -78,8 +80,11 @@ export class TaskLibrary {
     if (hasOlder && oldest !== undefined) {
       // So many new tasks have arrived at once that those before them are missing.
       if (newestBefore !== undefined && newestBefore.createdAt < oldest.createdAt) this.#forget();
-      // New tasks displace others, which are older than the remaining ones. Deleted tasks are not.
-      else for (const task of this.#live) if (task.createdAt < oldest.createdAt) this.#older.set(task.id, task);
+      // New tasks displace others, which are older than the remaining ones. Some of these may have been deleted, too.
+      else for (const task of this.#live.filter(({ createdAt }) => createdAt < oldest.createdAt)) {
+        this.#older.set(task.id, task);
+        this.#uncertain.add(task.id);
+      }
     }
     this.#liveReached = Math.min(this.#liveReached, oldest?.createdAt ?? Infinity);
     for (const { id } of tasks) this.#older.delete(id);
@@ -111,7 +116,7 @@ export class TaskLibrary {
         const query = this.#queryOf(filter, cursor);
         const page = await this.source.page(query, cursor.token);
         if (this.#load !== load) return;
-        this.#add(page, cursor);
+        this.#add(page, cursor, query);
         if (page.nextToken === null || !hasLocalPart(filter) || this.#shown.length - found >= ENOUGH_FOUND) break;
       }
     } catch (error) {
@@ -137,6 +142,7 @@ export class TaskLibrary {
   #forget(): void {
     this.#liveReached = Infinity;
     this.#older.clear();
+    this.#uncertain.clear();
     this.#cursors.clear();
     this.#load = null;
     this.#error = null;
@@ -179,11 +185,16 @@ export class TaskLibrary {
     return query;
   }
 
-  #add(page: TaskPage, cursor: Cursor): void {
+  #add(page: TaskPage, cursor: Cursor, query: ReadonlyMap<string, string>): void {
+    const start = cursor.reached ?? Date.parse(query.get("created_before") ?? "");
+    const reached = page.nextToken === null ? -Infinity : (page.tasks.at(-1)?.createdAt ?? cursor.reached);
+    // Without another condition, the page has all tasks between its first and its last one: others were deleted.
+    if ([...query.keys()].join() === "created_before")
+      for (const { id, createdAt } of this.#older.values()) if (createdAt < start && createdAt > (reached ?? start)) this.#older.delete(id);
     const live = new Set(this.#live.map(({ id }) => id));
     for (const task of page.tasks) if (!live.has(task.id)) this.#older.set(task.id, task);
     cursor.token = page.nextToken;
-    cursor.reached = page.nextToken === null ? -Infinity : (page.tasks.at(-1)?.createdAt ?? cursor.reached);
+    cursor.reached = reached;
   }
 
   #report(): void {
@@ -201,12 +212,15 @@ export class TaskLibrary {
     this.#refreshLater(tasks);
   }
 
-  /** Read the unfinished ones of the older tasks again from time to time: the feed does not contain them. */
+  /** Read older tasks again, which the feed does not contain: the uncertain ones once, the unfinished ones from time to time. */
   #refreshLater(tasks: readonly TaskDocument[]): void {
-    const unfinished = tasks.filter(({ id, status }) => this.#older.has(id) && (status === "queued" || status === "processing"));
-    if (unfinished.length === 0 || this.#refreshTimer !== undefined) return;
+    const older = tasks.filter(({ id }) => this.#older.has(id));
+    const uncertain = older.filter(({ id }) => this.#uncertain.has(id));
+    const unfinished = older.filter(({ status }) => status === "queued" || status === "processing");
+    const refreshed = [...new Set([...uncertain, ...unfinished])].slice(0, MAX_REFRESHED);
+    if (refreshed.length === 0 || this.#refreshTimer !== undefined) return;
     this.#refreshTimer = setTimeout(() => {
-      void Promise.all(unfinished.slice(0, MAX_REFRESHED).map(({ id }) => this.#refresh(id))).finally(() => {
+      void Promise.all(refreshed.map(({ id }) => this.#refresh(id))).finally(() => {
         this.#refreshTimer = undefined;
         this.#report();
       });
@@ -216,6 +230,7 @@ export class TaskLibrary {
   async #refresh(id: string): Promise<void> {
     try {
       const task = await this.source.task(id);
+      this.#uncertain.delete(id);
       if (!this.#older.has(id)) return;
       if (task === null) this.#older.delete(id);
       else this.#older.set(id, task);

@@ -29,7 +29,7 @@ beforeEach(() => {
   vi.useFakeTimers();
   [stored, queries, view, failure] = [[9, 8, 7, 6, 5, 4, 3, 2, 1].map((time) => taskAt(time)), [], null, null];
   library = new TaskLibrary(
-    { page, task: (id) => Promise.resolve(stored.find((task) => task.id === id) ?? null) },
+    { page, task: (id) => (failure === null ? Promise.resolve(stored.find((task) => task.id === id) ?? null) : Promise.reject(failure)) },
     (newest) => { view = newest; },
   );
 });
@@ -73,6 +73,34 @@ test("new tasks displace others, which stay in the list, and deleted ones leave 
   expect(shown()).toEqual([10, 9, 8, 7, 6]);
   library.showLive([taskAt(10), taskAt(8), taskAt(7)], true);
   expect(shown()).toEqual([10, 8, 7, 6]);
+});
+
+test("a task that was deleted while new ones arrived leaves the list, and the displaced ones are read once", async () => {
+  showLive(9, 3);
+  stored = stored.filter(({ id }) => id !== "task-7");
+  showLive(11, 3);
+  failure = new Error("unreachable");
+  await vi.advanceTimersByTimeAsync(3_000);
+  expect(shown()).toEqual([11, 10, 9, 8, 7]);
+  failure = null;
+  await vi.advanceTimersByTimeAsync(3_000);
+  expect([shown(), vi.getTimerCount()]).toEqual([[11, 10, 9, 8], 0]);
+});
+
+test("a page of all tasks removes older ones that were deleted, and a page of some tasks removes none", async () => {
+  stored = stored.map((task) => taskAt(task.createdAt / 1_000, { status: task.createdAt % 3_000 === 0 ? "failed" : "completed" }));
+  library.showLive(stored.slice(0, 2), true);
+  library.setFilter({ ...NO_FILTER, status: "failed" });
+  await vi.advanceTimersByTimeAsync(0);
+  expect(shown()).toEqual([9, 6, 3]);
+  stored = stored.filter(({ id }) => id !== "task-6");
+  library.setFilter(NO_FILTER);
+  for (let pages = 0; pages < 4; pages += 1) await library.loadMore();
+  expect([shown(), view?.hasMore]).toEqual([[9, 8, 7, 5, 4, 3, 2, 1], false]);
+  library.setFilter({ ...NO_FILTER, status: "completed" });
+  await vi.advanceTimersByTimeAsync(0);
+  library.setFilter(NO_FILTER);
+  expect(shown()).toEqual([9, 8, 7, 5, 4, 3, 2, 1]);
 });
 
 test("older tasks are loaded again if many new ones have arrived at once", async () => {
