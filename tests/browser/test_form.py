@@ -220,6 +220,33 @@ def test_submission_without_a_readable_response_is_reported_and_keeps_its_key(fa
     assert first is not None
 
 
+def test_task_of_a_lost_response_is_reported_and_the_next_press_creates_another(fakes: PageWithFakes) -> None:
+    page = ready_form(fakes)
+
+    def lose_the_response(route: Route) -> None:
+        request = route.request
+        client = fakes.api.app.test_client()
+        assert (
+            client.post("/v1/tasks", headers=request.headers, data=request.post_data_buffer).status_code
+            == 202
+        )
+        route.abort()
+
+    page.route("**/v1/tasks", lose_the_response, times=1)
+    message, button = page.locator("#form-message"), page.get_by_test_id("submit-button")
+    page.get_by_test_id("prompt-input").fill("a fox")
+    button.click()
+    expect(message).to_contain_text("The service is unreachable.")
+    page.reload()
+    expect(button).to_be_enabled()
+    press_generate(page)
+    expect(message).to_contain_text("An earlier try already created this task.")
+    assert len(fakes.api.store.all_tasks) == 1
+    press_generate(page)
+    expect(message).to_contain_text("Task queued.")
+    assert len(fakes.api.store.all_tasks) == 2
+
+
 @pytest.mark.parametrize("way", ["connected", "answered"])
 def test_message_that_the_service_is_unreachable_ends(fakes: PageWithFakes, way: str) -> None:
     fakes.context.clock.install()

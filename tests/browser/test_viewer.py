@@ -1,7 +1,7 @@
 """The viewer of the page: one image large, and the way to the others."""
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.conftest import show
 from tests.browser.page_with_fakes import ADDRESS, PageWithFakes
@@ -116,6 +116,28 @@ def test_viewer_zooms_to_the_actual_size_and_back(fakes: PageWithFakes) -> None:
     expect(page.get_by_test_id("viewer-zoom")).to_be_empty()
     page.get_by_test_id("viewer-image").click()
     expect(page.get_by_test_id("viewer-zoom")).to_have_text("100 %")
+
+
+def test_more_that_is_pressed_again_before_the_response_is_reported_as_one_task(fakes: PageWithFakes) -> None:
+    page = fakes.open(tasks=[fakes.completed_task("one", prompt="a picture")])
+    page.get_by_role("img", name="a picture").click()
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+        if len(held) == 2:
+            held[0].fallback()
+
+    page.route("**/v1/tasks", hold)
+    dialog = page.get_by_role("dialog")
+    more, message = dialog.locator("[data-reuse=more]"), dialog.locator(".viewer__message")
+    more.click()
+    more.click()
+    expect(message).to_contain_text("More images")
+    held[1].fallback()
+    expect(message).to_contain_text("An earlier try already created this task.")
+    expect(page.locator("#form-message")).to_contain_text("An earlier try already created this task.")
+    assert len(fakes.api.store.all_tasks) == 2
 
 
 def test_image_opens_while_its_thumbnail_is_loading(fakes: PageWithFakes) -> None:

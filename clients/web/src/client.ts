@@ -74,17 +74,19 @@ export class DarkroomClient {
   /**
    * Submit a task. Return it, and whether a live worker serves its model; null: unknown.
    *
-   * A submission that is repeated after an error creates no second task if it has the same body and key.
+   * A submission that is repeated after an error creates no second task if it has the same body and key. `replayed` is
+   * true if an earlier one had created the task.
    */
   async submit(
     parameters: Parameters | string,
     idempotencyKey = newIdempotencyKey(),
-  ): Promise<{ task: TaskDocument; served: boolean | null }> {
+  ): Promise<{ task: TaskDocument; served: boolean | null; replayed: boolean }> {
     const body = bodyOf(parameters);
     const headers = { "idempotency-key": idempotencyKey };
     const response = await this.#http.send("POST", "v1/tasks", { body, headers });
     const answer = (await response.json()) as TaskResponse & Readonly<Record<string, unknown>>;
-    return { task: readTaskResponse(answer), served: answer.model_served ?? null };
+    const replayed = response.headers.get("idempotency-replayed") === "true";
+    return { task: readTaskResponse(answer), served: answer.model_served ?? null, replayed };
   }
 
   /** Return the parameters of a task, as `POST /v1/tasks` takes them. */

@@ -35,6 +35,12 @@ test("submit sends the parameters with a key, and returns the task", async () =>
   expect(await first?.text()).toBe(await second?.text());
 });
 
+test.each([[202, {}, false], [200, { "idempotency-replayed": "true" }, true]])(
+  "submit returns whether an earlier submission created the task: status %i", async (status, headers, replayed) => {
+    vi.stubGlobal("fetch", () => Promise.resolve(Response.json(TASK, { status, headers })));
+    expect((await new DarkroomClient().submit({ prompt: "a circle" }, "order-1")).replayed).toBe(replayed);
+  });
+
 test("requests carry the token, and go to the given address", async () => {
   answer({ models: [] });
   const client = new DarkroomClient({ baseUrl: "https://api.example/darkroom", token: () => Promise.resolve("secret") });

@@ -11,6 +11,7 @@ import { connectDensity } from "./density";
 import { byId, isWorkOpen } from "./dom";
 import { LiveConnection } from "./live_connection";
 import { removeOtherDrafts } from "./form/draft";
+import { CREATED_BEFORE } from "./form/form_message";
 import { ParameterForm } from "./form/parameter_form";
 import { FinishedTasks } from "./notifications/finished_tasks";
 import { Notifications } from "./notifications/notifications";
@@ -176,11 +177,12 @@ byId("empty", HTMLElement).addEventListener("click", (event) => {
 async function submit(body: string): Promise<void> {
   const answer = await intent.submit(body, (key) => api.submit(body, key)).catch(showSubmissionError);
   if (answer === undefined) return;
-  const { task, served } = answer;
+  const { task, served, replayed } = answer;
   list.expect(task.id);
   feed.insert(task);
   form.rememberSeed(task.seed);
-  if (served === false) {
+  if (replayed) form.message.showQueued(CREATED_BEFORE);
+  else if (served === false) {
     form.message.showQueued("Task queued. It waits because no worker serves this model now.", task.id);
     unserved = task;
     refreshModelsLater();

@@ -6,6 +6,7 @@ import { announce } from "./announcer";
 import { readAgain } from "./bulk/read_again";
 import { save } from "./dom";
 import { fileName } from "./formatting";
+import { CREATED_BEFORE } from "./form/form_message";
 import type { FormValues } from "./form/form_values";
 import { lorasText } from "./form/lora_field";
 import type { SubmitIntent } from "./form/submit_intent";
@@ -94,31 +95,33 @@ export function createActions(api: DarkroomClient, form: ParameterForm, loaded: 
           const parameters = await api.parametersOf(task.id);
           // Without a seed, the service chooses one.
           const body = JSON.stringify({ ...parameters, seed: null, num_images: form.imagesAtMost(MORE_IMAGES, task.model) });
-          await intent.submit(body, (key) => api.submit(body, key));
-          form.message.showQueued("More images like this one are queued.");
-          return;
+          const { replayed } = await intent.submit(body, (key) => api.submit(body, key));
+          const message = replayed ? CREATED_BEFORE : "More images like this one are queued.";
+          form.message.showQueued(message);
+          return message;
         }
         case "prompt":
           form.fill({ prompt: task.prompt, negative_prompt: task.negativePrompt, prompt_syntax: task.promptSyntax });
           form.focusField("prompt");
           announce("The form now has this prompt.");
-          return;
+          return null;
         case "seed": {
           const seed = await seedOf(task, index ?? 0);
           form.useSeed(seed);
           announce(`The form now uses seed ${seed}.`);
-          return;
+          return null;
         }
         case "remix":
           form.fill({ ...valuesOf(task, index), seed: "" });
           form.focusField("prompt");
           announce("The form now has the settings of this image, with a random seed.");
-          return;
+          return null;
         case "all": {
           const seed = await seedOf(task, index ?? 0);
           form.fill(valuesOf(task, index));
           form.useSeed(seed);
           announce("The form now has the settings of this image.");
+          return null;
         }
       }
     },

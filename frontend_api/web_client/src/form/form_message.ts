@@ -2,6 +2,9 @@
 
 import { byId, setText } from "../dom";
 
+/** The message about a task that an earlier submission created, whose response was lost or has not arrived yet. */
+export const CREATED_BEFORE = "An earlier try already created this task. Press again to create another one.";
+
 export class FormMessage {
   readonly #text = byId("form-message", HTMLElement);
   /** Leads to the list, which is below the form on narrow screens. */

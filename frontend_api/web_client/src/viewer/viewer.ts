@@ -27,8 +27,8 @@ export interface ViewerActions {
   share(task: TaskDocument, index: number): void;
   /** Compare a picture with another one of these, or with its input picture. */
   compare(picture: Picture, pictures: readonly Picture[]): void;
-  /** Without an index: all images of the task. */
-  reuse(kind: ReuseKind, task: TaskDocument, index?: number): Promise<void>;
+  /** Without an index: all images of the task. Return a message if a task was submitted. */
+  reuse(kind: ReuseKind, task: TaskDocument, index?: number): Promise<string | null>;
   /** Return the parameters of a task, as `POST /v1/tasks` takes them. */
   parametersOf(task: TaskDocument): Promise<Parameters>;
   imageSource(task: TaskDocument, index: number): Promise<string>;
@@ -256,8 +256,7 @@ export class Viewer {
     // The form is behind the dialog.
     if (kind !== "more") this.#dialog.close();
     try {
-      await this.actions.reuse(kind, task, index);
-      if (kind === "more") setText(this.#message, "More images are queued.");
+      setText(this.#message, (await this.actions.reuse(kind, task, index)) ?? "");
     } catch (error) {
       setText(this.#message, errorText(error));
     }
