@@ -72,7 +72,8 @@ class EngineClient:
         self._unanswered: set[str] = set()
         """Runs whose last report is missing, including those of dismissed generations."""
         self._numbers = itertools.count(1)
-        self._suspects: list[EngineGeneration] = []
+        self._isolated: set[EngineGeneration] = set()
+        """Suspects that wait for the engine or have runs in it. Others do not start meanwhile."""
         self._killed = False
         self._stopping = threading.Event()
         self._ended = threading.Event()
@@ -109,15 +110,15 @@ class EngineClient:
             timeout_seconds=self._attempt_timeout,
             grace_seconds=self._interrupt_grace,
         )
-        if task.failure is not None and task.failure.code in ENGINE_FAILURE_CODES:
-            with self._changed:
-                self._suspects.append(generation)
+        generation.runs_alone = task.failure is not None and task.failure.code in ENGINE_FAILURE_CODES
         return generation
 
     # ── for generations ──────────────────────────────────────────────────────────────────────────────────
 
     def admit(self, generation: EngineGeneration, *, timeout_seconds: float) -> None:
         with self._changed:
+            if generation.runs_alone:
+                self._isolated.add(generation)
             self._changed.wait_for(
                 lambda: generation.interrupted or self._has_room_for(generation), timeout_seconds
             )
@@ -144,8 +145,7 @@ class EngineClient:
         with self._changed:
             for run_id in self._runs_of(generation):
                 del self._runs[run_id]
-            if generation in self._suspects:
-                self._suspects.remove(generation)
+            self._isolated.discard(generation)
             self._changed.notify_all()
 
     def kill_engine(self, *, reason: str) -> None:
@@ -232,6 +232,8 @@ class EngineClient:
             if isinstance(message, _LAST_REPORTS):
                 self._runs.pop(message.run_id, None)
                 self._unanswered.discard(message.run_id)
+                if run is not None and not self._runs_of(run[0]):
+                    self._isolated.discard(run[0])  # its images may take long to store
                 self._changed.notify_all()  # a suspect may be waiting until no other run is active
         if run is not None:  # otherwise its generation was dismissed
             generation, index = run
@@ -246,7 +248,9 @@ class EngineClient:
             alone = len(victims) == 1 and self._unanswered <= self._runs.keys()
             caused_crash = alone and not self._killed
             if not caused_crash and not self._killed:
-                self._suspects += [victim for victim in victims if victim not in self._suspects]
+                for victim in victims:
+                    victim.runs_alone = True
+            self._isolated.difference_update(victims)  # until they wait for the next engine
             self._runs.clear()
             self._unanswered.clear()
             self._child = self.ready = None
@@ -267,7 +271,7 @@ class EngineClient:
     def _has_room_for(self, generation: EngineGeneration) -> bool:
         if self.ready is None:
             return False
-        return not self._unanswered if generation in self._suspects else not self._suspects
+        return not self._unanswered if generation.runs_alone else not self._isolated
 
     def _runs_of(self, generation: EngineGeneration) -> tuple[str, ...]:
         return tuple(run_id for run_id, (owner, _) in self._runs.items() if owner is generation)

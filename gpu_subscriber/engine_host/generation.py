@@ -89,6 +89,8 @@ class EngineGeneration:
         self.interrupted = False
         self.has_shared_the_device = False
         """Whether other tasks had runs in the engine beside these. Set by the host."""
+        self.runs_alone = False
+        """Whether it is suspected of having ended an engine. Set by the host."""
         self._listener = listener
         self._spans = RunSpans()
         self._open = {start.index: start for start in starts}

@@ -246,6 +246,24 @@ def test_task_that_ended_an_engine_runs_alone_in_its_next_attempt(
     assert_next_task_is_drawn(engine)
 
 
+def test_task_that_runs_alone_delays_no_other_while_its_image_is_stored(start_engine: EngineMaker) -> None:
+    engine = start_engine(attempt_timeout_seconds=5.0)
+    suspect = replace(task("draw"), failure=FailureCode.ENGINE_CRASHED.failure("SIGKILL"))
+    with closing(engine.client.start(suspect, Listener(), {})) as generation:
+        assert isinstance(next(iter(generation)), GeneratedImage)
+        assert_next_task_is_drawn(engine)
+
+
+def test_task_of_a_crashed_engine_delays_no_other_while_its_image_is_stored(
+    start_engine: EngineMaker,
+) -> None:
+    engine = start_engine(attempt_timeout_seconds=5.0)
+    with closing(engine.client.start(task("wait", task_id="storing"), Listener(), {})) as storing:
+        engine.client.admit(storing, timeout_seconds=PATIENCE_SECONDS)  # its thread waits for the bucket
+        assert failure_of(engine, task("die", task_id="culprit")).code == "engine_crashed"
+        assert_next_task_is_drawn(engine)
+
+
 def test_images_of_a_task_share_its_pictures_in_the_engine(engine: EngineUnderTest) -> None:
     """Each picture has up to 50 MB, and a task up to 64 images."""
     inputs = {"image": Picture(width=64, height=64, pixels=bytes(3 * 64 * 64))}
