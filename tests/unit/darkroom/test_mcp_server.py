@@ -17,10 +17,12 @@ from mcp_types import ProgressNotification
 from common.domain.images import Preview
 from common.domain.task import Phase, Progress, Task, TaskStatus
 from tests.factories import claim_of
+from tests.pictures import jpeg_with_scans, png
 from tests.unit.darkroom.conftest import OPERATOR
+from tests.unit.frontend_api import conftest
 from tests.unit.frontend_api.conftest import Api
 
-JPEG = b"\xff\xd8\xff\xe0 a preview"
+JPEG = jpeg_with_scans(1)
 
 
 def with_client(url: str, use: Callable[[Any, list[Any]], Awaitable[None]], *words: str) -> None:
@@ -63,7 +65,11 @@ def test_tools_are_listed_and_models_described(url: str) -> None:
     with_client(url, use)
 
 
-def test_generate_reports_progress_and_returns_the_image(api: Api, url: str, tmp_path: Path) -> None:
+def test_generate_reports_progress_and_returns_the_image(
+    api: Api, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conftest, "PNG", png())  # files that are no images are not returned
+
     async def use(client: Any, received: list[Any]) -> None:
         reported: list[tuple[float, float | None, str | None]] = []
 
