@@ -24,6 +24,9 @@ def serving(respond: Callable[[str, bytes], object]) -> Iterator[int]:
         def do_POST(self) -> None:
             self.do_GET()
 
+        def do_DELETE(self) -> None:
+            self.do_GET()
+
         def log_message(self, *_: object) -> None:
             return
 

@@ -10,10 +10,12 @@ import pytest
 
 from darkroom.errors import (
     ConfigurationError,
+    NotFoundError,
     ParametersRejectedError,
     TaskNotFoundError,
     TooManyRequestsError,
     UnavailableError,
+    UnexpectedResponseError,
     UnreachableError,
 )
 from darkroom.models.task import Task
@@ -234,9 +236,42 @@ def test_task_that_an_earlier_attempt_may_have_deleted_is_no_error(api: Scripted
     assert isinstance(repeated["b"], TaskNotFoundError)
 
 
+def test_task_that_was_refused_and_does_not_exist_is_an_error(api: ScriptedApi) -> None:
+    limited = unchanged("a", "quota_exceeded", 429, retryable=True)
+    failed = unchanged("b", "dependency_unavailable", 503, retryable=True)
+    missing = [unchanged(name, "task_not_found", 404) for name in "ab"]
+    operation = batches.change_many(api.calls, "delete", ["a", "b"], {})
+    outcomes = api.run(operation, results(limited, failed), results(*missing)).result
+    assert isinstance(outcomes["a"], TaskNotFoundError)
+    assert outcomes["b"] is None
+
+
+def test_unknown_address_deletes_nothing(api: ScriptedApi) -> None:
+    operation = batches.change_many(api.calls, "delete", ["a"], {})
+    (outcome,) = api.run(operation, LOST, problem("not_found", 404)).result.values()
+    assert isinstance(outcome, NotFoundError)
+
+
+@pytest.mark.parametrize(
+    ("verb", "stated"),
+    [
+        ("delete", []),
+        ("delete", [{"task_id": "b", "status": 204, "task": None, "problem": None}]),
+        ("delete", [{"task_id": "a", "status": 200, "task": None, "problem": None}]),
+        ("cancel", [{"task_id": "a", "status": 204, "task": None, "problem": None}]),
+    ],
+)
+def test_result_that_confirms_no_change_is_an_error(
+    api: ScriptedApi, verb: str, stated: list[dict[str, Any]]
+) -> None:
+    outcomes = api.run(batches.change_many(api.calls, verb, ["a"], {}), results(*stated)).result
+    assert list(outcomes) == ["a"]
+    assert isinstance(outcomes["a"], UnexpectedResponseError)
+
+
 def test_change_many_isolates_a_failed_call(api: ScriptedApi) -> None:
     names = [f"task-{number}" for number in range(batches.MAX_ITEMS + 1)]
-    operation = batches.change_many(api.calls, "delete", names, {})
+    operation = batches.change_many(api.calls, "cancel", names, {})
     outcomes = api.run(
         operation, results(*map(changed, names[:-1])), *[httpx.ConnectError("refused")] * 5
     ).result

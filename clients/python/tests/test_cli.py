@@ -142,6 +142,16 @@ def test_command_reports_an_unexpected_response(darkroom: Terminal) -> None:
     assert "unexpected response with status 200: queued: Field required" in err
 
 
+@pytest.mark.parametrize(
+    "words",
+    [("keys", "revoke", "k"), ("shares", "revoke", "t", "s"), ("dead-letters", "purge", "d", "--yes")],
+)
+def test_revocation_that_is_not_confirmed_is_an_error(darkroom: Terminal, words: tuple[str, ...]) -> None:
+    code, out, err = darkroom(*words)
+    assert (code, out) == (ExitCode.UNAVAILABLE, "")
+    assert "unexpected response with status 200" in err
+
+
 @pytest.mark.parametrize("words", [("submit", "a circle"), ("submit", "--batch", "tasks.jsonl")])
 def test_command_prints_the_key_when_a_refusal_follows_a_lost_response(
     darkroom: Terminal, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, words: tuple[str, ...]

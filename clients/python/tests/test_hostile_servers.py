@@ -104,6 +104,31 @@ def test_hostile_redirect_raises_an_error_of_the_sdk(use: Use, status: int) -> N
     assert caught.value.outcome_is_unknown
 
 
+DELETIONS: dict[str, tuple[str, ...]] = {
+    "delete": ("t",),
+    "delete_input": ("i",),
+    "delete_dead_letter": ("d",),
+    "revoke_key": ("k",),
+    "revoke_share": ("t", "s"),
+}
+SIGN_IN = {"Location": "https://sign-in.example"}
+
+
+@pytest.mark.parametrize("status", [200, 202, 302, 303, 304])
+@pytest.mark.parametrize(("method", "ids"), DELETIONS.items(), ids=DELETIONS)
+def test_deletion_needs_its_own_status(use: Use, method: str, ids: tuple[str, ...], status: int) -> None:
+    use(Server(httpx.Response(204)), method, *ids)
+    page = httpx.Response(status, html="<h1>Sign in</h1>", headers=SIGN_IN)
+    with pytest.raises(UnexpectedResponseError, match=f"status {status}"):
+        use(Server(page), method, *ids)
+
+
+@pytest.mark.parametrize("status", [204, 302, 304])
+def test_preview_needs_its_own_status(use: Use, status: int) -> None:
+    with pytest.raises(UnexpectedResponseError, match=f"status {status}"):
+        use(Server(httpx.Response(status, headers=SIGN_IN)), "preview", "t")
+
+
 def test_id_that_is_too_long_for_an_address_is_refused_before_it_is_sent(use: Use) -> None:
     server = Server()
     calls: list[tuple[Any, ...]] = [("get", '"' * 30_000), ("label", "a" * 70_000, {})]

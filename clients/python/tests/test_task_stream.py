@@ -123,7 +123,12 @@ def test_wait_raises_at_its_timeout(api: ScriptedApi) -> None:
 def test_wait_reads_once_with_a_timeout_of_zero(api: ScriptedApi) -> None:
     assert api.run(wait(api.calls, "task-1", 0), reply(task_json("completed"))).result.status == "completed"
     with pytest.raises(WaitTimeoutError):
-        api.run(wait(api.calls, "task-1", 0), reply(task_json()), unchanged())
+        api.run(wait(api.calls, "task-1", 0), reply(task_json()), reply(task_json()))
+
+
+def test_unchanged_is_no_response_to_a_read_without_a_condition(api: ScriptedApi) -> None:
+    with pytest.raises(UnexpectedResponseError, match="status 304"):
+        api.run(wait(api.calls, "task-1", None), unchanged())
 
 
 def test_wait_shortens_the_last_pause_to_its_timeout(api: ScriptedApi) -> None:

@@ -13,6 +13,7 @@ from darkroom.errors import (
     ClientError,
     ConfigurationError,
     InvalidTransitionError,
+    NotFoundError,
     TaskNotFoundError,
     UnavailableError,
 )
@@ -86,6 +87,34 @@ def test_delete_ignores_not_found_after_a_lost_response(api: ScriptedApi) -> Non
     api.run(tasks.delete(api.calls, "task-1"), LOST, problem("task_not_found", 404))
     with pytest.raises(TaskNotFoundError):
         api.run(tasks.delete(api.calls, "task-1"), problem("task_not_found", 404))
+
+
+NEVER_EXECUTED = (
+    problem("quota_exceeded", 429, retryable=True),
+    httpx.ConnectError("refused"),
+)
+
+
+@pytest.mark.parametrize("first", NEVER_EXECUTED, ids=["refused", "not sent"])
+def test_delete_and_retry_raise_after_an_attempt_that_was_not_executed(api: ScriptedApi, first: Any) -> None:
+    with pytest.raises(TaskNotFoundError):
+        api.run(tasks.delete(api.calls, "task-1"), first, problem("task_not_found", 404))
+    with pytest.raises(InvalidTransitionError):
+        api.run(tasks.retry(api.calls, "task-1"), first, problem("invalid_transition", 409))
+
+
+def test_delete_and_retry_may_have_been_executed_before_a_server_error(api: ScriptedApi) -> None:
+    failed = problem("dependency_unavailable", 503, retryable=True)
+    api.run(tasks.delete(api.calls, "task-1"), failed, problem("task_not_found", 404))
+    retried = api.run(
+        tasks.retry(api.calls, "task-1"), failed, problem("invalid_transition", 409), reply(task_json())
+    )
+    assert retried.result.status == "queued"
+
+
+def test_delete_raises_when_the_address_is_unknown_after_a_lost_response(api: ScriptedApi) -> None:
+    with pytest.raises(NotFoundError):
+        api.run(tasks.delete(api.calls, "task-1"), LOST, problem("not_found", 404))
 
 
 def test_purge_ends_when_nothing_was_deleted(api: ScriptedApi) -> None:

@@ -1,7 +1,7 @@
 """HTTP calls to the API with retries; refusals are raised as exceptions."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, TypeVar
@@ -33,7 +33,10 @@ _Item = TypeVar("_Item", bound=Record)
 DEFAULT_TIMEOUT_SECONDS = 30.0
 _DEFAULT_HEADERS: Mapping[str, str] = {"Accept-Encoding": "gzip", "User-Agent": "darkroom-client"}
 _JSON_OBJECT = TypeAdapter(dict[str, Any])
-_NO_ERRORS = (httpx.codes.NOT_MODIFIED, httpx.codes.FOUND)
+ONLY_OK = frozenset({httpx.codes.OK})
+_SUCCESS = frozenset(range(200, 300))
+_EXPECTED = "darkroom.expected"
+"""The extension of a request with the statuses that are no errors."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,11 +64,13 @@ class Calls:
         headers: Mapping[str, str] | None = None,
         hold_seconds: float = 0.0,
         max_bytes: int = MAX_JSON_BYTES,
+        expected: Set[int] = _SUCCESS,
     ) -> httpx.Request:
         """Build a request with the caller's credentials.
 
         The API may hold the response for `hold_seconds`, which are added to the read timeout. A
-        successful response is cut off after `max_bytes`. Raises ConfigurationError.
+        successful response is cut off after `max_bytes`. A status that is not `expected` is an
+        error. Raises ConfigurationError.
         """
         try:
             return httpx.Request(
@@ -75,14 +80,18 @@ class Calls:
                 json=None if body is None else json_value(body),
                 content=content,
                 headers={**_DEFAULT_HEADERS, **self.address.credentials, **(headers or {})},
-                extensions={"timeout": self._timeout(hold_seconds), LIMIT: max_bytes},
+                extensions={
+                    "timeout": self._timeout(hold_seconds),
+                    LIMIT: max_bytes,
+                    _EXPECTED: expected,
+                },
             )
         except httpx.InvalidURL as error:
             raise ConfigurationError(f"an id or filter cannot be part of an address: {error}") from error
 
     def anonymous_request(self, url: str, *, max_bytes: int) -> httpx.Request:
         """Build a GET request to another host, without credentials."""
-        extensions = {"timeout": self._timeout(), LIMIT: max_bytes}
+        extensions = {"timeout": self._timeout(), LIMIT: max_bytes, _EXPECTED: ONLY_OK}
         return httpx.Request("GET", url, headers=_DEFAULT_HEADERS, extensions=extensions)
 
     def session_request(self, url: str, part: bytes, *, content_range: str) -> httpx.Request:
@@ -115,8 +124,13 @@ class Calls:
         *,
         not_retried: frozenset[int] = frozenset(),
         is_repeatable: bool = True,
+        may_fail_midway: bool = False,
     ) -> Operation[tuple[httpx.Response, bool]]:
-        """Send like `send`; also return whether the API may have executed an earlier attempt."""
+        """Send like `send`; also return whether the API may have executed an earlier attempt.
+
+        It may, after a server error, have executed a request that `may_fail_midway`. Of others, it
+        says so in the error.
+        """
         attempts, is_unknown = 0, False
         while True:
             attempts += 1
@@ -126,6 +140,8 @@ class Calls:
                 error = error_of(response)
                 if error is None:
                     return response, is_unknown
+                if may_fail_midway and response.is_server_error:
+                    error.outcome_is_unknown = True
                 is_retried = response.status_code not in not_retried and _is_retried(
                     response, error, is_repeatable=is_repeatable
                 )
@@ -173,10 +189,11 @@ class Calls:
 
     def delete(self, path: str) -> Operation[None]:
         """Delete a resource. Raises NotFoundError, except when an earlier attempt may have deleted it."""
+        request = self.request("DELETE", path, expected={httpx.codes.NO_CONTENT})
         try:
-            yield from self.send(self.request("DELETE", path))
+            yield from self.send_tracked(request, may_fail_midway=True)
         except NotFoundError as error:
-            if error.attempts == 1:
+            if not error.outcome_is_unknown or error.code == "not_found":  # of an unknown address
                 raise
 
     def unreachable(self, failure: httpx.RequestError) -> UnreachableError:
@@ -259,12 +276,12 @@ def header_text(value: str | None) -> str | None:
 
 
 def error_of(response: httpx.Response) -> ClientError | None:
-    """Return the error of an unsuccessful response; None for a successful one."""
+    """Return the error of a response; None if its status is one that the request expects."""
     status = response.status_code
-    if response.is_success or status in _NO_ERRORS:
+    if status in response.request.extensions.get(_EXPECTED, _SUCCESS):
         return None
     is_problem = response.headers.get("Content-Type", "").startswith("application/problem+json")
-    body = json_object(response) if is_problem else None
+    body = json_object(response) if is_problem and response.is_error else None
     if body is None:
         return UnexpectedResponseError(_origin(response), status)
     retry_after = retry_after_seconds(response.headers.get("Retry-After"))

@@ -11,7 +11,7 @@ import httpx
 from httpx_sse import ServerSentEvent
 from pydantic import ValidationError
 
-from darkroom.calls import Calls, error_of, header_text, path_of, read_as
+from darkroom.calls import ONLY_OK, Calls, error_of, header_text, path_of, read_as
 from darkroom.errors import (
     ForbiddenError,
     ProblemError,
@@ -143,9 +143,12 @@ class _Reader:
         self, headers: Mapping[str, str] | None = None, *, hold_seconds: float = 0.0
     ) -> httpx.Request:
         condition = {} if self._etag is None else {"If-None-Match": self._etag}
-        path = path_of("tasks", self.task_id)
         return self.calls.request(
-            "GET", path, headers={**condition, **(headers or {})}, hold_seconds=hold_seconds
+            "GET",
+            path_of("tasks", self.task_id),
+            headers={**condition, **(headers or {})},
+            hold_seconds=hold_seconds,
+            expected=ONLY_OK | {httpx.codes.NOT_MODIFIED} if condition else ONLY_OK,
         )
 
     def _pause(self) -> Operation[None]:

@@ -6,12 +6,14 @@ from copy import copy
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
+import httpx
+
 from darkroom.calls import Calls, keep_unknown, read_as
 from darkroom.errors import (
     ClientError,
     ConfigurationError,
-    NotFoundError,
     ProblemError,
+    TaskNotFoundError,
     UnexpectedResponseError,
     problem_error,
 )
@@ -88,28 +90,37 @@ def change_many(
     if (tasks is None) == (not conditions):
         raise ConfigurationError("give either tasks, or at least one filter such as `label` or `status`")
     path, extra = f"/v1/tasks:{verb}", dict(fields or {})
+    outcome_of = partial(_change_outcome, calls, is_deletion=verb == "delete")
 
-    def send(ids: Sequence[str], *, is_repeated: bool = False) -> Operation[dict[str, ChangeOutcome]]:
+    def send(ids: Sequence[str]) -> Operation[dict[str, ChangeOutcome]]:
         outcomes: dict[str, ChangeOutcome] = {}
         for start in range(0, len(ids), MAX_ITEMS):
             part = list(ids[start : start + MAX_ITEMS])
             request = calls.request("POST", path, body={**extra, "task_ids": part})
             try:
-                response, is_unknown = yield from calls.send_tracked(request)
-                may_be_deleted = verb == "delete" and (is_repeated or is_unknown)
-                outcomes |= {
-                    result.task_id: _change_outcome(result, may_be_deleted=may_be_deleted)
-                    for result in read_as(_Changes, response).results
-                }
+                response, is_unknown = yield from calls.send_tracked(request, may_fail_midway=True)
+                results = read_as(_Changes, response).results
+                if sorted(result.task_id for result in results) != sorted(part):
+                    reason = "its results are those of other tasks"
+                    raise UnexpectedResponseError(calls.address.url, response.status_code, reason)
+                outcomes |= {result.task_id: outcome_of(result, is_unknown=is_unknown) for result in results}
             except ClientError as error:
-                outcomes |= dict.fromkeys(part, error)
+                outcomes |= {each: copy(error) for each in part}
         return outcomes
 
     if tasks is None:
-        outcomes = yield from _change_selected(calls, path, extra, conditions)
+        outcomes = yield from _change_selected(calls, path, extra, conditions, outcome_of)
     else:
         outcomes = yield from send(list(dict.fromkeys(_ids_of(tasks))))
-    return (yield from _with_retries(calls, outcomes, partial(send, is_repeated=True)))
+    outcomes = yield from _with_retries(calls, outcomes, send)
+    if verb == "delete":
+        outcomes = {each: None if _is_deleted(outcome) else outcome for each, outcome in outcomes.items()}
+    return outcomes
+
+
+def _is_deleted(outcome: ChangeOutcome) -> bool:
+    """Return whether a task no longer exists that an earlier attempt may have deleted."""
+    return isinstance(outcome, TaskNotFoundError) and outcome.outcome_is_unknown
 
 
 def _ids_of(tasks: Iterable[TaskRef]) -> Iterator[str]:
@@ -119,14 +130,18 @@ def _ids_of(tasks: Iterable[TaskRef]) -> Iterator[str]:
 
 
 def _change_selected(
-    calls: Calls, path: str, extra: Mapping[str, Any], conditions: Mapping[str, Any]
+    calls: Calls,
+    path: str,
+    extra: Mapping[str, Any],
+    conditions: Mapping[str, Any],
+    outcome_of: Callable[[_Change], ChangeOutcome],
 ) -> Operation[dict[str, ChangeOutcome]]:
     """Change the tasks of all pages that a filter selects."""
     body = {**extra, "filter": {name: query_value(value) for name, value in conditions.items()}}
     outcomes: dict[str, ChangeOutcome] = {}
     while True:
         changes = yield from calls.fetch(_Changes, calls.request("POST", path, body=body))
-        outcomes |= {result.task_id: _change_outcome(result) for result in changes.results}
+        outcomes |= {result.task_id: outcome_of(result) for result in changes.results}
         token = calls.next_page_token(changes.next_page_token, body.get("page_token"), changes.results)
         if token is None:
             return outcomes
@@ -243,12 +258,18 @@ def _outcome(result: _Result, is_unknown: bool) -> Outcome:
     return error
 
 
-def _change_outcome(result: _Change, *, may_be_deleted: bool = False) -> ChangeOutcome:
-    """Return the outcome. `may_be_deleted`: an earlier attempt may have deleted the task."""
+def _change_outcome(
+    calls: Calls, result: _Change, *, is_deletion: bool, is_unknown: bool = False
+) -> ChangeOutcome:
+    """Return the outcome. `is_unknown`: an earlier attempt may have changed the task."""
     if result.problem is None:
-        return result.task
+        if (result.status == httpx.codes.NO_CONTENT) if is_deletion else (result.task is not None):
+            return result.task
+        return UnexpectedResponseError(calls.address.url, result.status, "a result without an outcome")
     error = _error_of(result)
-    return None if may_be_deleted and isinstance(error, NotFoundError) else error
+    error.outcome_is_unknown = error.outcome_is_unknown or httpx.codes.is_server_error(result.status)
+    keep_unknown(error, is_unknown)
+    return error
 
 
 def _error_of(result: _Result) -> ClientError:

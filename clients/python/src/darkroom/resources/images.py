@@ -4,13 +4,12 @@ import hashlib
 
 import httpx
 
-from darkroom.calls import Calls, path_of
+from darkroom.calls import ONLY_OK, Calls, path_of
 from darkroom.errors import (
     DamagedImageError,
     ImageNotFoundError,
     TaskCancelledError,
     TaskFailedError,
-    UnexpectedResponseError,
 )
 from darkroom.image_files import ImageFile
 from darkroom.models.task import StoredImage, Task, TaskRef, TaskStatus, id_of
@@ -43,7 +42,8 @@ def preview(calls: Calls, task: TaskRef, index: int) -> Operation[bytes | None]:
 
     Returns None before the first steps and after the task has finished.
     """
-    request = calls.request("GET", path_of("tasks", id_of(task), "previews", str(index)))
+    path = path_of("tasks", id_of(task), "previews", str(index))
+    request = calls.request("GET", path, expected=ONLY_OK)
     try:
         return (yield from calls.send(request)).content
     except ImageNotFoundError:
@@ -53,14 +53,13 @@ def preview(calls: Calls, task: TaskRef, index: int) -> Operation[bytes | None]:
 def _image(calls: Calls, task_id: str, stored: StoredImage) -> Operation[ImageFile]:
     # Use the API's URL: the signed links in an older snapshot may have expired.
     path = path_of("tasks", task_id, "images", str(stored.index))
-    request = calls.request("GET", path, max_bytes=MAX_IMAGE_BYTES)
+    expected = ONLY_OK | {httpx.codes.FOUND}
+    request = calls.request("GET", path, max_bytes=MAX_IMAGE_BYTES, expected=expected)
     response = yield from calls.send(request)
     if response.status_code == httpx.codes.FOUND:
         # Follow the redirect without the caller's credentials: the link leads to another host.
         link = calls.link(response.headers.get("Location"), response.status_code)
         response = yield from calls.send(calls.anonymous_request(link, max_bytes=MAX_IMAGE_BYTES))
-    if response.status_code != httpx.codes.OK:
-        raise UnexpectedResponseError(str(response.request.url.copy_with(query=None)), response.status_code)
     if hashlib.sha256(response.content).hexdigest() != stored.sha256:
         raise DamagedImageError(task_id, stored.index)
     return ImageFile(task_id=task_id, stored=stored, content=response.content)

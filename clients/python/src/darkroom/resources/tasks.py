@@ -5,7 +5,7 @@ from datetime import datetime
 
 from typing_extensions import TypedDict
 
-from darkroom.calls import Calls, path_of, timestamp_of
+from darkroom.calls import Calls, path_of, read_as, timestamp_of
 from darkroom.errors import ClientError, InvalidTransitionError
 from darkroom.models.estimate import Estimate
 from darkroom.models.task import Task, TaskPage, TaskRef, TaskStatus, id_of
@@ -70,12 +70,14 @@ def cancel(calls: Calls, task: TaskRef) -> Operation[Task]:
 
 
 def retry(calls: Calls, task: TaskRef) -> Operation[Task]:
+    request = calls.request("POST", path_of("tasks", id_of(task), "retry"))
     try:
-        return (yield from calls.fetch(Task, calls.request("POST", path_of("tasks", id_of(task), "retry"))))
+        response, _ = yield from calls.send_tracked(request, may_fail_midway=True)
+        return read_as(Task, response)
     except InvalidTransitionError as error:
-        if error.attempts == 1:
+        if not error.outcome_is_unknown:
             raise
-        # An earlier attempt whose response was lost may have queued the task.
+        # An earlier attempt may have queued the task.
         current = yield from get(calls, task)
         if current.status.is_terminal:
             raise
