@@ -20,6 +20,7 @@ import socket
 import string
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -95,15 +96,15 @@ def _touch(path: Path) -> None:
 class Rehearsal:
     """Builds the stages of one image, one after another."""
 
-    def __init__(self, image: str, work: Path, bases: dict[str, Path], binds: list[Path]) -> None:
-        self._image, self._work, self._bases, self._binds = image, work, bases, binds
+    def __init__(self, image: str, roots: Path, bases: dict[str, Path], binds: list[Path]) -> None:
+        self._image, self._folder, self._bases, self._binds = image, roots, bases, binds
         self._files = build_files()
         self._roots: dict[str | None, BuildRoot] = {}
 
     def build(self) -> BuildRoot:
         stage_root = None
         for number, stage in enumerate(stages(self._image)):
-            stage_root = self._roots[stage.name] = BuildRoot(self._work / f"{self._image}-{number}")
+            stage_root = self._roots[stage.name] = BuildRoot(self._folder / str(number))
             _copy_tree(self._bases[stage.base.partition(":")[0]], stage_root.root)
             for instruction in stage.instructions:
                 self._step(stage, stage_root, instruction)
@@ -263,12 +264,9 @@ def main() -> None:
     work = arguments.work.resolve()
     bases = _bases(work)
     for image in [arguments.image] if arguments.image else sorted(DOCKERFILES):
-        rehearsal = Rehearsal(image, work, bases, arguments.bind)
-        try:
+        with tempfile.TemporaryDirectory(prefix=f"{image}-", dir=work) as roots:
+            rehearsal = Rehearsal(image, Path(roots), bases, arguments.bind)
             rehearsal.serve(rehearsal.build())
-        finally:
-            for root in work.glob(f"{image}-*"):
-                shutil.rmtree(root)
 
 
 if __name__ == "__main__":
