@@ -167,6 +167,31 @@ def test_command_names_the_accepted_task_when_its_image_cannot_be_saved(
     assert "no space left on device" in err
 
 
+def test_command_saves_each_image_before_the_next_is_read(
+    darkroom: Terminal, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    stored = COMPLETED["images"][0]
+    two = {
+        "images": [stored, {**stored, "index": 1}],
+        "parameters": {**COMPLETED["parameters"], "num_images": 2},
+    }
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/images/1"):
+            assert len(list(tmp_path.iterdir())) == 1
+            return httpx.Response(200, content=b"damaged")
+        is_image = "images" in request.url.path
+        return httpx.Response(200, content=PNG) if is_image else reply({**COMPLETED, **two})
+
+    serve(monkeypatch, respond)
+    for words in (("generate", "a cat"), ("download", "task-1")):
+        code, _, err = darkroom(*words)
+        assert (code, "image 1 of task task-1 was damaged" in err) == (ExitCode.REFUSED, True)
+        (saved,) = tmp_path.iterdir()
+        assert saved.read_bytes() == PNG
+        saved.unlink()
+
+
 def test_command_names_the_task_that_ctrl_c_could_not_cancel(
     darkroom: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -29,7 +29,7 @@ LARGE = b"\x89PNG" + bytes(MAX_BYTES_AT_ONCE)
 MIB = 1024 * 1024
 PROBLEM = {"Content-Type": "application/problem+json"}
 STORED = {
-    "index": 0, "url": "u", "width": 8, "height": 8, "seed": 1, "content_type": "image/png", "size_bytes": 1,
+    "index": 0, "url": "u", "width": 8, "height": 8, "seed": 1, "content_type": "image/png", "size_bytes": 9 * MIB,
     "sha256": hashlib.sha256(b"").hexdigest(),
 }  # fmt: skip
 COMPLETED = task_json("completed", images=[STORED])
@@ -253,6 +253,38 @@ def test_image_is_read_up_to_its_limit(
     with pytest.raises(DamagedImageError):
         use(Server(reply(COMPLETED), *link, httpx.Response(200, stream=body)), "images", "t")
     assert (body.sent, body.is_closed) == (3, True)
+
+
+def test_image_is_read_up_to_its_stated_size(use: Use) -> None:
+    stated = {**STORED, "size_bytes": MIB}
+    body = Body(b" " * MIB, 10)
+    server = Server(reply(task_json("completed", images=[stated])), httpx.Response(200, stream=body))
+    with pytest.raises(DamagedImageError):
+        use(server, "images", "t")
+    assert (body.sent, body.is_closed) == (2, True)
+
+
+@pytest.mark.parametrize(("indexes", "num_images"), [((0, 1), 1), ((0, 0), 2)])
+@pytest.mark.parametrize("method", ["images", "download"])
+def test_more_images_than_were_asked_for_are_not_read(
+    use: Use, method: str, indexes: tuple[int, ...], num_images: int
+) -> None:
+    stated = [{**STORED, "index": index} for index in indexes]
+    parameters = {**task_json()["parameters"], "num_images": num_images}
+    server = Server(reply(task_json("completed", images=stated, parameters=parameters)))
+    with pytest.raises(UnexpectedResponseError, match="more images than were asked for"):
+        use(server, method, "t")
+    assert len(server.requests) == 1
+
+
+def test_images_that_are_too_large_together_are_not_read(use: Use) -> None:
+    size = limits.MAX_IMAGES_BYTES // 2 + 1
+    stated = [{**STORED, "index": index, "size_bytes": size} for index in range(2)]
+    parameters = {**task_json()["parameters"], "num_images": 2}
+    server = Server(reply(task_json("completed", images=stated, parameters=parameters)))
+    with pytest.raises(UnexpectedResponseError, match="too large together"):
+        use(server, "images", "t")
+    assert len(server.requests) == 1
 
 
 def test_compressed_body_is_limited_after_it_is_decoded(use: Use) -> None:

@@ -190,9 +190,8 @@ class AsyncClient:
         return await self._run(images.preview(self._calls, task, index))
 
     async def download(self, task: TaskRef, directory: str | os.PathLike[str] = ".") -> tuple[Path, ...]:
-        """Write the images of a task into a directory and return the paths."""
-        images = await self.images(task)
-        return await anyio.to_thread.run_sync(lambda: tuple(image.save(directory) for image in images))
+        """Write each image of a task into a directory as it arrives, and return the paths."""
+        return await self._run(images.download(self._calls, task, directory))
 
     async def verify(
         self, image: ImageSource, *, idempotency_key: str | None = None, wait_seconds: float | None = None

@@ -10,6 +10,8 @@ import httpx
 
 MAX_JSON_BYTES = 64 * 1024 * 1024
 MAX_IMAGE_BYTES = 256 * 1024 * 1024
+MAX_IMAGES_BYTES = 1024 * 1024 * 1024
+"""Of all images of a task that are in memory together."""
 MAX_ERROR_BYTES = 1024 * 1024
 MAX_EVENT_CHARACTERS = 16 * 1024 * 1024
 LIMIT = "darkroom.max_bytes"

@@ -232,8 +232,8 @@ class Client:
         return self._run(images.preview(self._calls, task, index))
 
     def download(self, task: TaskRef, directory: str | os.PathLike[str] = ".") -> tuple[Path, ...]:
-        """Write the images of a task into a directory and return the paths."""
-        return tuple(image.save(directory) for image in self.images(task))
+        """Write each image of a task into a directory as it arrives, and return the paths."""
+        return self._run(images.download(self._calls, task, directory))
 
     def verify(
         self, image: ImageSource, *, idempotency_key: str | None = None, wait_seconds: float | None = None

@@ -1,7 +1,6 @@
 """Progress of a task on standard error: a bar in a terminal, else a line per phase."""
 
 import os
-from collections.abc import Sequence
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -9,7 +8,7 @@ from typing_extensions import Self
 
 from darkroom.cli.output import one_line
 from darkroom.cli.terminal_images import draw_above, image_protocol
-from darkroom.image_files import UNREADABLE, ImageFile
+from darkroom.image_files import UNREADABLE
 from darkroom.models.task import Task, TaskStatus
 
 _PREVIEW_ROWS = 14
@@ -108,8 +107,3 @@ class LiveView:
                 return  # it can be saved all the same
             self._console.file.write(drawn)
             self._console.file.flush()
-
-    def show_first(self, images: Sequence[ImageFile]) -> None:
-        """Replace the preview with the first finished image."""
-        if images:
-            self.show_image(images[0].content)

@@ -101,7 +101,7 @@ class StoredImage(Record):
     height: int
     seed: int
     content_type: str
-    size_bytes: int
+    size_bytes: int = Field(ge=0)
     sha256: str
     provenance: Provenance | None = None
 

@@ -87,11 +87,11 @@ def generate(
         print_warnings(task.warnings)
         with LiveView(preview=preview) as view:
             finished = follow(client, task.id, shown_in(view, client), timeout)
-            images = client.images(finished)
-            view.show_first(images)
+            files = client.download(finished, to)
+            if view.shows_images and files:
+                view.show_image(files[0].read_bytes())  # it replaces the preview
         print_warnings([warning for warning in finished.warnings if warning not in task.warnings])
-        files = [str(image.save(to)) for image in images]
-    print_result(finished, files, as_json=as_json)
+    print_result(finished, [str(file) for file in files], as_json=as_json)
 
 
 @with_options(client=client_of)
@@ -115,7 +115,9 @@ def watch(
             with LiveView(preview=preview) as view:
                 finished = follow(client, task_id, shown_in(view, client), timeout)
                 if view.shows_images:
-                    view.show_first(client.images(finished))
+                    first = finished.model_copy(update={"images": finished.images[:1]})
+                    for image in client.images(first):
+                        view.show_image(image.content)
     check_result(finished)
 
 
