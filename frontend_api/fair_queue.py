@@ -12,6 +12,8 @@ _Start = Callable[[], object]
 class _Backlog:
     """Work of one caller that waits: what returns comes before what is new."""
 
+    since: int
+    """The number of starts at its latest turn, or when it began."""
     returning: deque[_Start] = field(default_factory=deque)
     new: deque[_Start] = field(default_factory=deque)
 
@@ -21,18 +23,34 @@ class _Backlog:
     def next(self) -> _Start:
         return (self.returning or self.new).popleft()
 
+    def remove(self, start: _Start) -> bool:
+        """Return whether the work was here."""
+        for each in (self.returning, self.new):
+            if start in each:
+                each.remove(start)
+                return True
+        return False
+
 
 class FairQueue:
     """Starts at most `capacity` pieces of work at once, of each caller at most `per_caller`. Thread-safe.
 
     The callers take turns. One that enters without running work comes before those that have a
-    backlog, so a burst delays other callers by one piece of work and not by the whole burst. After
-    that it takes turns with the others, so no caller waits forever.
+    backlog, so a burst delays other callers by one piece of work and not by the whole burst. A
+    backlog that many others have passed is not passed any more, so no caller waits forever. The
+    last `reserve` places are for callers that have fewer than `few`.
     """
 
-    def __init__(self, capacity: int, *, per_caller: int | None = None) -> None:
+    def __init__(
+        self, capacity: int, *, per_caller: int | None = None, reserve: int = 0, few: int = 0
+    ) -> None:
         self._free = capacity
         self._per_caller = capacity if per_caller is None else per_caller
+        self._reserve = reserve
+        self._few = few
+        self._patience = 2 * capacity
+        """How much work of others may start while a caller waits, before it is its turn."""
+        self._starts = 0
         self._lock = threading.Lock()
         self._running: Counter[str] = Counter()
         self._waiting: dict[str, _Backlog] = {}
@@ -54,7 +72,7 @@ class FairQueue:
         with self._lock:
             if caller not in self._waiting and not self._running[caller]:
                 self._new.add(caller)
-            backlog = self._waiting.setdefault(caller, _Backlog())
+            backlog = self._waiting.setdefault(caller, _Backlog(since=self._starts))
             (backlog.returning if returns else backlog.new).append(start)
             self._start_waiting()
 
@@ -68,12 +86,11 @@ class FairQueue:
             self._start_waiting()
 
     def withdraw(self, caller: str, start: _Start) -> bool:
-        """Remove new work that waits; return False if it has started."""
+        """Remove work that waits; return False if it has started."""
         with self._lock:
             waiting = self._waiting.get(caller)
-            if waiting is None or start not in waiting.new:
+            if waiting is None or not waiting.remove(start):
                 return False
-            waiting.new.remove(start)
             if not waiting:
                 del self._waiting[caller]
                 self._new.discard(caller)
@@ -84,6 +101,8 @@ class FairQueue:
             waiting = self._waiting.pop(caller)
             self._new.discard(caller)
             start = waiting.next()
+            self._starts += 1
+            waiting.since = self._starts
             if waiting:
                 self._waiting[caller] = waiting  # behind the others
             self._free -= 1
@@ -91,5 +110,13 @@ class FairQueue:
             start()
 
     def _next_caller(self) -> str | None:
-        ready = (each for each in self._waiting if self._running[each] < self._per_caller)
-        return min(ready, key=lambda each: each not in self._new, default=None)
+        return min(filter(self._may_start, self._waiting), key=self._is_passed, default=None)
+
+    def _is_passed(self, caller: str) -> bool:
+        """Return whether callers that enter later may come first."""
+        has_patience = self._starts - self._waiting[caller].since < self._patience
+        return caller not in self._new and has_patience
+
+    def _may_start(self, caller: str) -> bool:
+        running = self._running[caller]
+        return running < self._per_caller and (running < self._few or self._free > self._reserve)

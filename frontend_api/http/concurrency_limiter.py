@@ -151,9 +151,15 @@ class ConcurrencyLimiter:
         self._known.remove(headers)
 
     def current_caller(self) -> str:
-        """Return the caller of the current request: a user, or a network address."""
-        known: str | None = g.get("identified_caller") or self._known.caller_with(dict(request.headers))
-        return known or _visitors_of(self._proxies.network_of(request.environ))
+        """Return the caller of the current request: a user whose credentials are known, or a network address."""
+        is_checked = "identified_caller" in g
+        known = None if is_checked else self._known.caller_with(dict(request.headers))
+        return known or self.checked_caller()
+
+    def checked_caller(self) -> str:
+        """Return the user whose credentials the current request's route has accepted, or else a network address."""
+        user: str | None = g.get("identified_caller")
+        return user or _visitors_of(self._proxies.network_of(request.environ))
 
     @property
     def _caller_of_thread(self) -> str | None:

@@ -121,7 +121,7 @@ def memory_of_stream() -> Reserve:
 def _memory_of_caller() -> tuple[FairShares, str]:
     """Return the memory of users or of visitors, and the current caller."""
     memories, gate = current_app.extensions[_EXTENSION]
-    caller = gate.current_caller()
+    caller = gate.checked_caller()
     return memories.visitors if caller.startswith(NETWORK) else memories.users, caller
 
 

@@ -365,7 +365,8 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
             return
         conn.parser = _Parser(self.cfg, conn.incoming, conn.client)
         conn.data_ready = True
-        self._bytes_held.take(conn.caller, conn.held_bytes)
+        if conn.held_bytes:
+            self._bytes_held.take(conn.caller, conn.held_bytes)
         conn.turn_of = None
         start = partial(self._start if is_health_check else self._await_turn, conn)
         conn.threads.enter(conn.caller, start)
@@ -383,8 +384,9 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
 
     def _release_body(self, conn: _Connection) -> None:
         """Count the body no longer: it was used, or the request has ended."""
-        self._bytes_held.give_back(conn.caller, conn.held_bytes)
-        conn.held_bytes = 0
+        if conn.held_bytes:
+            self._bytes_held.give_back(conn.caller, conn.held_bytes)
+            conn.held_bytes = 0
 
     # ── closing ─────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -6,21 +6,26 @@ from concurrent.futures import ThreadPoolExecutor
 from frontend_api.fair_queue import FairQueue
 from frontend_api.fair_shares import FairShares
 
-_LEFT_TO_OTHERS = 16
-"""Threads that requests of one network address cannot have: they may keep theirs for long."""
+_RESERVE = 64
+"""Threads for addresses that have few: requests may keep theirs for long, and those of one address most."""
+_FEW = 8
 
 
 class RequestThreads:
     """A pool of threads with a queue of each caller in front of it. Used by one thread.
 
     A caller is a network address. A burst delays the other requests of its address only. A caller may
-    use every thread and half of the queue alone; beyond that it gets an equal share of all requests.
+    use all threads but a reserve, and half of the queue alone; beyond that it gets an equal share of
+    all requests. Callers with few requests get their threads from the reserve, and a full queue does
+    not refuse them.
     """
 
     def __init__(self, threads: int, *, waiting: int, name: str) -> None:
         self.pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
-        self._queue = FairQueue(threads, per_caller=threads - min(threads // 4, _LEFT_TO_OTHERS))
-        self._in_progress = FairShares(threads + waiting // 2, at_most=threads + waiting)
+        reserve = min(threads // 4, _RESERVE)
+        few = min(max(1, reserve), _FEW)
+        self._queue = FairQueue(threads, reserve=reserve, few=few)
+        self._in_progress = FairShares(threads + waiting // 2, at_most=threads + waiting, few=few)
 
     def are_awaited(self, caller: str) -> bool:
         """Return whether a request waits for a thread that this caller has."""

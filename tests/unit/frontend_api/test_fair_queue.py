@@ -12,8 +12,8 @@ CALLERS = ("ada", "bob", "eve")
 class Work:
     """A queue, and the work that was started, in its order."""
 
-    def __init__(self, capacity: int, *, per_caller: int | None = None) -> None:
-        self.queue = FairQueue(capacity, per_caller=per_caller)
+    def __init__(self, capacity: int, **limits: int) -> None:
+        self.queue = FairQueue(capacity, **limits)
         self.started: list[str] = []
 
     def enter(self, caller: str, *names: str) -> None:
@@ -74,6 +74,33 @@ def test_caller_with_two_connections_does_not_pass_a_backlog_forever() -> None:
     assert work.started_after("ada", "bob", "ada") == ["b2", "a3", "b3"]
 
 
+def test_second_work_of_a_caller_is_not_passed_forever() -> None:
+    work = Work(3)
+    others = [f"caller {number}" for number in range(4)]
+    for caller in others[:2]:
+        work.enter(caller, caller)
+    work.enter("ada", "ada", "ada again")
+    for caller in others[2:]:
+        work.enter(caller, caller)
+    for turn in range(20):
+        caller = work.started[turn]  # the oldest running work ends, and its caller sends more
+        work.queue.leave(caller.removesuffix(" again"))
+        if caller in others:
+            work.enter(caller, caller)
+    assert "ada again" in work.started
+
+
+def test_last_places_are_for_callers_that_have_few() -> None:
+    work = Work(5, reserve=2, few=1)
+    work.enter("greedy", *(f"g{number}" for number in range(9)))
+    assert len(work.started) == 3
+    work.enter("ada", "a1", "a2")
+    work.enter("bob", "b1")
+    assert work.started[3:] == ["a1", "b1"]
+    assert work.started_after("greedy") == []
+    assert work.started_after("greedy", "ada") == ["g3", "a2"]
+
+
 def test_caller_takes_at_most_its_share_of_the_capacity() -> None:
     work = Work(3, per_caller=2)
     work.enter("ada", "a1", "a2", "a3", "a4")
@@ -111,6 +138,8 @@ def test_withdrawn_work_does_not_start() -> None:
     work.queue.enter("bob", start)
     assert work.queue.withdraw("bob", start)
     assert not work.queue.withdraw("bob", start)
+    work.queue.enter("bob", start, returns=True)
+    assert work.queue.withdraw("bob", start)
     assert work.started_after("ada", "ada") == ["a2"]
     assert not any(len(each) for each in vars(work.queue).values() if isinstance(each, Counter | dict | set))
 

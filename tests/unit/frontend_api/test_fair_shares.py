@@ -50,6 +50,12 @@ def test_nothing_is_admitted_beyond_the_limit_of_all_callers() -> None:
     assert shares.take_if_admitted("new", 1)
 
 
+def test_caller_that_holds_few_is_admitted_beyond_the_limit_of_all_callers() -> None:
+    shares = FairShares(100, at_most=130, few=2)
+    assert [taken(shares, f"greedy {number}") for number in range(3)] == [100, 30, 2]
+    assert taken(shares, "honest") == 2
+
+
 def test_large_amounts_of_one_caller_leave_capacity_for_others() -> None:
     shares = FairShares(1_000)
     assert taken(shares, "greedy", amount=400) == 3

@@ -214,6 +214,8 @@ def test_revoked_key_has_no_turns_of_its_former_owner(tmp_path: Path) -> None:
 
     assert api.client.get(f"/v1/tasks/{task.id}", headers=key).status_code == 200
     assert caller_of(key) == "user ada"
+    with api.app.test_request_context(headers=key, environ_base=elsewhere):
+        assert limiter.checked_caller() == "network 10.0.0.1", "this request's key was not checked"
     assert api.client.delete(f"/v1/keys/{key_id}", headers=signed_in_as("ada")).status_code == 204
     assert api.client.get(f"/v1/tasks/{task.id}", headers=key).status_code == 401
     assert caller_of(key) == "network 10.0.0.1"

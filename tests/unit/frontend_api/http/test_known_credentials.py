@@ -3,6 +3,7 @@
 import pytest
 
 from frontend_api.http.known_credentials import KnownCredentials
+from tests.fakes.fake_clock import FakeClock
 
 
 def bearer(token: str) -> dict[str, str]:
@@ -58,3 +59,15 @@ def test_credentials_of_the_latest_callers_are_known(monkeypatch: pytest.MonkeyP
         None,
         "cleo",
     ]
+
+
+def test_credentials_are_known_for_a_minute_after_they_were_accepted() -> None:
+    timeline = FakeClock()
+    known = KnownCredentials(now=lambda: timeline.now().timestamp())
+    known.add(bearer("T"), "ada")
+    timeline.advance(50)
+    known.add(bearer("T"), "ada")
+    timeline.advance(59)
+    assert known.caller_with(bearer("T")) == "ada"
+    timeline.advance(1)
+    assert known.caller_with(bearer("T")) is None

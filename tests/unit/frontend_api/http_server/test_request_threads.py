@@ -53,7 +53,7 @@ def test_burst_of_one_address_delays_no_other(threads: RequestThreads, requests:
     assert requests.arrive("honest", at_most=2) == 2
     assert requests.started == ["greedy"] * OF_ONE_ADDRESS + ["honest"]
     assert threads.are_awaited("honest")
-    assert requests.end("greedy", count=4) == ["greedy", "honest", "greedy", "greedy"]
+    assert requests.end("greedy", count=4) == ["greedy", "honest", "greedy"]  # one is left
 
 
 def test_address_whose_requests_last_leaves_threads_to_others(requests: Requests) -> None:
@@ -65,10 +65,19 @@ def test_address_whose_requests_last_leaves_threads_to_others(requests: Requests
         requests.end("honest")
 
 
+def test_requests_that_last_leave_threads_to_others_beside_their_own(requests: Requests) -> None:
+    requests.arrive("honest")  # an event stream
+    requests.arrive("greedy", at_most=9)
+    assert requests.started == ["honest", "greedy", "greedy"]
+    assert requests.arrive("another") == 1
+    assert requests.started[-1] == "another"
+
+
 def test_address_may_use_all_threads_and_half_of_the_queue(requests: Requests) -> None:
     assert requests.arrive("greedy", at_most=100) == THREADS + WAITING // 2
     assert requests.arrive("honest", at_most=100) == 5  # up to an equal share, or the end of the queue
-    assert requests.arrive("third") == 0
+    assert requests.arrive("third", at_most=100) == 1
+    assert requests.arrive("fourth", at_most=100) == 1
 
 
 def test_address_with_more_than_its_share_is_admitted_again_when_others_ended(requests: Requests) -> None:
@@ -82,7 +91,7 @@ def test_address_with_more_than_its_share_is_admitted_again_when_others_ended(re
 
 def test_every_admitted_request_gets_a_thread(threads: RequestThreads, requests: Requests) -> None:
     admitted = sum(requests.arrive(caller, at_most=100) for caller in ("greedy", "honest", "third"))
-    assert admitted == THREADS + WAITING
+    assert admitted == THREADS + WAITING + 1
     for caller in requests.started:  # grows while requests end
         requests.end(caller)
     assert len(requests.started) == admitted
