@@ -129,7 +129,7 @@ class Calls:
         """Send like `send`; also return whether the API may have executed an earlier attempt.
 
         It may, after a server error, have executed a request that `may_fail_midway`. Of others, it
-        says so in the error.
+        states it in the error.
         """
         attempts, is_unknown = 0, False
         while True:
