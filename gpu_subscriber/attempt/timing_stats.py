@@ -20,6 +20,8 @@ _MAX_IMAGES = 40
 """Per size: enough for a stable median, few enough to follow changes of the device's speed."""
 _MAX_UNITS = 60
 """Over all sizes: the waiting tasks resemble the latest ones."""
+_USUAL_SHARE = 0.1
+"""Images with less than this share of a default image's units are small: they need more time per unit."""
 _MAX_SIZES = 16
 """Per model, so that a report stays small; the least recently used size is evicted."""
 _MAX_TASKS = 120
@@ -53,8 +55,10 @@ class _Size:
 class _Model:
     sizes: OrderedDict[int, _Size] = field(default_factory=OrderedDict)
     costs: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=_MAX_UNITS))
-    """Device seconds and work units of each image."""
+    """Device seconds and work units of each image that is not small."""
+    small_costs: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=_MAX_UNITS))
     warm_up_cost: tuple[float, float] | None = None
+    """Of a default image."""
     factors: StepFactors = NO_FACTORS
 
     def size_of(self, pass_pixels: int) -> _Size:
@@ -64,6 +68,19 @@ class _Model:
         if len(self.sizes) > _MAX_SIZES:
             self.sizes.popitem(last=False)
         return size
+
+    def is_small(self, parameters: GenerationParameters) -> bool:
+        if self.warm_up_cost is None:
+            return False
+        _, default_units = self.warm_up_cost
+        return parameters.image_work_units < _USUAL_SHARE * default_units
+
+    def gpu_seconds_per_unit(self) -> float:
+        """Small images count only without others: else one caller's would change the others' quotas."""
+        costs = list(self.costs)
+        if not costs:
+            costs = [*self.small_costs, *([self.warm_up_cost] if self.warm_up_cost else [])]
+        return sum(seconds for seconds, _ in costs) / sum(units for _, units in costs)
 
 
 class TimingStats:
@@ -102,7 +119,8 @@ class TimingStats:
             size.pixels.append(pixels)
             plain_seconds = times.stepping_seconds / model.factors.of(parameters)
             size.images.append(replace(times, stepping_seconds=plain_seconds))
-            model.costs.append((times.seconds_of(parameters.computed_steps), parameters.image_work_units))
+            cost = (times.seconds_of(parameters.computed_steps), parameters.image_work_units)
+            (model.small_costs if model.is_small(parameters) else model.costs).append(cost)
 
     def task_ended(self, task: Task, *, generation_seconds: float) -> None:
         """Record the duration of a task that completed at the first attempt.
@@ -141,10 +159,9 @@ class TimingStats:
 
 def _times_of(name: str, model: _Model) -> ModelTimes:
     sizes = [times for size in model.sizes.values() if (times := size.times()) is not None]
-    costs = list(model.costs) or [cost for cost in (model.warm_up_cost,) if cost is not None]
     return ModelTimes(
         model=name,
-        gpu_seconds_per_unit=sum(seconds for seconds, _ in costs) / sum(units for _, units in costs),
+        gpu_seconds_per_unit=model.gpu_seconds_per_unit(),
         sizes=tuple(sorted(sizes, key=lambda times: times.pass_pixels)),
         factors=model.factors,
     )

@@ -19,6 +19,7 @@ from tests.fakes.worker_bench import WorkerBench, delivery_of
 
 ASKED = parameters(steps=20, width=256, height=256)
 PIXELS = 256 * 256 * 2
+SMALL = parameters(steps=1, width=64, height=64)
 
 
 def times(*, step: float = 0.05, shared_by: float = 1.0, steps: int = 20, **changes: Any) -> RunTimes:
@@ -112,6 +113,28 @@ def test_warm_up_times_apply_until_an_image_is_generated(measured: TimingStats) 
     (size,) = measured.models[0].sizes
     assert (size.images, size.step_seconds, size.alone_step_seconds) == pytest.approx((1, 0.02, 0.08))
     assert measured.models[0].gpu_seconds_per_unit == pytest.approx(0.51 / ASKED.work_units)
+
+
+def test_small_images_do_not_change_the_unit_time_of_usual_ones(measured: TimingStats) -> None:
+    """The quotas of all callers count in it."""
+    measured.warmed_up(WarmUpTimes.of(ASKED, times=times(steps=1)))
+    measured.image_generated(ASKED, times())
+    usual = measured.models[0].gpu_seconds_per_unit
+    for _ in range(100):
+        measured.image_generated(SMALL, times(steps=1))
+    assert measured.models[0].gpu_seconds_per_unit == usual
+    measured.image_generated(ASKED.model_copy(update={"steps": 4}), times(step=0.05, steps=4))
+    assert measured.models[0].gpu_seconds_per_unit > usual
+
+
+def test_small_images_determine_the_unit_time_where_all_are_small(measured: TimingStats) -> None:
+    measured.warmed_up(WarmUpTimes.of(ASKED, times=times(steps=1)))
+    for _ in range(60):
+        measured.image_generated(SMALL, times(steps=1))
+    seconds = (0.01 + 20 * 0.05 + 0.1) + 60 * (0.01 + 0.05 + 0.1)
+    assert measured.models[0].gpu_seconds_per_unit == pytest.approx(
+        seconds / (ASKED.work_units + 60 * SMALL.work_units)
+    )
 
 
 def test_steps_with_loras_are_measured_as_plain_ones(measured: TimingStats) -> None:
