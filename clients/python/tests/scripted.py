@@ -95,6 +95,10 @@ class ScriptedApi:
             case Send(request) | OpenStream(request):
                 self.recording.requests.append(request)
                 outcome = next(script)
+                limit = action.within_seconds if isinstance(action, Send) else None
+                if isinstance(outcome, Held) and limit is not None and outcome.seconds > limit:
+                    self.timeline.seconds += limit
+                    return httpx.ReadTimeout("too late")
                 if isinstance(outcome, Held):
                     self.timeline.seconds += outcome.seconds
                     outcome = outcome.response

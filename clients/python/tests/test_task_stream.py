@@ -120,6 +120,20 @@ def test_wait_raises_at_its_timeout(api: ScriptedApi) -> None:
     assert api.timeline.seconds == 1_005.0
 
 
+@pytest.mark.parametrize("began", [0, 1, 3])
+def test_wait_raises_at_its_timeout_when_the_api_hangs(api: ScriptedApi, began: int) -> None:
+    reads = [reply(step(number), ETag=f'"{number}"') for number in range(began)]
+    with pytest.raises(WaitTimeoutError):
+        api.run(wait(api.calls, "task-1", 5.0), *reads, Held(60.0, reply(task_json("completed"))))
+    assert api.timeline.seconds == pytest.approx(1_005.0)
+
+
+def test_wait_raises_at_its_timeout_when_the_api_is_unreachable(api: ScriptedApi) -> None:
+    with pytest.raises(WaitTimeoutError, match="no response"):
+        api.run(wait(api.calls, "task-1", 3.0), *[DROPPED] * 3)
+    assert api.recording.pauses == [0.5, 1.0, 1.5]
+
+
 def test_wait_reads_once_with_a_timeout_of_zero(api: ScriptedApi) -> None:
     assert api.run(wait(api.calls, "task-1", 0), reply(task_json("completed"))).result.status == "completed"
     with pytest.raises(WaitTimeoutError):

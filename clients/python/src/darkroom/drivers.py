@@ -1,5 +1,6 @@
 """Execution of operations with a blocking or an asynchronous httpx client."""
 
+import math
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 from contextlib import AsyncExitStack, ExitStack, aclosing, closing
@@ -22,11 +23,13 @@ from darkroom.sansio import (
     Sleep,
     StreamingOperation,
     is_event_stream,
+    resume,
 )
 
 _Result = TypeVar("_Result")
 _Value = TypeVar("_Value")
 _Outcome: TypeAlias = Any
+_TOO_LATE = "the response was not complete in time"
 
 
 def run(http: httpx.Client, operation: Operation[_Result]) -> _Result:
@@ -35,7 +38,7 @@ def run(http: httpx.Client, operation: Operation[_Result]) -> _Result:
         outcome = None
         try:
             while True:
-                outcome = driver.perform(_resume(operation, outcome))
+                outcome = driver.perform(resume(operation, outcome))
         except StopIteration as end:
             return cast("_Result", end.value)
 
@@ -46,7 +49,7 @@ def iterate(http: httpx.Client, operation: StreamingOperation[_Value]) -> Genera
         outcome = None
         try:
             while True:
-                action = _resume(operation, outcome)
+                action = resume(operation, outcome)
                 if isinstance(action, Emit):
                     yield action.value
                 outcome = None if isinstance(action, Emit) else driver.perform(action)
@@ -61,7 +64,7 @@ async def run_async(http: httpx.AsyncClient, operation: Operation[_Result]) -> _
             outcome = None
             try:
                 while True:
-                    outcome = await driver.perform(_resume(operation, outcome))
+                    outcome = await driver.perform(resume(operation, outcome))
             except StopIteration as end:
                 return cast("_Result", end.value)
 
@@ -75,21 +78,12 @@ async def iterate_async(
             outcome = None
             try:
                 while True:
-                    action = _resume(operation, outcome)
+                    action = resume(operation, outcome)
                     if isinstance(action, Emit):
                         yield action.value
                     outcome = None if isinstance(action, Emit) else await driver.perform(action)
             except StopIteration:
                 return
-
-
-def _resume(operation: Any, outcome: _Outcome) -> Any:
-    """Pass an outcome to the operation (first None) and return its next action.
-
-    Raises StopIteration at the end of the operation. A coroutine cannot raise that, so this is a
-    function.
-    """
-    return operation.throw(outcome) if isinstance(outcome, httpx.RequestError) else operation.send(outcome)
 
 
 def _transport_error(error: UnicodeError | httpx.InvalidURL, request: httpx.Request) -> httpx.RequestError:
@@ -113,8 +107,8 @@ class _Driver:
         """Perform an action and return its result. A transport error is returned, not raised."""
         try:
             match action:
-                case Send(request):
-                    return self._read(self._open(request))
+                case Send(request, within_seconds):
+                    return self._send(request, within_seconds)
                 case OpenStream(request):
                     return self._open_stream(request)
                 case NextEvent():
@@ -131,6 +125,14 @@ class _Driver:
         self._events = iter(())
         self._stream.close()
 
+    def _send(self, request: httpx.Request, within_seconds: float | None) -> httpx.Response:
+        if within_seconds is None:
+            return self._read(self._open(request))
+        ends_at = time.monotonic() + within_seconds
+        timeouts = request.extensions["timeout"]
+        request.extensions["timeout"] = {name: min(each, within_seconds) for name, each in timeouts.items()}
+        return self._read(self._open(request), ends_at)
+
     def _open(self, request: httpx.Request) -> httpx.Response:
         try:
             return self._http.send(request, stream=True)
@@ -146,11 +148,13 @@ class _Driver:
         self._events = EventSource(cast("httpx.Response", EventText(response))).iter_sse()
         return response
 
-    def _read(self, response: httpx.Response) -> httpx.Response:
+    def _read(self, response: httpx.Response, ends_at: float = math.inf) -> httpx.Response:
         """Read the body up to its limit and close the response."""
         body, limit = bytearray(), body_limit(response)
         with closing(response):
             for chunk in response.iter_bytes() if limit else ():
+                if time.monotonic() > ends_at:
+                    raise httpx.ReadTimeout(_TOO_LATE, request=response.request)
                 body += chunk
                 if len(body) >= limit:
                     break
@@ -168,8 +172,8 @@ class _AsyncDriver:
     async def perform(self, action: Action) -> _Outcome:
         try:
             match action:
-                case Send(request):
-                    return await self._read(await self._open(request))
+                case Send(request, within_seconds):
+                    return await self._send(request, within_seconds)
                 case OpenStream(request):
                     return await self._open_stream(request)
                 case NextEvent():
@@ -185,6 +189,13 @@ class _AsyncDriver:
     async def aclose(self) -> None:
         self._events = None
         await self._stream.aclose()
+
+    async def _send(self, request: httpx.Request, within_seconds: float | None) -> httpx.Response:
+        try:
+            with anyio.fail_after(within_seconds):
+                return await self._read(await self._open(request))
+        except TimeoutError as error:
+            raise httpx.ReadTimeout(_TOO_LATE, request=request) from error
 
     async def _open(self, request: httpx.Request) -> httpx.Response:
         try:

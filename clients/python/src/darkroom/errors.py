@@ -91,8 +91,8 @@ class WaitTimeoutError(ClientError):
     """The timeout expired; the task continues. `task` is the last snapshot, None if there was none."""
 
     def __init__(self, task_id: str, timeout_seconds: float, task: Task | None) -> None:
-        status = "" if task is None else f" (status: {task.status})"
-        super().__init__(f"task {printable(task_id)} did not finish within {timeout_seconds:g} s{status}")
+        status = "no response" if task is None else f"status: {task.status}"
+        super().__init__(f"task {printable(task_id)} did not finish within {timeout_seconds:g} s ({status})")
         self.task_id = task_id
         self.task = task
 

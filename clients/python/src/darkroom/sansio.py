@@ -17,9 +17,13 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Send a request. The result is the httpx.Response with its body."""
+    """Send a request. The result is the httpx.Response with its body.
+
+    A response that is not complete `within_seconds` counts as httpx.ReadTimeout.
+    """
 
     request: httpx.Request
+    within_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,15 @@ class Emit(Generic[Value]):
 Action: TypeAlias = Send | Sleep | Call | OpenStream | NextEvent
 Operation: TypeAlias = Generator[Action, Any, Result]
 StreamingOperation: TypeAlias = Generator[Action | Emit[Value], Any, None]
+
+
+def resume(operation: Any, outcome: Any) -> Any:
+    """Pass an outcome to the operation (first None) and return its next action.
+
+    Raises StopIteration at the end of the operation. A coroutine cannot raise that, so this is a
+    function.
+    """
+    return operation.throw(outcome) if isinstance(outcome, httpx.RequestError) else operation.send(outcome)
 
 
 def is_event_stream(response: httpx.Response) -> bool:

@@ -5,7 +5,9 @@ hold them, the client pauses between reads. Each snapshot is yielded once.
 """
 
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
+from typing import Any, cast
 
 import httpx
 from httpx_sse import ServerSentEvent
@@ -29,9 +31,11 @@ from darkroom.sansio import (
     NextEvent,
     OpenStream,
     Operation,
+    Send,
     Sleep,
     StreamingOperation,
     is_event_stream,
+    resume,
 )
 from darkroom.submission import finite
 
@@ -41,6 +45,8 @@ IDLE_TIMEOUT_SECONDS = 45.0
 """An event stream that receives nothing for this long is reopened."""
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, PAUSE_GROWTH = 0.25, 2.0, 1.5
 """Pauses between reads that the API does not hold."""
+FIRST_READ_SECONDS = 1.0
+"""The first read may take this long, however short the timeout is."""
 DEFAULT_RETRY_AFTER_SECONDS = 5.0
 """Delay before a held read or a stream is tried again after a refusal without Retry-After."""
 
@@ -77,9 +83,14 @@ class _Deadline:
             None if timeout_seconds is None else calls.now() + finite(timeout_seconds, "timeout_seconds")
         )
 
+    @property
+    def remaining_seconds(self) -> float | None:
+        return None if self._ends_at is None else self._ends_at - self._calls.now()
+
     def within(self, seconds: float) -> float:
         """Return `seconds`, or the remaining time if that is shorter."""
-        return seconds if self._ends_at is None else min(seconds, self._ends_at - self._calls.now())
+        remaining = self.remaining_seconds
+        return seconds if remaining is None else min(seconds, remaining)
 
 
 @dataclass(slots=True)
@@ -128,16 +139,47 @@ class _Reader:
             if self._etag is not None and seconds > 0 and self.calls.now() >= self._hold_not_before:
                 try:
                     request = self._request({"Prefer": f"wait={seconds}"}, hold_seconds=seconds)
-                    return (yield from self.calls.send(request, not_retried=frozenset({429})))
+                    return (yield from self._in_time(self.calls.send(request, not_retried=frozenset({429}))))
                 except TooManyRequestsError as error:
                     # The API holds no more reads now: read without holding for a while.
                     retry_after = error.retry_after_seconds or DEFAULT_RETRY_AFTER_SECONDS
                     self._hold_not_before = self.calls.now() + retry_after
-            return (yield from self.calls.send(self._request()))
+            return (yield from self._in_time(self.calls.send(self._request())))
         except TaskNotFoundError as error:
             if self.latest is None:
                 raise
             raise TaskDeletedError(self.task_id) from error
+
+    def _in_time(self, operation: Operation[httpx.Response]) -> Operation[httpx.Response]:
+        """Perform an operation whose attempts and pauses end with the remaining time.
+
+        Raises WaitTimeoutError instead of the error of an attempt that ends then.
+        """
+        with closing(operation):
+            outcome: Any = None
+            try:
+                while True:
+                    action = resume(operation, outcome)
+                    outcome = None
+                    if isinstance(action, Sleep):
+                        yield Sleep(max(0.0, self.deadline.within(action.seconds)))
+                        self._raise_if_expired()
+                        continue
+                    try:
+                        outcome = yield Send(action.request, self._attempt_seconds())
+                    except httpx.RequestError as failure:
+                        self._raise_if_expired()
+                        outcome = failure
+            except StopIteration as end:
+                return cast("httpx.Response", end.value)
+
+    def _attempt_seconds(self) -> float | None:
+        """Return the remaining time. The first read has a second, so that it can also show the status."""
+        remaining = self.deadline.remaining_seconds
+        if remaining is not None and self.latest is None:
+            return max(remaining, FIRST_READ_SECONDS)
+        self._raise_if_expired()
+        return remaining
 
     def _request(
         self, headers: Mapping[str, str] | None = None, *, hold_seconds: float = 0.0
