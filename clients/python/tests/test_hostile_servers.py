@@ -266,13 +266,13 @@ def test_image_is_read_up_to_its_stated_size(use: Use) -> None:
 
 @pytest.mark.parametrize(("indexes", "num_images"), [((0, 1), 1), ((0, 0), 2)])
 @pytest.mark.parametrize("method", ["images", "download"])
-def test_more_images_than_were_asked_for_are_not_read(
+def test_more_images_than_requested_are_not_read(
     use: Use, method: str, indexes: tuple[int, ...], num_images: int
 ) -> None:
     stated = [{**STORED, "index": index} for index in indexes]
     parameters = {**task_json()["parameters"], "num_images": num_images}
     server = Server(reply(task_json("completed", images=stated, parameters=parameters)))
-    with pytest.raises(UnexpectedResponseError, match="more images than were asked for"):
+    with pytest.raises(UnexpectedResponseError, match="more images than requested"):
         use(server, method, "t")
     assert len(server.requests) == 1
 

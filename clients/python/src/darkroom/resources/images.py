@@ -75,7 +75,7 @@ def _with_images(calls: Calls, task: TaskRef) -> Operation[Task]:
         task = yield from get(calls, task)  # images may have been added since the snapshot
     indexes = {stored.index for stored in task.images}
     if not len(indexes) == len(task.images) <= task.parameters.num_images:
-        reason = "it has more images than were asked for"
+        reason = "it has more images than requested"
         raise UnexpectedResponseError(calls.address.url, httpx.codes.OK, reason)
     return task
 
