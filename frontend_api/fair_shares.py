@@ -16,12 +16,14 @@ class FairShares:
 
     A caller may hold everything that no other caller needs. While the capacity is used up, it gets
     more only below an equal share, so that the first request of another caller is admitted. With
-    `at_most`, only callers that hold less than `few` get more once all of them together hold so much.
+    `at_most`, no caller gets more once all of them together hold so much. The last `reserve` of that
+    is for callers that hold less than `few`.
     """
 
-    def __init__(self, capacity: int, *, at_most: float = math.inf, few: int = 0) -> None:
+    def __init__(self, capacity: int, *, at_most: float = math.inf, reserve: int = 0, few: int = 0) -> None:
         self._capacity = capacity
         self._at_most = at_most
+        self._reserve = reserve
         self._few = few
         self._lock = threading.Condition()
         self._held: Counter[str] = Counter()
@@ -61,6 +63,6 @@ class FairShares:
         if held < self._capacity:
             return True
         callers = len(self._held.keys() | {caller})
-        if held >= self._at_most:
-            return self._held[caller] < self._few
+        if held >= self._at_most - self._reserve:
+            return held < self._at_most and self._held[caller] < self._few
         return self._held[caller] * callers < self._capacity

@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import IO
 from urllib.parse import urlsplit
 
 import structlog
 from flask import Flask, Response, current_app, request
+from gunicorn.http.errors import NoMoreData, ParseException
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
 
 from frontend_api.http.error_mapping import body_too_large, problem_of
@@ -79,5 +81,6 @@ def _http_problem(error: HTTPException) -> Problem:
 
 def _discard(unread: IO[bytes]) -> None:
     discarded = 0
-    while discarded < _MAX_DISCARDED_BYTES and (chunk := unread.read(65_536)):
-        discarded += len(chunk)
+    with suppress(ParseException, NoMoreData):  # the request is refused for another reason
+        while discarded < _MAX_DISCARDED_BYTES and (chunk := unread.read(65_536)):
+            discarded += len(chunk)

@@ -72,7 +72,9 @@ _OUT_OF_FILES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _PAUSE_SECONDS = 0.01
 """A connection that cannot be accepted makes the poller return at once until a file is closed."""
 _TAKES_NOTHING = struct.pack("ll", 30, 0)
-"""SO_SNDTIMEO: sending fails, and the thread is free, when a caller reads nothing for this many seconds."""
+"""SO_SNDTIMEO: sending fails, and the thread is free, when a caller reads nothing for this many seconds. They
+begin again after each part that the kernel takes.
+"""
 
 _SIOCOUTQNSD = 0x894B  # Linux: bytes in the send queue that have not been sent
 _TAKES_SLOWLY_SECONDS = 3.0
@@ -252,6 +254,8 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
     def murder_pending(self) -> None:
         """Close overdue connections. Called in each iteration of the loop."""
         now = time.monotonic()
+        if self.nr_conns >= self.worker_connections:
+            self._close_idle()  # no connection is accepted meanwhile
         for conn in self._unfinished.overdue(now=now):
             self._give_up(conn, "the request did not arrive within the allowed time")
         while self._lingering and next(iter(self._lingering.values())) <= now:
@@ -374,7 +378,8 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
     def _await_turn(self, conn: _Connection) -> None:
         """Queue a request for which a thread is free, until it is the turn of its user."""
         start = partial(self.method_queue.defer, self._start, conn)
-        conn.turn_of = self._limiter.enter_request(conn.incoming.headers, network=conn.caller, start=start)
+        headers, conn.incoming.headers = conn.incoming.headers, {}  # streams keep the rest until they end
+        conn.turn_of = self._limiter.enter_request(headers, network=conn.caller, start=start)
 
     def _start(self, conn: _Connection) -> None:
         """Submit the request to the pool, which has a free thread."""

@@ -16,16 +16,20 @@ class RequestThreads:
 
     A caller is a network address. A burst delays the other requests of its address only. A caller may
     use all threads but a reserve, and half of the queue alone; beyond that it gets an equal share of
-    all requests. Callers with few requests get their threads from the reserve, and a full queue does
-    not refuse them.
+    all requests. The last threads and the last places are for callers with few requests.
     """
 
     def __init__(self, threads: int, *, waiting: int, name: str) -> None:
         self.pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
+        places_in_reserve = waiting * 3 // 5
+        self.at_most = threads + waiting + places_in_reserve
+        """How many requests of all callers may be in progress."""
         reserve = min(threads // 4, _RESERVE)
         few = min(max(1, reserve), _FEW)
         self._queue = FairQueue(threads, reserve=reserve, few=few)
-        self._in_progress = FairShares(threads + waiting // 2, at_most=threads + waiting, few=few)
+        self._in_progress = FairShares(
+            threads + waiting // 2, at_most=self.at_most, reserve=places_in_reserve, few=few
+        )
 
     def are_awaited(self, caller: str) -> bool:
         """Return whether a request waits for a thread that this caller has."""

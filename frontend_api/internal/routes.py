@@ -47,7 +47,8 @@ def check_caller() -> None:
     headers = dict(request.headers)
     checked_by(current(Identity).internal_callers.check, headers)
     current(ConcurrencyLimiter).identify("internal", headers)
-    current(ConcurrencyLimiter).continue_as("internal")
+    # Pushes do not wait for the jobs of the scheduler, some of which last for minutes.
+    current(ConcurrencyLimiter).continue_as(f"internal {request.endpoint}")
 
 
 @blueprint.post("/rescue")

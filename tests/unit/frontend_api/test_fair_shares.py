@@ -50,10 +50,10 @@ def test_nothing_is_admitted_beyond_the_limit_of_all_callers() -> None:
     assert shares.take_if_admitted("new", 1)
 
 
-def test_caller_that_holds_few_is_admitted_beyond_the_limit_of_all_callers() -> None:
-    shares = FairShares(100, at_most=130, few=2)
+def test_the_last_places_are_for_callers_that_hold_few() -> None:
+    shares = FairShares(100, at_most=135, reserve=5, few=2)
     assert [taken(shares, f"greedy {number}") for number in range(3)] == [100, 30, 2]
-    assert taken(shares, "honest") == 2
+    assert [taken(shares, f"honest {number}") for number in range(3)] == [2, 1, 0]
 
 
 def test_large_amounts_of_one_caller_leave_capacity_for_others() -> None:

@@ -271,3 +271,25 @@ def test_internal_calls_do_not_wait_for_requests_of_their_network(tmp_path: Path
         goes_on.set()
         assert first.result(60).status_code == 200
     api.subscriptions.shut_down()
+
+
+def test_pushes_do_not_wait_for_jobs_of_the_scheduler(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = Api(folder=tmp_path, requests_at_once=8)  # one of each caller
+    begun, goes_on, remove = threading.Event(), threading.Event(), api.store.list_expired
+
+    def held(*given: Any, **named: Any) -> Any:
+        begun.set()
+        assert goes_on.wait(60)
+        return remove(*given, **named)
+
+    monkeypatch.setattr(api.store, "list_expired", held)
+    with ThreadPoolExecutor(2) as pool:
+        job = pool.submit(api.call_internal, "remove-expired")
+        assert begun.wait(60)
+        try:
+            assert pool.submit(api.call_internal, "rescue").result(timeout=60).status_code == 200
+        finally:
+            goes_on.set()
+        assert job.result(60).status_code == 200

@@ -1,11 +1,15 @@
 """Threads that serve requests of several network addresses, and the requests that wait for them."""
 
+import runpy
 import threading
 from concurrent.futures import Future, wait
 from functools import partial
+from pathlib import Path
 
 import pytest
 
+from frontend_api import gunicorn_conf
+from frontend_api.http_server import buffering_worker
 from frontend_api.http_server.request_threads import RequestThreads
 
 THREADS, WAITING = 4, 10
@@ -111,3 +115,16 @@ def test_waiting_requests_are_submitted_to_a_pool_with_free_threads(threads: Req
     assert len(futures) == 9
     assert not wait(futures).not_done
     threads.pool.shutdown()
+
+
+def test_connections_remain_when_all_places_of_requests_are_taken() -> None:
+    """Otherwise the process accepts no connection, not even of a health check."""
+    configuration = runpy.run_path(str(Path(gunicorn_conf.__file__)))
+    requests = RequestThreads(
+        configuration["threads"], waiting=buffering_worker._WAITING_REQUESTS, name="requests"
+    )
+    health = RequestThreads(
+        buffering_worker._HEALTH_THREADS, waiting=buffering_worker._WAITING_HEALTH_CHECKS, name="health"
+    )
+    taken = requests.at_most + health.at_most + buffering_worker._SPARE_CONNECTIONS
+    assert taken <= configuration["worker_connections"]
