@@ -37,17 +37,14 @@ class FairQueue:
 
     The callers take turns. One that enters without running work comes before those that have a
     backlog, so a burst delays other callers by one piece of work and not by the whole burst. A
-    backlog that many others have passed is not passed any more, so no caller waits forever. The
-    last `reserve` places are for callers that have fewer than `few`.
+    backlog that many others have passed is not passed any more, so no caller waits forever. Of the
+    last `reserve` free places, a caller gets one only if more are free than it has.
     """
 
-    def __init__(
-        self, capacity: int, *, per_caller: int | None = None, reserve: int = 0, few: int = 0
-    ) -> None:
+    def __init__(self, capacity: int, *, per_caller: int | None = None, reserve: int = 0) -> None:
         self._free = capacity
         self._per_caller = capacity if per_caller is None else per_caller
         self._reserve = reserve
-        self._few = few
         self._patience = 2 * capacity
         """How much work of others may start while a caller waits, before it is its turn."""
         self._starts = 0
@@ -61,7 +58,7 @@ class FairQueue:
     def is_delayed_by(self, caller: str) -> bool:
         """Return whether work waits for capacity that this caller has."""
         with self._lock:
-            return caller in self._waiting or (not self._free and bool(self._waiting))
+            return caller in self._waiting or (bool(self._waiting) and not self._has_place_for(caller))
 
     def enter(self, caller: str, start: _Start, *, returns: bool = False) -> None:
         """Call `start` as soon as there is capacity, in this thread or in one that calls `leave`.
@@ -80,10 +77,20 @@ class FairQueue:
         """Release the capacity of one finished piece of work of this caller."""
         with self._lock:
             self._free += 1
-            self._running[caller] -= 1
-            if not self._running[caller]:
-                del self._running[caller]
-            self._start_waiting()
+            self._end(caller)
+
+    def _end(self, caller: str) -> None:
+        self._running[caller] -= 1
+        if not self._running[caller]:
+            del self._running[caller]
+        self._start_waiting()
+
+    def count_for(self, caller: str, *, instead_of: str) -> bool:
+        """Count a piece of running work for another caller; return False if this exceeds its limit."""
+        with self._lock:
+            self._running[caller] += 1
+            self._end(instead_of)
+            return self._running[caller] <= self._per_caller
 
     def withdraw(self, caller: str, start: _Start) -> bool:
         """Remove work that waits; return False if it has started."""
@@ -118,5 +125,7 @@ class FairQueue:
         return caller not in self._new and has_patience
 
     def _may_start(self, caller: str) -> bool:
-        running = self._running[caller]
-        return running < self._per_caller and (running < self._few or self._free > self._reserve)
+        return self._running[caller] < self._per_caller and self._has_place_for(caller)
+
+    def _has_place_for(self, caller: str) -> bool:
+        return self._free > min(self._reserve, self._running[caller])

@@ -1,6 +1,5 @@
 """FairShares: a capacity of this process that one caller must not use up for all others."""
 
-import math
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -16,15 +15,13 @@ class FairShares:
 
     A caller may hold everything that no other caller needs. While the capacity is used up, it gets
     more only below an equal share, so that the first request of another caller is admitted. With
-    `at_most`, no caller gets more once all of them together hold so much. The last `reserve` of that
-    is for callers that hold less than `few`.
+    `at_most`, all of them together hold no more, and beyond the capacity a caller gets more only if it
+    holds less than what is left.
     """
 
-    def __init__(self, capacity: int, *, at_most: float = math.inf, reserve: int = 0, few: int = 0) -> None:
+    def __init__(self, capacity: int, *, at_most: int | None = None) -> None:
         self._capacity = capacity
         self._at_most = at_most
-        self._reserve = reserve
-        self._few = few
         self._lock = threading.Condition()
         self._held: Counter[str] = Counter()
 
@@ -62,7 +59,7 @@ class FairShares:
         held = self._held.total()
         if held < self._capacity:
             return True
+        if self._at_most is not None:
+            return self._held[caller] < self._at_most - held
         callers = len(self._held.keys() | {caller})
-        if held >= self._at_most - self._reserve:
-            return held < self._at_most and self._held[caller] < self._few
         return self._held[caller] * callers < self._capacity

@@ -15,6 +15,7 @@ from flask import Flask, g, request
 
 from frontend_api.fair_queue import FairQueue
 from frontend_api.http.known_credentials import KnownCredentials
+from frontend_api.http.problems import Problem, RequestRefusedError
 from frontend_api.identity.caller_address import TrustedProxies
 
 NETWORK = "network "
@@ -94,22 +95,29 @@ class ConcurrencyLimiter:
         finally:
             queue.leave(caller)
 
-    def enter_request(self, headers: Mapping[str, str], *, network: str, start: Callable[[], object]) -> str:
-        """Queue a request that has no thread yet, and return its caller.
+    def caller_with(self, headers: Mapping[str, str], *, network: str) -> str:
+        """Return the caller of a request that has no thread yet."""
+        return self._known.caller_with(headers) or _visitors_of(network)
+
+    def enter_request(self, caller: str, start: Callable[[], object]) -> None:
+        """Queue a request that has no thread yet.
 
         `start` is called once it holds capacity, on any thread, which it must not delay.
         """
-        caller = self._known.caller_with(headers) or _visitors_of(network)
         self._queue.enter(caller, start)
-        return caller
 
     @contextmanager
-    def holding(self, caller: str | None) -> Iterator[None]:
-        """Handle in this thread, within the block, a request whose caller holds capacity; None: it needs none."""
-        self._held.caller = caller
+    def holding(self, caller: str, identify: Callable[[str], bool]) -> Iterator[None]:
+        """Handle in this thread, within the block, a request whose caller holds capacity.
+
+        `identify` is called with the user whose credentials the request's route has accepted, and returns
+        whether that user may have this thread.
+        """
+        self._held.caller, self._held.identify = caller, identify
         try:
             yield
         finally:
+            self._held.identify = None
             self.end_request()
 
     def begin_request(self) -> None:
@@ -142,9 +150,17 @@ class ConcurrencyLimiter:
         return caller
 
     def identify(self, caller: str, headers: Mapping[str, str]) -> None:
-        """Record that these headers of the current request contain credentials of this caller."""
+        """Record that these headers of the current request contain credentials of this caller.
+
+        Raises RequestRefusedError if the caller has too many threads.
+        """
         self._known.add(headers, caller)
         g.identified_caller = caller
+        identify: Callable[[str], bool] | None = getattr(self._held, "identify", None)
+        if identify is not None and not identify(caller):
+            detail = "your account has reached its limit of requests in progress; try again"
+            headers = {"Retry-After": "2"}
+            raise RequestRefusedError(Problem(code="server_busy", detail=detail, headers=headers))
 
     def refuse(self, headers: Mapping[str, str]) -> None:
         """Count requests with these credentials for their network address: they are no longer accepted."""

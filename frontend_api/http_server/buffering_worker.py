@@ -139,8 +139,8 @@ class _Connection(TConn):  # type: ignore[misc]
     caller: str
     """The network address. Set when the request is complete, as `threads`."""
     threads: RequestThreads
-    turn_of: str | None
-    """The caller whose capacity of the concurrency limiter the request holds. Health checks need none."""
+    user: str
+    """The caller of the concurrency limiter for whom the thread counts."""
     held_bytes: int
     """The memory that counts for the caller."""
 
@@ -164,7 +164,12 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         self._answering: dict[_Connection, float] = {}  # start time, in ascending order
         self._readers_checked = 0.0
         self._bytes_held = FairShares(_BUFFERED_BYTES)
-        self._threads = RequestThreads(self.cfg.threads, waiting=_WAITING_REQUESTS, name="request")
+        self._threads = RequestThreads(
+            self.cfg.threads,
+            waiting=_WAITING_REQUESTS,
+            name="request",
+            per_user=settings.max_waiting_per_caller + settings.api_threads,
+        )
         self._health_threads = RequestThreads(_HEALTH_THREADS, waiting=_WAITING_HEALTH_CHECKS, name="health")
         super().init_process()
 
@@ -213,7 +218,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         """Keep or close a connection after its response."""
         del self._answering[conn]
         self._release_body(conn)
-        conn.threads.leave(conn.caller)
+        conn.threads.leave(conn.caller, user=conn.user)
         keeps = not fs.cancelled() and fs.exception() is None and fs.result()
         if keeps:
             self._await_request(conn, self._forgotten(conn).rest)
@@ -222,8 +227,15 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
 
     def handle(self, conn: _Connection) -> Any:
         """Handle a connection's request in a thread."""
-        with self._limiter.holding(conn.turn_of):
+        if conn.threads is self._health_threads:
             return super().handle(conn)
+        with self._limiter.holding(conn.user, partial(self._identify, conn)):
+            return super().handle(conn)
+
+    def _identify(self, conn: _Connection, user: str) -> bool:
+        """Count the request's thread for its user: all new users of a network address may keep theirs."""
+        former, conn.user = conn.user, user
+        return former == user or conn.threads.count_for(user, instead_of=former)
 
     def handle_request(self, req: Any, conn: _Connection) -> bool:
         """Handle a request in a thread. The body is complete, so no `100 Continue` is sent.
@@ -371,15 +383,14 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         conn.data_ready = True
         if conn.held_bytes:
             self._bytes_held.take(conn.caller, conn.held_bytes)
-        conn.turn_of = None
+        headers, conn.incoming.headers = conn.incoming.headers, {}  # streams keep the rest until they end
+        conn.user = self._limiter.caller_with(headers, network=conn.caller)
         start = partial(self._start if is_health_check else self._await_turn, conn)
-        conn.threads.enter(conn.caller, start)
+        conn.threads.enter(conn.caller, start, user=conn.user)
 
     def _await_turn(self, conn: _Connection) -> None:
         """Queue a request for which a thread is free, until it is the turn of its user."""
-        start = partial(self.method_queue.defer, self._start, conn)
-        headers, conn.incoming.headers = conn.incoming.headers, {}  # streams keep the rest until they end
-        conn.turn_of = self._limiter.enter_request(headers, network=conn.caller, start=start)
+        self._limiter.enter_request(conn.user, partial(self.method_queue.defer, self._start, conn))
 
     def _start(self, conn: _Connection) -> None:
         """Submit the request to the pool, which has a free thread."""

@@ -1,35 +1,33 @@
 """RequestThreads: threads that serve the callers' requests in turn."""
 
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from frontend_api.fair_queue import FairQueue
 from frontend_api.fair_shares import FairShares
 
 _RESERVE = 64
-"""Threads for addresses that have few: requests may keep theirs for long, and those of one address most."""
-_FEW = 8
+"""Of the last free threads, an address gets one only if more are free than it has."""
 
 
 class RequestThreads:
-    """A pool of threads with a queue of each caller in front of it. Used by one thread.
+    """A pool of threads with a queue of each caller in front of it.
 
     A caller is a network address. A burst delays the other requests of its address only. A caller may
     use all threads but a reserve, and half of the queue alone; beyond that it gets an equal share of
-    all requests. The last threads and the last places are for callers with few requests.
+    all requests, or fewer than others have left. A user has at most `per_user` threads from all
+    addresses: requests may keep theirs for long.
     """
 
-    def __init__(self, threads: int, *, waiting: int, name: str) -> None:
+    def __init__(self, threads: int, *, waiting: int, name: str, per_user: int = sys.maxsize) -> None:
         self.pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
-        places_in_reserve = waiting * 3 // 5
-        self.at_most = threads + waiting + places_in_reserve
+        self.at_most = threads + waiting + waiting * 3 // 5
         """How many requests of all callers may be in progress."""
-        reserve = min(threads // 4, _RESERVE)
-        few = min(max(1, reserve), _FEW)
-        self._queue = FairQueue(threads, reserve=reserve, few=few)
-        self._in_progress = FairShares(
-            threads + waiting // 2, at_most=self.at_most, reserve=places_in_reserve, few=few
-        )
+        self._in_progress = FairShares(threads + waiting // 2, at_most=self.at_most)
+        self._users = FairQueue(sys.maxsize, per_caller=per_user)
+        self._queue = FairQueue(threads, reserve=min(threads // 4, _RESERVE))
 
     def are_awaited(self, caller: str) -> bool:
         """Return whether a request waits for a thread that this caller has."""
@@ -39,15 +37,20 @@ class RequestThreads:
         """Return whether this caller may have a further request in progress."""
         return self._in_progress.admits(caller)
 
-    def enter(self, caller: str, start: Callable[[], object]) -> None:
-        """Call `start`, which submits the request to the pool, when it is the caller's turn.
+    def enter(self, caller: str, start: Callable[[], object], *, user: str) -> None:
+        """Call `start`, which submits the request to the pool, when it is the turn of its user and address.
 
-        That is at once or within a call of `leave`.
+        That is at once, or within a call of `leave` or `count_for`.
         """
         self._in_progress.take(caller)
-        self._queue.enter(caller, start)
+        self._users.enter(user, partial(self._queue.enter, caller, start))
 
-    def leave(self, caller: str) -> None:
+    def count_for(self, user: str, *, instead_of: str) -> bool:
+        """Count the thread of a request for another user; return False if this exceeds its limit."""
+        return self._users.count_for(user, instead_of=instead_of)
+
+    def leave(self, caller: str, *, user: str) -> None:
         """Record that a request of this caller has ended."""
         self._in_progress.give_back(caller)
         self._queue.leave(caller)
+        self._users.leave(user)

@@ -90,15 +90,30 @@ def test_second_work_of_a_caller_is_not_passed_forever() -> None:
     assert "ada again" in work.started
 
 
-def test_last_places_are_for_callers_that_have_few() -> None:
-    work = Work(5, reserve=2, few=1)
-    work.enter("greedy", *(f"g{number}" for number in range(9)))
-    assert len(work.started) == 3
-    work.enter("ada", "a1", "a2")
-    work.enter("bob", "b1")
-    assert work.started[3:] == ["a1", "b1"]
-    assert work.started_after("greedy") == []
-    assert work.started_after("greedy", "ada") == ["g3", "a2"]
+def test_last_places_are_for_callers_that_have_fewer_than_are_free() -> None:
+    work = Work(12, reserve=4)
+    for number in range(20):
+        work.enter("greedy", f"g{number}")
+    assert len(work.started) == 8
+    assert work.queue.is_delayed_by("greedy")
+    work.enter("ada", "a1", "a2", "a3")
+    assert work.started[8:] == ["a1", "a2"]
+    work.enter("bob", "b1", "b2")
+    assert work.started[10:] == ["b1"]
+    assert not work.queue.is_delayed_by("cleo")
+    assert work.started_after("greedy") == ["b2"]
+
+
+def test_running_work_counts_for_another_caller() -> None:
+    work = Work(9, per_caller=2)
+    work.enter("network", "n1", "n2", "n3", "n4")
+    assert work.started == ["n1", "n2"]
+    assert work.queue.count_for("ada", instead_of="network")
+    assert work.queue.count_for("ada", instead_of="network")
+    assert work.started == ["n1", "n2", "n3", "n4"]
+    assert not work.queue.count_for("ada", instead_of="network")
+    work.enter("ada", "a1")
+    assert work.started_after("ada", "ada") == ["a1"]
 
 
 def test_caller_takes_at_most_its_share_of_the_capacity() -> None:

@@ -44,16 +44,16 @@ def test_several_greedy_callers_leave_capacity_for_others(shares: FairShares) ->
 
 def test_nothing_is_admitted_beyond_the_limit_of_all_callers() -> None:
     shares = FairShares(100, at_most=130)
-    assert [taken(shares, f"greedy {number}") for number in range(3)] == [100, 30, 0]
+    assert [taken(shares, f"caller {number}", amount=65) for number in range(3)] == [2, 0, 0]
     assert not shares.take_if_admitted("new", 1)
-    shares.give_back("greedy 0", 1)
+    shares.give_back("caller 0", 65)
     assert shares.take_if_admitted("new", 1)
 
 
-def test_the_last_places_are_for_callers_that_hold_few() -> None:
-    shares = FairShares(100, at_most=135, reserve=5, few=2)
-    assert [taken(shares, f"greedy {number}") for number in range(3)] == [100, 30, 2]
-    assert [taken(shares, f"honest {number}") for number in range(3)] == [2, 1, 0]
+def test_caller_that_holds_less_than_is_left_is_admitted() -> None:
+    shares = FairShares(100, at_most=150)
+    assert [taken(shares, f"greedy {number}") for number in range(3)] == [100, 25, 13]
+    assert [taken(shares, f"honest {number}", at_most=5) for number in range(3)] == [5, 4, 2]
 
 
 def test_large_amounts_of_one_caller_leave_capacity_for_others() -> None:

@@ -33,14 +33,14 @@ class Requests:
         for number in range(at_most):
             if not self._threads.admits(caller):
                 return number
-            self._threads.enter(caller, partial(self.started.append, caller))
+            self._threads.enter(caller, partial(self.started.append, caller), user=f"user of {caller}")
         return at_most
 
     def end(self, caller: str, *, count: int = 1) -> list[str]:
         """End requests of this caller, and return the callers whose requests got their threads."""
         before = len(self.started)
         for _ in range(count):
-            self._threads.leave(caller)
+            self._threads.leave(caller, user=f"user of {caller}")
         return self.started[before:]
 
 
@@ -78,43 +78,62 @@ def test_requests_that_last_leave_threads_to_others_beside_their_own(requests: R
 
 
 def test_address_may_use_all_threads_and_half_of_the_queue(requests: Requests) -> None:
-    assert requests.arrive("greedy", at_most=100) == THREADS + WAITING // 2
-    assert requests.arrive("honest", at_most=100) == 5  # up to an equal share, or the end of the queue
-    assert requests.arrive("third", at_most=100) == 1
+    places = THREADS + WAITING + 6
+    assert requests.arrive("greedy", at_most=100) == places // 2 > THREADS + WAITING // 2
+    assert requests.arrive("honest", at_most=100) == 5  # half of what is left
+    assert requests.arrive("third", at_most=100) == 3
     assert requests.arrive("fourth", at_most=100) == 1
 
 
 def test_address_with_more_than_its_share_is_admitted_again_when_others_ended(requests: Requests) -> None:
     requests.arrive("greedy", at_most=100)
-    requests.arrive("honest", at_most=2)
+    requests.arrive("honest", at_most=5)
     requests.end("greedy", count=2)
     assert requests.arrive("greedy") == 0
-    requests.end("honest", count=2)
+    requests.end("honest", count=5)
     assert requests.arrive("greedy") == 1
 
 
 def test_every_admitted_request_gets_a_thread(threads: RequestThreads, requests: Requests) -> None:
     admitted = sum(requests.arrive(caller, at_most=100) for caller in ("greedy", "honest", "third"))
-    assert admitted == THREADS + WAITING + 1
+    assert admitted == 10 + 5 + 3
     for caller in requests.started:  # grows while requests end
         requests.end(caller)
     assert len(requests.started) == admitted
     assert not threads.are_awaited("greedy")
-    assert requests.arrive("new", at_most=100) == THREADS + WAITING // 2
+    assert requests.arrive("new", at_most=100) == 10
 
 
 def test_waiting_requests_are_submitted_to_a_pool_with_free_threads(threads: RequestThreads) -> None:
     goes_on, futures = threading.Event(), list[Future[bool]]()
     for _ in range(9):
-        threads.enter("caller", lambda: futures.append(threads.pool.submit(goes_on.wait, 60)))
+        threads.enter("caller", lambda: futures.append(threads.pool.submit(goes_on.wait, 60)), user="ada")
     assert len(futures) == OF_ONE_ADDRESS
     goes_on.set()
     for future in futures:  # grows while requests end
         assert future.result(60)
-        threads.leave("caller")
+        threads.leave("caller", user="ada")
     assert len(futures) == 9
     assert not wait(futures).not_done
     threads.pool.shutdown()
+
+
+def test_user_has_a_limited_number_of_threads_from_all_addresses() -> None:
+    threads, started = RequestThreads(8, waiting=10, name="test", per_user=3), list[str]()
+
+    def enter(user: str, address: str) -> None:
+        threads.enter(address, partial(started.append, user), user=user)
+
+    for number in range(6):
+        enter("mal", f"10.0.0.{number % 2}")
+    assert started == ["mal"] * 3
+    for number in range(4):
+        enter("ada", f"10.0.1.{number}")
+    assert started == ["mal"] * 3 + ["ada"] * 3
+    threads.leave("10.0.0.0", user="mal")
+    assert started[6:] == ["mal"]
+    enter("network 10.0.0.1", "10.0.0.1")  # with credentials that are unknown
+    assert not threads.count_for("mal", instead_of="network 10.0.0.1")
 
 
 def test_connections_remain_when_all_places_of_requests_are_taken() -> None:
