@@ -77,20 +77,17 @@ class FairQueue:
         """Release the capacity of one finished piece of work of this caller."""
         with self._lock:
             self._free += 1
-            self._end(caller)
+            self._running[caller] -= 1
+            if not self._running[caller]:
+                del self._running[caller]
+            self._start_waiting()
 
-    def _end(self, caller: str) -> None:
-        self._running[caller] -= 1
-        if not self._running[caller]:
-            del self._running[caller]
-        self._start_waiting()
-
-    def count_for(self, caller: str, *, instead_of: str) -> bool:
-        """Count a piece of running work for another caller; return False if this exceeds its limit."""
+    def count(self, caller: str) -> int:
+        """Count work of this caller that runs already, also beyond its limit, and return how much it has."""
         with self._lock:
+            self._free -= 1
             self._running[caller] += 1
-            self._end(instead_of)
-            return self._running[caller] <= self._per_caller
+            return self._running[caller]
 
     def withdraw(self, caller: str, start: _Start) -> bool:
         """Remove work that waits; return False if it has started."""

@@ -43,7 +43,9 @@ workers = int(os.environ.get("DARKROOM_API_WORKERS", "1"))
 # submission always finds a free one. The request gate limits how many requests run at once.
 # docs/adr/0011 has the figures.
 _most_waiting = int(os.environ.get("DARKROOM_MAX_WAITING", SHARED.api.max_waiting))
-threads = int(os.environ.get("DARKROOM_API_THREADS", SHARED.api.threads)) + _most_waiting
+# Two fifths more are for requests that last, such as batches: the last free threads of a process are for
+# network addresses with few, and addresses with many waiting callers must not need those.
+threads = int(os.environ.get("DARKROOM_API_THREADS", SHARED.api.threads)) + _most_waiting * 7 // 5
 # Idle keep-alive connections come on top.
 worker_connections = threads + 1_000
 

@@ -95,9 +95,9 @@ class ConcurrencyLimiter:
         finally:
             queue.leave(caller)
 
-    def caller_with(self, headers: Mapping[str, str], *, network: str) -> str:
-        """Return the caller of a request that has no thread yet."""
-        return self._known.caller_with(headers) or _visitors_of(network)
+    def user_with(self, headers: Mapping[str, str]) -> str | None:
+        """Return the user whose credentials these headers contain, if they were accepted lately."""
+        return self._known.caller_with(headers)
 
     def enter_request(self, caller: str, start: Callable[[], object]) -> None:
         """Queue a request that has no thread yet.
@@ -175,7 +175,7 @@ class ConcurrencyLimiter:
     def checked_caller(self) -> str:
         """Return the user whose credentials the current request's route has accepted, or else a network address."""
         user: str | None = g.get("identified_caller")
-        return user or _visitors_of(self._proxies.network_of(request.environ))
+        return user or visitors_of(self._proxies.network_of(request.environ))
 
     @property
     def _caller_of_thread(self) -> str | None:
@@ -183,7 +183,8 @@ class ConcurrencyLimiter:
         return getattr(self._held, "caller", None)
 
 
-def _visitors_of(network: str) -> str:
+def visitors_of(network: str) -> str:
+    """Return the name of the callers of a network address who are not known as users."""
     return f"{NETWORK}{network}"
 
 

@@ -23,24 +23,18 @@ from typing import Any
 
 import structlog
 from gunicorn.errors import AppImportError
-from gunicorn.http.errors import (
-    ConfigurationProblem,
-    LimitRequestHeaders,
-    LimitRequestLine,
-    NoMoreData,
-    ParseException,
-)
-from gunicorn.http.parser import RequestParser
+from gunicorn.http.errors import NoMoreData, ParseException
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 
 from common.settings import SettingsError
 from frontend_api.fair_shares import FairShares
-from frontend_api.http.concurrency_limiter import ConcurrencyLimiter
+from frontend_api.http.concurrency_limiter import ConcurrencyLimiter, visitors_of
 from frontend_api.http.error_shape import shape_at
 from frontend_api.http.json_body import MAX_BODY_BYTES
 from frontend_api.http.problems import Problem
 from frontend_api.http.request_log import HEALTH_PATHS
 from frontend_api.http_server.incoming_request import IncomingRequest
+from frontend_api.http_server.request_parser import InvalidRequestError, ReceivedParser
 from frontend_api.http_server.request_threads import RequestThreads
 from frontend_api.http_server.unfinished_requests import UnfinishedLimits, UnfinishedRequests
 from frontend_api.inputs.request_body import FORM_BYTES
@@ -106,31 +100,6 @@ def max_body_bytes(method: str, path: str, *, max_input_bytes: int) -> int:
     return MAX_BODY_BYTES + _RECEIVE_BYTES
 
 
-class _InvalidRequestError(Exception):
-    def __init__(self, path: str, error: Exception) -> None:
-        # Other messages quote the request, and the log would contain its secrets.
-        has_limit = isinstance(error, LimitRequestLine | LimitRequestHeaders)
-        super().__init__(str(error) if has_limit else "the head is malformed")
-        self.path = path
-
-
-class _Parser(RequestParser):  # type: ignore[misc]
-    """gunicorn's parser; its errors know the request's path, on which the form of the response depends."""
-
-    def __init__(self, cfg: Any, incoming: IncomingRequest, address: Any) -> None:
-        # An iterator instead of the socket, so that gunicorn never waits for more bytes.
-        super().__init__(cfg, incoming.released_pieces(), address)
-        self._path = incoming.path or ""
-
-    def __next__(self) -> Any:
-        try:
-            return super().__next__()
-        except ConfigurationProblem:
-            raise
-        except (ParseException, NoMoreData) as error:
-            raise _InvalidRequestError(self._path, error) from error
-
-
 class _Connection(TConn):  # type: ignore[misc]
     """A connection and the request that arrives on it."""
 
@@ -139,8 +108,10 @@ class _Connection(TConn):  # type: ignore[misc]
     caller: str
     """The network address. Set when the request is complete, as `threads`."""
     threads: RequestThreads
-    user: str
-    """The caller of the concurrency limiter for whom the thread counts."""
+    turn_of: str
+    """The caller in the concurrency limiter."""
+    user: str | None
+    """For whom the thread counts, once that is known."""
     held_bytes: int
     """The memory that counts for the caller."""
 
@@ -229,13 +200,14 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         """Handle a connection's request in a thread."""
         if conn.threads is self._health_threads:
             return super().handle(conn)
-        with self._limiter.holding(conn.user, partial(self._identify, conn)):
+        with self._limiter.holding(conn.turn_of, partial(self._identify, conn)):
             return super().handle(conn)
 
     def _identify(self, conn: _Connection, user: str) -> bool:
-        """Count the request's thread for its user: all new users of a network address may keep theirs."""
-        former, conn.user = conn.user, user
-        return former == user or conn.threads.count_for(user, instead_of=former)
+        if conn.user is not None:
+            return True
+        conn.user = user
+        return conn.threads.identify(user)
 
     def handle_request(self, req: Any, conn: _Connection) -> bool:
         """Handle a request in a thread. The body is complete, so no `100 Continue` is sent.
@@ -251,7 +223,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
 
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:
         """Respond to a request that gunicorn's parser rejects, in the format of the routes."""
-        if isinstance(exc, _InvalidRequestError):
+        if isinstance(exc, InvalidRequestError):
             self._send_problem(client, exc.path, _not_http(str(exc)))
         else:
             super().handle_error(req, client, addr, exc)
@@ -379,18 +351,19 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
             detail = "this process has reached its limit of requests in progress; try again"
             self._refuse(conn, Problem(code="server_busy", detail=detail, headers={"Retry-After": "2"}))
             return
-        conn.parser = _Parser(self.cfg, conn.incoming, conn.client)
+        conn.parser = ReceivedParser(self.cfg, conn.incoming, conn.client)
         conn.data_ready = True
         if conn.held_bytes:
             self._bytes_held.take(conn.caller, conn.held_bytes)
         headers, conn.incoming.headers = conn.incoming.headers, {}  # streams keep the rest until they end
-        conn.user = self._limiter.caller_with(headers, network=conn.caller)
+        known = self._limiter.user_with(headers)
+        conn.user, conn.turn_of = known, known or visitors_of(conn.caller)
         start = partial(self._start if is_health_check else self._await_turn, conn)
         conn.threads.enter(conn.caller, start, user=conn.user)
 
     def _await_turn(self, conn: _Connection) -> None:
         """Queue a request for which a thread is free, until it is the turn of its user."""
-        self._limiter.enter_request(conn.user, partial(self.method_queue.defer, self._start, conn))
+        self._limiter.enter_request(conn.turn_of, partial(self.method_queue.defer, self._start, conn))
 
     def _start(self, conn: _Connection) -> None:
         """Submit the request to the pool, which has a free thread."""

@@ -10,6 +10,8 @@ from frontend_api.fair_shares import FairShares
 
 _RESERVE = 64
 """Of the last free threads, an address gets one only if more are free than it has."""
+_TIMES_BEYOND = 3
+"""How many times its threads a user may have in a burst whose credentials were unknown when it began."""
 
 
 class RequestThreads:
@@ -26,6 +28,7 @@ class RequestThreads:
         self.at_most = threads + waiting + waiting * 3 // 5
         """How many requests of all callers may be in progress."""
         self._in_progress = FairShares(threads + waiting // 2, at_most=self.at_most)
+        self._per_user = per_user
         self._users = FairQueue(sys.maxsize, per_caller=per_user)
         self._queue = FairQueue(threads, reserve=min(threads // 4, _RESERVE))
 
@@ -37,20 +40,25 @@ class RequestThreads:
         """Return whether this caller may have a further request in progress."""
         return self._in_progress.admits(caller)
 
-    def enter(self, caller: str, start: Callable[[], object], *, user: str) -> None:
+    def enter(self, caller: str, start: Callable[[], object], *, user: str | None = None) -> None:
         """Call `start`, which submits the request to the pool, when it is the turn of its user and address.
 
-        That is at once, or within a call of `leave` or `count_for`.
+        That is at once, or within a call of `leave`. `user` is None until the user is known.
         """
         self._in_progress.take(caller)
-        self._users.enter(user, partial(self._queue.enter, caller, start))
+        start = partial(self._queue.enter, caller, start)
+        if user is None:
+            start()
+        else:
+            self._users.enter(user, start)
 
-    def count_for(self, user: str, *, instead_of: str) -> bool:
-        """Count the thread of a request for another user; return False if this exceeds its limit."""
-        return self._users.count_for(user, instead_of=instead_of)
+    def identify(self, user: str) -> bool:
+        """Count the thread of a request for its user, who was not known. Return False if it has far too many."""
+        return self._users.count(user) <= _TIMES_BEYOND * self._per_user
 
-    def leave(self, caller: str, *, user: str) -> None:
+    def leave(self, caller: str, *, user: str | None = None) -> None:
         """Record that a request of this caller has ended."""
         self._in_progress.give_back(caller)
         self._queue.leave(caller)
-        self._users.leave(user)
+        if user is not None:
+            self._users.leave(user)

@@ -197,7 +197,8 @@ def test_settings_of_the_api_are_derived_or_left_to_operators() -> None:
 
 
 def test_instance_has_a_thread_for_each_concurrent_request() -> None:
-    assert gunicorn_conf.threads == SHARED.api.threads + SHARED.api.max_waiting <= CLOUD_RUN_MOST_REQUESTS
+    requests = SHARED.api.threads + SHARED.api.max_waiting
+    assert requests <= gunicorn_conf.threads <= CLOUD_RUN_MOST_REQUESTS
 
 
 def test_workers_get_only_settings_that_they_read() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from common.shared_values import SHARED
 from frontend_api import gunicorn_conf
 from frontend_api.http_server import buffering_worker
 from frontend_api.http_server.request_threads import RequestThreads
@@ -132,8 +133,18 @@ def test_user_has_a_limited_number_of_threads_from_all_addresses() -> None:
     assert started == ["mal"] * 3 + ["ada"] * 3
     threads.leave("10.0.0.0", user="mal")
     assert started[6:] == ["mal"]
-    enter("network 10.0.0.1", "10.0.0.1")  # with credentials that are unknown
-    assert not threads.count_for("mal", instead_of="network 10.0.0.1")
+    assert threads.identify("mal")  # a burst whose credentials were unknown
+    assert [threads.identify("mal") for _ in range(6)] == [True] * 5 + [False]
+
+
+def test_addresses_with_all_waiting_callers_get_threads_for_other_requests() -> None:
+    configuration = runpy.run_path(str(Path(gunicorn_conf.__file__)))
+    threads = RequestThreads(configuration["threads"], waiting=10, name="test")
+    started = list[int]()
+    for number in range(SHARED.api.max_waiting):
+        threads.enter(f"10.0.0.{number % 3}", partial(started.append, number))
+    threads.enter("10.0.0.0", partial(started.append, -1))
+    assert len(started) == SHARED.api.max_waiting + 1
 
 
 def test_connections_remain_when_all_places_of_requests_are_taken() -> None:
