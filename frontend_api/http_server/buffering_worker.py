@@ -50,7 +50,7 @@ _RECEIVE_BYTES = 64 * 1024
 _BUFFERED_BYTES = 96 * 1024 * 1024
 """Of unfinished requests, and again of requests in progress."""
 _SMALL_BYTES = 64 * 1024
-"""Smaller requests are admitted whatever memory the bodies of others have: there are about a thousand at most."""
+"""Smaller requests are admitted whatever memory the bodies of others have: there are fewer than 2,000."""
 _WITHOUT_BODY = ("GET", "HEAD", "OPTIONS")
 _IGNORED_BODY_BYTES = 8 * 1024
 """No route reads it, and event streams keep it until they end."""

@@ -18,8 +18,8 @@ class RequestThreads:
     """A pool of threads with a queue of each caller in front of it.
 
     A caller is a network address. A burst delays the other requests of its address only. A caller may
-    use all threads but a reserve, and half of the queue alone; beyond that it gets an equal share of
-    all requests, or fewer than others have left. A user has at most `per_user` threads from all
+    use all threads but a reserve, and half of the queue alone. Beyond that it gets a thread or a place
+    in the queue only if more are left than it has. A user has at most `per_user` threads from all
     addresses: requests may keep theirs for long.
     """
 

@@ -1,7 +1,7 @@
 """The queue panel: the waiting and running tasks, and actions for all of them."""
 
 import pytest
-from playwright.sync_api import Route, expect
+from playwright.sync_api import Page, Route, expect
 
 from common.domain.task import TaskStatus
 from common.domain.task_records import Failure
@@ -79,16 +79,21 @@ def change_before_the_list(fakes: PageWithFakes, status: str, name: str) -> None
     fakes.context.route(f"**/v1/tasks?status={status}*", change)
 
 
+def change_all(page: Page, action: str, *, asks: str, answer: str) -> None:
+    """Open the panel, press the button of an action, and answer its question."""
+    page.get_by_test_id("queue-summary").press("Enter")
+    page.get_by_role("button", name=action).press("Enter")
+    question = page.get_by_test_id("confirmation")
+    expect(question).to_contain_text(asks)
+    question.get_by_role("button", name=answer).press("Enter")
+
+
 def test_cancel_all_includes_a_task_once_that_is_claimed_between_two_lists(fakes: PageWithFakes) -> None:
     for name in ("waiting", "claimed"):
         fakes.api.stored_task(task_id=name)
     change_before_the_list(fakes, "processing", "claimed")
     page = fakes.open()
-    page.get_by_test_id("queue-summary").press("Enter")
-    page.get_by_role("button", name="Cancel all").press("Enter")
-    question = page.get_by_test_id("confirmation")
-    expect(question).to_contain_text("Cancel 2 tasks?")
-    question.get_by_role("button", name="Cancel all").press("Enter")
+    change_all(page, "Cancel all", asks="Cancel 2 tasks?", answer="Cancel all")
     expect(page.locator("#queue-message")).to_have_text("2 cancelled.")
     assert status_of(fakes, "waiting") == "cancelled"
     assert fakes.api.stored("claimed").cancel_requested_at is not None
@@ -103,11 +108,8 @@ def test_clear_finished_includes_a_task_once_that_is_cancelled_between_two_lists
         fakes.api.store.update(name, lambda task: task.abandoned(failure, fakes.api.clock.now()))
     change_before_the_list(fakes, "cancelled", "cancelled")
     page = fakes.open()
-    page.get_by_test_id("queue-summary").press("Enter")
-    page.get_by_role("button", name="Clear finished").press("Enter")
-    question = page.get_by_test_id("confirmation")
-    expect(question).to_contain_text("1 failed and 1 cancelled tasks without images are deleted")
-    question.get_by_role("button", name="Delete 2 tasks").press("Enter")
+    text = "1 failed and 1 cancelled tasks without images are deleted"
+    change_all(page, "Clear finished", asks=text, answer="Delete 2 tasks")
     expect(page.locator("#queue-message")).to_have_text("2 deleted.")
     assert ids(fakes) == set()
 

@@ -15,6 +15,12 @@ from tests.fakes.worker_bench import WorkerBench, delivery_of
 PARTS = ["writer.remove_attempts", "checkpoints.discard"]
 
 
+def take_away(part: str, bench: WorkerBench, patch: pytest.MonkeyPatch) -> None:
+    """Let one of PARTS fail as in an outage."""
+    owner, method = part.split(".")
+    patch.setattr(getattr(bench, owner), method, unavailable("it"))
+
+
 @pytest.mark.parametrize("part", PARTS)
 def test_next_delivery_removes_what_an_outage_left_of_a_deleted_task(
     bench: WorkerBench, monkeypatch: pytest.MonkeyPatch, part: str
@@ -26,8 +32,7 @@ def test_next_delivery_removes_what_an_outage_left_of_a_deleted_task(
             yield Checkpoint(index=0, step=7, state=b"latents")
             yield grey_image(generation.task, 0)
             bench.delete(task)
-            owner, method = part.split(".")
-            dependency.setattr(getattr(bench, owner), method, unavailable("it"))
+            take_away(part, bench, dependency)
 
         bench.generator.script = deleted
         assert worker(replace(delivery_of(task), delivery_attempt=1)) is Settlement.RETURN
@@ -74,8 +79,7 @@ def test_nothing_remains_of_a_deleted_task_whose_id_is_in_use_again(
             bench.clock.advance(1)
             bench.submit(parameters=parameters(prompt="a small blue square"))
             if part is not None:
-                owner, method = part.split(".")
-                bucket.setattr(getattr(bench, owner), method, unavailable("it"))
+                take_away(part, bench, bucket)
 
         bench.generator.script = replaced
         assert worker(replace(delivery_of(task), delivery_attempt=1)) is Settlement.RETURN
