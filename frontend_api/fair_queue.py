@@ -82,12 +82,18 @@ class FairQueue:
                 del self._running[caller]
             self._start_waiting()
 
-    def count(self, caller: str) -> int:
-        """Count work of this caller that runs already, also beyond its limit, and return how much it has."""
+    def take(self, caller: str) -> bool:
+        """Count work of this caller that runs already. Return False if it would have to wait."""
         with self._lock:
-            self._free -= 1
-            self._running[caller] += 1
-            return self._running[caller]
+            if caller in self._waiting or not self._may_start(caller):
+                return False
+            self._count(caller)
+            return True
+
+    def count(self, caller: str) -> None:
+        """Count work of this caller that runs already, also beyond the capacity."""
+        with self._lock:
+            self._count(caller)
 
     def withdraw(self, caller: str, start: _Start) -> bool:
         """Remove work that waits; return False if it has started."""
@@ -101,7 +107,7 @@ class FairQueue:
             return True
 
     def _start_waiting(self) -> None:
-        while self._free and (caller := self._next_caller()) is not None:
+        while self._free > 0 and (caller := self._next_caller()) is not None:
             waiting = self._waiting.pop(caller)
             self._new.discard(caller)
             start = waiting.next()
@@ -109,9 +115,12 @@ class FairQueue:
             waiting.since = self._starts
             if waiting:
                 self._waiting[caller] = waiting  # behind the others
-            self._free -= 1
-            self._running[caller] += 1
+            self._count(caller)
             start()
+
+    def _count(self, caller: str) -> None:
+        self._free -= 1
+        self._running[caller] += 1
 
     def _next_caller(self) -> str | None:
         return min(filter(self._may_start, self._waiting), key=self._is_passed, default=None)

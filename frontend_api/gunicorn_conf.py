@@ -40,17 +40,13 @@ if _host == _LOOPBACK and _is_free_on_ipv6(_port):
 worker_class = "frontend_api.http_server.buffering_worker.BufferingWorker"
 workers = int(os.environ.get("DARKROOM_API_WORKERS", "1"))
 # A caller that waits for changes holds a sleeping thread. These threads come on top, so that a
-# submission always finds a free one. The request gate limits how many requests run at once.
-# docs/adr/0011 has the figures.
+# submission always finds a free one. docs/adr/0011 has the figures.
 _most_waiting = int(os.environ.get("DARKROOM_MAX_WAITING", SHARED.api.max_waiting))
-# Two fifths more are for requests that last, such as batches: the last free threads of a process are for
-# network addresses with few, and addresses with many waiting callers must not need those.
-threads = int(os.environ.get("DARKROOM_API_THREADS", SHARED.api.threads)) + _most_waiting * 7 // 5
-# Idle keep-alive connections come on top.
-worker_connections = threads + 1_000
-
-# The worker process creates Google's clients: gRPC hangs in a child forked after its first use.
-preload_app = False
+# Eight for each request that runs, because requests keep theirs while they wait for a service, for
+# another turn, or for a caller who reads slowly. docs/adr/0057 describes who gets them.
+threads = 8 * int(os.environ.get("DARKROOM_API_THREADS", SHARED.api.threads)) + _most_waiting
+# For requests without a thread, and for idle keep-alive connections.
+worker_connections = threads + 2_000
 
 # Above the longest wait in a request (Firestore, then Pub/Sub, 5 s each), below Cloud Run's limit.
 timeout = 60

@@ -15,7 +15,6 @@ from flask import Flask, g, request
 
 from frontend_api.fair_queue import FairQueue
 from frontend_api.http.known_credentials import KnownCredentials
-from frontend_api.http.problems import Problem, RequestRefusedError
 from frontend_api.identity.caller_address import TrustedProxies
 
 NETWORK = "network "
@@ -107,11 +106,11 @@ class ConcurrencyLimiter:
         self._queue.enter(caller, start)
 
     @contextmanager
-    def holding(self, caller: str, identify: Callable[[str], bool]) -> Iterator[None]:
+    def holding(self, caller: str, identify: Callable[[str], object]) -> Iterator[None]:
         """Handle in this thread, within the block, a request whose caller holds capacity.
 
-        `identify` is called with the user whose credentials the request's route has accepted, and returns
-        whether that user may have this thread.
+        `identify` is called with the user whose credentials the request's route has accepted, and may
+        raise an exception that ends the request.
         """
         self._held.caller, self._held.identify = caller, identify
         try:
@@ -150,17 +149,12 @@ class ConcurrencyLimiter:
         return caller
 
     def identify(self, caller: str, headers: Mapping[str, str]) -> None:
-        """Record that these headers of the current request contain credentials of this caller.
-
-        Raises RequestRefusedError if the caller has too many threads.
-        """
+        """Record that these headers of the current request contain credentials of this caller."""
         self._known.add(headers, caller)
         g.identified_caller = caller
-        identify: Callable[[str], bool] | None = getattr(self._held, "identify", None)
-        if identify is not None and not identify(caller):
-            detail = "your account has reached its limit of requests in progress; try again"
-            headers = {"Retry-After": "2"}
-            raise RequestRefusedError(Problem(code="server_busy", detail=detail, headers=headers))
+        identify: Callable[[str], object] | None = getattr(self._held, "identify", None)
+        if identify is not None:
+            identify(caller)
 
     def refuse(self, headers: Mapping[str, str]) -> None:
         """Count requests with these credentials for their network address: they are no longer accepted."""

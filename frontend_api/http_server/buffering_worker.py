@@ -35,7 +35,7 @@ from frontend_api.http.problems import Problem
 from frontend_api.http.request_log import HEALTH_PATHS
 from frontend_api.http_server.incoming_request import IncomingRequest
 from frontend_api.http_server.request_parser import InvalidRequestError, ReceivedParser
-from frontend_api.http_server.request_threads import RequestThreads
+from frontend_api.http_server.request_threads import Place, RequestThreads
 from frontend_api.http_server.unfinished_requests import UnfinishedLimits, UnfinishedRequests
 from frontend_api.inputs.request_body import FORM_BYTES
 from frontend_api.inputs.responses import PATH as INPUTS_PATH
@@ -50,12 +50,14 @@ _RECEIVE_BYTES = 64 * 1024
 _BUFFERED_BYTES = 96 * 1024 * 1024
 """Of unfinished requests, and again of requests in progress."""
 _SMALL_BYTES = 64 * 1024
-"""Smaller requests are admitted whatever memory the bodies of others have: there are fewer than 2,000."""
+"""Smaller requests are admitted whatever memory the bodies of others have: there are fewer than 2,500."""
 _WITHOUT_BODY = ("GET", "HEAD", "OPTIONS")
 _IGNORED_BODY_BYTES = 8 * 1024
 """No route reads it, and event streams keep it until they end."""
-_WAITING_REQUESTS = 500
+_WAITING_REQUESTS = 1_000
 """For a thread: half of the connections that may be open besides those with a thread."""
+_THREADS_OF_USER = 2
+"""Times `DARKROOM_API_THREADS`: the requests of one user that run, call services, or wait for the user's turn."""
 _HEALTH_THREADS = 4
 _WAITING_HEALTH_CHECKS = 100
 _SPARE_CONNECTIONS = 32
@@ -105,15 +107,19 @@ class _Connection(TConn):  # type: ignore[misc]
 
     incoming: IncomingRequest
     was_continued: bool
-    caller: str
-    """The network address. Set when the request is complete, as `threads`."""
+    place: Place
+    """Set when the request is complete, as `threads`."""
     threads: RequestThreads
-    turn_of: str
-    """The caller in the concurrency limiter."""
-    user: str | None
-    """For whom the thread counts, once that is known."""
     held_bytes: int
     """The memory that counts for the caller."""
+
+
+class _PutBack(BaseException):  # no error, so that the application does not respond to it
+    """The request's user, who was unknown, has no thread left for it. It is handled again from its beginning."""
+
+    def __init__(self, user: str) -> None:
+        super().__init__()
+        self.user = user
 
 
 class BufferingWorker(ThreadWorker):  # type: ignore[misc]
@@ -136,10 +142,11 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         self._readers_checked = 0.0
         self._bytes_held = FairShares(_BUFFERED_BYTES)
         self._threads = RequestThreads(
-            self.cfg.threads,
+            self.cfg.threads - settings.max_waiting,
             waiting=_WAITING_REQUESTS,
             name="request",
-            per_user=settings.max_waiting_per_caller + settings.api_threads,
+            slots=settings.max_waiting,
+            per_user=_THREADS_OF_USER * settings.api_threads,
         )
         self._health_threads = RequestThreads(_HEALTH_THREADS, waiting=_WAITING_HEALTH_CHECKS, name="health")
         super().init_process()
@@ -186,11 +193,16 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         self._begin(conn)
 
     def finish_request(self, conn: _Connection, fs: Future[bool]) -> None:
-        """Keep or close a connection after its response."""
+        """Keep or close a connection after its response, or queue its request again."""
         del self._answering[conn]
+        error = None if fs.cancelled() else fs.exception()
+        if isinstance(error, _PutBack):
+            conn.parser.put_back()
+            conn.threads.put_back(conn.place, error.user)
+            return
         self._release_body(conn)
-        conn.threads.leave(conn.caller, user=conn.user)
-        keeps = not fs.cancelled() and fs.exception() is None and fs.result()
+        conn.threads.leave(conn.place)
+        keeps = not fs.cancelled() and error is None and fs.result()
         if keeps:
             self._await_request(conn, self._forgotten(conn).rest)
         else:
@@ -200,26 +212,30 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         """Handle a connection's request in a thread."""
         if conn.threads is self._health_threads:
             return super().handle(conn)
-        with self._limiter.holding(conn.turn_of, partial(self._identify, conn)):
+        with self._limiter.holding(_turn_of(conn), partial(self._identify, conn)):
             return super().handle(conn)
 
-    def _identify(self, conn: _Connection, user: str) -> bool:
-        if conn.user is not None:
-            return True
-        conn.user = user
-        return conn.threads.identify(user)
+    def _identify(self, conn: _Connection, user: str) -> None:
+        if conn.place.user is None and not conn.threads.identify(conn.place, user):
+            raise _PutBack(user)
 
     def handle_request(self, req: Any, conn: _Connection) -> bool:
         """Handle a request in a thread. The body is complete, so no `100 Continue` is sent.
 
-        A route that has used the body and waits calls `environ["wsgi.input"].release()`.
+        `environ["wsgi.input"]` has two methods besides those of files. A route calls `begin_wait()` when it
+        has used the body and waits for changes, and `end_wait()` before it gives its subscription back.
         """
         req._expected_100_continue = False
-        req.body.release = partial(self._release_body, conn)
+        req.body.begin_wait = partial(self._begin_wait, conn)
+        req.body.end_wait = partial(conn.threads.end_wait, conn.place)
         try:
             return bool(super().handle_request(req, conn))
         except BlockingIOError as error:  # see _TAKES_NOTHING: caused by the caller, so not logged
             raise BrokenPipeError(errno.EPIPE, "the caller does not read the response") from error
+
+    def _begin_wait(self, conn: _Connection) -> None:
+        self._release_body(conn)
+        conn.threads.begin_wait(conn.place)
 
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:
         """Respond to a request that gunicorn's parser rejects, in the format of the routes."""
@@ -253,7 +269,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         for conn, since in self._answering.items():
             if since > now - _TAKES_SLOWLY_SECONDS:
                 break
-            if conn.threads.are_awaited(conn.caller) and _untaken_bytes(conn.sock):
+            if conn.threads.are_awaited(conn.place) and _untaken_bytes(conn.sock):
                 with contextlib.suppress(OSError):
                     conn.sock.shutdown(socket.SHUT_RDWR)  # sending fails at once
 
@@ -343,27 +359,27 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
     def _dispatch(self, conn: _Connection) -> None:
         is_health_check = conn.incoming.path in HEALTH_PATHS
         conn.threads = self._health_threads if is_health_check else self._threads
-        conn.caller = self._caller(conn) or "unknown"
+        address = self._caller(conn) or "unknown"
+        headers, conn.incoming.headers = conn.incoming.headers, {}  # streams keep the rest until they end
+        user = None if is_health_check else self._limiter.user_with(headers)
         size = conn.incoming.size
         conn.held_bytes = 0 if size < _SMALL_BYTES else size
-        has_memory = not conn.held_bytes or self._bytes_held.admits(conn.caller)
-        if not (has_memory and conn.threads.admits(conn.caller)):
+        has_memory = not conn.held_bytes or self._bytes_held.admits(address)
+        if not (has_memory and conn.threads.admits(address, user)):
             detail = "this process has reached its limit of requests in progress; try again"
             self._refuse(conn, Problem(code="server_busy", detail=detail, headers={"Retry-After": "2"}))
             return
         conn.parser = ReceivedParser(self.cfg, conn.incoming, conn.client)
         conn.data_ready = True
         if conn.held_bytes:
-            self._bytes_held.take(conn.caller, conn.held_bytes)
-        headers, conn.incoming.headers = conn.incoming.headers, {}  # streams keep the rest until they end
-        known = self._limiter.user_with(headers)
-        conn.user, conn.turn_of = known, known or visitors_of(conn.caller)
+            self._bytes_held.take(address, conn.held_bytes)
         start = partial(self._start if is_health_check else self._await_turn, conn)
-        conn.threads.enter(conn.caller, start, user=conn.user)
+        conn.place = Place(address=address, user=user, kind=_kind_of(conn.incoming), start=start)
+        conn.threads.enter(conn.place)
 
     def _await_turn(self, conn: _Connection) -> None:
         """Queue a request for which a thread is free, until it is the turn of its user."""
-        self._limiter.enter_request(conn.turn_of, partial(self.method_queue.defer, self._start, conn))
+        self._limiter.enter_request(_turn_of(conn), partial(self.method_queue.defer, self._start, conn))
 
     def _start(self, conn: _Connection) -> None:
         """Submit the request to the pool, which has a free thread."""
@@ -374,7 +390,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
     def _release_body(self, conn: _Connection) -> None:
         """Count the body no longer: it was used, or the request has ended."""
         if conn.held_bytes:
-            self._bytes_held.give_back(conn.caller, conn.held_bytes)
+            self._bytes_held.give_back(conn.place.address, conn.held_bytes)
             conn.held_bytes = 0
 
     # ── closing ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -438,6 +454,16 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
 
     def _read_with(self, conn: _Connection, callback: Callable[[_Connection, socket.socket], None]) -> None:
         self.poller.register(conn.sock, EVENT_READ, partial(callback, conn))
+
+
+def _turn_of(conn: _Connection) -> str:
+    """Return the request's caller in the concurrency limiter."""
+    return conn.place.user or visitors_of(conn.place.address)
+
+
+def _kind_of(incoming: IncomingRequest) -> str:
+    """Return the method and the beginning of the path, such as `GET /v1/tasks`."""
+    return f"{incoming.method} {'/'.join((incoming.path or '').split('/', 3)[:3])}"
 
 
 def _untaken_bytes(connection: socket.socket) -> int:

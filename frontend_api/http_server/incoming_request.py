@@ -44,6 +44,7 @@ class IncomingRequest:
         self._chunks: deque[bytes] = deque()
         self.size = 0
         """Bytes of this request that have arrived."""
+        self.method = ""
         self.path: str | None = None
         """Without the query and the base path; None until the head is complete."""
         self.max_body_bytes = 0
@@ -132,8 +133,9 @@ class IncomingRequest:
             self.size -= count
 
     def _note_head(self, head: h11.Request) -> None:
+        self.method = head.method.decode("ascii")
         self.path = self._own_path(head.target.split(b"?", 1)[0].decode("latin-1"))
-        self.max_body_bytes = self._limit_of_body(head.method.decode("ascii"), self.path)
+        self.max_body_bytes = self._limit_of_body(self.method, self.path)
         framing = [(name, value) for name, value in head.headers if name in _FRAMING_FIELDS]
         if len(framing) > 1:
             raise ValueError("two lengths, or a length and chunks")

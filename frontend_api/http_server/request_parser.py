@@ -31,8 +31,16 @@ class ReceivedParser(RequestParser):  # type: ignore[misc]
         # An iterator instead of the socket, so that gunicorn never waits for more bytes.
         super().__init__(cfg, incoming.released_pieces(), address)
         self._path = incoming.path or ""
+        self._is_put_back = False
+
+    def put_back(self) -> None:
+        """Return the current request, whose body is unread, once more."""
+        self._is_put_back = True
 
     def __next__(self) -> Any:
+        if self._is_put_back:
+            self._is_put_back = False
+            return self.mesg
         try:
             return super().__next__()
         except ConfigurationProblem:

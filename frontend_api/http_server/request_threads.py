@@ -1,8 +1,11 @@
 """RequestThreads: threads that serve the callers' requests in turn."""
 
 import sys
+import threading
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 
 from frontend_api.fair_queue import FairQueue
@@ -10,55 +13,157 @@ from frontend_api.fair_shares import FairShares
 
 _RESERVE = 64
 """Of the last free threads, an address gets one only if more are free than it has."""
-_TIMES_BEYOND = 3
-"""How many times its threads a user may have in a burst whose credentials were unknown when it began."""
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Place:
+    """The place of a request among those in progress, and its place in the queues for threads."""
+
+    address: str
+    user: str | None
+    """None until it is known."""
+    kind: str
+    """For example `GET /v1/tasks`. A user's requests of one kind and address wait for the earlier ones."""
+    start: Callable[[], object]
+    """Submits the request to the pool, which has a free thread."""
+    waits: bool = False
+    """For changes, within the limits of subscriptions."""
+
+    @property
+    def line(self) -> str:
+        """The line of its user in which it waits."""
+        return f"{self.address} {self.kind}"
 
 
 class RequestThreads:
-    """A pool of threads with a queue of each caller in front of it.
+    """A pool of threads, with a queue of each user and of each network address in front of it.
 
-    A caller is a network address. A burst delays the other requests of its address only. A caller may
-    use all threads but a reserve, and half of the queue alone. Beyond that it gets a thread or a place
-    in the queue only if more are left than it has. A user has at most `per_user` threads from all
-    addresses: requests may keep theirs for long.
+    A burst delays the other requests of its address only. An address may use all threads but a
+    reserve, and half of the queue alone. Beyond that it gets a thread or a place in the queue only if
+    more are left than it has. A user has at most `per_user` threads from all addresses: requests may
+    keep theirs for long. The pool has `slots` more threads, for requests that wait for changes. Those
+    count neither for their address nor for their user.
     """
 
-    def __init__(self, threads: int, *, waiting: int, name: str, per_user: int = sys.maxsize) -> None:
-        self.pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
+    def __init__(
+        self, threads: int, *, waiting: int, name: str, slots: int = 0, per_user: int = sys.maxsize
+    ) -> None:
+        self.pool = ThreadPoolExecutor(threads + slots, thread_name_prefix=name)
         self.at_most = threads + waiting + waiting * 3 // 5
-        """How many requests of all callers may be in progress."""
-        self._in_progress = FairShares(threads + waiting // 2, at_most=self.at_most)
-        self._per_user = per_user
-        self._users = FairQueue(sys.maxsize, per_caller=per_user)
-        self._queue = FairQueue(threads, reserve=min(threads // 4, _RESERVE))
+        """How many requests of all callers may be in progress, besides those in slots."""
+        self._of_addresses, self._of_users = (
+            FairShares(threads + waiting // 2, at_most=self.at_most) for _ in range(2)
+        )
+        self._users = _UserQueues(per_user)
+        self._addresses = FairQueue(threads, reserve=min(threads // 4, _RESERVE))
 
-    def are_awaited(self, caller: str) -> bool:
-        """Return whether a request waits for a thread that this caller has."""
-        return self._queue.is_delayed_by(caller)
+    def are_awaited(self, place: Place) -> bool:
+        """Return whether a request waits for the thread that this one has, or for another of its address."""
+        return not place.waits and self._addresses.is_delayed_by(place.address)
 
-    def admits(self, caller: str) -> bool:
+    def admits(self, address: str, user: str | None) -> bool:
         """Return whether this caller may have a further request in progress."""
-        return self._in_progress.admits(caller)
+        return self._of_addresses.admits(address) and (user is None or self._of_users.admits(user))
 
-    def enter(self, caller: str, start: Callable[[], object], *, user: str | None = None) -> None:
-        """Call `start`, which submits the request to the pool, when it is the turn of its user and address.
+    def enter(self, place: Place) -> None:
+        """Call `start` when it is the turn of the request's user and address.
 
-        That is at once, or within a call of `leave`. `user` is None until the user is known.
+        That is at once, or within a call of another method.
         """
-        self._in_progress.take(caller)
-        start = partial(self._queue.enter, caller, start)
-        if user is None:
+        self._of_addresses.take(place.address)
+        if place.user is not None:
+            self._of_users.take(place.user)
+        self._enqueue(place)
+
+    def identify(self, place: Place, user: str) -> bool:
+        """Count a request that has a thread for its user, who was unknown.
+
+        Return False if the user has too many threads. The request must be put back then.
+        """
+        if not self._users.take(user, place.line):
+            return False
+        self._of_users.take(user)
+        place.user = user
+        return True
+
+    def put_back(self, place: Place, user: str) -> None:
+        """Queue a request again whose thread is free, and whose user was unknown."""
+        self._addresses.leave(place.address)
+        self._of_users.take(user)
+        place.user = user
+        self._enqueue(place)
+
+    def begin_wait(self, place: Place) -> None:
+        """Move a request to its slot. It has one of the process's subscriptions, of which there are `slots`."""
+        if not place.waits:
+            self.leave(place)
+            place.waits = True
+
+    def end_wait(self, place: Place) -> None:
+        """Count a request again, at once: it has a thread. It gives its subscription back afterwards."""
+        if place.waits:
+            place.waits = False
+            self._of_addresses.take(place.address)
+            self._addresses.count(place.address)
+            if place.user is not None:
+                self._of_users.take(place.user)
+                self._users.count(place.user, place.line)
+
+    def leave(self, place: Place) -> None:
+        """Record that a request has ended."""
+        if place.waits:
+            return
+        self._of_addresses.give_back(place.address)
+        self._addresses.leave(place.address)
+        if place.user is not None:
+            self._of_users.give_back(place.user)
+            self._users.leave(place.user, place.line)
+
+    def _enqueue(self, place: Place) -> None:
+        start = partial(self._addresses.enter, place.address, place.start)
+        if place.user is None:
             start()
         else:
-            self._users.enter(user, start)
+            self._users.enter(place.user, place.line, start)
 
-    def identify(self, user: str) -> bool:
-        """Count the thread of a request for its user, who was not known. Return False if it has far too many."""
-        return self._users.count(user) <= _TIMES_BEYOND * self._per_user
 
-    def leave(self, caller: str, *, user: str | None = None) -> None:
-        """Record that a request of this caller has ended."""
-        self._in_progress.give_back(caller)
-        self._queue.leave(caller)
-        if user is not None:
-            self._users.leave(user)
+class _UserQueues:
+    """A queue of each user with requests, in which the user's lines take turns. Thread-safe."""
+
+    def __init__(self, per_user: int) -> None:
+        self._per_user = per_user
+        self._lock = threading.Lock()
+        self._queues: dict[str, FairQueue] = {}
+        self._requests: Counter[str] = Counter()
+        """Of each user with a queue."""
+
+    def enter(self, user: str, line: str, start: Callable[[], object]) -> None:
+        self._joined(user).enter(line, start)
+
+    def take(self, user: str, line: str) -> bool:
+        """Count a request that has a thread, if it need not wait for one."""
+        is_taken = self._joined(user).take(line)
+        if not is_taken:
+            self._forget(user)
+        return is_taken
+
+    def count(self, user: str, line: str) -> None:
+        """Count a request that has a thread, also beyond the limit."""
+        self._joined(user).count(line)
+
+    def leave(self, user: str, line: str) -> None:
+        self._queues[user].leave(line)
+        self._forget(user)
+
+    def _joined(self, user: str) -> FairQueue:
+        with self._lock:
+            self._requests[user] += 1
+            if user not in self._queues:
+                self._queues[user] = FairQueue(self._per_user, reserve=self._per_user // 4)
+            return self._queues[user]
+
+    def _forget(self, user: str) -> None:
+        with self._lock:
+            self._requests[user] -= 1
+            if not self._requests[user]:
+                del self._requests[user], self._queues[user]

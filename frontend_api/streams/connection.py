@@ -36,16 +36,17 @@ class WaitOutcome(Enum):
 class ClientConnection:
     """The socket of a request, if the server provides it.
 
-    Without a socket, the caller is treated as always connected and ready. The request's body was used:
-    the server does not count its memory while the caller waits.
+    Without a socket, the caller is treated as always connected and ready. The request's body was used
+    when the wait begins. From then until its subscription is closed, neither the body nor the thread
+    counts for the caller.
     """
 
     def __init__(self, environ: Mapping[str, Any], *, pause_seconds: float = _PAUSE_SECONDS) -> None:
         self.socket: socket.socket | None = environ.get("gunicorn.socket")
         self._pause_seconds = pause_seconds
         self._next_change_at = 0.0
-        if (release_body := getattr(environ.get("wsgi.input"), "release", None)) is not None:
-            release_body()
+        self._server_side: Any = environ.get("wsgi.input")
+        self._is_waiting = False
 
     def limit_send_buffer(self) -> None:
         """Limit the send buffer, so that a slow reader gets the newest state and not a backlog.
@@ -70,6 +71,7 @@ class ClientConnection:
 
         An update that follows another one within the pause is reported after it.
         """
+        self._begin_wait(subscription)
         heartbeat_at = time.monotonic() + seconds
         send_deadline: float | None = None
         while True:
@@ -97,6 +99,12 @@ class ClientConnection:
                 outcome = self._due_outcome(subscription)
             if outcome is not None:
                 return outcome
+
+    def _begin_wait(self, subscription: Subscription) -> None:
+        if not self._is_waiting and hasattr(self._server_side, "begin_wait"):
+            self._server_side.begin_wait()
+            subscription.call_on_close(self._server_side.end_wait)
+        self._is_waiting = True
 
     def _due_outcome(self, subscription: Subscription) -> WaitOutcome:
         if not subscription.has_update:

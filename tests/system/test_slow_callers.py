@@ -132,7 +132,7 @@ def test_idle_connections_leave_room_for_others() -> None:
         served_by_gunicorn(DARKROOM_API_THREADS="4", DARKROOM_MAX_WAITING="4") as port,
         ExitStack() as exits,
     ):
-        for number in range(1_100):
+        for number in range(2_100):
             connected(exits, port, UNFINISHED["heads"] if number % 2 else b"")
         assert_others_are_served(port)
 
@@ -197,6 +197,23 @@ def test_requests_of_a_burst_have_no_threads_before_their_turn() -> None:
         burst = [connected(exits, port, batch) for _ in range(90)]
         assert {answer_on(connection)[0] for connection in burst} == {200}
         assert number_of_threads(port) - before < 20  # the pool keeps its threads
+
+
+def test_burst_of_a_user_who_was_unknown_when_it_began_leaves_threads_to_others() -> None:
+    costly = json.dumps({"tasks": [{name: [] for name in BatchItem.model_fields}] * 100}).encode()
+    batch = head(len(costly), "/v1/tasks:batch") + costly
+    with (
+        served_by_gunicorn(DARKROOM_API_THREADS="8", DARKROOM_MAX_WAITING="0") as port,
+        ExitStack() as exits,
+    ):
+        before = number_of_threads(port)
+        burst = [connected(exits, port) for _ in range(60)]
+        for connection in burst:
+            connection.sendall(batch)
+        answers = [answer_on(connection) for connection in burst]
+        assert {status for status, _ in answers} == {200}
+        assert {body["refused"] for _, body in answers} == {100}  # a request that waited again has its body
+        assert number_of_threads(port) - before < 25
 
 
 def test_kept_connection_holds_no_answered_body() -> None:

@@ -106,10 +106,34 @@ def test_last_places_are_for_callers_that_have_fewer_than_are_free() -> None:
 
 def test_work_that_runs_already_counts() -> None:
     work = Work(9, per_caller=2)
-    assert [work.queue.count("ada") for _ in range(3)] == [1, 2, 3]
+    for _ in range(3):
+        work.queue.count("ada")
     work.enter("ada", "a1")
     assert work.started_after("ada") == []
     assert work.started_after("ada") == ["a1"]
+
+
+def test_work_that_runs_already_may_exceed_the_capacity() -> None:
+    work = Work(1)
+    for _ in range(3):
+        work.queue.count("ada")
+    work.enter("bob", "b1")
+    assert work.queue.is_delayed_by("ada")
+    assert work.started_after("ada", "ada") == []
+    assert work.started_after("ada") == ["b1"]
+
+
+def test_running_work_is_taken_only_if_it_would_start() -> None:
+    work = Work(4, per_caller=2, reserve=1)
+    assert [work.queue.take("ada") for _ in range(3)] == [True, True, False]
+    work.enter("ada", "a1")
+    assert work.started_after("ada") == ["a1"]
+    work.enter("ada", "a2")
+    work.queue.leave("ada")
+    assert work.started == ["a1", "a2"]
+    assert work.queue.take("bob")
+    assert not work.queue.take("bob")  # the last one is for others
+    assert work.queue.take("cleo")
 
 
 def test_caller_takes_at_most_its_share_of_the_capacity() -> None:

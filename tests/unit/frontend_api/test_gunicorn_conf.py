@@ -38,13 +38,13 @@ def configured(**environment: str) -> list[int]:
 
 def test_waiting_callers_have_threads_of_their_own() -> None:
     threads, connections, *_ = configured(DARKROOM_API_THREADS="10", DARKROOM_MAX_WAITING="40")
-    assert threads == 10 + 40 + 16
+    assert threads == 8 * 10 + 40
     assert connections > threads
 
 
 def test_file_limit_is_raised_up_to_the_systems_maximum() -> None:
     *_, few, most = configured(DARKROOM_API_THREADS="10", DARKROOM_MAX_WAITING="40")
-    assert (few, most) == (10 + 40 + 16 + 1_000 + 2 * 40 + 256, 4_096)
+    assert (few, most) == (8 * 10 + 40 + 2_000 + 2 * 40 + 256, 4_096)
     *_, all_there_are, _ = configured(DARKROOM_MAX_WAITING="10000")
     assert all_there_are == 4_096
 

@@ -2,6 +2,7 @@
 
 import runpy
 import threading
+from collections import defaultdict, deque
 from concurrent.futures import Future, wait
 from functools import partial
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from common.shared_values import SHARED
 from frontend_api import gunicorn_conf
 from frontend_api.http_server import buffering_worker
-from frontend_api.http_server.request_threads import RequestThreads
+from frontend_api.http_server.request_threads import Place, RequestThreads
 
 THREADS, WAITING = 4, 10
 OF_ONE_ADDRESS = 3
@@ -23,26 +24,47 @@ def threads() -> RequestThreads:
 
 
 class Requests:
-    """Requests that last until they are ended."""
+    """Requests that last until they are ended. Those of a network address have the same user."""
 
     def __init__(self, threads: RequestThreads) -> None:
         self._threads = threads
         self.started: list[str] = []
+        """The addresses."""
+        self._running: dict[str, deque[Place]] = defaultdict(deque)
 
-    def arrive(self, caller: str, *, at_most: int = 1) -> int:
-        """Let requests of a caller arrive, and return how many were admitted."""
+    def arrive(
+        self, address: str, *, at_most: int = 1, user: str | None = "", kind: str = "GET /v1/tasks"
+    ) -> int:
+        """Let requests arrive, and return how many were admitted. The default for `user` is one of the address."""
+        user = f"user of {address}" if user == "" else user
         for number in range(at_most):
-            if not self._threads.admits(caller):
+            if not self._threads.admits(address, user):
                 return number
-            self._threads.enter(caller, partial(self.started.append, caller), user=f"user of {caller}")
+            place = Place(address=address, user=user, kind=kind, start=lambda: None)
+            place.start = partial(self._start, place)
+            self._threads.enter(place)
         return at_most
 
-    def end(self, caller: str, *, count: int = 1) -> list[str]:
-        """End requests of this caller, and return the callers whose requests got their threads."""
+    def end(self, address: str, *, count: int = 1) -> list[str]:
+        """End the oldest requests of this address, and return the addresses whose requests got their threads."""
         before = len(self.started)
         for _ in range(count):
-            self._threads.leave(caller, user=f"user of {caller}")
+            self._threads.leave(self._running[address].popleft())
         return self.started[before:]
+
+    def of(self, address: str) -> list[Place]:
+        """The requests that have threads, the oldest first."""
+        return list(self._running[address])
+
+    def identify(self, place: Place, user: str) -> None:
+        """Record whose request it is, as the server does."""
+        if not self._threads.identify(place, user):
+            self._running[place.address].remove(place)
+            self._threads.put_back(place, user)
+
+    def _start(self, place: Place) -> None:
+        self.started.append(place.address)
+        self._running[place.address].append(place)
 
 
 @pytest.fixture
@@ -53,11 +75,11 @@ def requests(threads: RequestThreads) -> Requests:
 def test_burst_of_one_address_delays_no_other(threads: RequestThreads, requests: Requests) -> None:
     assert requests.arrive("greedy", at_most=9) == 9
     assert requests.started == ["greedy"] * OF_ONE_ADDRESS
-    assert threads.are_awaited("greedy")
-    assert not threads.are_awaited("honest")  # its requests delay none
-    assert requests.arrive("honest", at_most=2) == 2
+    assert threads.are_awaited(requests.of("greedy")[0])
+    assert requests.arrive("honest") == 1
+    assert requests.arrive("honest") == 1
     assert requests.started == ["greedy"] * OF_ONE_ADDRESS + ["honest"]
-    assert threads.are_awaited("honest")
+    assert threads.are_awaited(requests.of("honest")[0])
     assert requests.end("greedy", count=4) == ["greedy", "honest", "greedy"]  # one is left
 
 
@@ -95,66 +117,122 @@ def test_address_with_more_than_its_share_is_admitted_again_when_others_ended(re
     assert requests.arrive("greedy") == 1
 
 
-def test_every_admitted_request_gets_a_thread(threads: RequestThreads, requests: Requests) -> None:
+def test_every_admitted_request_gets_a_thread(requests: Requests) -> None:
     admitted = sum(requests.arrive(caller, at_most=100) for caller in ("greedy", "honest", "third"))
     assert admitted == 10 + 5 + 3
-    for caller in requests.started:  # grows while requests end
-        requests.end(caller)
+    for address in requests.started:  # grows while requests end
+        requests.end(address)
     assert len(requests.started) == admitted
-    assert not threads.are_awaited("greedy")
     assert requests.arrive("new", at_most=100) == 10
 
 
 def test_waiting_requests_are_submitted_to_a_pool_with_free_threads(threads: RequestThreads) -> None:
     goes_on, futures = threading.Event(), list[Future[bool]]()
-    for _ in range(9):
-        threads.enter("caller", lambda: futures.append(threads.pool.submit(goes_on.wait, 60)), user="ada")
+
+    def start() -> None:
+        futures.append(threads.pool.submit(goes_on.wait, 60))
+
+    places = [Place(address="caller", user="ada", kind="GET /v1/tasks", start=start) for _ in range(9)]
+    for place in places:
+        threads.enter(place)
     assert len(futures) == OF_ONE_ADDRESS
     goes_on.set()
-    for future in futures:  # grows while requests end
+    for place, future in zip(places, futures, strict=False):  # grows while requests end
         assert future.result(60)
-        threads.leave("caller", user="ada")
+        threads.leave(place)
     assert len(futures) == 9
     assert not wait(futures).not_done
     threads.pool.shutdown()
 
 
 def test_user_has_a_limited_number_of_threads_from_all_addresses() -> None:
-    threads, started = RequestThreads(8, waiting=10, name="test", per_user=3), list[str]()
-
-    def enter(user: str, address: str) -> None:
-        threads.enter(address, partial(started.append, user), user=user)
-
+    requests = Requests(RequestThreads(8, waiting=10, name="test", per_user=3))
     for number in range(6):
-        enter("mal", f"10.0.0.{number % 2}")
-    assert started == ["mal"] * 3
+        requests.arrive(f"mal {number % 2}", user="mal")
+    assert requests.started == ["mal 0", "mal 1", "mal 0"]
     for number in range(4):
-        enter("ada", f"10.0.1.{number}")
-    assert started == ["mal"] * 3 + ["ada"] * 3
-    threads.leave("10.0.0.0", user="mal")
-    assert started[6:] == ["mal"]
-    assert threads.identify("mal")  # a burst whose credentials were unknown
-    assert [threads.identify("mal") for _ in range(6)] == [True] * 5 + [False]
+        requests.arrive(f"ada {number}", user="ada")
+    assert requests.started[3:] == ["ada 0", "ada 1", "ada 2"]
+    assert requests.end("mal 0") == ["mal 1"]
 
 
-def test_addresses_with_all_waiting_callers_get_threads_for_other_requests() -> None:
-    configuration = runpy.run_path(str(Path(gunicorn_conf.__file__)))
-    threads = RequestThreads(configuration["threads"], waiting=10, name="test")
-    started = list[int]()
-    for number in range(SHARED.api.max_waiting):
-        threads.enter(f"10.0.0.{number % 3}", partial(started.append, number))
-    threads.enter("10.0.0.0", partial(started.append, -1))
-    assert len(started) == SHARED.api.max_waiting + 1
+def test_request_of_an_unknown_user_that_has_its_threads_gives_its_own_back() -> None:
+    requests = Requests(RequestThreads(8, waiting=10, name="test", per_user=3))
+    requests.arrive("mal 0", user=None, at_most=3)
+    requests.arrive("mal 1", user=None, at_most=3)
+    for place in (*requests.of("mal 0"), *requests.of("mal 1")):
+        requests.identify(place, "mal")
+    assert requests.started == ["mal 0"] * 3 + ["mal 1"] * 3
+    assert requests.of("mal 1") == []
+    assert requests.arrive("mal 2", user="mal") == 1
+    assert requests.arrive("ada") == 1
+    assert requests.started[6:] == ["ada"]
+    assert requests.end("mal 0", count=3) == ["mal 1", "mal 2", "mal 1"]
+    assert requests.end("mal 1") == ["mal 1"]
+
+
+def test_kinds_of_requests_of_a_user_take_turns() -> None:
+    requests = Requests(RequestThreads(8, waiting=20, name="test", per_user=4))
+    requests.arrive("ada", at_most=9, kind="POST /v1/tasks:batch")
+    assert len(requests.started) == 3
+    assert requests.arrive("ada") == 1
+    assert requests.started[3:] == ["ada"]
+
+
+def test_requests_of_a_user_from_another_address_take_turns() -> None:
+    requests = Requests(RequestThreads(8, waiting=20, name="test", per_user=1))
+    requests.arrive("ada's first", user="ada", at_most=9)
+    requests.arrive("ada's second", user="ada")
+    assert requests.started == ["ada's first"]
+    assert requests.end("ada's first") == ["ada's second"]
+    assert requests.end("ada's second") == ["ada's first"]
+
+
+def test_user_has_its_share_of_the_places_from_all_addresses() -> None:
+    requests = Requests(RequestThreads(THREADS, waiting=WAITING, name="test"))
+    assert [requests.arrive(f"mal {number}", user="mal", at_most=100) for number in range(3)] == [10, 0, 0]
+    assert requests.arrive("ada", at_most=100) == 5
+
+
+def test_requests_that_wait_for_changes_leave_threads_and_places_to_others() -> None:
+    threads = RequestThreads(THREADS, waiting=WAITING, slots=100, name="test", per_user=4)
+    requests = Requests(threads)
+    for number in range(100):
+        assert requests.arrive(f"office {number % 3}") == 1
+        assert len(requests.started) == number + 1
+        threads.begin_wait(requests.of(f"office {number % 3}")[-1])
+    assert requests.arrive("office 0", at_most=100) == 10
+    assert len(requests.started) == 100 + OF_ONE_ADDRESS
+    assert not threads.are_awaited(requests.of("office 0")[0])
+    requests.end("office 0", count=34)
+    assert requests.started[100:] == ["office 0"] * OF_ONE_ADDRESS
+
+
+def test_request_whose_wait_has_ended_counts_again() -> None:
+    threads = RequestThreads(THREADS, waiting=WAITING, slots=100, name="test")
+    requests = Requests(threads)
+    for _ in range(6):
+        requests.arrive("ada")
+        threads.begin_wait(requests.of("ada")[-1])
+    for place in requests.of("ada"):
+        threads.end_wait(place)
+        threads.end_wait(place)  # a caller who waits several times ends each wait
+    requests.arrive("bob")
+    assert requests.started == ["ada"] * 6
+    assert threads.are_awaited(requests.of("ada")[0])
+    assert requests.end("ada", count=2) == []
+    assert requests.end("ada") == ["bob"]
 
 
 def test_connections_remain_when_all_places_of_requests_are_taken() -> None:
     """Otherwise the process accepts no connection, not even of a health check."""
     configuration = runpy.run_path(str(Path(gunicorn_conf.__file__)))
+    slots = SHARED.api.max_waiting
     requests = RequestThreads(
-        configuration["threads"], waiting=buffering_worker._WAITING_REQUESTS, name="requests"
+        configuration["threads"] - slots, waiting=buffering_worker._WAITING_REQUESTS, slots=slots, name="test"
     )
     health = RequestThreads(
         buffering_worker._HEALTH_THREADS, waiting=buffering_worker._WAITING_HEALTH_CHECKS, name="health"
     )
-    taken = requests.at_most + health.at_most + buffering_worker._SPARE_CONNECTIONS
+    taken = requests.at_most + slots + health.at_most + buffering_worker._SPARE_CONNECTIONS
     assert taken <= configuration["worker_connections"]
