@@ -202,6 +202,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
             return
         self._release_body(conn)
         conn.threads.leave(conn.place)
+        del conn.place  # a cycle of references
         keeps = not fs.cancelled() and error is None and fs.result()
         if keeps:
             self._await_request(conn, self._forgotten(conn).rest)

@@ -96,7 +96,7 @@ class RequestThreads:
     def begin_wait(self, place: Place) -> None:
         """Move a request to its slot. It has one of the process's subscriptions, of which there are `slots`."""
         if not place.waits:
-            self.leave(place)
+            self._give_back(place)
             place.waits = True
 
     def end_wait(self, place: Place) -> None:
@@ -112,7 +112,11 @@ class RequestThreads:
     def leave(self, place: Place) -> None:
         """Record that a request has ended."""
         if place.waits:
-            return
+            place.waits = False
+        else:
+            self._give_back(place)
+
+    def _give_back(self, place: Place) -> None:
         self._of_addresses.give_back(place.address)
         self._addresses.leave(place.address)
         if place.user is not None:

@@ -224,6 +224,18 @@ def test_request_whose_wait_has_ended_counts_again() -> None:
     assert requests.end("ada") == ["bob"]
 
 
+def test_wait_that_ends_after_its_request_counts_nothing() -> None:
+    threads = RequestThreads(1, waiting=WAITING, slots=1, name="test")
+    requests = Requests(threads)
+    requests.arrive("ada")
+    (place,) = requests.of("ada")
+    threads.begin_wait(place)
+    requests.end("ada")
+    threads.end_wait(place)
+    requests.arrive("bob")
+    assert requests.started == ["ada", "bob"]
+
+
 def test_connections_remain_when_all_places_of_requests_are_taken() -> None:
     """Otherwise the process accepts no connection, not even of a health check."""
     configuration = runpy.run_path(str(Path(gunicorn_conf.__file__)))
