@@ -67,7 +67,7 @@ variable "api" {
   }
   validation {
     condition     = can(regex("^([1-9]|[12][0-9]|3[0-2])Gi$", var.api.memory))
-    error_message = "api: memory must be from 1Gi to 32Gi, in whole Gi: 632 threads and 600 streams need more than 512Mi."
+    error_message = "api: memory must be from 1Gi to 32Gi, in whole Gi: 732 requests at once, 600 of them streams, need more than 512Mi."
   }
   # https://cloud.google.com/run/docs/configuring/services/cpu
   validation {
