@@ -15,13 +15,14 @@ class FairShares:
 
     A caller may hold everything that no other caller needs. While the capacity is used up, it gets
     more only below an equal share, so that the first request of another caller is admitted. With
-    `at_most`, all of them together hold no more, and beyond the capacity a caller gets more only if it
-    holds less than what is left.
+    `at_most`, all of them together hold no more, and beyond the capacity a caller gets more only if
+    `margin` times of what it holds is left.
     """
 
-    def __init__(self, capacity: int, *, at_most: int | None = None) -> None:
+    def __init__(self, capacity: int, *, at_most: int | None = None, margin: int = 1) -> None:
         self._capacity = capacity
         self._at_most = at_most
+        self._margin = margin
         self._lock = threading.Condition()
         self._held: Counter[str] = Counter()
 
@@ -60,6 +61,6 @@ class FairShares:
         if held < self._capacity:
             return True
         if self._at_most is not None:
-            return self._held[caller] < self._at_most - held
+            return self._margin * self._held[caller] < self._at_most - held
         callers = len(self._held.keys() | {caller})
         return self._held[caller] * callers < self._capacity

@@ -46,7 +46,7 @@ _most_waiting = int(os.environ.get("DARKROOM_MAX_WAITING", SHARED.api.max_waitin
 # another turn, or for a caller who reads slowly. docs/adr/0057 describes who gets them.
 threads = 8 * int(os.environ.get("DARKROOM_API_THREADS", SHARED.api.threads)) + _most_waiting
 # For requests without a thread, and for idle keep-alive connections.
-worker_connections = threads + 2_000
+worker_connections = threads + 2_600
 
 # Above the longest wait in a request (Firestore, then Pub/Sub, 5 s each), below Cloud Run's limit.
 timeout = 60

@@ -19,6 +19,8 @@ from frontend_api.identity.caller_address import TrustedProxies
 
 NETWORK = "network "
 """Begins the names of callers who are not known as users."""
+INTERNAL = "internal"
+"""The user of requests of the scheduler, and of Pub/Sub's pushes."""
 
 
 class ConcurrencyLimiter:

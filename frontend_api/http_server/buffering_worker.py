@@ -9,11 +9,9 @@ them. Health checks have separate threads. Closing a connection does not block t
 
 import contextlib
 import errno
-import fcntl
 import json
 import socket
 import struct
-import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -28,15 +26,16 @@ from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 
 from common.settings import SettingsError
 from frontend_api.fair_shares import FairShares
-from frontend_api.http.concurrency_limiter import ConcurrencyLimiter, visitors_of
+from frontend_api.http.concurrency_limiter import INTERNAL, ConcurrencyLimiter, visitors_of
 from frontend_api.http.error_shape import shape_at
 from frontend_api.http.json_body import MAX_BODY_BYTES
-from frontend_api.http.problems import Problem
+from frontend_api.http.problems import Problem, RequestRefusedError
 from frontend_api.http.request_log import HEALTH_PATHS
 from frontend_api.http_server.incoming_request import IncomingRequest
 from frontend_api.http_server.request_parser import InvalidRequestError, ReceivedParser
 from frontend_api.http_server.request_threads import Place, RequestThreads
 from frontend_api.http_server.unfinished_requests import UnfinishedLimits, UnfinishedRequests
+from frontend_api.http_server.unread_responses import UnreadResponses
 from frontend_api.inputs.request_body import FORM_BYTES
 from frontend_api.inputs.responses import PATH as INPUTS_PATH
 from frontend_api.internal.schemas import MAX_ENVELOPE_BYTES
@@ -50,13 +49,13 @@ _RECEIVE_BYTES = 64 * 1024
 _BUFFERED_BYTES = 96 * 1024 * 1024
 """Of unfinished requests, and again of requests in progress."""
 _SMALL_BYTES = 64 * 1024
-"""Smaller requests are admitted whatever memory the bodies of others have: there are fewer than 2,500."""
+"""Smaller requests are admitted whatever memory the bodies of others have: there are fewer than 3,500."""
 _WITHOUT_BODY = ("GET", "HEAD", "OPTIONS")
 _IGNORED_BODY_BYTES = 8 * 1024
 """No route reads it, and event streams keep it until they end."""
-_WAITING_REQUESTS = 1_000
+_WAITING_REQUESTS = 1_500
 """For a thread: half of the connections that may be open besides those with a thread."""
-_THREADS_OF_USER = 2
+_THREADS_OF_USER, _THREADS_OF_INTERNAL = 2, 4
 """Times `DARKROOM_API_THREADS`: the requests of one user that run, call services, or wait for the user's turn."""
 _HEALTH_THREADS = 4
 _WAITING_HEALTH_CHECKS = 100
@@ -72,9 +71,8 @@ _TAKES_NOTHING = struct.pack("ll", 30, 0)
 begin again after each part that the kernel takes.
 """
 
-_SIOCOUTQNSD = 0x894B  # Linux: bytes in the send queue that have not been sent
 _TAKES_SLOWLY_SECONDS = 3.0
-"""The worker may disconnect a caller who has not read the response by then, if requests wait for threads."""
+"""The worker may disconnect a caller who has bytes to read for so long, if requests wait for threads."""
 _READERS_CHECK_SECONDS = 0.5
 """How often it searches for such callers, which may be hundreds, in the loop that serves all others."""
 
@@ -138,7 +136,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
             )
         )
         self._lingering: dict[_Connection, float] = {}
-        self._answering: dict[_Connection, float] = {}  # start time, in ascending order
+        self._responses: UnreadResponses[_Connection] = UnreadResponses(seconds=_TAKES_SLOWLY_SECONDS)
         self._readers_checked = 0.0
         self._bytes_held = FairShares(_BUFFERED_BYTES)
         self._threads = RequestThreads(
@@ -146,7 +144,9 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
             waiting=_WAITING_REQUESTS,
             name="request",
             slots=settings.max_waiting,
-            per_user=_THREADS_OF_USER * settings.api_threads,
+            per_user=lambda user: (
+                (_THREADS_OF_INTERNAL if user == INTERNAL else _THREADS_OF_USER) * settings.api_threads
+            ),
         )
         self._health_threads = RequestThreads(_HEALTH_THREADS, waiting=_WAITING_HEALTH_CHECKS, name="health")
         super().init_process()
@@ -194,7 +194,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
 
     def finish_request(self, conn: _Connection, fs: Future[bool]) -> None:
         """Keep or close a connection after its response, or queue its request again."""
-        del self._answering[conn]
+        self._responses.end(conn)
         error = None if fs.cancelled() else fs.exception()
         if isinstance(error, _PutBack):
             conn.parser.put_back()
@@ -217,8 +217,11 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
             return super().handle(conn)
 
     def _identify(self, conn: _Connection, user: str) -> None:
-        if conn.place.user is None and not conn.threads.identify(conn.place, user):
-            raise _PutBack(user)
+        if conn.place.user is not None or conn.threads.identify(conn.place, user):
+            return
+        if not conn.threads.admits_user(user):
+            raise RequestRefusedError(_busy())
+        raise _PutBack(user)
 
     def handle_request(self, req: Any, conn: _Connection) -> bool:
         """Handle a request in a thread. The body is complete, so no `100 Continue` is sent.
@@ -267,10 +270,8 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
 
     def _free_threads(self, now: float) -> None:
         """Disconnect callers who do not read their responses, while requests wait for their threads."""
-        for conn, since in self._answering.items():
-            if since > now - _TAKES_SLOWLY_SECONDS:
-                break
-            if conn.threads.are_awaited(conn.place) and _untaken_bytes(conn.sock):
+        for conn in self._responses.check(now=now):
+            if conn.threads.are_awaited(conn.place):
                 with contextlib.suppress(OSError):
                     conn.sock.shutdown(socket.SHUT_RDWR)  # sending fails at once
 
@@ -367,8 +368,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         conn.held_bytes = 0 if size < _SMALL_BYTES else size
         has_memory = not conn.held_bytes or self._bytes_held.admits(address)
         if not (has_memory and conn.threads.admits(address, user)):
-            detail = "this process has reached its limit of requests in progress; try again"
-            self._refuse(conn, Problem(code="server_busy", detail=detail, headers={"Retry-After": "2"}))
+            self._refuse(conn, _busy())
             return
         conn.parser = ReceivedParser(self.cfg, conn.incoming, conn.client)
         conn.data_ready = True
@@ -384,7 +384,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
 
     def _start(self, conn: _Connection) -> None:
         """Submit the request to the pool, which has a free thread."""
-        self._answering[conn] = time.monotonic()
+        self._responses.begin(conn, conn.sock)
         future = conn.threads.pool.submit(self.handle, conn)
         future.add_done_callback(partial(self.method_queue.defer, self.finish_request, conn))
 
@@ -467,16 +467,9 @@ def _kind_of(incoming: IncomingRequest) -> str:
     return f"{incoming.method} {'/'.join((incoming.path or '').split('/', 3)[:3])}"
 
 
-def _untaken_bytes(connection: socket.socket) -> int:
-    """Return how many bytes the kernel cannot send because the caller reads nothing.
-
-    Bytes in transit do not count.
-    """
-    try:
-        answer = fcntl.ioctl(connection, _SIOCOUTQNSD, bytes(4))
-    except (OSError, ValueError):  # closed, or not supported by the system
-        return 0
-    return int.from_bytes(answer, sys.byteorder)
+def _busy() -> Problem:
+    detail = "this process has reached its limit of requests in progress; try again"
+    return Problem(code="server_busy", detail=detail, headers={"Retry-After": "2"})
 
 
 def _not_http(fault: str) -> Problem:

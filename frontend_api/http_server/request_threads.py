@@ -39,21 +39,26 @@ class RequestThreads:
     """A pool of threads, with a queue of each user and of each network address in front of it.
 
     A burst delays the other requests of its address only. An address may use all threads but a
-    reserve, and half of the queue alone. Beyond that it gets a thread or a place in the queue only if
-    more are left than it has. A user has at most `per_user` threads from all addresses: requests may
-    keep theirs for long. The pool has `slots` more threads, for requests that wait for changes. Those
-    count neither for their address nor for their user.
+    reserve, and half of all places alone; a user a third, so that other users of its address have
+    some. Beyond that they get more only if more are left. A user has at most `per_user(user)` threads
+    from all addresses: requests may keep theirs for long. The pool has `slots` more threads, for
+    requests that wait for changes. Those count neither for their address nor for their user.
     """
 
     def __init__(
-        self, threads: int, *, waiting: int, name: str, slots: int = 0, per_user: int = sys.maxsize
+        self,
+        threads: int,
+        *,
+        waiting: int,
+        name: str,
+        slots: int = 0,
+        per_user: Callable[[str], int] = lambda _user: sys.maxsize,
     ) -> None:
         self.pool = ThreadPoolExecutor(threads + slots, thread_name_prefix=name)
         self.at_most = threads + waiting + waiting * 3 // 5
         """How many requests of all callers may be in progress, besides those in slots."""
-        self._of_addresses, self._of_users = (
-            FairShares(threads + waiting // 2, at_most=self.at_most) for _ in range(2)
-        )
+        self._of_addresses = FairShares(threads + waiting // 2, at_most=self.at_most)
+        self._of_users = FairShares(threads, at_most=self.at_most, margin=2)
         self._users = _UserQueues(per_user)
         self._addresses = FairQueue(threads, reserve=min(threads // 4, _RESERVE))
 
@@ -63,7 +68,10 @@ class RequestThreads:
 
     def admits(self, address: str, user: str | None) -> bool:
         """Return whether this caller may have a further request in progress."""
-        return self._of_addresses.admits(address) and (user is None or self._of_users.admits(user))
+        return self._of_addresses.admits(address) and (user is None or self.admits_user(user))
+
+    def admits_user(self, user: str) -> bool:
+        return self._of_users.admits(user)
 
     def enter(self, place: Place) -> None:
         """Call `start` when it is the turn of the request's user and address.
@@ -78,7 +86,7 @@ class RequestThreads:
     def identify(self, place: Place, user: str) -> bool:
         """Count a request that has a thread for its user, who was unknown.
 
-        Return False if the user has too many threads. The request must be put back then.
+        Return False if the user has too many threads. The request must be put back then, or end.
         """
         if not self._users.take(user, place.line):
             return False
@@ -134,7 +142,7 @@ class RequestThreads:
 class _UserQueues:
     """A queue of each user with requests, in which the user's lines take turns. Thread-safe."""
 
-    def __init__(self, per_user: int) -> None:
+    def __init__(self, per_user: Callable[[str], int]) -> None:
         self._per_user = per_user
         self._lock = threading.Lock()
         self._queues: dict[str, FairQueue] = {}
@@ -163,7 +171,8 @@ class _UserQueues:
         with self._lock:
             self._requests[user] += 1
             if user not in self._queues:
-                self._queues[user] = FairQueue(self._per_user, reserve=self._per_user // 4)
+                threads = self._per_user(user)
+                self._queues[user] = FairQueue(threads, reserve=threads // 4)
             return self._queues[user]
 
     def _forget(self, user: str) -> None:

@@ -14,7 +14,7 @@ from frontend_api.dead_letters.dead_letter import DeadMessage
 from frontend_api.dead_letters.package import DeadLetters
 from frontend_api.history.package import History
 from frontend_api.http.api_doc import ApiDoc, ResponseDoc
-from frontend_api.http.concurrency_limiter import ConcurrencyLimiter
+from frontend_api.http.concurrency_limiter import INTERNAL, ConcurrencyLimiter
 from frontend_api.http.problems import Problem, RequestRefusedError
 from frontend_api.http.request_log import log_task_id
 from frontend_api.http.requests import checked_by, current, json_body
@@ -46,9 +46,9 @@ def check_caller() -> None:
     """Admit only the service accounts that the deployment configures."""
     headers = dict(request.headers)
     checked_by(current(Identity).internal_callers.check, headers)
-    current(ConcurrencyLimiter).identify("internal", headers)
+    current(ConcurrencyLimiter).identify(INTERNAL, headers)
     # Pushes do not wait for the jobs of the scheduler, some of which last for minutes.
-    current(ConcurrencyLimiter).continue_as(f"internal {request.endpoint}")
+    current(ConcurrencyLimiter).continue_as(f"{INTERNAL} {request.endpoint}")
 
 
 @blueprint.post("/rescue")

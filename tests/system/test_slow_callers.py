@@ -132,7 +132,7 @@ def test_idle_connections_leave_room_for_others() -> None:
         served_by_gunicorn(DARKROOM_API_THREADS="4", DARKROOM_MAX_WAITING="4") as port,
         ExitStack() as exits,
     ):
-        for number in range(2_100):
+        for number in range(2_700):
             connected(exits, port, UNFINISHED["heads"] if number % 2 else b"")
         assert_others_are_served(port)
 

@@ -56,6 +56,12 @@ def test_caller_that_holds_less_than_is_left_is_admitted() -> None:
     assert [taken(shares, f"honest {number}", at_most=5) for number in range(3)] == [5, 4, 2]
 
 
+def test_caller_that_must_leave_a_margin_holds_a_smaller_part() -> None:
+    shares = FairShares(10, at_most=150, margin=2)
+    assert [taken(shares, f"greedy {number}") for number in range(3)] == [50, 34, 22]
+    assert taken(shares, "honest", at_most=5) == 5
+
+
 def test_large_amounts_of_one_caller_leave_capacity_for_others() -> None:
     shares = FairShares(1_000)
     assert taken(shares, "greedy", amount=400) == 3

@@ -5,6 +5,7 @@ import threading
 from collections import defaultdict, deque
 from concurrent.futures import Future, wait
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -24,23 +25,24 @@ def threads() -> RequestThreads:
 
 
 class Requests:
-    """Requests that last until they are ended. Those of a network address have the same user."""
+    """Requests that last until they are ended."""
 
     def __init__(self, threads: RequestThreads) -> None:
         self._threads = threads
         self.started: list[str] = []
         """The addresses."""
         self._running: dict[str, deque[Place]] = defaultdict(deque)
+        self._numbers = count()
 
     def arrive(
         self, address: str, *, at_most: int = 1, user: str | None = "", kind: str = "GET /v1/tasks"
     ) -> int:
-        """Let requests arrive, and return how many were admitted. The default for `user` is one of the address."""
-        user = f"user of {address}" if user == "" else user
+        """Let requests arrive, and return how many were admitted. By default, each has a user of its own."""
         for number in range(at_most):
-            if not self._threads.admits(address, user):
+            owner = f"user {next(self._numbers)}" if user == "" else user
+            if not self._threads.admits(address, owner):
                 return number
-            place = Place(address=address, user=user, kind=kind, start=lambda: None)
+            place = Place(address=address, user=owner, kind=kind, start=lambda: None)
             place.start = partial(self._start, place)
             self._threads.enter(place)
         return at_most
@@ -58,9 +60,13 @@ class Requests:
 
     def identify(self, place: Place, user: str) -> None:
         """Record whose request it is, as the server does."""
-        if not self._threads.identify(place, user):
-            self._running[place.address].remove(place)
+        if self._threads.identify(place, user):
+            return
+        self._running[place.address].remove(place)
+        if self._threads.admits_user(user):
             self._threads.put_back(place, user)
+        else:
+            self._threads.leave(place)
 
     def _start(self, place: Place) -> None:
         self.started.append(place.address)
@@ -146,7 +152,7 @@ def test_waiting_requests_are_submitted_to_a_pool_with_free_threads(threads: Req
 
 
 def test_user_has_a_limited_number_of_threads_from_all_addresses() -> None:
-    requests = Requests(RequestThreads(8, waiting=10, name="test", per_user=3))
+    requests = Requests(RequestThreads(8, waiting=10, name="test", per_user=lambda _user: 3))
     for number in range(6):
         requests.arrive(f"mal {number % 2}", user="mal")
     assert requests.started == ["mal 0", "mal 1", "mal 0"]
@@ -157,7 +163,7 @@ def test_user_has_a_limited_number_of_threads_from_all_addresses() -> None:
 
 
 def test_request_of_an_unknown_user_that_has_its_threads_gives_its_own_back() -> None:
-    requests = Requests(RequestThreads(8, waiting=10, name="test", per_user=3))
+    requests = Requests(RequestThreads(8, waiting=10, name="test", per_user=lambda _user: 3))
     requests.arrive("mal 0", user=None, at_most=3)
     requests.arrive("mal 1", user=None, at_most=3)
     for place in (*requests.of("mal 0"), *requests.of("mal 1")):
@@ -172,15 +178,15 @@ def test_request_of_an_unknown_user_that_has_its_threads_gives_its_own_back() ->
 
 
 def test_kinds_of_requests_of_a_user_take_turns() -> None:
-    requests = Requests(RequestThreads(8, waiting=20, name="test", per_user=4))
-    requests.arrive("ada", at_most=9, kind="POST /v1/tasks:batch")
+    requests = Requests(RequestThreads(8, waiting=20, name="test", per_user=lambda _user: 4))
+    requests.arrive("home", user="ada", at_most=9, kind="POST /v1/tasks:batch")
     assert len(requests.started) == 3
-    assert requests.arrive("ada") == 1
-    assert requests.started[3:] == ["ada"]
+    assert requests.arrive("home", user="ada") == 1
+    assert requests.started[3:] == ["home"]
 
 
 def test_requests_of_a_user_from_another_address_take_turns() -> None:
-    requests = Requests(RequestThreads(8, waiting=20, name="test", per_user=1))
+    requests = Requests(RequestThreads(8, waiting=20, name="test", per_user=lambda _user: 1))
     requests.arrive("ada's first", user="ada", at_most=9)
     requests.arrive("ada's second", user="ada")
     assert requests.started == ["ada's first"]
@@ -188,14 +194,26 @@ def test_requests_of_a_user_from_another_address_take_turns() -> None:
     assert requests.end("ada's second") == ["ada's first"]
 
 
-def test_user_has_its_share_of_the_places_from_all_addresses() -> None:
+def test_user_leaves_places_to_others_behind_its_address() -> None:
     requests = Requests(RequestThreads(THREADS, waiting=WAITING, name="test"))
-    assert [requests.arrive(f"mal {number}", user="mal", at_most=100) for number in range(3)] == [10, 0, 0]
-    assert requests.arrive("ada", at_most=100) == 5
+    assert requests.arrive("office", user="mal", at_most=100) == 7
+    assert requests.arrive("office", user="ada", at_most=100) == 3
+    assert requests.arrive("elsewhere", user="mal", at_most=100) == 0
+    assert requests.arrive("elsewhere", user="bob", at_most=100) == 4
+
+
+def test_user_who_was_unknown_has_its_share_of_the_places_from_all_addresses() -> None:
+    requests = Requests(RequestThreads(8, waiting=40, name="test", per_user=lambda _user: 2))
+    for number in range(20):
+        requests.arrive(f"mal {number}", user=None, at_most=100)
+        while known := [place for place in requests.of(f"mal {number}") if place.user is None]:
+            requests.identify(known[0], "mal")
+    assert requests.arrive("mal", user="mal") == 0
+    assert requests.arrive("others", at_most=100) == 24
 
 
 def test_requests_that_wait_for_changes_leave_threads_and_places_to_others() -> None:
-    threads = RequestThreads(THREADS, waiting=WAITING, slots=100, name="test", per_user=4)
+    threads = RequestThreads(THREADS, waiting=WAITING, slots=100, name="test", per_user=lambda _user: 4)
     requests = Requests(threads)
     for number in range(100):
         assert requests.arrive(f"office {number % 3}") == 1
