@@ -200,10 +200,7 @@ class SubmitBatch:
         publisher = self.submit_task.publisher
         wanted: dict[str, Submitted] = {}
         for outcome in outcomes:
-            if not isinstance(outcome, Submitted):
-                continue
-            # A message with the id of a new task may be that of a deleted one.
-            if not outcome.replayed or publisher.needs_message(outcome.task):
+            if isinstance(outcome, Submitted) and publisher.needs_message(outcome.task):
                 wanted.setdefault(outcome.task.id, outcome)
         errors = self._keep_inputs(wanted.values())
         # First: a task that is stored would be published by rescue, although it is reported as refused.

@@ -44,6 +44,7 @@ class TaskPublisher:
         self._gather_seconds = gather_seconds
         self._lock = threading.Lock()
         self._unwritten: dict[str, tuple[Task, datetime]] = {}
+        """By id: the task as published, and when Pub/Sub confirmed its message."""
 
     def publish(self, *tasks: Task) -> None:
         """Return once Pub/Sub has confirmed a message for each task.
@@ -67,7 +68,9 @@ class TaskPublisher:
         if task.enqueued_at is not None or task.status is not TaskStatus.QUEUED:
             return False
         with self._lock:
-            return task.id not in self._unwritten
+            unwritten = self._unwritten.get(task.id)
+        # Otherwise the message is that of a deleted task with this id, or from before a retry.
+        return unwritten is None or unwritten[0].queued_at != task.queued_at
 
     def _schedule_write(self) -> None:
         with suppress(RuntimeError):  # the process is ending
@@ -86,8 +89,9 @@ class TaskPublisher:
             _log.warning("publish_confirmations_lost", tasks=len(confirmed), reason=error.code)
         finally:
             with self._lock:
-                for task_id in confirmed:
-                    del self._unwritten[task_id]
+                for task_id, written in confirmed.items():
+                    if self._unwritten[task_id] is written:  # else it was published again meanwhile
+                        del self._unwritten[task_id]
                 has_more = bool(self._unwritten)
             if has_more:
                 self._schedule_write()

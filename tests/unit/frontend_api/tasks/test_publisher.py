@@ -87,6 +87,47 @@ def test_replay_publishes_nothing_while_a_confirmation_is_unwritten(api: Api, la
     assert len(api.queue.published) == 1
 
 
+@pytest.mark.parametrize("in_batch", [False, True])
+def test_replay_publishes_beside_an_unwritten_confirmation_of_a_deleted_task(
+    api: Api, in_batch: bool
+) -> None:
+    """The new task has the deleted one's id."""
+    task = {"prompt": "a large red circle"}
+    deleted = api.client.post("/v1/tasks", json=task, headers=KEY).get_json()["id"]
+    api.client.delete(f"/v1/tasks/{deleted}")
+    api.clock.advance(0.05)
+    api.queue.unavailable = True
+    assert api.client.post("/v1/tasks", json=task, headers=KEY).status_code == 503
+    api.queue.unavailable = False
+    if in_batch:
+        batch = {"tasks": [{**task, "idempotency_key": "order-66"}]}
+        (replay,) = api.client.post("/v1/tasks:batch", json=batch).get_json()["results"]
+        assert replay["status"] == 200
+    else:
+        assert api.client.post("/v1/tasks", json=task, headers=KEY).status_code == 200
+    assert len(api.queue.published) == 2
+    assert api.stored(deleted).created_at == api.clock.now()
+
+
+def test_confirmation_of_a_new_task_outlasts_the_write_of_a_deleted_one(
+    api: Api, later: Later, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The new task has the deleted one's id, and is published during the write."""
+    task_id = api.client.post("/v1/tasks", json={"prompt": "a"}, headers=KEY).get_json()["id"]
+    api.client.delete(f"/v1/tasks/{task_id}")
+    write = api.batches.update_unchanged
+
+    def write_while_a_task_arrives(*args: Any) -> Any:
+        monkeypatch.setattr(api.batches, "update_unchanged", write)
+        api.clock.advance(0.05)
+        assert api.client.post("/v1/tasks", json={"prompt": "a"}, headers=KEY).status_code == 202
+        return write(*args)
+
+    monkeypatch.setattr(api.batches, "update_unchanged", write_while_a_task_arrives)
+    later.do_all()
+    assert api.stored(task_id).enqueued_at == api.clock.now()
+
+
 def test_confirmation_is_skipped_when_the_task_was_claimed_meanwhile(api: Api, later: Later) -> None:
     task_id = api.submit().get_json()["id"]
     claimed = api.store.update(task_id, lambda task: task.claimed_by("worker", api.clock.now(), TTL))
@@ -119,6 +160,7 @@ def test_new_task_of_a_batch_is_published_beside_a_deleted_one_with_its_id(api: 
     headers = {"Idempotency-Key": "order-1"}
     task_id = api.client.post("/v1/tasks", json={"prompt": "a"}, headers=headers).get_json()["id"]
     api.client.delete(f"/v1/tasks/{task_id}")
+    api.clock.advance(0.05)
     batch = {"tasks": [{"prompt": "a", "idempotency_key": "order-1"}]}
     (result,) = api.client.post("/v1/tasks:batch", json=batch).get_json()["results"]
     assert (result["outcome"], result["task_id"]) == ("accepted", task_id)
