@@ -63,6 +63,7 @@ class Task(TaskSteps):
         parameters: GenerationParameters,
         now: datetime,
         keep_for: timedelta,
+        work_units: float | None = None,
         attempts: int = DEFAULT_ATTEMPTS,
         start_within: timedelta | None = None,
         predicted_seconds: float | None = None,
@@ -73,11 +74,12 @@ class Task(TaskSteps):
         callback_headers: Mapping[str, str] | None = None,
         traceparent: str | None = None,
     ) -> "Task":
-        """Return a new task, queued."""
+        """Return a new task, queued. `work_units`: by default those of the requested size."""
         return cls(
             id=task_id,
             user_id=user_id,
             parameters=parameters,
+            work_units=parameters.work_units if work_units is None else work_units,
             status=TaskStatus.QUEUED,
             created_at=now,
             updated_at=now,

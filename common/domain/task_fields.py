@@ -27,6 +27,8 @@ class TaskFields:
     id: str
     user_id: str
     parameters: GenerationParameters
+    work_units: float
+    """The amount of computation of all its images, from its submission on; see ModelSpec.work_units_of."""
     status: TaskStatus
     created_at: datetime
     updated_at: datetime
@@ -84,6 +86,11 @@ class TaskFields:
     def folder(self) -> str:
         """The prefix of all its objects; see task_folder."""
         return task_folder(self.id, self.created_at)
+
+    @property
+    def image_work_units(self) -> float:
+        """The amount of computation for one image."""
+        return self.work_units / self.parameters.num_images
 
     @property
     def missing_images(self) -> tuple[int, ...]:

@@ -1,7 +1,7 @@
 """Reports of live workers, from which the API estimates the duration of tasks.
 
 Times are medians over the images that the worker generated recently. Work units are
-`GenerationParameters.work_units`.
+`Task.work_units`.
 """
 
 from dataclasses import dataclass, replace

@@ -15,6 +15,7 @@ from pydantic import TypeAdapter
 from common.domain.gpu_usage import RunSeconds
 from common.domain.images import Preview, StoredImage
 from common.domain.inputs import input_object_name
+from common.domain.parameters import GenerationParameters
 from common.domain.task import Progress, Task
 from common.wire_formats.versions import UndecodableError, check_version
 
@@ -60,7 +61,7 @@ def encode_task_document(task: Task) -> Document:
         "status": task.status.value,
         "model": task.parameters.model,
         "parameters": task.parameters.model_dump(mode="json"),
-        "work_units": task.parameters.work_units,
+        "work_units": task.work_units,
         "predicted_seconds": task.predicted_seconds,
         "lane": task.lane.value,
         "labels": dict(task.labels),
@@ -117,8 +118,12 @@ def _decode(document: Mapping[str, Any], revision: str | None) -> Task:
     if missing := _REQUIRED - document.keys():
         raise KeyError(*missing)
     pending_since = document.get("event_pending_since") or document.get(EVENT_PENDING_SINCE_BEFORE_1_7)
+    units = document.get("work_units")
+    if units is None:
+        units = GenerationParameters.model_validate(document["parameters"]).work_units
     fields = {
         **document,
+        "work_units": units,
         "queued_at": document.get("queued_at", document["created_at"]),
         "keep_for": timedelta(seconds=document.get("keep_for_seconds", _KEPT_FOR_SECONDS)),
         "claim": None if document["claim"] is None else _with_plain_times(document["claim"], _CLAIM_TIMES),

@@ -1,6 +1,6 @@
 """Workload: the unfinished tasks and the live workers at one moment, and derived values. Pure.
 
-Work is counted in work units (`GenerationParameters.work_units`), which are the same on every
+Work is counted in work units (`Task.work_units`), which are the same on every
 device. Workers report the GPU seconds per unit, so the GPU time of a backlog can be computed
 without reading a single task.
 """

@@ -25,7 +25,7 @@ class CallersGpuSeconds:
 
     def of(self, task: Task) -> float:
         """Predict one task, whole: finished images of an earlier attempt count as well."""
-        return task.parameters.work_units * (self.per_unit(task.parameters.model) or 0.0)
+        return task.work_units * (self.per_unit(task.parameters.model) or 0.0)
 
     def active(self, user_id: str) -> float:
         """Predict the queued and processing tasks of one caller. Raises DependencyUnavailableError."""

@@ -1,4 +1,4 @@
-"""The unfinished tasks of a model, counted in work units (`GenerationParameters.work_units`). Pure."""
+"""The unfinished tasks of a model, counted in work units (`Task.work_units`). Pure."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ class Work:
 
     @classmethod
     def of(cls, task: Task) -> "Work":
-        return cls(tasks=1, units=task.parameters.work_units)
+        return cls(tasks=1, units=task.work_units)
 
     def __add__(self, other: "Work") -> "Work":
         return Work(tasks=self.tasks + other.tasks, units=self.units + other.units)
@@ -51,7 +51,7 @@ class ActiveTask:
             model=task.parameters.model,
             lane=task.lane,
             status=task.status,
-            units=task.parameters.work_units,
+            units=task.work_units,
         )
 
 

@@ -192,6 +192,7 @@ class SubmitTask:
             task_id=task_id,
             user_id=submission.user_id,
             parameters=parameters,
+            work_units=spec.work_units_of(parameters),
             now=self.clock.now(),
             keep_for=self.keep_for,
             start_within=submission.start_within,

@@ -268,7 +268,7 @@ class ProcessTask:
                 match piece:
                     case GeneratedImage():
                         active.image_generated(piece)
-                        self.timing_stats.image_generated(active.task.parameters, piece.times)
+                        self.timing_stats.image_generated(active.task, piece.times)
                         if trouble is None:
                             try:
                                 active.image_stored(self.images.store(active.task, piece))

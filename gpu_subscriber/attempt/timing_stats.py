@@ -11,7 +11,6 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass, field, replace
 from statistics import median
 
-from common.domain.parameters import GenerationParameters
 from common.domain.task import Task
 from common.domain.worker_report import NO_FACTORS, ModelTimes, PredictionSample, SizeTimes, StepFactors
 from gpu_subscriber.engine.messages import RunTimes, WarmUpTimes
@@ -69,11 +68,11 @@ class _Model:
             self.sizes.popitem(last=False)
         return size
 
-    def is_small(self, parameters: GenerationParameters) -> bool:
+    def is_small(self, image_work_units: float) -> bool:
         if self.warm_up_cost is None:
             return False
         _, default_units = self.warm_up_cost
-        return parameters.image_work_units < _USUAL_SHARE * default_units
+        return image_work_units < _USUAL_SHARE * default_units
 
     def gpu_seconds_per_unit(self) -> float:
         """Small images count only without others: else one caller's would change the others' quotas."""
@@ -108,19 +107,19 @@ class TimingStats:
             model.warm_up_cost = (times.seconds_of(warm_up.steps), warm_up.work_units)
             model.factors = warm_up.factors
 
-    def image_generated(self, parameters: GenerationParameters, times: RunTimes | None) -> None:
-        """Record the durations of one image, if known. An image without a step here is ignored."""
+    def image_generated(self, task: Task, times: RunTimes | None) -> None:
+        """Record the durations of one image of a task, if known. An image without a step here is ignored."""
         if times is None or times.steps == 0:
             return
-        pixels = parameters.pass_pixels
+        parameters, pixels = task.parameters, task.parameters.pass_pixels
         with self._lock:
             model = self._models.setdefault(parameters.model, _Model())
             size = model.size_of(pixels)
             size.pixels.append(pixels)
             plain_seconds = times.stepping_seconds / model.factors.of(parameters)
             size.images.append(replace(times, stepping_seconds=plain_seconds))
-            cost = (times.seconds_of(parameters.computed_steps), parameters.image_work_units)
-            (model.small_costs if model.is_small(parameters) else model.costs).append(cost)
+            cost = (times.seconds_of(parameters.computed_steps), task.image_work_units)
+            (model.small_costs if model.is_small(task.image_work_units) else model.costs).append(cost)
 
     def task_ended(self, task: Task, *, generation_seconds: float) -> None:
         """Record the duration of a task that completed at the first attempt.

@@ -116,7 +116,7 @@ class InMemoryTaskStats(Outage):
 
 def _work_of(tasks: list[Task]) -> WorkOfCaller:
     return WorkOfCaller(
-        units=sum(task.parameters.work_units for task in tasks),
+        units=sum(task.work_units for task in tasks),
         used_gpu_seconds=sum(
             (task.usage.gpu_seconds or 0.0) + task.usage.wasted_gpu_seconds for task in tasks
         ),
@@ -132,6 +132,6 @@ def _finished_since(tasks: list[Task], since: datetime) -> list[Task]:
 def _work_by_lane(tasks: list[Task]) -> dict[Lane, Work]:
     of_lane = {lane: [task for task in tasks if task.lane is lane] for lane in Lane}
     return {
-        lane: Work(tasks=len(some), units=sum(task.parameters.work_units for task in some))
+        lane: Work(tasks=len(some), units=sum(task.work_units for task in some))
         for lane, some in of_lane.items()
     }

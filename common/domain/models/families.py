@@ -28,6 +28,12 @@ def takes_ip_adapters(family: str) -> bool:
     return served is not None and KNOWN_PIPELINES[served].takes_ip_adapters
 
 
+def has_own_sizes(family: str) -> bool:
+    """Return whether models of a family generate in sizes of their own, whatever size is requested."""
+    served = PIPELINE_CLASS_OF.get(family)
+    return served is not None and KNOWN_PIPELINES[served].has_own_sizes
+
+
 def family_of(pipeline_class: str) -> str:
     """Return the family that serves this pipeline class best."""
     known = KNOWN_PIPELINES.get(pipeline_class)

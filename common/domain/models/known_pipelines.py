@@ -60,6 +60,8 @@ class PipelineClass:
     """The argument of its call that takes the scale."""
     packs: bool = False
     """Whether it packs 2 x 2 latents into one token, whatever its denoiser's patch size."""
+    has_own_sizes: bool = False
+    """Whether its call generates in the checkpoint's own sizes, and resizes images to the requested one."""
     side_multiple: int = 1
     """A multiple of width and height that it requires regardless of its autoencoder."""
     min_steps: int = 1
@@ -239,6 +241,7 @@ KNOWN_PIPELINES = {
         family="sana",
         guidance=_CFG,
         samplers=FLOW_SAMPLERS,
+        has_own_sizes=True,
         side_multiple=32,
         usual={_CFG: Usual(steps=20, guidance_scale=4.5)},
         # Of 300 embeddings, one is the first token's and one the last token's of the instruction.

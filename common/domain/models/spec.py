@@ -10,6 +10,7 @@ from common.domain.errors import FieldProblem, ParametersRejectedError
 from common.domain.models.families import (
     WHOLE_PIPELINE,
     control_network_class,
+    has_own_sizes,
     shares_steps,
     takes_ip_adapters,
 )
@@ -180,6 +181,15 @@ class ModelSpec(ModelFiles):
         return GenerationParameters(
             prompt=prompt, seed=seed, **self.defaults.model_dump(), **pictures, **self._own
         )
+
+    def work_units_of(self, parameters: GenerationParameters) -> float:
+        """Return the amount of computation of a task.
+
+        A model with its own sizes needs the same for each requested size; that of the default one counts.
+        """
+        size = {"width": self.defaults.width, "height": self.defaults.height}
+        counted = parameters.model_copy(update=size) if has_own_sizes(self.family) else parameters
+        return counted.work_units
 
     @property
     def _steering(self) -> tuple[tuple[Steering, tuple[str, ...]], ...]:

@@ -264,6 +264,14 @@ def test_field_that_an_older_document_lacks_is_empty(version: str, field: str, e
     assert getattr(decode_task_document(document | {"version": version}), field) == empty
 
 
+def test_work_of_a_document_is_kept_and_that_of_an_older_one_is_computed() -> None:
+    document = encode_task_document(submitted_task(work_units=12.5))
+    assert decode_task_document(document).work_units == 12.5
+    del document["work_units"]
+    task = decode_task_document(document | {"version": "1.2"})
+    assert task.work_units == task.parameters.work_units
+
+
 def test_warning_of_an_older_document_has_no_tokens() -> None:
     document = encode_task_document(full_task())
     del document["warnings"][0]["tokens"]

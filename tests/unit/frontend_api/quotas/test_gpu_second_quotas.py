@@ -5,8 +5,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from werkzeug.test import TestResponse
 
+from common.domain.models.catalog import DEMO_MODEL, EMBEDDED_CATALOG, ModelCatalog
 from common.domain.task import Failure, Task
 from common.domain.worker_report import ModelTimes
 from frontend_api.quotas.limits import QuotaLimits
@@ -20,9 +22,9 @@ NOON = 12 * 3_600
 """The tests begin at noon."""
 
 
-def limited(folder: Path, **limits: int) -> Api:
+def limited(folder: Path, *, catalog: ModelCatalog = EMBEDDED_CATALOG, **limits: int) -> Api:
     """Return an API whose worker needs ten seconds for a task of `submit`."""
-    api = Api(folder=folder, quota_limits=QuotaLimits(**limits))
+    api = Api(folder=folder, catalog=catalog, quota_limits=QuotaLimits(**limits))
     per_unit = TASK_SECONDS / parameters().work_units
     pace = ModelTimes(model="demo", gpu_seconds_per_unit=per_unit, sizes=())
     alive_until = api.clock.now() + timedelta(days=30)
@@ -95,6 +97,16 @@ def test_one_large_task_is_accepted_while_no_other_counts(tmp_path: Path) -> Non
     api = limited(tmp_path, active_gpu_seconds=15, daily_gpu_seconds=15)
     accepted(api, images=4)
     assert refusal(submit(api))[:2] == (429, "quota_exceeded")
+
+
+@pytest.mark.parametrize("side", [128, 512])
+def test_sizes_need_equal_gpu_seconds_of_a_model_with_own_sizes(tmp_path: Path, side: int) -> None:
+    """It generates all images in the same size, and resizes them to the requested one."""
+    own_sizes = DEMO_MODEL.model_copy(update={"family": "sana"})
+    api = limited(tmp_path, catalog=ModelCatalog(models=(own_sizes,)), active_gpu_seconds=1_000)
+    body = {"prompt": "a circle", "guidance_scale": 4.0, "num_images": 2, "width": side, "height": side}
+    assert api.client.post("/v1/tasks", json=body).status_code == 202
+    assert use_of(api, "active-gpu-seconds")["used"] == pytest.approx(2 * TASK_SECONDS)
 
 
 def test_tasks_of_an_unmeasured_model_take_no_gpu_seconds(tmp_path: Path) -> None:

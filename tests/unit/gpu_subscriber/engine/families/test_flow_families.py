@@ -11,6 +11,7 @@ import pytest
 import torch
 from diffusers import DiffusionPipeline
 
+from common.domain.models.families import FAMILIES, has_own_sizes
 from common.domain.models.spec import ModelSpec
 from common.domain.parameters import GenerationParameters
 from gpu_subscriber.describe_model import described
@@ -18,6 +19,7 @@ from gpu_subscriber.engine.batches.batch_caps import BatchCaps
 from gpu_subscriber.engine.batches.batch_planning import BatchKey
 from gpu_subscriber.engine.families.flux import Flux
 from gpu_subscriber.engine.families.guided import GuidedFamily
+from gpu_subscriber.engine.families.registry import GUIDED_FAMILIES
 from gpu_subscriber.engine.families.sana import Sana
 from gpu_subscriber.engine.families.stable_diffusion_3 import StableDiffusion3
 from gpu_subscriber.engine.models.loading import compile_blocks, load_family
@@ -80,6 +82,15 @@ def test_sana_of_unknown_sizes_generates_in_the_requested_size(tmp_path: Path) -
     assert expected.latents.shape[-2:] == (1, 2)
     assert_bit_equal(Sana(stock), parameters, expected)
     assert Sana(stock).batch_key(parameters) == BatchKey.of(parameters)
+
+
+def test_work_units_ignore_the_size_of_the_families_that_generate_in_another() -> None:
+    resizing = {
+        name
+        for name, family in GUIDED_FAMILIES.items()
+        if family.generated_size is not GuidedFamily.generated_size
+    }
+    assert resizing == {name for name in FAMILIES if has_own_sizes(name)} == {"sana"}
 
 
 def test_sana_drops_learned_variances_like_the_stock_pipeline(tmp_path: Path) -> None:
