@@ -14,8 +14,8 @@ from test_clients import NO_PAUSE
 
 HEADERS = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n"
 EARLY_HINTS = b"HTTP/1.1 103 Early Hints\r\n\r\n"
-DRIPS = {"nothing": (b"", b""), "a body in drips": (HEADERS, b" ")}
-ENDLESS_HINTS = (b"", EARLY_HINTS)
+BODIES = {"nothing": (b"", b""), "a body in drips": (HEADERS, b" ")}
+HEADS = {"early hints without end": (b"", EARLY_HINTS), "a header in drips": (b"HTTP/1.1 200 OK\r\n", b"x")}
 
 
 @contextmanager
@@ -61,18 +61,22 @@ def wait_asynchronously(url: str) -> None:
     asyncio.run(wait())
 
 
-@pytest.mark.parametrize(
-    ("wait", "sent"),
-    [
-        *((wait, sent) for wait in (wait_blocking, wait_asynchronously) for sent in DRIPS.values()),
-        (wait_asynchronously, ENDLESS_HINTS),
-    ],
-)
-def test_wait_ends_at_its_timeout_whatever_the_server_sends(
-    wait: Callable[[str], None], sent: tuple[bytes, bytes]
-) -> None:
+def assert_ends_in_time(wait: Callable[[str], None], sent: tuple[bytes, bytes]) -> None:
     with dripping(*sent) as url:
         began = time.monotonic()
         with pytest.raises(WaitTimeoutError, match=r"task t did not finish within 1.2 s \(no response\)"):
             wait(url)
         assert time.monotonic() - began < 4.0
+
+
+@pytest.mark.parametrize("wait", [wait_blocking, wait_asynchronously])
+@pytest.mark.parametrize("sent", BODIES.values(), ids=BODIES)
+def test_wait_ends_at_its_timeout_whatever_body_the_server_sends(
+    wait: Callable[[str], None], sent: tuple[bytes, bytes]
+) -> None:
+    assert_ends_in_time(wait, sent)
+
+
+@pytest.mark.parametrize("sent", HEADS.values(), ids=HEADS)
+def test_asynchronous_wait_ends_at_its_timeout_whatever_head_it_receives(sent: tuple[bytes, bytes]) -> None:
+    assert_ends_in_time(wait_asynchronously, sent)

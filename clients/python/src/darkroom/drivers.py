@@ -128,6 +128,7 @@ class _Driver:
     def _send(self, request: httpx.Request, within_seconds: float | None) -> httpx.Response:
         if within_seconds is None:
             return self._read(self._open(request))
+        # httpx limits each read only: until the headers are complete, a server that drips can exceed the time.
         ends_at = time.monotonic() + within_seconds
         timeouts = request.extensions["timeout"]
         request.extensions["timeout"] = {name: min(each, within_seconds) for name, each in timeouts.items()}

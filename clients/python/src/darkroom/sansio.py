@@ -19,7 +19,8 @@ Result = TypeVar("Result")
 class Send:
     """Send a request. The result is the httpx.Response with its body.
 
-    A response that is not complete `within_seconds` counts as httpx.ReadTimeout.
+    A response that is not complete `within_seconds` counts as httpx.ReadTimeout. The blocking driver
+    limits each read until the headers are complete, then all together.
     """
 
     request: httpx.Request
