@@ -252,10 +252,13 @@ export class DarkroomClient {
   }
 }
 
+/** Traits of the model that the API adds to a task's parameters. */
+const TRAITS = ["guidance", "guidance_off_at"];
+
 /** Pure. Without fields that the API adds or that have no value; the seed is text, because it may exceed JavaScript's numbers. */
 export function submittedParameters({ seed_text: seed, ...parameters }: Parameters): Parameters {
   const hasNoValue = (value: unknown) => value === null || (Array.isArray(value) && value.length === 0);
-  const given = Object.entries(parameters).filter(([name, value]) => name !== "guidance" && !hasNoValue(value));
+  const given = Object.entries(parameters).filter(([name, value]) => !TRAITS.includes(name) && !hasNoValue(value));
   return { ...Object.fromEntries(given), ...(typeof seed === "string" ? { seed } : {}) };
 }
 

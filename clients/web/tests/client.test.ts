@@ -124,7 +124,7 @@ describe("imageSource", () => {
 });
 
 test("submittedParameters are those that a submission accepts", () => {
-  const parameters = { prompt: "a circle", seed: 1, seed_text: "9007199254740993", image: null, loras: [], guidance: "none" };
+  const parameters = { prompt: "a circle", seed: 1, seed_text: "9007199254740993", image: null, loras: [], guidance: "none", guidance_off_at: 0 };
   expect(submittedParameters(parameters)).toEqual({ prompt: "a circle", seed: "9007199254740993" });
 });
 

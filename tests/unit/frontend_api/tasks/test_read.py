@@ -5,6 +5,8 @@ from datetime import timedelta
 
 import pytest
 
+from common.domain.parameters import GenerationParameters
+from frontend_api.tasks.schemas import TaskSubmission
 from tests.unit.frontend_api.conftest import PNG, Api
 
 
@@ -13,6 +15,12 @@ def test_malformed_task_id_is_not_found(api: Api, task_id: str) -> None:
     answer = api.client.get(f"/v1/tasks/{task_id}")
     assert answer.status_code == 404
     assert answer.content_type == "application/problem+json"
+
+
+def test_all_parameters_of_a_task_but_its_models_traits_can_be_submitted() -> None:
+    """Clients remove these two: TRAITS in clients/web/src/client.ts."""
+    stated, accepted = set(GenerationParameters.model_fields), set(TaskSubmission.model_fields)
+    assert stated - accepted == {"guidance", "guidance_off_at"}
 
 
 def test_read_returns_304_when_the_etag_matches(api: Api) -> None:
