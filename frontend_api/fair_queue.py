@@ -90,11 +90,6 @@ class FairQueue:
             self._count(caller)
             return True
 
-    def count(self, caller: str) -> None:
-        """Count work of this caller that runs already, also beyond the capacity."""
-        with self._lock:
-            self._count(caller)
-
     def withdraw(self, caller: str, start: _Start) -> bool:
         """Remove work that waits; return False if it has started."""
         with self._lock:
@@ -107,7 +102,7 @@ class FairQueue:
             return True
 
     def _start_waiting(self) -> None:
-        while self._free > 0 and (caller := self._next_caller()) is not None:
+        while self._free and (caller := self._next_caller()) is not None:
             waiting = self._waiting.pop(caller)
             self._new.discard(caller)
             start = waiting.next()

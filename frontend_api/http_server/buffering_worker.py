@@ -226,12 +226,11 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
     def handle_request(self, req: Any, conn: _Connection) -> bool:
         """Handle a request in a thread. The body is complete, so no `100 Continue` is sent.
 
-        `environ["wsgi.input"]` has two methods besides those of files. A route calls `begin_wait()` when it
-        has used the body and waits for changes, and `end_wait()` before it gives its subscription back.
+        A route that has used the body and waits for changes calls `environ["wsgi.input"].begin_wait()`. It
+        has a subscription until the response is sent.
         """
         req._expected_100_continue = False
         req.body.begin_wait = partial(self._begin_wait, conn)
-        req.body.end_wait = partial(conn.threads.end_wait, conn.place)
         try:
             return bool(super().handle_request(req, conn))
         except BlockingIOError as error:  # see _TAKES_NOTHING: caused by the caller, so not logged

@@ -110,14 +110,14 @@ class IncomingRequest:
         self._head_lines += latest.count(b"\n", len(self._end_of_head), head_end)
         if self._head_lines > _MAX_HEAD_LINES or _COSTLY_HEAD.search(latest, 0, head_end):
             raise ValueError("the head has too many fields, folded lines or too many blanks")
+        of_head = head_end - len(self._end_of_head)
         self._end_of_head = latest[-_OVERLAP_BYTES:]
-        self._head.receive_data(data)
+        self._head.receive_data(data[:of_head])  # which would keep the body, too
         event = self._head.next_event()
         if not isinstance(event, h11.Request):
             return b""
         self._note_head(event)
-        behind, _ = self._head.trailing_data
-        return behind
+        return data[of_head:]
 
     def _feed_body(self, body: SizedBody | ChunkedBody, data: bytes) -> None:
         own = body.feed(data)

@@ -27,7 +27,7 @@ class Place:
     start: Callable[[], object]
     """Submits the request to the pool, which has a free thread."""
     waits: bool = False
-    """For changes, within the limits of subscriptions."""
+    """It has waited for changes, and counts for its subscription until it ends."""
 
     @property
     def line(self) -> str:
@@ -102,29 +102,17 @@ class RequestThreads:
         self._enqueue(place)
 
     def begin_wait(self, place: Place) -> None:
-        """Move a request to its slot. It has one of the process's subscriptions, of which there are `slots`."""
-        if not place.waits:
-            self._give_back(place)
-            place.waits = True
+        """Move a request to a slot, in which it stays.
 
-    def end_wait(self, place: Place) -> None:
-        """Count a request again, at once: it has a thread. It gives its subscription back afterwards."""
-        if place.waits:
-            place.waits = False
-            self._of_addresses.take(place.address)
-            self._addresses.count(place.address)
-            if place.user is not None:
-                self._of_users.take(place.user)
-                self._users.count(place.user, place.line)
+        It has one of the process's subscriptions, of which there are `slots`, until its response is sent.
+        """
+        self.leave(place)
+        place.waits = True
 
     def leave(self, place: Place) -> None:
         """Record that a request has ended."""
         if place.waits:
-            place.waits = False
-        else:
-            self._give_back(place)
-
-    def _give_back(self, place: Place) -> None:
+            return
         self._of_addresses.give_back(place.address)
         self._addresses.leave(place.address)
         if place.user is not None:
@@ -158,10 +146,6 @@ class _UserQueues:
         if not is_taken:
             self._forget(user)
         return is_taken
-
-    def count(self, user: str, line: str) -> None:
-        """Count a request that has a thread, also beyond the limit."""
-        self._joined(user).count(line)
 
     def leave(self, user: str, line: str) -> None:
         self._queues[user].leave(line)

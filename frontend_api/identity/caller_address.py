@@ -1,6 +1,7 @@
 """The network address of a caller, which may be known from a proxy."""
 
 import ipaddress
+import re
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -34,10 +35,16 @@ class TrustedProxies:
         return self.network_of_caller(environ.get("REMOTE_ADDR", ""), tuple(filter(None, entries)))
 
 
+_WITH_PORT = re.compile(r"\[([^]]+)\](?::\d+)?|([^:]+):\d+")
+"""Some proxies append the caller's port: 203.0.113.7:443, [2001:db8::1]:443."""
+
+
 def network_of(address: str) -> str:
-    """Return an IPv4 address as it is, and the /64 of an IPv6 address."""
+    """Return an IPv4 address as it is, and the /64 of an IPv6 address, without a port."""
+    match = _WITH_PORT.fullmatch(address)
+    host = address if match is None else match[1] or match[2]
     try:
-        parsed = ipaddress.ip_address(address.partition("%")[0].strip("[]"))
+        parsed = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
         return address[:64]
     if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:

@@ -64,6 +64,7 @@ from frontend_api.openai_compatibility.schemas import (
 from frontend_api.quotas.headers import limit_rejections
 from frontend_api.streams.connection import ClientConnection
 from frontend_api.streams.package import Streams
+from frontend_api.streams.slots import reserve_subscription
 from frontend_api.tasks.package import Tasks
 from frontend_api.tasks.routes import SUBMISSION_PROBLEMS, accept
 from frontend_api.tasks.submit import OutcomeUnknownError, Submission
@@ -162,7 +163,7 @@ def _response(
     try:
         with ExitStack() as exits:
             # Take the slot first: a rejection afterwards would hide that the task was accepted.
-            subscription = exits.enter_context(current(Streams).subscriptions.reserve(caller_id()))
+            subscription = reserve_subscription()
             task = _accepted(submission)
             generation = Generation(
                 task,
@@ -184,8 +185,7 @@ def _response(
                 return Response(status=_CLIENT_CLOSED_REQUEST)
             except Exception as error:
                 return _error_response(generation.answer_of(error))
-            if response.is_streamed:
-                response.call_on_close(exits.pop_all().close)
+            response.call_on_close(exits.pop_all().close)  # large images may be read slowly
             return response
     except GenerationError as error:
         return _error_response(error.answer)

@@ -4,7 +4,7 @@ import select
 import socket
 import struct
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from enum import Enum, auto
 from typing import Any
@@ -37,16 +37,15 @@ class ClientConnection:
     """The socket of a request, if the server provides it.
 
     Without a socket, the caller is treated as always connected and ready. The request's body was used
-    when the wait begins. From then until its subscription is closed, neither the body nor the thread
-    counts for the caller.
+    when the wait begins. From then on, neither the body nor the thread counts for the caller, who has
+    a subscription until the response is sent.
     """
 
     def __init__(self, environ: Mapping[str, Any], *, pause_seconds: float = _PAUSE_SECONDS) -> None:
         self.socket: socket.socket | None = environ.get("gunicorn.socket")
         self._pause_seconds = pause_seconds
         self._next_change_at = 0.0
-        self._server_side: Any = environ.get("wsgi.input")
-        self._is_waiting = False
+        self._begin_wait: Callable[[], object] | None = getattr(environ.get("wsgi.input"), "begin_wait", None)
 
     def limit_send_buffer(self) -> None:
         """Limit the send buffer, so that a slow reader gets the newest state and not a backlog.
@@ -71,7 +70,8 @@ class ClientConnection:
 
         An update that follows another one within the pause is reported after it.
         """
-        self._begin_wait(subscription)
+        if self._begin_wait is not None:
+            self._begin_wait()
         heartbeat_at = time.monotonic() + seconds
         send_deadline: float | None = None
         while True:
@@ -99,12 +99,6 @@ class ClientConnection:
                 outcome = self._due_outcome(subscription)
             if outcome is not None:
                 return outcome
-
-    def _begin_wait(self, subscription: Subscription) -> None:
-        if not self._is_waiting and hasattr(self._server_side, "begin_wait"):
-            self._server_side.begin_wait()
-            subscription.call_on_close(self._server_side.end_wait)
-        self._is_waiting = True
 
     def _due_outcome(self, subscription: Subscription) -> WaitOutcome:
         if not subscription.has_update:

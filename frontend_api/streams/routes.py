@@ -4,7 +4,7 @@ over a WebSocket.
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -31,6 +31,7 @@ from frontend_api.identity.ports import Identity, NotAuthenticatedError
 from frontend_api.streams.connection import ClientConnection, WaitOutcome
 from frontend_api.streams.list_stream import Complete, ListItem, Removed, list_updates
 from frontend_api.streams.package import Streams
+from frontend_api.streams.slots import reserve_subscription
 from frontend_api.streams.subscriptions import Subscription
 from frontend_api.streams.task_stream import HEARTBEAT, Deleted, PermissionRevoked, StreamItem, task_updates
 from frontend_api.streams.websocket import VERSION, WebSocket, accept_token
@@ -60,21 +61,13 @@ doc = ApiDoc(tag="tasks")
 def stream(task_id: str) -> Response:
     """Stream a task's changes."""
     last_event_id = request.headers.get("Last-Event-ID")
-    with ExitStack() as exits:
-        subscription = exits.enter_context(_reserved())
-        task = current(Tasks).read(caller_id(), checked_task_id(task_id))
-        if task.status.is_terminal and current(Tasks).render(task).etag == last_event_id:
-            return Response(status=204, headers=UNBUFFERED)
-        connection = ClientConnection(request.environ)
-        updates = _updates(subscription, connection, task, known_etag=last_event_id)
-        response = Response(_events(updates), content_type="text/event-stream", headers=UNBUFFERED)
-        _keep_until_closed(exits, response)
-        return response
-
-
-def _reserved() -> Subscription:
-    """Reserve a subscription before the task is read, because a refusal must cost little."""
-    return current(Streams).subscriptions.reserve(caller_id())
+    subscription = reserve_subscription()  # before the task is read: a refusal must cost little
+    task = current(Tasks).read(caller_id(), checked_task_id(task_id))
+    if task.status.is_terminal and current(Tasks).render(task).etag == last_event_id:
+        return Response(status=204, headers=UNBUFFERED)
+    connection = ClientConnection(request.environ)
+    updates = _updates(subscription, connection, task, known_etag=last_event_id)
+    return Response(_events(updates), content_type="text/event-stream", headers=UNBUFFERED)
 
 
 def _updates(
@@ -92,11 +85,6 @@ def _updates(
         is_permitted=permission_check(),
         **options,
     )
-
-
-def _keep_until_closed(exits: ExitStack, response: Response) -> None:
-    """End the subscription with the response: a generator that is never started runs no `finally`."""
-    response.call_on_close(exits.pop_all().close)
 
 
 def _events(updates: Iterator[StreamItem]) -> Iterator[str]:
@@ -206,19 +194,16 @@ def authenticate_socket() -> None:
 )
 def connect(task_id: str) -> Response:
     """Stream a task's changes over a WebSocket."""
-    with ExitStack() as exits:
-        subscription = exits.enter_context(_reserved())
-        task = current(Tasks).read(caller_id(), checked_task_id(task_id))
-        connection = ClientConnection(request.environ)
-        headers = _handshake()
-        if connection.socket is None or headers is None:
-            raise RequestRefusedError(_upgrade_required())
-        updates = _updates(subscription, connection, task, accepts_data=True)
-        response = _Upgraded(
-            _messages(connection, WebSocket(connection.socket), updates), status=101, headers=headers
-        )
-        _keep_until_closed(exits, response)
-        return response
+    subscription = reserve_subscription()
+    task = current(Tasks).read(caller_id(), checked_task_id(task_id))
+    connection = ClientConnection(request.environ)
+    headers = _handshake()
+    if connection.socket is None or headers is None:
+        raise RequestRefusedError(_upgrade_required())
+    updates = _updates(subscription, connection, task, accepts_data=True)
+    return _Upgraded(
+        _messages(connection, WebSocket(connection.socket), updates), status=101, headers=headers
+    )
 
 
 class _Upgraded(Response):
@@ -250,7 +235,7 @@ def _messages(
                 case WaitOutcome.CLIENT_DATA:
                     socket.receive()
                 case WaitOutcome.TIMEOUT if not socket.ping():
-                    socket.close(CloseReason.INTERNAL_ERROR, "the client does not response pings")
+                    socket.close(CloseReason.INTERNAL_ERROR, "the client does not answer pings")
                 case WaitOutcome.SHUTTING_DOWN:
                     socket.close(CloseReason.GOING_AWAY, "the server is shutting down; reconnect")
             if not socket.is_open:

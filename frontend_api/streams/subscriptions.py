@@ -55,7 +55,6 @@ class Subscription:
         self._pending: TaskSnapshot | TaskListSnapshot | None = None
         self._unsubscribe: Callable[[], None] | None = None
         self._is_closed = False
-        self._on_close: list[Callable[[], object]] = []
         self.is_shutting_down = False
         """Set when the process stops: the caller must stop waiting."""
 
@@ -101,10 +100,6 @@ class Subscription:
             self.is_shutting_down = True
             self._wake()
 
-    def call_on_close(self, callback: Callable[[], object]) -> None:
-        """Call this when the wait has ended, before the subscription is released."""
-        self._on_close.append(callback)
-
     def close(self) -> None:
         """Stop waiting and release the subscription. Idempotent."""
         with self._lock:
@@ -115,8 +110,6 @@ class Subscription:
             self._unsubscribe()
         self._wakeup_reader.close()
         self._wakeup_writer.close()
-        for callback in self._on_close:
-            callback()
         self._release(self)
 
     def _on_change(self, snapshot: TaskSnapshot | TaskListSnapshot) -> None:

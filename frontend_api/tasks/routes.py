@@ -29,7 +29,7 @@ from frontend_api.streams.long_poll import (
     wait_until_finished,
     with_applied_wait,
 )
-from frontend_api.streams.package import Streams
+from frontend_api.streams.slots import reserve_subscription
 from frontend_api.tasks.package import Tasks
 from frontend_api.tasks.responses import TaskPageResponse, TaskResponse, task_path
 from frontend_api.tasks.schemas import (
@@ -93,9 +93,9 @@ def submit() -> Response:
     if seconds is None:
         return _submission_response(accept(submission))
     # Take the slot first: a rejection afterwards would hide that the task was accepted.
-    with current(Streams).subscriptions.reserve(caller_id()) as subscription:
-        submitted = accept(submission)
-        task = wait_until_finished(subscription, submitted.task, seconds)
+    subscription = reserve_subscription()
+    submitted = accept(submission)
+    task = wait_until_finished(subscription, submitted.task, seconds)
     return with_applied_wait(_submission_response(replace(submitted, task=task)), seconds)
 
 
@@ -154,8 +154,7 @@ def read(task_id: str) -> Response:
     response = task_response(task)
     known = not request.if_none_match or request.if_none_match.contains_weak(response.get_etag()[0] or "")
     if seconds is not None and known and not task.status.is_terminal:
-        with current(Streams).subscriptions.reserve(caller_id()) as subscription:
-            response = wait_for_change(subscription, response, task, seconds, respond=task_response)
+        response = wait_for_change(reserve_subscription(), response, task, seconds, respond=task_response)
     return with_applied_wait(conditional(response), seconds)
 
 

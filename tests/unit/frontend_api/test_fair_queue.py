@@ -104,25 +104,6 @@ def test_last_places_are_for_callers_that_have_fewer_than_are_free() -> None:
     assert work.started_after("greedy") == ["b2"]
 
 
-def test_work_that_runs_already_counts() -> None:
-    work = Work(9, per_caller=2)
-    for _ in range(3):
-        work.queue.count("ada")
-    work.enter("ada", "a1")
-    assert work.started_after("ada") == []
-    assert work.started_after("ada") == ["a1"]
-
-
-def test_work_that_runs_already_may_exceed_the_capacity() -> None:
-    work = Work(1)
-    for _ in range(3):
-        work.queue.count("ada")
-    work.enter("bob", "b1")
-    assert work.queue.is_delayed_by("ada")
-    assert work.started_after("ada", "ada") == []
-    assert work.started_after("ada") == ["b1"]
-
-
 def test_running_work_is_taken_only_if_it_would_start() -> None:
     work = Work(4, per_caller=2, reserve=1)
     assert [work.queue.take("ada") for _ in range(3)] == [True, True, False]

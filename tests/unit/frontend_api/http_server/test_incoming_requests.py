@@ -1,5 +1,6 @@
 """The state of a request while it arrives, its owner, and which requests are aborted."""
 
+import tracemalloc
 from itertools import pairwise
 
 import pytest
@@ -131,3 +132,18 @@ def test_callers_behind_proxies_share_no_limit_before_the_head() -> None:
     for name in "abcde":
         requests.begin(name, now=0)
         assert requests.grow(name, caller=None, size=1) == []
+
+
+def test_body_is_kept_once() -> None:
+    body = 60_000
+    tracemalloc.start()
+    try:
+        incoming = IncomingRequest(max_body_bytes=lambda _method, _path: body)
+        incoming.feed(
+            b"POST /v1/tasks HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % body + bytes(body)
+        )
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert incoming.is_complete
+    assert body < kept < 1.5 * body

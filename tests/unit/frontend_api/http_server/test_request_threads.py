@@ -226,32 +226,19 @@ def test_requests_that_wait_for_changes_leave_threads_and_places_to_others() -> 
     assert requests.started[100:] == ["office 0"] * OF_ONE_ADDRESS
 
 
-def test_request_whose_wait_has_ended_counts_again() -> None:
-    threads = RequestThreads(THREADS, waiting=WAITING, slots=100, name="test")
+def test_requests_whose_waits_have_ended_keep_their_slots() -> None:
+    """Their callers may read the responses slowly."""
+    threads = RequestThreads(THREADS, waiting=WAITING, slots=20, name="test")
     requests = Requests(threads)
-    for _ in range(6):
+    for _ in range(20):
         requests.arrive("ada")
         threads.begin_wait(requests.of("ada")[-1])
-    for place in requests.of("ada"):
-        threads.end_wait(place)
-        threads.end_wait(place)  # a caller who waits several times ends each wait
-    requests.arrive("bob")
-    assert requests.started == ["ada"] * 6
-    assert threads.are_awaited(requests.of("ada")[0])
-    assert requests.end("ada", count=2) == []
-    assert requests.end("ada") == ["bob"]
-
-
-def test_wait_that_ends_after_its_request_counts_nothing() -> None:
-    threads = RequestThreads(1, waiting=WAITING, slots=1, name="test")
-    requests = Requests(threads)
-    requests.arrive("ada")
-    (place,) = requests.of("ada")
-    threads.begin_wait(place)
-    requests.end("ada")
-    threads.end_wait(place)
-    requests.arrive("bob")
-    assert requests.started == ["ada", "bob"]
+        threads.begin_wait(requests.of("ada")[-1])  # a long poll waits for each change
+    requests.arrive("ada", at_most=9)
+    assert requests.arrive("bob") == 1
+    assert requests.started[-1] == "bob"
+    requests.end("ada", count=20)
+    assert requests.started[-1] == "bob"
 
 
 def test_connections_remain_when_all_places_of_requests_are_taken() -> None:

@@ -17,6 +17,9 @@ from frontend_api.identity.caller_address import TrustedProxies, network_of
         ("::1", (), 0, "::/64"),
         ("::ffff:192.0.2.1", (), 0, "192.0.2.1"),
         ("10.0.0.1", ("unknown",), 1, "unknown"),
+        ("10.0.0.1", ("1.2.3.4:50123",), 1, "1.2.3.4"),
+        ("10.0.0.1", ("[2001:db8:1:2:3:4:5:6]:443",), 1, "2001:db8:1:2::/64"),
+        ("10.0.0.1", ("[2001:db8:1:2:3:4:5:6]",), 1, "2001:db8:1:2::/64"),
     ],
 )
 def test_callers_address_comes_from_trusted_proxies(

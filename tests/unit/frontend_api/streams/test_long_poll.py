@@ -42,6 +42,7 @@ def test_submission_waits_until_the_task_is_finished(api: Api) -> None:
     assert answer.headers["Preference-Applied"] == "wait=30"
     assert answer.headers["Location"] == f"/v1/tasks/{answer.get_json()['id']}"
     assert "Idempotency-Replayed" not in answer.headers
+    answer.close()
     assert api.changes.subscribers == 0
 
 
@@ -50,6 +51,7 @@ def test_submission_returns_the_current_state_after_the_timeout(api: Api) -> Non
     assert (answer.status_code, answer.get_json()["status"]) == (202, "queued")
     assert answer.headers["Preference-Applied"] == "wait=1"
     assert len(api.queue.published) == 1
+    answer.close()
     assert api.changes.subscribers == 0
 
 
@@ -78,6 +80,9 @@ def test_read_waits_until_the_task_changes(api: Api) -> None:
     second = waiting_response(api, lambda: api.client.get(path, headers=known), lambda: api.complete(task))
     assert (second.status_code, second.get_json()["status"]) == (200, "completed")
     assert second.headers["ETag"] != first.headers["ETag"]
+    assert api.changes.subscribers == 2  # a caller who reads slowly keeps its subscription
+    first.close()
+    second.close()
     assert api.changes.subscribers == 0
 
 
