@@ -9,7 +9,13 @@ from urllib.parse import urlsplit
 import structlog
 from flask import Flask, Response, current_app, request
 from gunicorn.http.errors import NoMoreData, ParseException
-from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
+from werkzeug.exceptions import (
+    HTTPException,
+    InternalServerError,
+    MethodNotAllowed,
+    NotFound,
+    RequestEntityTooLarge,
+)
 
 from frontend_api.http.error_mapping import body_too_large, problem_of
 from frontend_api.http.error_shape import ErrorShape, shape_at
@@ -50,6 +56,9 @@ def _answer(error: Exception) -> Response:
         unread = request.environ["wsgi.input"]
         answer.call_on_close(lambda: _discard(unread))
         return answer
+    if isinstance(error, InternalServerError):  # Flask wraps an error after the view
+        original = error.original_exception
+        error = original if isinstance(original, Exception) else RuntimeError(error.name)
     problem = _http_problem(error) if isinstance(error, HTTPException) else problem_of(error)
     if problem is None:
         _log.exception("request_failed")

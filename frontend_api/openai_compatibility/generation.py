@@ -121,9 +121,11 @@ class Generation:
         if self._is_closed:
             return
         self._is_closed = True
-        self._subscription.close()
-        if not self.is_finished and self._cancel is not None:
-            self._may_be_repeated = abandon(self.task.id, self._cancel)
+        try:
+            if not self.is_finished and self._cancel is not None:
+                self._may_be_repeated = abandon(self.task.id, self._cancel)
+        finally:
+            self._subscription.close()  # the thread counts for it until then
 
     def answer_of(self, error: Exception) -> ErrorAnswer:
         """Close the generation and return the answer for an error.

@@ -125,9 +125,9 @@ class TaskListEventsQuery(QueryParameters):
 )
 def stream_list() -> Response:
     """Stream the changes of your newest tasks."""
-    subscription = current(Streams).subscriptions.subscribe_to_list(
-        caller_id(), query(TaskListEventsQuery).count
-    )
+    count = query(TaskListEventsQuery).count
+    subscription = reserve_subscription(for_list=True)
+    subscription.start_list(caller_id(), count)
     connection = ClientConnection(request.environ, pause_seconds=_LIST_PAUSE_SECONDS)
     connection.limit_send_buffer()
     updates = list_updates(
@@ -138,11 +138,7 @@ def stream_list() -> Response:
         is_permitted=permission_check(),
     )
     count_listed = partial(current(Identity).request_rate.count_listed, caller_id())
-    response = Response(
-        _list_events(updates, count_listed), content_type="text/event-stream", headers=UNBUFFERED
-    )
-    response.call_on_close(subscription.close)
-    return response
+    return Response(_list_events(updates, count_listed), content_type="text/event-stream", headers=UNBUFFERED)
 
 
 def _list_events(updates: Iterator[ListItem], count_listed: Callable[..., None]) -> Iterator[str]:

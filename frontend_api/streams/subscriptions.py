@@ -170,15 +170,6 @@ class Subscriptions:
                 subscription.shut_down()
             return subscription
 
-    def subscribe_to_list(self, user_id: str, count: int) -> Subscription:
-        """Return a caller's subscription to its newest tasks.
-
-        Raises TooManyWaitingError or TooManyListStreamsError.
-        """
-        subscription = self.reserve(user_id, for_list=True)
-        subscription.start_list(user_id, count)
-        return subscription
-
     @property
     def waiting(self) -> int:
         with self._lock:

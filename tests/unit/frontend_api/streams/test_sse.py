@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from flask import Response
 
 from common.domain.task import Task
 from frontend_api.tasks.rendering import RenderTask
@@ -287,4 +288,18 @@ def test_list_stream_rejects_a_count_without_tasks(api: Api) -> None:
     answer = api.client.get("/v1/tasks:events?count=0")
     assert answer.status_code == 422
     assert "count" in answer.text
+    assert api.changes.subscribers == 0
+
+
+@pytest.mark.parametrize("path", ["/v1/tasks:events", "/v1/tasks/task-1/events"])
+def test_stream_whose_response_cannot_be_completed_keeps_no_subscription(api: Api, path: str) -> None:
+    api.stored_task()
+
+    @api.app.after_request
+    def fail(_response: Response) -> Response:
+        raise RuntimeError("a header cannot be computed")
+
+    answer = api.client.get(path)
+    assert (answer.status_code, answer.get_json()["code"]) == (500, "internal_error")
+    answer.close()
     assert api.changes.subscribers == 0

@@ -202,13 +202,13 @@ def test_caller_holds_at_most_its_share(store: InMemoryTaskStore, task: Task) ->
 def test_caller_holds_fewer_subscriptions_to_lists(store: InMemoryTaskStore, task: Task) -> None:
     changes = InMemoryTaskChanges(store)
     subscriptions = Subscriptions(changes=changes, limit=9, limit_per_caller=9, lists_per_caller=2)
-    own = [subscriptions.subscribe_to_list(task.user_id, 50) for _ in range(2)]
+    own = [subscriptions.reserve(task.user_id, for_list=True) for _ in range(2)]
     with pytest.raises(TooManyListStreamsError, match="you already have 2 event streams"):
-        subscriptions.subscribe_to_list(task.user_id, 50)
+        subscriptions.reserve(task.user_id, for_list=True)
     own.append(subscriptions.reserve(task.user_id))
-    own.append(subscriptions.subscribe_to_list("another caller", 50))
+    own.append(subscriptions.reserve("another caller", for_list=True))
     own.pop(0).close()
-    own.append(subscriptions.subscribe_to_list(task.user_id, 50))
+    own.append(subscriptions.reserve(task.user_id, for_list=True))
     for subscription in own:
         subscription.close()
 
