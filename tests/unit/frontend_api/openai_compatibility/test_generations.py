@@ -316,6 +316,19 @@ def test_response_that_is_closed_early_cancels_the_task(tmp_path: Path) -> None:
     assert api.changes.subscribers == 0
 
 
+def test_slot_is_held_until_the_images_are_sent(api: Api) -> None:
+    """A caller who reads them slowly occupies a thread."""
+    key, body = {"Idempotency-Key": "order-1"}, {"prompt": PROMPT}
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(api.client.post, PATH, json=body, headers=key, buffered=False)
+        assert api.changes.begun.acquire(timeout=60)
+        completing(api)(only_task(api))
+        response = asked.result(60)
+    assert (response.status_code, api.changes.subscribers) == (200, 1)
+    response.close()
+    assert api.changes.subscribers == 0
+
+
 def test_task_that_cannot_be_queued_is_cancelled_before_clients_repeat_the_request(api: Api) -> None:
     api.queue.unavailable = True
     answers = [post(api) for _ in range(3)]
