@@ -16,7 +16,7 @@ class FairShares:
     A caller may hold everything that no other caller needs. While the capacity is used up, it gets
     more only below an equal share, so that the first request of another caller is admitted. With
     `at_most`, all of them together hold no more, and beyond the capacity a caller gets more only if
-    `margin` times of what it holds is left.
+    what is left is more than `margin` times what it holds.
     """
 
     def __init__(self, capacity: int, *, at_most: int | None = None, margin: int = 1) -> None:

@@ -54,7 +54,7 @@ _WITHOUT_BODY = ("GET", "HEAD", "OPTIONS")
 _IGNORED_BODY_BYTES = 8 * 1024
 """No route reads it, and event streams keep it until they end."""
 _WAITING_REQUESTS = 1_500
-"""For a thread: half of the connections that may be open besides those with a thread."""
+"""For a thread. RequestThreads admits three fifths more; `worker_connections` must have room for all."""
 _THREADS_OF_USER, _THREADS_OF_INTERNAL = 2, 4
 """Times `DARKROOM_API_THREADS`: the requests of one user that run, call services, or wait for the user's turn."""
 _HEALTH_THREADS = 4

@@ -8,8 +8,6 @@ import socket
 import threading
 from collections import Counter
 from collections.abc import Callable
-from types import TracebackType
-from typing import Self
 
 from common.domain.errors import DomainError
 from common.domain.task import Task
@@ -39,7 +37,7 @@ class TooManyListStreamsError(DomainError):
 
 
 class Subscription:
-    """A waiting caller's subscription to a task or a list of tasks, and a context manager.
+    """A waiting caller's subscription to a task or a list of tasks.
 
     `select` and `poll` report it as readable after a change until `clear_wakeup` is called.
     """
@@ -121,14 +119,6 @@ class Subscription:
         if not self._is_signalled and not self._is_closed:
             self._is_signalled = True
             self._wakeup_writer.send(b"!")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class Subscriptions:

@@ -55,6 +55,12 @@ def head(length: int, path: str = "/v1/tasks", *more: str) -> bytes:
     return "\r\n".join((*lines, f"Content-Length: {length}", "", "")).encode()
 
 
+def costly_batch(*more: str) -> bytes:
+    """A batch whose validation takes a while: each field of each item is refused."""
+    body = json.dumps({"tasks": [{name: [] for name in BatchItem.model_fields}] * 100}).encode()
+    return head(len(body), "/v1/tasks:batch", *more) + body
+
+
 def chunked(body: bytes) -> bytes:
     return head(0).replace(b"Content-Length: 0", b"Transfer-Encoding: chunked") + body
 
@@ -167,41 +173,32 @@ def test_slow_readers_free_the_threads() -> None:
 
 
 def test_burst_of_one_address_does_not_delay_another() -> None:
-    costly = json.dumps({"tasks": [{name: [] for name in BatchItem.model_fields}] * 100}).encode()
-
-    def batch(caller: str) -> bytes:
-        return head(len(costly), "/v1/tasks:batch", f"X-Forwarded-For: {caller}") + costly
-
     with (
         served_by_gunicorn(
             DARKROOM_API_THREADS="1", DARKROOM_MAX_WAITING="0", DARKROOM_TRUSTED_PROXIES="1"
         ) as port,
         ExitStack() as exits,
     ):
-        burst = [connected(exits, port, batch("192.0.2.1")) for _ in range(90)]
-        assert answer_on(connected(exits, port, batch("192.0.2.2")))[0] == 200
+        burst = [connected(exits, port, costly_batch("X-Forwarded-For: 192.0.2.1")) for _ in range(90)]
+        assert answer_on(connected(exits, port, costly_batch("X-Forwarded-For: 192.0.2.2")))[0] == 200
         answered, _, _ = select.select(burst, (), (), 0)
         assert len(answered) < 45
         assert {answer_on(connection)[0] for connection in burst} == {200}
 
 
 def test_requests_of_a_burst_have_no_threads_before_their_turn() -> None:
-    costly = json.dumps({"tasks": [{name: [] for name in BatchItem.model_fields}] * 100}).encode()
-    batch = head(len(costly), "/v1/tasks:batch") + costly
     with (
         served_by_gunicorn(DARKROOM_API_THREADS="8", DARKROOM_MAX_WAITING="200") as port,
         ExitStack() as exits,
     ):
         assert_others_are_served(port)
         before = number_of_threads(port)
-        burst = [connected(exits, port, batch) for _ in range(90)]
+        burst = [connected(exits, port, costly_batch()) for _ in range(90)]
         assert {answer_on(connection)[0] for connection in burst} == {200}
         assert number_of_threads(port) - before < 20  # the pool keeps its threads
 
 
 def test_burst_of_a_user_who_was_unknown_when_it_began_leaves_threads_to_others() -> None:
-    costly = json.dumps({"tasks": [{name: [] for name in BatchItem.model_fields}] * 100}).encode()
-    batch = head(len(costly), "/v1/tasks:batch") + costly
     with (
         served_by_gunicorn(DARKROOM_API_THREADS="8", DARKROOM_MAX_WAITING="0") as port,
         ExitStack() as exits,
@@ -209,7 +206,7 @@ def test_burst_of_a_user_who_was_unknown_when_it_began_leaves_threads_to_others(
         before = number_of_threads(port)
         burst = [connected(exits, port) for _ in range(60)]
         for connection in burst:
-            connection.sendall(batch)
+            connection.sendall(costly_batch())
         answers = [answer_on(connection) for connection in burst]
         assert {status for status, _ in answers} == {200}
         assert {body["refused"] for _, body in answers} == {100}  # a request that waited again has its body

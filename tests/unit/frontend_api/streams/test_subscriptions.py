@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 
 import pytest
 
@@ -42,7 +42,7 @@ def subscriptions(store: InMemoryTaskStore) -> Subscriptions:
 
 @pytest.fixture
 def subscription(subscriptions: Subscriptions, task: Task) -> Iterator[Subscription]:
-    with subscriptions.reserve(task.user_id) as subscription:
+    with closing(subscriptions.reserve(task.user_id)) as subscription:
         subscription.start(task)
         yield subscription
 
@@ -222,7 +222,7 @@ def test_waits_end_when_the_process_stops(
         assert waiting.result(60) is WaitOutcome.SHUTTING_DOWN
     change(store, task)
     assert ClientConnection({}).wait(subscription, LONG) is WaitOutcome.SHUTTING_DOWN
-    with subscriptions.reserve(task.user_id) as late:
+    with closing(subscriptions.reserve(task.user_id)) as late:
         assert ClientConnection({}).wait(late, LONG) is WaitOutcome.SHUTTING_DOWN
 
 
@@ -238,7 +238,7 @@ def test_subscription_closes_while_changes_arrive(
     with ThreadPoolExecutor(1) as pool:
         writing = pool.submit(write)
         for _ in range(200):
-            with subscriptions.reserve(task.user_id) as subscription:
+            with closing(subscriptions.reserve(task.user_id)) as subscription:
                 subscription.start(task)
         stop.set()
         writing.result(60)
